@@ -1,0 +1,25 @@
+# docker build -t specviz . && docker run -p 7860:7860 -v specviz:/data specviz
+
+FROM python:3.12-slim AS packages
+# Pass --build-arg PIP_EXTRA_INDEX_URL=… for an index of your own, e.g. one with CPU builds of PyTorch.
+ARG PIP_INDEX_URL
+ARG PIP_EXTRA_INDEX_URL
+RUN python -m venv /venv
+COPY requirements.txt .
+RUN /venv/bin/pip install --no-cache-dir -r requirements.txt
+
+FROM python:3.12-slim
+RUN useradd --create-home --uid 1000 user && mkdir /data && chown user /data
+COPY --from=packages /venv /venv
+ENV HOME=/home/user \
+    PATH=/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    GRADIO_SERVER_NAME=0.0.0.0 \
+    GRADIO_SERVER_PORT=7860 \
+    SPECVIZ_DB=/data/specviz.db
+WORKDIR /home/user/app
+COPY --chown=user . .
+USER user
+VOLUME /data
+EXPOSE 7860
+CMD ["python", "app.py"]
