@@ -1,0 +1,105 @@
+"""What a drafter is: three verbs, a frozen dataclass of options, and a statement of its needs.
+
+A drafter object serves one session. Whatever it learns dies with it; weights that several sessions
+share are read-only and come from models.py. To add a method, add `engine/drafters/<name>.py` with
+one subclass called `DRAFTER`; menus, command line, legend and the contract suite find it there.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from torch import Tensor
+
+from engine.config import GenerationConfig
+from engine.errors import BadInput
+from engine.sampling import Noise
+from engine.tree import DraftTree
+from engine.verify import Verdict
+
+if TYPE_CHECKING:
+    from engine.target import Scored, Target
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a drafter has to be given."""
+
+    draft_model: bool = False
+    weights: bool = False
+    hidden_layers: tuple[int, ...] = ()
+    """Hidden states of the target that it reads, as indices into transformers' hidden_states."""
+
+    def describe(self) -> str:
+        """In words, for tables and menus."""
+        parts = ["a draft model"] * self.draft_model + ["trained weights"] * self.weights
+        parts += ["the target's hidden states"] * bool(self.hidden_layers)
+        return ", ".join(parts) or "nothing"
+
+
+@dataclass
+class Context:
+    """The session as a drafter may see it; the loop keeps `ids` up to date."""
+
+    ids: list[int]
+    """Committed token ids, prompt included; the last one is the root."""
+    config: GenerationConfig
+    noise: Noise
+    prompt_hidden: tuple[Tensor, ...] | None = None
+
+    @property
+    def root_id(self) -> int:
+        """The last emitted token, not yet in the KV cache."""
+        return self.ids[-1]
+
+    @property
+    def position(self) -> int:
+        """Absolute place of the token that follows the root."""
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """For a drafter without options."""
+
+
+class Drafter(ABC):
+    """Proposes a tree of tokens; the target decides."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    summary: ClassVar[str]
+    source: ClassVar[str]
+    guarantee: ClassVar[Literal["exact", "lossy"]] = "exact"
+    needs: ClassVar[Needs] = Needs()
+    states_draws: ClassVar[bool] = False
+    """Whether, asked to, it samples its nodes and says from what."""
+    Options: ClassVar[type[Any]] = NoOptions
+
+    def __init__(self, options: Any, target: Target) -> None:
+        """Raises BadInput where what it needs is not there."""
+        self.options = options
+
+    @classmethod
+    def unavailable(cls, target: Target | None = None) -> str | None:
+        """Why it cannot run here, in a sentence; None where it can."""
+        return None
+
+    def check(self, config: GenerationConfig) -> None:
+        """Raises BadInput where it cannot work under these settings."""
+        if config.rule == "rejection" and not self.states_draws:
+            raise BadInput(f"Rule rejection needs sampled drafts, and {self.name} chooses them; use node_sampling.")
+
+    def start(self, context: Context) -> None:
+        """A session begins: the prompt is known, nothing is emitted."""
+        self.context = context
+
+    @abstractmethod
+    def propose(self, context: Context, budget: int) -> DraftTree:
+        """At most `budget` nodes that may follow the root."""
+
+    def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:  # noqa: B027
+        """The step is over: `emitted` was appended to the context."""

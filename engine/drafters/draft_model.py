@@ -1,0 +1,218 @@
+"""Drafting with a small language model that shares the target's vocabulary.
+
+Leviathan et al. (arXiv 2211.17192), Chen et al. (2302.01318); the draft model's own making is
+FastDraft's (2411.11055). The draft model keeps a KV cache of its own: committed tokens are fed
+once, its accepted rows are kept, the others rolled back, nothing is computed twice.
+
+A chain of `depth` tokens by default. Adaptive length: after a token that the draft model gives less
+than `min_confidence`, drafting stops; the weak token stays in the draft, so that a sampled chain
+remains exactly drawn: no token is dropped for what it is. With `width` above 1 a tree: level by level the
+`width` nodes of highest path probability are expanded, and the best `nodes` of all are proposed
+(EAGLE-2's growth, 2406.16858, on a draft model).
+
+How tokens are chosen follows the verification rule: greedy takes the likeliest; node-sampling draws
+with the target's own Gumbel noise (docs/decisions/0003), which changes how often drafts are
+accepted and never what is emitted; rejection draws afresh and says from what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from engine import models
+from engine.config import GenerationConfig
+from engine.drafters.base import Context, Drafter, Needs
+from engine.errors import BadInput
+from engine.options import option
+from engine.runtime.runner import ModelRunner
+from engine.sampling import displayed, draw, warp
+from engine.tree import EMPTY_TREE, DraftTree, chain
+from engine.verify import Verdict
+
+if TYPE_CHECKING:
+    from engine.target import Scored, Target
+
+
+@dataclass(frozen=True)
+class DraftModelOptions:
+    """Which draft model, how deep, how wide."""
+
+    model: str = option("auto", "Draft model: preset's own (auto), folder or hub id.")
+    depth: int = option(4, "Most tokens in a row to draft.", low=1, high=32, unit="tokens")
+    min_confidence: float = option(
+        0.0, "Stop drafting after a token below this probability; 0 never.", low=0.0, high=1.0
+    )
+    width: int = option(1, "Nodes to expand per level; 1 drafts a chain.", low=1, high=16, unit="nodes")
+    nodes: int = option(16, "Most nodes of a tree (width above 1).", low=1, high=64, unit="nodes")
+
+
+class DraftModel(Drafter):
+    """A small language model with its own KV cache."""
+
+    name = "draft_model"
+    title = "Draft model"
+    summary = "A small language model writes a few tokens ahead; the target checks them in one pass."
+    source = "arXiv 2211.17192, 2302.01318"
+    needs = Needs(draft_model=True)
+    states_draws = True
+    Options = DraftModelOptions
+    options: DraftModelOptions
+
+    def __init__(self, options: DraftModelOptions, target: Target) -> None:
+        super().__init__(options, target)
+        draft = models.load_draft(options.model, target.loaded)
+        self.max_context = draft.max_context
+        self.runner = ModelRunner(draft.model, draft.max_context, is_row_invariant=False)
+
+    @classmethod
+    def unavailable(cls, target: Target | None = None) -> str | None:
+        if target is None or target.loaded.draft is not None:
+            return None
+        return f"No draft model is known for {target.loaded.name}; name one with the option model."
+
+    def check(self, config: GenerationConfig) -> None:
+        super().check(config)
+        if config.rule == "rejection" and self.options.width > 1:
+            raise BadInput("Rule rejection needs a sampled chain: set width to 1, or choose node_sampling.")
+
+    def start(self, context: Context) -> None:
+        super().start(context)
+        self._fits = len(context.ids) + self.options.depth < self.max_context
+        if self._fits:
+            self.runner.prefill(context.ids[:-1])
+
+    def propose(self, context: Context, budget: int) -> DraftTree:
+        self._rows: list[int | None] = []
+        self._fits = self._fits and len(context.ids) + self.options.depth < self.max_context
+        if not self._fits or budget < 1:
+            return EMPTY_TREE
+        logits = self._feed(context.ids[self.runner.num_committed :])
+        if self.options.width > 1:
+            return self._grow(context, logits, budget)
+        return self._chain(context, logits, min(self.options.depth, budget))
+
+    def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
+        """Keep the accepted nodes' rows; a node that was never fed is fed with the next root."""
+        rows = [self._rows[node] for node in verdict.path if node < len(self._rows)]
+        self.runner.commit([row for row in rows if row is not None])
+
+    def _feed(self, ids: Sequence[int]) -> Tensor:
+        """Commit tokens that the target emitted; logits (1, v) of what follows them."""
+        rows = self.runner.extend(ids, range(-1, len(ids) - 1), num_logits=1)
+        self.runner.commit(range(len(ids)))
+        return rows.logits.float()
+
+    def _chain(self, context: Context, logits: Tensor, depth: int) -> DraftTree:
+        tokens: list[int] = []
+        probs: list[float] = []
+        drawn_from: list[Tensor] = []
+        while True:
+            token, prob, distribution = self._choose(context, logits, tokens)
+            tokens.append(token)
+            probs.append(prob)
+            if distribution is not None:
+                drawn_from.append(distribution)
+            if len(tokens) == depth or prob < self.options.min_confidence:
+                return chain(tokens, probs, torch.stack(drawn_from) if drawn_from else None)
+            logits = self.runner.extend([token], [len(tokens) - 2], num_logits=1).logits.float()
+            self._rows.append(len(tokens) - 1)
+
+    def _choose(self, context: Context, logits: Tensor, path: Sequence[int]) -> tuple[int, float, Tensor | None]:
+        """The next token of a chain, its draft probability, and what it was sampled from, if it was."""
+        config = context.config
+        contexts = [[*context.ids, *path]] if config.repetition_penalty != 1 else None
+        if config.verification_rule == "rejection":
+            distribution = warp(logits, config, contexts)[0]
+            generator = context.noise.generator(context.position + len(path), stream=2)
+            token = draw(distribution, generator)
+            return token, distribution[token].item(), distribution
+        probs = displayed(logits, config, contexts)[0]
+        scores = probs if config.is_greedy else probs.log() + self._gumbel(context, len(path), probs)
+        token = int(scores.argmax())
+        return token, probs[token].item(), None
+
+    def _gumbel(self, context: Context, depth: int, probs: Tensor) -> Tensor:
+        return context.noise.gumbel(context.position + depth, probs.shape[-1]).to(probs.device)
+
+    def _grow(self, context: Context, logits: Tensor, budget: int) -> DraftTree:
+        """Level by level: expand the best nodes, then keep the best of all."""
+        tokens: list[int] = []
+        parents: list[int] = []
+        probs: list[float] = []
+        values: list[float] = []
+        frontier = [-1]
+        for depth in range(self.options.depth):
+            children = self._children(context, logits, frontier, tokens, parents, depth)
+            valued = [
+                (values[parent] * prob if parent >= 0 else prob, parent, token, prob)
+                for parent, token, prob in children
+            ]
+            level = sorted(valued, key=lambda child: -child[0])[: self.options.nodes]
+            first = len(tokens)
+            for value, parent, token, prob in level:
+                tokens.append(token)
+                parents.append(parent)
+                probs.append(prob)
+                values.append(value)
+            if depth + 1 < self.options.depth:
+                frontier = list(range(first, min(first + self.options.width, len(tokens))))
+                logits = self._feed_nodes(frontier, tokens, parents)
+        return self._best(
+            DraftTree(tuple(tokens), tuple(parents), tuple(probs)), values, min(self.options.nodes, budget)
+        )
+
+    def _children(
+        self,
+        context: Context,
+        logits: Tensor,
+        frontier: Sequence[int],
+        tokens: Sequence[int],
+        parents: Sequence[int],
+        depth: int,
+    ) -> list[tuple[int, int, float]]:
+        """The `width` best children (parent, token, probability) of each frontier node."""
+        config = context.config
+        contexts = None
+        if config.repetition_penalty != 1:
+            tree = DraftTree(tuple(tokens), tuple(parents))
+            contexts = [[*context.ids, *(tokens[i] for i in tree.path_to(node))] for node in frontier]
+        probs = displayed(logits, config, contexts)
+        scores = probs if config.is_greedy else probs.log() + self._gumbel(context, depth, probs)
+        chosen = scores.topk(min(self.options.width, probs.shape[1]), dim=1).indices
+        return [
+            (node, token, row[token].item())
+            for node, row, kept in zip(frontier, probs, chosen.tolist(), strict=True)
+            for token in kept
+            if row[token] > 0
+        ]
+
+    def _feed_nodes(self, nodes: Sequence[int], tokens: Sequence[int], parents: Sequence[int]) -> Tensor:
+        """Logits (w, v) of what follows each of these nodes."""
+        row_of = {node: row for node, row in enumerate(self._rows) if row is not None}
+        first = self.runner.num_pending
+        rows = self.runner.extend([tokens[i] for i in nodes], [row_of.get(parents[i], -1) for i in nodes])
+        self._rows += [None] * (max(nodes) + 1 - len(self._rows))
+        for row, node in enumerate(nodes, start=first):
+            self._rows[node] = row
+        return rows.logits.float()
+
+    def _best(self, tree: DraftTree, values: Sequence[float], num_nodes: int) -> DraftTree:
+        """The `num_nodes` nodes of highest path probability: no node outranks its parent."""
+        ranked = sorted(range(len(tree)), key=lambda i: (-values[i], i))[:num_nodes]
+        kept = sorted(ranked)
+        place = {-1: -1, **{old: new for new, old in enumerate(kept)}}
+        self._rows = [self._rows[i] if i < len(self._rows) else None for i in kept]
+        assert tree.draft_probs is not None
+        return DraftTree(
+            tuple(tree.tokens[i] for i in kept),
+            tuple(place[tree.parents[i]] for i in kept),
+            tuple(tree.draft_probs[i] for i in kept),
+        )
+
+
+DRAFTER = DraftModel

@@ -1,0 +1,223 @@
+"""What happens in a session, as immutable records.
+
+Live view, replay, storage, export and tests all fold this one stream:
+`SessionStarted, Prefilled, Stepped…, SessionFinished`. Every record survives a JSON round trip.
+Counts and nanoseconds are recorded; ratios are computed when read (metrics.py).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from engine.errors import BadInput
+
+SCHEMA_VERSION = 1
+
+Origin = Literal["accepted", "correction", "bonus", "plain"]
+Status = Literal["accepted", "rejected", "unreached"]
+StopReason = Literal["eos", "length", "stop_string", "context", "timeout", "stopped", "failed"]
+
+
+@dataclass(frozen=True)
+class SessionStarted:
+    """A prompt with its settings, before any work."""
+
+    session_id: str
+    created_at: str
+    """UTC, ISO 8601."""
+    prompt: str
+    prompt_ids: tuple[int, ...]
+    method: str
+    method_options: dict[str, Any]
+    guarantee: str
+    """"exact" or "lossy"."""
+    model: str
+    device: str
+    dtype: str
+    config: dict[str, Any]
+    machine: dict[str, Any]
+    """Processor, threads, library versions, commit."""
+    schema_version: int = SCHEMA_VERSION
+    kind: str = "session_started"
+
+
+@dataclass(frozen=True)
+class Prefilled:
+    """The prompt is in the KV cache, all but its last token (the first root)."""
+
+    num_prompt_tokens: int
+    prefill_ns: int
+    """Target's and drafter's work on the prompt."""
+    kv_length: int
+    kind: str = "prefilled"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A token with its probability under the warped target distribution."""
+
+    token_id: int
+    text: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Node:
+    """One proposed token of a draft tree."""
+
+    token_id: int
+    text: str
+    parent: int
+    """Index of the parent node; -1 is the root."""
+    status: Status
+    target_prob: float | None = None
+    """Of this token at its parent, after temperature, top-k, top-p and penalty."""
+    draft_prob: float | None = None
+    """The drafter's own probability; None where it states none."""
+
+
+@dataclass(frozen=True)
+class Emitted:
+    """One token of the output."""
+
+    token_id: int
+    text: str
+    """What this token adds to the text; empty inside an unfinished character."""
+    origin: Origin
+    node: int | None = None
+    """Index of the accepted node; None for correction, bonus and plain tokens."""
+    target_prob: float | None = None
+    alternatives: tuple[Candidate, ...] = ()
+    """The target's five likeliest tokens at this place."""
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """One step: propose, one target pass, verify, commit."""
+
+    step: int
+    root_id: int
+    nodes: tuple[Node, ...]
+    path: tuple[int, ...]
+    """Accepted node indices, from the root down."""
+    emitted: tuple[Emitted, ...]
+    draft_ns: int
+    target_ns: int
+    verify_ns: int
+    commit_ns: int
+    host_ns: int
+    """Everything else of the step: text, events, drafter's observe and the loop itself."""
+    kv_length: int
+    kind: str = "stepped"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Totals over the steps of a session."""
+
+    steps: int = 0
+    proposed: int = 0
+    accepted: int = 0
+    emitted: int = 0
+    target_passes: int = 0
+
+
+@dataclass(frozen=True)
+class SessionFinished:
+    """The end and its reason. `message` says more where the reason is `failed`."""
+
+    reason: StopReason
+    counts: Counts
+    decode_ns: int
+    """Time inside the steps; what a consumer does between two events is not counted."""
+    message: str = ""
+    kind: str = "session_finished"
+
+
+Event = SessionStarted | Prefilled | Stepped | SessionFinished
+_SCALARS = {int, float, str, bool, type(None)}
+_KINDS: dict[str, type[Any]] = {
+    "session_started": SessionStarted,
+    "prefilled": Prefilled,
+    "stepped": Stepped,
+    "session_finished": SessionFinished,
+}
+
+
+def to_dict(event: Event) -> dict[str, Any]:
+    """Plain JSON values."""
+    plain: dict[str, Any] = _plain(event)
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    """As `dataclasses.asdict`, several times as fast: nothing is copied that is plain already."""
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: item if type(item) in _SCALARS else _plain(item) for name, item in vars(value).items()}
+    return value
+
+
+def to_json(event: Event) -> str:
+    """One line of JSON."""
+    return json.dumps(to_dict(event), ensure_ascii=True, separators=(",", ":"))
+
+
+def from_json(line: str) -> Event:
+    """The event of one JSON line. Raises BadInput where it is none of ours."""
+    try:
+        return from_dict(json.loads(line))
+    except json.JSONDecodeError as error:
+        raise BadInput(f"This line is not JSON: {line[:60]!r}.") from error
+
+
+def from_dict(row: dict[str, Any]) -> Event:
+    """The event of plain JSON values. Raises BadInput for an unknown kind, version or field."""
+    kind = row.get("kind") if isinstance(row, dict) else None
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise BadInput(f"Unknown event kind {kind!r}; there are: {', '.join(_KINDS)}.")
+    if row.get("schema_version", SCHEMA_VERSION) != SCHEMA_VERSION:
+        raise BadInput(f"Event schema version {row['schema_version']!r}; this program reads {SCHEMA_VERSION}.")
+    try:
+        return typing.cast(Event, _build(_KINDS[kind], row))
+    except (TypeError, ValueError, KeyError) as error:
+        raise BadInput(f"A {kind} event has wrong or missing fields: {error}.") from error
+
+
+def _build(wanted: Any, value: Any) -> Any:
+    """`value` (plain JSON) as the annotated type."""
+    convert = _converter(wanted)
+    return value if convert is None else convert(value)
+
+
+@functools.cache
+def _converter(wanted: Any) -> Callable[[Any], Any] | None:
+    """How to rebuild a value of this type; None where JSON's own value will do."""
+    if dataclasses.is_dataclass(wanted):
+        return _dataclass_converter(wanted)
+    origin, args = typing.get_origin(wanted), typing.get_args(wanted)
+    if origin is tuple:
+        item = _converter(args[0])
+        return tuple if item is None else lambda values: tuple(map(item, values))
+    return None
+
+
+def _dataclass_converter(wanted: Any) -> Callable[[Any], Any]:
+    hints = typing.get_type_hints(wanted)
+    converters = {name: found for name, hint in hints.items() if (found := _converter(hint)) is not None}
+
+    def convert(row: dict[str, Any]) -> Any:
+        if not isinstance(row, dict):
+            raise ValueError(f"wanted an object for {wanted.__name__}, got {row!r:.40}")
+        if not row.keys() <= hints.keys():
+            raise ValueError(f"unknown field {sorted(row.keys() - hints.keys())[0]}")
+        return wanted(**{name: converters[name](v) if name in converters else v for name, v in row.items()})
+
+    return convert

@@ -1,0 +1,274 @@
+"""The one place where drafter, target and verifier meet: propose, score, verify, commit, observe.
+
+`generate` is a generator of events; it pulls nothing and knows nobody who listens. It ends with a
+`SessionFinished` that says why, also when a limit, an end-of-text token, a stop string, a timeout
+or a stop request falls inside a draft. Closing the generator ends the session at the next step.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from torch import Tensor
+
+from engine import verify
+from engine.config import MAX_STOP_CHARS, GenerationConfig
+from engine.drafters.base import Context, Drafter
+from engine.errors import BadInput, ContextFull, EngineError
+from engine.events import (
+    Candidate,
+    Counts,
+    Emitted,
+    Event,
+    Node,
+    Origin,
+    Prefilled,
+    SessionFinished,
+    SessionStarted,
+    Stepped,
+    StopReason,
+)
+from engine.runtime import machine
+from engine.sampling import Noise, displayed, warp
+from engine.target import Scored, Target
+from engine.text import Detokenizer, TokenTexts
+from engine.tree import DraftTree
+from engine.verify import Verdict
+
+MAX_BUDGET = 128
+NUM_ALTERNATIVES = 5
+
+
+def generate(
+    target: Target,
+    drafter: Drafter,
+    prompt: str | Sequence[int],
+    config: GenerationConfig,
+    *,
+    session_id: str | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Event]:
+    """Decode a prompt (text, or token ids as they are) and yield what happens.
+
+    Raises BadInput before the first event where prompt or settings cannot be used. A fault during
+    decoding ends the stream with reason `failed` and is not raised.
+    """
+    session = Session(target, drafter, prompt, config, should_stop)
+    return session.events(session_id or uuid.uuid4().hex)
+
+
+class Session:
+    """One prompt with one config, from start to finish."""
+
+    def __init__(
+        self,
+        target: Target,
+        drafter: Drafter,
+        prompt: str | Sequence[int],
+        config: GenerationConfig,
+        should_stop: Callable[[], bool],
+    ) -> None:
+        self.target, self.drafter, self.config, self.should_stop = target, drafter, config, should_stop
+        self.prompt = prompt if isinstance(prompt, str) else str(target.loaded.tokenizer.decode(list(prompt)))
+        self.prompt_ids = target.loaded.encode(prompt) if isinstance(prompt, str) else list(prompt)
+        if not self.prompt_ids:
+            raise BadInput("The prompt has no tokens; give at least one.")
+        drafter.check(config)
+        if len(self.prompt_ids) >= target.max_context:
+            raise ContextFull(len(self.prompt_ids), target.max_context)
+        self.context = Context(list(self.prompt_ids), config, Noise(config.seed))
+        self.rule = verify.get(config.verification_rule)()
+        self.texts = TokenTexts(target.loaded.tokenizer)
+        self.detokenizer = Detokenizer(target.loaded.tokenizer)
+        self.detokenizer.prime(self.prompt_ids)
+        self.text = ""
+        self.num_emitted = self.steps = self.proposed = self.accepted = 0
+        self.decode_ns = 0
+
+    def events(self, session_id: str) -> Iterator[Event]:
+        """The session's events."""
+        yield self._started(session_id)
+        reason: StopReason | None = None
+        message = ""
+        deadline = time.monotonic() + self.config.timeout_s if self.config.timeout_s else float("inf")
+        try:
+            yield self._prefill()
+            while reason is None:
+                if self.should_stop():
+                    reason = "stopped"
+                elif time.monotonic() > deadline:
+                    reason = "timeout"
+                else:
+                    step, reason = self._step()
+                    yield step
+        except EngineError as error:
+            reason, message = "failed", str(error)
+        except Exception as error:  # noqa: BLE001 - a drafter's fault must not lose what was emitted
+            reason, message = "failed", f"{type(error).__name__}: {error}"
+        yield self._finished(reason, message)
+
+    def _started(self, session_id: str) -> SessionStarted:
+        loaded = self.target.loaded
+        guarantees = (self.drafter.guarantee, self.rule.guarantee)
+        return SessionStarted(
+            session_id=session_id,
+            created_at=datetime.now(UTC).isoformat(timespec="microseconds"),
+            prompt=self.prompt,
+            prompt_ids=tuple(self.prompt_ids),
+            method=self.drafter.name,
+            method_options=dict(vars(self.drafter.options)),
+            guarantee="lossy" if "lossy" in guarantees else "exact",
+            model=loaded.name,
+            device=str(loaded.device),
+            dtype=str(loaded.dtype).removeprefix("torch."),
+            config=self.config.to_dict(),
+            machine=machine(loaded.device),
+        )
+
+    def _prefill(self) -> Prefilled:
+        started = time.perf_counter_ns()
+        self.target.hidden_layers = self.drafter.needs.hidden_layers
+        self.context.prompt_hidden = self.target.prefill(self.prompt_ids[:-1])
+        self.drafter.start(self.context)
+        self.target.synchronise()
+        return Prefilled(len(self.prompt_ids), time.perf_counter_ns() - started, self.target.kv_length)
+
+    def _step(self) -> tuple[Stepped, StopReason | None]:
+        clock = Clock(self.target)
+        tree = self._propose()
+        clock.lap("draft_ns")
+        root_id = self.context.root_id
+        scored = self.target.score(root_id, tree)
+        clock.lap("target_ns")
+        contexts = self._contexts(tree)
+        probs = warp(scored.logits, self.config, contexts)
+        verdict = self.rule.verify(tree, probs, self.context.noise, self.context.position)
+        token_ids = [*(tree.tokens[node] for node in verdict.path), verdict.next_token]
+        pieces, reason = self._take(token_ids)
+        verdict = cut(verdict, len(pieces))
+        clock.lap("verify_ns")
+        self.target.commit(verdict.path[: len(pieces)])
+        clock.lap("commit_ns")
+        shown = displayed(scored.logits, self.config, contexts) if self.config.has_detail else None
+        self._advance(tree, verdict, token_ids[: len(pieces)], scored)
+        step = Stepped(
+            step=self.steps - 1,
+            root_id=root_id,
+            nodes=self._nodes(tree, verdict, shown),
+            path=verdict.path,
+            emitted=self._emitted(verdict, token_ids, pieces, shown),
+            draft_ns=clock.ns["draft_ns"],
+            target_ns=clock.ns["target_ns"],
+            verify_ns=clock.ns["verify_ns"],
+            commit_ns=clock.ns["commit_ns"],
+            host_ns=0,
+            kv_length=self.target.kv_length,
+        )
+        clock.lap("host_ns")
+        self.decode_ns += sum(clock.ns.values())
+        return replace(step, host_ns=clock.ns["host_ns"]), reason
+
+    def _propose(self) -> DraftTree:
+        """The drafter's tree, held to what can still be emitted and what the context still holds."""
+        room = self.target.max_context - len(self.context.ids)
+        left = self.config.max_new_tokens - self.num_emitted
+        max_depth = min(left, room) - 1
+        budget = min(MAX_BUDGET, room) if max_depth > 0 else 0
+        return self.drafter.propose(self.context, budget).pruned(budget, max_depth)
+
+    def _contexts(self, tree: DraftTree) -> list[list[int]] | None:
+        """Token ids before each row's token, for rules that look back."""
+        if self.config.repetition_penalty == 1:
+            return None
+        ids = self.context.ids
+        return [ids, *([*ids, *(tree.tokens[i] for i in tree.path_to(node))] for node in range(len(tree)))]
+
+    def _take(self, token_ids: Sequence[int]) -> tuple[list[str], StopReason | None]:
+        """The text of each token up to the first that ends the session, and why it does."""
+        pieces: list[str] = []
+        for token_id in token_ids:
+            pieces.append(self.detokenizer.add(token_id))
+            self.text += pieces[-1]
+            reason = self._reason(token_id, self.num_emitted + len(pieces))
+            if reason is not None:
+                return pieces, reason
+        return pieces, None
+
+    def _reason(self, token_id: int, num_emitted: int) -> StopReason | None:
+        if token_id in self.target.loaded.eos_ids:
+            return "eos"
+        if any(stop in self.text[-2 * MAX_STOP_CHARS :] for stop in self.config.stop_strings):
+            return "stop_string"
+        if num_emitted >= self.config.max_new_tokens:
+            return "length"
+        return "context" if len(self.prompt_ids) + num_emitted >= self.target.max_context else None
+
+    def _advance(self, tree: DraftTree, verdict: Verdict, token_ids: list[int], scored: Scored) -> None:
+        self.context.ids.extend(token_ids)
+        self.num_emitted += len(token_ids)
+        self.steps += 1
+        self.proposed += len(tree)
+        self.accepted += len(verdict.path)
+        self.drafter.observe(verdict, token_ids, scored)
+
+    def _nodes(self, tree: DraftTree, verdict: Verdict, shown: Tensor | None) -> tuple[Node, ...]:
+        if not tree:
+            return ()
+        target_probs: list[Any] = [None] * len(tree)
+        if shown is not None:
+            rows = [parent + 1 for parent in tree.parents]
+            target_probs = shown[rows, list(tree.tokens)].tolist()
+        draft_probs = tree.draft_probs or [None] * len(tree)
+        rows_of = zip(tree.tokens, tree.parents, tree.statuses(verdict.path), target_probs, draft_probs, strict=True)
+        return tuple(Node(token, self.texts[token], parent, status, p, q) for token, parent, status, p, q in rows_of)
+
+    def _emitted(
+        self, verdict: Verdict, token_ids: Sequence[int], pieces: Sequence[str], shown: Tensor | None
+    ) -> tuple[Emitted, ...]:
+        places: list[int | None] = [*verdict.path, None][: len(pieces)]
+        rows = [0, *(node + 1 for node in verdict.path)][: len(pieces)]
+        alternatives = self._alternatives(shown, rows)
+        probs = [None] * len(rows) if shown is None else shown[rows, list(token_ids[: len(rows)])].tolist()
+        origins: list[Origin] = ["accepted" if node is not None else verdict.next_origin for node in places]
+        found = zip(token_ids, pieces, origins, places, probs, alternatives, strict=False)
+        return tuple(Emitted(token, text, origin, node, p, top) for token, text, origin, node, p, top in found)
+
+    def _alternatives(self, shown: Tensor | None, rows: Sequence[int]) -> list[tuple[Candidate, ...]]:
+        """The likeliest tokens of each row."""
+        if shown is None:
+            return [()] * len(rows)
+        top = shown[list(rows)].topk(min(NUM_ALTERNATIVES, shown.shape[1]), dim=1)
+        return [
+            tuple(Candidate(token, self.texts[token], p) for token, p in zip(ids, probs, strict=True) if p > 0)
+            for ids, probs in zip(top.indices.tolist(), top.values.tolist(), strict=True)
+        ]
+
+    def _finished(self, reason: StopReason, message: str) -> SessionFinished:
+        counts = Counts(self.steps, self.proposed, self.accepted, self.num_emitted, target_passes=self.steps)
+        return SessionFinished(reason, counts, self.decode_ns, message)
+
+
+class Clock:
+    """Nanoseconds between laps, the device waited for."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._last = time.perf_counter_ns()
+        self.ns: dict[str, int] = {}
+
+    def lap(self, name: str) -> None:
+        """Close the phase that ran since the last lap."""
+        self._target.synchronise()
+        now = time.perf_counter_ns()
+        self.ns[name] = now - self._last
+        self._last = now
+
+
+def cut(verdict: Verdict, num_tokens: int) -> Verdict:
+    """The verdict as far as its tokens were emitted: an end inside the path drops what follows."""
+    return replace(verdict, path=verdict.path[:num_tokens])

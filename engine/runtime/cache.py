@@ -1,0 +1,85 @@
+"""A preallocated KV cache that a transformers model writes to as it is.
+
+Committed rows come first; behind them stand pending rows, of the pass that waits for its verdict.
+Writes cost O(new rows); keeping a path moves only that path's rows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache, CacheLayerMixin
+
+
+class KVLayer(CacheLayerMixin):
+    """One attention layer's keys and values, (1, heads, capacity, d), in a storage dtype of our choice."""
+
+    is_croppable = True
+
+    def __init__(self, capacity: int, dtype: torch.dtype | None) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.capacity = capacity
+        self.storage_dtype = dtype
+        self.length = 0
+        self.keys: Tensor
+        self.values: Tensor
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        """Allocate at the first write, when the shapes are known."""
+        for name, states in (("keys", key_states), ("values", value_states)):
+            shape = (1, states.shape[1], self.capacity, states.shape[3])
+            setattr(self, name, torch.zeros(shape, dtype=self.storage_dtype or states.dtype, device=states.device))
+        self.is_initialized = True
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        """Write behind the rows that are there; return views of all rows up to the last written."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        end = self.length + key_states.shape[2]
+        self.keys[:, :, self.length : end] = key_states
+        self.values[:, :, self.length : end] = value_states
+        return self.keys[:, :, :end], self.values[:, :, :end]
+
+    def keep(self, start: int, rows: Tensor) -> None:
+        """Move `rows (k,)`, absolute and ascending, to `start …`."""
+        end = start + len(rows)
+        self.keys[:, :, start:end] = self.keys.index_select(2, rows)
+        self.values[:, :, start:end] = self.values.index_select(2, rows)
+
+    def get_seq_length(self) -> int:
+        return self.length
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        return self.length + query_length, 0
+
+    def get_max_length(self) -> int:
+        return self.capacity
+
+
+class KVCache(Cache):
+    """The layers of one model, with one length."""
+
+    def __init__(self, num_layers: int, capacity: int, dtype: torch.dtype | None) -> None:
+        self.kv_layers = [KVLayer(capacity, dtype) for _ in range(num_layers)]
+        self.capacity = capacity
+        super().__init__(layers=list(self.kv_layers))
+
+    @property
+    def length(self) -> int:
+        """Rows that the next write goes behind."""
+        return self.kv_layers[0].length
+
+    @length.setter
+    def length(self, value: int) -> None:
+        for layer in self.kv_layers:
+            layer.length = value
+
+    def keep(self, start: int, rows: list[int]) -> None:
+        """Keep `rows` (absolute, ascending) from `start` on, and drop everything behind them."""
+        if rows and rows != list(range(start, start + len(rows))):
+            index = torch.tensor(rows, device=self.kv_layers[0].keys.device)
+            for layer in self.kv_layers:
+                layer.keep(start, index)
+        self.length = start + len(rows)

@@ -1,0 +1,81 @@
+"""Which device and dtype to compute in, and what machine this is."""
+
+from __future__ import annotations
+
+import functools
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from engine.errors import BadInput
+
+DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
+_SHORT = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
+
+
+def choose_device(given: str = "auto") -> torch.device:
+    """The asked-for device, or a GPU where there is one. Raises BadInput where it is not here."""
+    if given == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(given)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        exists = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+        raise BadInput(f"Device {given!r} cannot be used here; there are: {', '.join(exists)}.") from error
+    return device
+
+
+def choose_dtype(given: str, device: torch.device) -> torch.dtype:
+    """The asked-for dtype, or the fastest one that is safe on the device. Raises BadInput."""
+    if given != "auto":
+        name = _SHORT.get(given, given)
+        if name not in DTYPES:
+            raise BadInput(f"Dtype {given!r} is not known; choose one of: {', '.join(['auto', *_SHORT, *DTYPES])}.")
+        return DTYPES[name]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return torch.bfloat16 if has_fast_bf16() else torch.float32
+
+
+def has_fast_bf16() -> bool:
+    """Whether this processor multiplies bfloat16 natively (avx512_bf16 or AMX)."""
+    return bool({"avx512_bf16", "amx_bf16"} & _cpu_flags())
+
+
+@functools.cache
+def _cpu_flags() -> frozenset[str]:
+    lines = _cpuinfo()
+    flags = next((line.partition(":")[2] for line in lines if line.startswith("flags")), "")
+    return frozenset(flags.split())
+
+
+@functools.cache
+def _cpuinfo() -> tuple[str, ...]:
+    path = Path("/proc/cpuinfo")
+    return tuple(path.read_text().splitlines()) if path.is_file() else ()
+
+
+def processor(device: torch.device) -> str:
+    """The device's product name."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    names = (line.partition(":")[2].strip() for line in _cpuinfo() if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
+
+
+@functools.cache
+def machine(device: torch.device) -> dict[str, Any]:
+    """What a figure measured here has to be read with."""
+    import transformers
+
+    return {
+        "processor": processor(device),
+        "instructions": "avx512_bf16" if has_fast_bf16() else torch.backends.cpu.get_cpu_capability().lower(),
+        "num_threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "python": platform.python_version(),
+    }

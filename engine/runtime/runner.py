@@ -1,0 +1,253 @@
+"""Runs a Hugging Face causal LM over a cached context and a tree of pending rows.
+
+The one file that builds masks and positions and calls a model's forward. Target and draft model
+both stand on it. Knows rows, parents and a KV cache; knows nothing of drafts, verdicts or events.
+
+Row invariance: with `is_row_invariant`, attention runs in float64, and where this machine's linear
+layers need it a pass is padded to a multiple of 8 rows; so a row's logits are the same bits whether
+it is scored alone or among others.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from engine.errors import BadInput, ContextFull, RunFailed
+from engine.runtime import fused
+from engine.runtime.attention import FUSED, ROW_INVARIANT
+from engine.runtime.cache import KVCache
+from engine.runtime.linear import are_row_invariant, pack_linears
+
+ROW_BUCKET = 8
+PREFILL_ROWS = 256
+MAX_PENDING = 512
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a pass gives for its m rows."""
+
+    logits: Tensor
+    """(m, v) in the model's dtype."""
+    hidden: tuple[Tensor, ...] | None
+    """Per asked-for layer (m, h), where hidden states were asked for."""
+
+
+class ModelRunner:
+    """A model with its own KV cache: `extend` adds pending rows, `commit` keeps some of them."""
+
+    def __init__(self, model: PreTrainedModel, max_context: int, *, is_row_invariant: bool) -> None:
+        refuse_unsupported(model)
+        self.model = model
+        self.max_context = max_context
+        self.is_row_invariant = is_row_invariant
+        self.device = model.device
+        self.sliding_window = sliding_window(model)
+        self._decoder = prepare(model, max_context + MAX_PENDING)
+        if self._decoder is None:
+            model.set_attn_implementation(ROW_INVARIANT if is_row_invariant else FUSED)
+        linears = model.modules() if self._decoder is None else self._decoder.linears()
+        needs_bucket = is_row_invariant and not are_row_invariant(linears, model.dtype)
+        self._row_bucket = ROW_BUCKET if needs_bucket else 1
+        self._cache = KVCache(
+            num_layers=model.config.get_text_config().num_hidden_layers,
+            capacity=max_context + MAX_PENDING,
+            dtype=None,
+        )
+        self._ancestors = torch.zeros(MAX_PENDING, MAX_PENDING, dtype=torch.bool)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self._cache.length = 0
+        self.num_committed = 0
+        self._depths: list[int] = []
+
+    @property
+    def num_pending(self) -> int:
+        """Rows that wait for `commit`."""
+        return len(self._depths)
+
+    @torch.inference_mode()
+    def prefill(self, token_ids: Sequence[int], hidden_layers: Sequence[int] = ()) -> tuple[Tensor, ...] | None:
+        """Commit tokens from an empty cache, in blocks of fixed size, without their logits.
+
+        Returns the asked-for layers' hidden states (t, h), or None where no layer was asked for.
+        """
+        if len(token_ids) > self.max_context:
+            raise ContextFull(len(token_ids), self.max_context)
+        self.reset()
+        found: list[tuple[Tensor, ...]] = []
+        for start in range(0, len(token_ids), PREFILL_ROWS):
+            block = token_ids[start : start + PREFILL_ROWS]
+            rows = self.extend(block, range(-1, len(block) - 1), hidden_layers=hidden_layers, num_logits=1)
+            self.commit(range(len(block)))
+            if rows.hidden is not None:
+                found.append(rows.hidden)
+        return tuple(torch.cat(layer) for layer in zip(*found, strict=True)) if found else None
+
+    @torch.inference_mode()
+    def extend(
+        self,
+        token_ids: Sequence[int],
+        parents: Sequence[int],
+        *,
+        hidden_layers: Sequence[int] = (),
+        num_logits: int | None = None,
+    ) -> Rows:
+        """One forward pass over m new pending rows.
+
+        `parents[i]` is the pending row, numbered from the first since the last commit, that row i
+        follows; -1 follows the last committed token. Siblings share a position. `num_logits` keeps
+        the logits of the last rows only.
+        """
+        num_rows, first = len(token_ids), self.num_pending
+        padded = -num_rows % self._row_bucket
+        if first + num_rows + padded > MAX_PENDING:
+            raise RunFailed(f"{first + num_rows} rows wait for a verdict; at most {MAX_PENDING} can.")
+        self._add_pending(parents)
+        ids = torch.tensor([*token_ids, *[0] * padded], device=self.device)
+        depths = [*self._depths[first:], *[1] * padded]
+        positions = torch.tensor(depths, device=self.device) + (self.num_committed - 1)
+        mask = self._mask(first, num_rows, padded)
+        self._cache.length = self.num_committed + first
+        logits, hidden = self._forward(ids, positions, mask, hidden_layers, num_logits, num_rows)
+        self._cache.length = self.num_committed + self.num_pending
+        return Rows(logits, hidden)
+
+    def _forward(
+        self,
+        ids: Tensor,
+        positions: Tensor,
+        mask: Tensor | None,
+        hidden_layers: Sequence[int],
+        num_logits: int | None,
+        num_rows: int,
+    ) -> tuple[Tensor, tuple[Tensor, ...] | None]:
+        """Logits and hidden states of the first `num_rows` rows; padding is dropped."""
+        padded = len(ids) - num_rows
+        if self._decoder is not None:
+            kept = None if num_logits is None else num_logits + padded
+            logits, hidden = self._decoder.forward(
+                ids, positions, mask, self._cache, hidden_layers, kept, is_row_invariant=self.is_row_invariant
+            )
+        else:
+            logits, hidden = self._transformers_forward(ids, positions, mask, hidden_layers, num_logits, padded)
+        if padded:
+            logits = logits[:-padded]
+            hidden = None if hidden is None else tuple(layer[:-padded] for layer in hidden)
+        return logits, hidden
+
+    def _transformers_forward(
+        self,
+        ids: Tensor,
+        positions: Tensor,
+        mask: Tensor | None,
+        hidden_layers: Sequence[int],
+        num_logits: int | None,
+        padded: int,
+    ) -> tuple[Tensor, tuple[Tensor, ...] | None]:
+        num_columns = self._cache.length + len(ids)
+        if mask is None:
+            mask = torch.ones(len(ids), num_columns, dtype=torch.bool, device=self.device)
+        full = mask[None, None]
+        masks: Tensor | dict[str, Tensor] = full
+        if self.sliding_window is not None:
+            in_window = self._is_in_window(positions, num_columns)
+            masks = {"full_attention": full, "sliding_attention": full & in_window}
+        output = self.model(
+            input_ids=ids[None],
+            position_ids=positions[None],
+            attention_mask=masks,
+            past_key_values=self._cache,
+            use_cache=True,
+            output_hidden_states=bool(hidden_layers),
+            logits_to_keep=0 if num_logits is None else num_logits + padded,
+        )
+        hidden = tuple(output.hidden_states[i][0] for i in hidden_layers) if hidden_layers else None
+        return output.logits[0], hidden
+
+    @torch.inference_mode()
+    def commit(self, rows: Sequence[int]) -> None:
+        """Keep pending rows (ascending, a path from the last committed token); drop the others."""
+        self._cache.keep(self.num_committed, [self.num_committed + row for row in rows])
+        self.num_committed += len(rows)
+        self._depths = []
+
+    def kv(self, layer: int) -> tuple[Tensor, Tensor]:
+        """Committed keys and values of a layer, (heads, t, d): for tests and inspection."""
+        entry = self._cache.kv_layers[layer]
+        return entry.keys[0, :, : self.num_committed], entry.values[0, :, : self.num_committed]
+
+    def _add_pending(self, parents: Sequence[int]) -> None:
+        for parent in parents:
+            row = self.num_pending
+            if parent >= row:
+                raise RunFailed(f"Row {row} follows row {parent}, which does not stand before it.")
+            self._ancestors[row] = self._ancestors[parent] if parent >= 0 else False
+            self._ancestors[row, row] = True
+            self._depths.append(1 if parent < 0 else self._depths[parent] + 1)
+
+    def _mask(self, first: int, num_rows: int, padded: int) -> Tensor | None:
+        """Who may look at whom, (rows, columns); None for a lone row that follows all that is there."""
+        if num_rows + padded == 1 and self._depths[first] == first + 1:
+            return None
+        num_columns = self.num_committed + first + num_rows + padded
+        mask = torch.zeros(num_rows + padded, num_columns, dtype=torch.bool)
+        mask[:, : self.num_committed] = True
+        end = first + num_rows
+        mask[:num_rows, self.num_committed : self.num_committed + end] = self._ancestors[first:end, :end]
+        # A row that looks at nothing is NaN, and NaN spreads: padding looks at itself.
+        for row in range(num_rows, num_rows + padded):
+            mask[row, self.num_committed + first + row] = True
+        return mask.to(self.device)
+
+    def _is_in_window(self, positions: Tensor, num_columns: int) -> Tensor:
+        assert self.sliding_window is not None
+        columns = torch.arange(num_columns, device=self.device)
+        depths = [*self._depths, *[1] * (num_columns - self.num_committed - self.num_pending)]
+        columns[self.num_committed :] = torch.tensor(depths, device=self.device) + (self.num_committed - 1)
+        return (positions[:, None] - columns[None, :] < self.sliding_window)[None, None]
+
+
+_PREPARED: weakref.WeakKeyDictionary[PreTrainedModel, fused.FusedDecoder | None] = weakref.WeakKeyDictionary()
+
+
+def prepare(model: PreTrainedModel, max_positions: int) -> fused.FusedDecoder | None:
+    """Bring a model's weights into the form its passes run in, once for all who share it.
+
+    None means transformers' own forward.
+    """
+    if model not in _PREPARED:
+        is_fused = fused.supports(model)
+        _PREPARED[model] = fused.FusedDecoder(model, max_positions) if is_fused else None
+        if not is_fused:
+            pack_linears(model)
+    return _PREPARED[model]
+
+
+def sliding_window(model: PreTrainedModel) -> int | None:
+    """The window of a model that mixes full and sliding layers, else None.
+
+    A model whose every layer slides is run with a context no longer than its window (models.py).
+    """
+    config = model.config.get_text_config()
+    types = getattr(config, "layer_types", None) or []
+    return config.sliding_window if "sliding_attention" in types and "full_attention" in types else None
+
+
+def refuse_unsupported(model: PreTrainedModel) -> None:
+    """Raises BadInput for a model whose cache cannot roll back."""
+    config = model.config.get_text_config()
+    types = set(getattr(config, "layer_types", None) or ["full_attention"])
+    if not types <= {"full_attention", "sliding_attention"} or getattr(model, "_is_stateful", False):
+        raise BadInput(
+            f"A {config.model_type} model keeps a recurrent state, which cannot be "
+            "rolled back after a rejection; choose a model with attention layers only."
+        )

@@ -1,0 +1,80 @@
+"""The target: the model whose distribution is the truth.
+
+`prefill` the prompt, `score` a draft tree in one pass, `commit` the surviving path. One session at
+a time; `prefill` starts a new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from engine.models import LoadedModel
+from engine.runtime.runner import ModelRunner
+from engine.tree import EMPTY_TREE, DraftTree
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One target pass over root and nodes."""
+
+    logits: Tensor
+    """(n + 1, v) float32; row 0 follows the root, row i + 1 follows node i."""
+    hidden: tuple[Tensor, ...] | None
+    """Per asked-for layer (n + 1, h)."""
+
+
+class Target:
+    """A loaded model with its KV cache."""
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self.loaded = loaded
+        self.runner = ModelRunner(loaded.model, loaded.max_context, is_row_invariant=loaded.device.type == "cpu")
+        self.hidden_layers: tuple[int, ...] = ()
+
+    @property
+    def kv_length(self) -> int:
+        """Committed tokens in the KV cache; the root is not among them."""
+        return self.runner.num_committed
+
+    @property
+    def max_context(self) -> int:
+        """Most tokens of prompt and output together."""
+        return self.loaded.max_context
+
+    def prefill(self, token_ids: Sequence[int]) -> tuple[Tensor, ...] | None:
+        """Start a session: fill the KV cache with these tokens (all of the prompt but its last).
+
+        Returns hidden states (t, h) of `hidden_layers`, if any. Raises ContextFull.
+        """
+        return self.runner.prefill(token_ids, self.hidden_layers)
+
+    def score(self, root_id: int, tree: DraftTree) -> Scored:
+        """One pass over root and tree. Nothing is committed yet."""
+        rows = self.runner.extend(
+            (root_id, *tree.tokens), (-1, *(parent + 1 for parent in tree.parents)), hidden_layers=self.hidden_layers
+        )
+        return Scored(rows.logits.float(), rows.hidden)
+
+    def commit(self, path: Sequence[int]) -> None:
+        """Keep root and accepted nodes in the KV cache, drop the rest."""
+        self.runner.commit((0, *(node + 1 for node in path)))
+
+    def synchronise(self) -> None:
+        """Wait for the device, so that a clock read afterwards tells the truth."""
+        if self.loaded.device.type == "cuda":
+            torch.cuda.synchronize(self.loaded.device)
+
+
+def warm_up(target: Target, num_passes: int = 3) -> None:
+    """Run a few passes whose results are dropped: first calls allocate and choose kernels."""
+    ids = [0] * 8
+    target.prefill(ids)
+    for num_nodes in (0, 4, 7, 16)[: num_passes + 1]:
+        tree = DraftTree((0,) * num_nodes, tuple(range(-1, num_nodes - 1))) if num_nodes else EMPTY_TREE
+        target.score(0, tree)
+        target.commit(())
+    target.prefill([])

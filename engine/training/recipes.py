@@ -1,0 +1,74 @@
+"""What a pretraining run is decided by besides its data: sizes, budgets and the schedule over them.
+
+The schedule is a function of progress, the share of the token or the time budget that is used up,
+whichever is larger, so a run under a time limit ends with its learning rate decayed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+VOCAB_SIZE = 4096
+MAX_CONTEXT = 1024
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Size of a Llama model."""
+
+    hidden_size: int
+    num_layers: int
+    num_heads: int
+    intermediate_size: int
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything a pretraining run is decided by, besides its data."""
+
+    shape: Shape
+    num_tokens: int
+    batch_tokens: int
+    lr: float
+    limit_minutes: float
+    seed: int = 1
+    context: int = 512
+    long_context_from: float = 0.9
+    """From this share of the budget on, rows are MAX_CONTEXT long."""
+    distil_from: float = 0.7
+    """With a teacher: from this share on, its distributions are learnt instead of the text."""
+    warmup: float = 0.02
+    decay_from: float = 0.3
+    eval_every_seconds: float = 300.0
+
+
+RECIPES: dict[tuple[str, str], Recipe] = {
+    ("target", "cpu"): Recipe(Shape(256, 6, 4, 768), 45_000_000, 4096, 3e-3, 150),
+    ("target", "gpu"): Recipe(Shape(512, 8, 8, 1408), 400_000_000, 32_768, 3e-3, 20),
+    ("draft", "cpu"): Recipe(Shape(128, 2, 2, 384), 20_000_000, 4096, 4e-3, 30),
+    ("draft", "gpu"): Recipe(Shape(128, 2, 2, 384), 200_000_000, 32_768, 4e-3, 10),
+}
+
+
+@dataclass
+class Progress:
+    """What a checkpoint has to remember besides tensors."""
+
+    num_tokens: int = 0
+    num_steps: int = 0
+    seconds: float = 0.0
+    epoch: int = 0
+    offset: int = 0
+
+    def share(self, recipe: Recipe) -> float:
+        """Used share of the budget, 0 … 1."""
+        return min(1.0, max(self.num_tokens / recipe.num_tokens, self.seconds / (60 * recipe.limit_minutes)))
+
+
+def learning_rate(recipe: Recipe, share: float) -> float:
+    """Linear warm-up, flat, then linear decay to 2 % of the peak."""
+    if share < recipe.warmup:
+        return recipe.lr * max(share, 1e-4) / recipe.warmup
+    if share < recipe.decay_from:
+        return recipe.lr
+    return recipe.lr * max(0.02, (1 - share) / (1 - recipe.decay_from))

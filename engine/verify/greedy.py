@@ -1,0 +1,24 @@
+"""Greedy verification: a node survives if it is the target's likeliest token. Exact at temperature 0."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from engine.sampling import Noise
+from engine.tree import DraftTree
+from engine.verify.base import Rule, Verdict, ending, match
+
+
+class Greedy(Rule):
+    """Arg-max match, ties to the lowest id as in plain decoding. For any tree."""
+
+    name = "greedy"
+
+    def verify(self, tree: DraftTree, target_probs: Tensor, noise: Noise, position: int) -> Verdict:
+        likeliest = target_probs.argmax(dim=1).tolist()
+        path: list[int] = []
+        node = -1
+        while (child := match(tree, node, likeliest[node + 1])) is not None:
+            path.append(child)
+            node = child
+        return Verdict(tuple(path), likeliest[node + 1], ending(tree, path))

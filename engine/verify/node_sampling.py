@@ -1,0 +1,32 @@
+"""Node-sampling: draw the target's token once at each node and descend where it was proposed.
+
+Exact for any tree however it was built, because every emitted token is a draw from the target
+(docs/decisions/0003). The draws are Gumbel-coupled to their absolute position, so the text
+is a function of model, prompt, settings and seed alone, the same for every drafter.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from engine.sampling import Noise, coupled_token
+from engine.tree import DraftTree
+from engine.verify.base import Rule, Verdict, ending, match
+
+
+class NodeSampling(Rule):
+    """One draw per node; the safe default for sampled decoding."""
+
+    name = "node_sampling"
+
+    def verify(self, tree: DraftTree, target_probs: Tensor, noise: Noise, position: int) -> Verdict:
+        path: list[int] = []
+        node = -1
+        while True:
+            gumbel = noise.gumbel(position + len(path), target_probs.shape[1])
+            token = coupled_token(target_probs[node + 1], gumbel)
+            child = match(tree, node, token)
+            if child is None:
+                return Verdict(tuple(path), token, ending(tree, path))
+            path.append(child)
+            node = child

@@ -1,0 +1,58 @@
+"""Rejection with residual, for trees whose drafter states what each node was drawn from.
+
+At a node, children are examined in draw order: child i with token x, drawn from q_i, survives with
+probability min(1, p(x) / q_i(x)); else p becomes norm((p - q_i)+) and the next child is examined;
+if none survives, the correction is drawn from what is left of p. For chains this is arXiv
+2211.17192 (Algorithm 1) and 2302.01318; for several children it holds by induction over the
+residuals, and SpecInfer's (2305.09781) and RSD's (2402.14160) rules are cases of it. q_i must be the
+exact conditional distribution given the earlier siblings, drawn with or without replacement.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from engine.errors import RunFailed
+from engine.sampling import Noise, draw
+from engine.tree import DraftTree
+from engine.verify.base import Rule, Verdict, ending
+
+
+class Rejection(Rule):
+    """Refuses a tree that does not carry its draw distributions."""
+
+    name = "rejection"
+
+    def verify(self, tree: DraftTree, target_probs: Tensor, noise: Noise, position: int) -> Verdict:
+        if tree and not tree.is_sampled:
+            raise RunFailed("Rule rejection needs to know what each node was drawn from; this drafter does not say.")
+        generator = noise.generator(position, stream=1)
+        path: list[int] = []
+        node = -1
+        while True:
+            child, residual = examine(tree, node, target_probs[node + 1].double(), generator)
+            if child is None:
+                return Verdict(tuple(path), draw(residual, generator), ending(tree, path))
+            path.append(child)
+            node = child
+
+
+def examine(tree: DraftTree, node: int, probs: Tensor, generator: torch.Generator) -> tuple[int | None, Tensor]:
+    """The surviving child of a node, or None, and what is left of the target distribution."""
+    for child in tree.children[node + 1]:
+        assert tree.drawn_from is not None
+        drawn_from = tree.drawn_from[child].to(probs)
+        token = tree.tokens[child]
+        uniform = torch.rand((), generator=generator, dtype=torch.float64).item()
+        if uniform * drawn_from[token].item() < probs[token].item():
+            return child, probs
+        probs = residual_of(probs, drawn_from)
+    return None, probs
+
+
+def residual_of(probs: Tensor, drawn_from: Tensor) -> Tensor:
+    """norm((p - q)+); p itself where rounding leaves nothing."""
+    residual = (probs - drawn_from).clamp_(min=0)
+    total = residual.sum()
+    return residual / total if total > 0 else probs

@@ -1,0 +1,280 @@
+"""The contract of every drafting method, found from the registry: a new method is covered as it is.
+
+Numbers in brackets: invariants of methods/trained.md 0.4 (T) and methods/training_free.md 0.3 (I).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+import torch
+from toys import (
+    MAX_CONTEXT,
+    VOCAB_SIZE,
+    Table,
+    TableTarget,
+    assert_fits,
+    create,
+    greedy_text,
+    output_ids,
+    prompt_ids,
+    tiny,
+)
+
+from engine import drafters, options
+from engine.config import GenerationConfig
+from engine.drafters.base import Context
+from engine.errors import BadInput, UnknownName
+from engine.events import Event, Prefilled, SessionFinished, Stepped
+from engine.loop import generate
+from engine.runtime.runner import ModelRunner
+from engine.sampling import Noise
+from engine.target import Target
+from engine.tree import DraftTree
+
+NAMES = drafters.names()
+EXACT = [name for name in NAMES if drafters.get(name).guarantee == "exact"]
+SAMPLED: dict[str, Any] = {"temperature": 0.9, "top_p": 0.9, "seed": 3}
+every_method = pytest.mark.parametrize("name", NAMES)
+every_exact_method = pytest.mark.parametrize("name", EXACT)
+pytestmark = pytest.mark.usefixtures("draft_models")
+
+REPEATING = [*prompt_ids(7), *prompt_ids(7), *prompt_ids(4)]
+"""A prompt that copying methods can use."""
+
+
+def run(target: Target, name: str, prompt: Sequence[int], num_tokens: int = 24, **settings: Any) -> list[Event]:
+    config = GenerationConfig(max_new_tokens=num_tokens, **settings)
+    return list(generate(target, create(name, target), prompt, config))
+
+
+def steps_of(events: Sequence[Event]) -> list[Stepped]:
+    return [event for event in events if isinstance(event, Stepped)]
+
+
+# What it says of itself
+
+
+@every_method
+def test_a_method_describes_itself(name: str) -> None:
+    drafter = drafters.get(name)
+    assert drafter.name == name
+    assert drafter.title
+    assert drafter.summary.endswith(".")
+    assert drafter.source
+    assert drafter.guarantee in ("exact", "lossy")
+    assert drafter.needs.describe()
+    reason = drafter.unavailable()
+    assert reason is None or reason.endswith(".")
+
+
+@every_method
+def test_options_are_frozen_data_with_help_and_bounds(name: str) -> None:
+    kind = drafters.get(name).Options
+    assert dataclasses.is_dataclass(kind)
+    assert kind.__dataclass_params__.frozen  # type: ignore[attr-defined]
+    default = options.parse(kind, {}, name)
+    assert len(options.specs(kind)) == len(dataclasses.fields(kind)), "an option without help or range"
+    for spec in options.specs(kind):
+        assert spec.help.endswith(".")
+        assert spec.parse(spec.default) == getattr(default, spec.name)
+        if spec.type in (int, float):
+            assert spec.low is not None
+            assert spec.high is not None
+    json.dumps(vars(default))
+
+
+@every_method
+def test_an_unknown_option_is_refused(name: str, llama: Target) -> None:
+    with pytest.raises(UnknownName, match="colour"):
+        drafters.create(name, {"colour": "red"}, llama)
+
+
+def extremes(name: str) -> Iterator[dict[str, Any]]:
+    """Each option at each end of its range, the others as they are."""
+    for spec in options.specs(drafters.get(name).Options):
+        ends = spec.choices or ((True, False) if spec.type is bool else (spec.low, spec.high))
+        yield from ({spec.name: end} for end in ends if end is not None)
+
+
+@every_exact_method
+def test_at_the_ends_of_its_options_a_method_is_exact_or_says_why_not(name: str, llama: Target) -> None:
+    text = greedy_text(llama, REPEATING, 14)
+    config = GenerationConfig(max_new_tokens=14)
+    for given in extremes(name):
+        try:
+            drafter = create(name, llama, **given)
+        except BadInput:
+            continue
+        found = list(generate(llama, drafter, REPEATING, config))
+        assert output_ids(found) == text[len(REPEATING) :], given
+
+
+# Exactness
+
+
+@every_exact_method
+@pytest.mark.parametrize("settings", [{}, SAMPLED, {**SAMPLED, "repetition_penalty": 1.4}, {"repetition_penalty": 1.4}])
+def test_the_text_is_that_of_plain_decoding(name: str, settings: dict[str, Any], llama: Target) -> None:
+    """T1, I1 greedy; I2 seeded sampling; I7 a penalty per node."""
+    for seed in range(3):
+        prompt = [*REPEATING, seed]
+        found = output_ids(run(llama, name, prompt, **settings))
+        assert found == greedy_text(llama, prompt, 24, **settings)[len(prompt) :]
+
+
+@every_exact_method
+def test_the_law_of_the_first_tokens_is_the_targets(name: str) -> None:
+    """T2, I3, with the rule that serves every drafter."""
+    if drafters.get(name).needs.hidden_layers or drafters.get(name).needs.weights:
+        pytest.skip("reads a real target's hidden states or weights")
+    table = Table(3, seed=4)
+    target, counts = TableTarget(table), torch.zeros(3, 3)
+    for seed in range(250):
+        config = GenerationConfig(max_new_tokens=2, temperature=1.0, seed=seed, has_detail=False)
+        counts[tuple(output_ids(generate(target, create(name, target), [0, 1, 0, 1], config)))] += 1
+    prompt = [0, 1, 0, 1]
+    first = table.probs(prompt)
+    assert_fits(counts, torch.stack([first[token] * table.probs([*prompt, token]) for token in range(3)]))
+
+
+@every_exact_method
+@pytest.mark.parametrize("settings", [{}, SAMPLED], ids=["greedy", "sampled"])
+def test_a_session_ends_where_plain_decoding_ends(name: str, settings: dict[str, Any]) -> None:
+    """T7, I6."""
+    found = tiny("llama")
+    target = Target(found)
+    text = greedy_text(target, REPEATING, 24, **settings)[len(REPEATING) :]
+    letters = str(found.tokenizer.decode(text))
+    for num_tokens in (1, 2, 7):
+        events = run(target, name, REPEATING, num_tokens, **settings)
+        assert output_ids(events) == text[:num_tokens]
+    events = run(target, name, REPEATING, stop_strings=(letters[8:10],), **settings)
+    assert found.tokenizer.decode(output_ids(events)) == letters[: letters.index(letters[8:10]) + 2]
+    ending = Target(dataclasses.replace(found, name="ending"))
+    ending.loaded.__dict__["eos_ids"] = frozenset({text[9]})
+    events = run(ending, name, REPEATING, **settings)
+    assert output_ids(events) == text[: text.index(text[9]) + 1]
+    assert isinstance(events[-1], SessionFinished)
+    assert events[-1].reason == "eos"
+
+
+@every_exact_method
+def test_a_context_is_filled_to_its_last_token(name: str, llama: Target) -> None:
+    prompt = prompt_ids(MAX_CONTEXT - 6)
+    events = run(llama, name, prompt, 50)
+    assert output_ids(events) == greedy_text(llama, prompt, 50)[len(prompt) :]
+    assert isinstance(events[-1], SessionFinished)
+    assert (events[-1].reason, events[-1].counts.emitted) == ("context", 6)
+
+
+@every_exact_method
+def test_a_prompt_of_one_token_will_do(name: str, llama: Target) -> None:
+    assert output_ids(run(llama, name, [5])) == greedy_text(llama, [5], 24)[1:]
+
+
+@every_method
+def test_under_the_rejection_rule_drafts_say_what_they_were_drawn_from_or_are_refused(name: str, llama: Target) -> None:
+    settings: dict[str, Any] = {"temperature": 1.0, "rule": "rejection"}
+    if not drafters.get(name).states_draws:
+        with pytest.raises(BadInput, match="node_sampling"):
+            run(llama, name, REPEATING, **settings)
+        return
+    steps = steps_of(run(llama, name, REPEATING, **settings))
+    assert sum(len(step.emitted) for step in steps) == 24
+
+
+# Trees, counts, cache
+
+
+@every_method
+def test_proposals_are_trees_within_the_budget_and_the_vocabulary(name: str, llama: Target) -> None:
+    every: list[dict[str, Any]] = [{}, SAMPLED]
+    for settings in every:
+        config = GenerationConfig(**settings)
+        for budget in (0, 1, 3, 64):
+            context = Context(list(REPEATING), config, Noise(1))
+            drafter = create(name, llama)
+            llama.hidden_layers = drafter.needs.hidden_layers
+            context.prompt_hidden = llama.prefill(REPEATING[:-1])
+            drafter.start(context)
+            tree = drafter.propose(context, budget)
+            assert len(tree) <= budget
+            assert all(0 <= token < VOCAB_SIZE for token in tree.tokens)
+            assert tree.draft_probs is None or all(0 <= prob <= 1 for prob in tree.draft_probs)
+            assert not tree.is_sampled or config.verification_rule == "rejection"
+
+
+@every_method
+def test_counts_add_up(name: str, llama: Target) -> None:
+    """T3, T9, I5: an empty draft costs one plain step, a step emits what it accepts and one more."""
+    events = run(llama, name, REPEATING, 40)
+    steps, finished = steps_of(events), events[-1]
+    assert isinstance(finished, SessionFinished)
+    assert finished.reason == "length"
+    assert finished.counts.emitted == sum(len(step.emitted) for step in steps) == 40
+    for step in steps[:-1]:
+        tree = DraftTree(tuple(n.token_id for n in step.nodes), tuple(n.parent for n in step.nodes))
+        assert len(step.emitted) == len(step.path) + 1 <= tree.depth + 1
+        assert list(step.path) == list(tree.path_to(step.path[-1] if step.path else -1))
+        assert (step.emitted[-1].origin == "plain") == (not step.nodes)
+
+
+@every_method
+def test_after_a_session_the_targets_cache_is_that_of_the_text(name: str, llama: Target) -> None:
+    """T5, T6, I4."""
+    fresh = ModelRunner(llama.loaded.model, MAX_CONTEXT, is_row_invariant=True)
+    ids = list(REPEATING)
+    for event in generate(llama, create(name, llama), REPEATING, GenerationConfig(max_new_tokens=24)):
+        if isinstance(event, Prefilled):
+            assert event.kv_length == len(REPEATING) - 1
+        if not isinstance(event, Stepped):
+            continue
+        ids += [token.token_id for token in event.emitted]
+        assert event.kv_length == llama.kv_length
+        fresh.prefill(ids[: llama.kv_length])
+        for layer in range(2):
+            for kept, wanted in zip(llama.runner.kv(layer), fresh.kv(layer), strict=True):
+                torch.testing.assert_close(kept, wanted, atol=1e-5, rtol=1e-5)
+
+
+# State
+
+
+def drafts(events: Sequence[Event]) -> list[Any]:
+    return [[(n.token_id, n.parent, n.draft_prob) for n in step.nodes] for step in steps_of(events)]
+
+
+@every_method
+@pytest.mark.parametrize("settings", [{}, SAMPLED], ids=["greedy", "sampled"])
+def test_the_same_session_twice_drafts_the_same(name: str, settings: dict[str, Any], llama: Target) -> None:
+    first = drafts(run(llama, name, REPEATING, **settings))
+    assert drafts(run(llama, name, REPEATING, **settings)) == first
+
+
+@every_method
+def test_nothing_that_a_session_learns_reaches_another(name: str, llama: Target) -> None:
+    """T8, I8: cold, after another prompt, and while another session runs beside it."""
+    cold = drafts(run(llama, name, REPEATING))
+    run(llama, name, [*reversed(REPEATING), *REPEATING], 40)
+    assert drafts(run(llama, name, REPEATING)) == cold
+    other = Target(llama.loaded)
+    beside = generate(other, create(name, other), prompt_ids(12, seed=9), GenerationConfig(max_new_tokens=60))
+    mine = generate(llama, create(name, llama), REPEATING, GenerationConfig(max_new_tokens=24))
+    found = []
+    for event in mine:
+        found.append(event)
+        next(beside, None)
+    assert drafts(found) == cold
+
+
+def test_the_registry_lists_files_and_refuses_other_names() -> None:
+    assert NAMES[0] == "plain"
+    assert {"plain", "draft_model", "prompt_lookup"} <= set(NAMES)
+    assert "base" not in NAMES
+    with pytest.raises(UnknownName, match="draft_model, plain, prompt_lookup"):
+        drafters.get("magic")

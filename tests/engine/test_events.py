@@ -1,0 +1,113 @@
+"""Events survive JSON, and foreign JSON is refused with a sentence."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine import events
+from engine.errors import BadInput
+from engine.events import Candidate, Counts, Emitted, Event, Node, Prefilled, SessionFinished, SessionStarted, Stepped
+
+NUMBERS = st.integers(0, 2**60)
+SHARES = st.none() | st.floats(0, 1)
+TEXTS = st.text() | st.sampled_from(["<img src=x onerror=alert(1)>", "\u202eab", "\ud800", "a\u2028b", "\x00"])
+VALUES = st.dictionaries(TEXTS, st.none() | st.booleans() | st.integers(-5, 5) | st.floats(-9, 9) | TEXTS, max_size=3)
+
+
+def tuples(items: st.SearchStrategy[Any], most: int = 3) -> st.SearchStrategy[tuple[Any, ...]]:
+    return st.lists(items, max_size=most).map(tuple)
+
+
+STARTED = st.builds(
+    SessionStarted,
+    *[TEXTS] * 3,
+    prompt_ids=tuples(NUMBERS),
+    method=TEXTS,
+    method_options=VALUES,
+    guarantee=TEXTS,
+    model=TEXTS,
+    device=TEXTS,
+    dtype=TEXTS,
+    config=VALUES,
+    machine=VALUES,
+    schema_version=st.just(1),
+    kind=st.just("session_started"),
+)
+NODES = st.builds(Node, NUMBERS, TEXTS, st.integers(-1, 9), target_prob=SHARES, draft_prob=SHARES)
+CANDIDATES = tuples(st.builds(Candidate, NUMBERS, TEXTS, st.floats(0, 1)))
+EMITTED = st.builds(Emitted, NUMBERS, TEXTS, node=st.none() | NUMBERS, target_prob=SHARES, alternatives=CANDIDATES)
+TIMES = dict.fromkeys(("draft_ns", "target_ns", "verify_ns", "commit_ns", "host_ns"), NUMBERS)
+STEPPED = st.builds(
+    Stepped,
+    NUMBERS,
+    NUMBERS,
+    nodes=tuples(NODES),
+    path=tuples(NUMBERS),
+    emitted=tuples(EMITTED),
+    kv_length=NUMBERS,
+    kind=st.just("stepped"),
+    **TIMES,
+)
+PREFILLED = st.builds(Prefilled, NUMBERS, NUMBERS, NUMBERS, kind=st.just("prefilled"))
+FINISHED = st.builds(
+    SessionFinished,
+    counts=st.builds(Counts, *[NUMBERS] * 5),
+    decode_ns=NUMBERS,
+    message=TEXTS,
+    kind=st.just("session_finished"),
+)
+
+
+@given(STARTED | PREFILLED | STEPPED | FINISHED)
+def test_every_event_comes_back_from_json_as_it_went(event: Event) -> None:
+    line = events.to_json(event)
+    assert "\n" not in line
+    assert line.isascii()
+    found = events.from_json(line)
+    assert found == event
+    assert type(found) is type(event)
+
+
+def test_missing_optional_fields_take_their_defaults() -> None:
+    node = events.from_dict(json.loads(events.to_json(SessionFinished("eos", Counts(1), 5))))
+    row = events.to_dict(node)
+    del row["message"], row["counts"]["accepted"]
+    assert events.from_dict(row) == node
+
+
+GOOD = {"kind": "prefilled", "num_prompt_tokens": 3, "prefill_ns": 4, "kv_length": 2}
+FINISHED_ROW = {"kind": "session_finished", "reason": "eos", "decode_ns": 1}
+BAD = {
+    "not JSON": "{",
+    "empty": "",
+    "no object": '"prefilled"',
+    "null": "null",
+    "no kind": "{}",
+    "unknown kind": json.dumps({**GOOD, "kind": "cancelled"}),
+    "kind is a list": json.dumps({**GOOD, "kind": []}),
+    "unknown field": json.dumps({**GOOD, "colour": "red"}),
+    "missing field": json.dumps({k: v for k, v in GOOD.items() if k != "kv_length"}),
+    "other version": json.dumps({"kind": "session_started", "schema_version": 99}),
+    "counts is a number": json.dumps({**FINISHED_ROW, "counts": 3}),
+    "counts is a list": json.dumps({**FINISHED_ROW, "counts": []}),
+    "counts has an unknown field": json.dumps({**FINISHED_ROW, "counts": {"tokens": 1}}),
+    "a node is null": json.dumps({"kind": "stepped", "nodes": [None]}),
+    "a node is a list": json.dumps({"kind": "stepped", "nodes": [[]]}),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_foreign_lines_are_refused_with_a_sentence(case: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        events.from_json(BAD[case])
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_an_unknown_kind_names_the_kinds_that_exist() -> None:
+    with pytest.raises(BadInput, match="session_started, prefilled, stepped, session_finished"):
+        events.from_dict({"kind": "paused"})

@@ -1,0 +1,79 @@
+"""Each ratio has the numerator and denominator that it says it has."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from engine.events import Counts, Emitted, Event, Node, Prefilled, SessionFinished, SessionStarted, Stepped
+from engine.metrics import DEFINITIONS, Metrics, speedup, summarise, tally
+
+STARTED = SessionStarted("1", "", "p", (1, 2), "plain", {}, "exact", "m", "cpu", "float32", {"rule": "auto"}, {})
+MS = 1_000_000
+
+
+def step(number: int, num_nodes: int, num_accepted: int, *, is_cut: bool = False) -> Stepped:
+    nodes = tuple(Node(1, "a", i - 1, "accepted" if i < num_accepted else "rejected") for i in range(num_nodes))
+    emitted = [Emitted(1, "a", "accepted", node=i) for i in range(num_accepted)]
+    emitted += [] if is_cut else [Emitted(2, "b", "correction")]
+    times: dict[str, Any] = {"draft_ns": 2 * MS, "target_ns": 5 * MS, "verify_ns": MS, "commit_ns": MS, "host_ns": MS}
+    return Stepped(number, 0, nodes, tuple(range(num_accepted)), tuple(emitted), kv_length=9, **times)
+
+
+def run(method: str = "x", decode_ns: int = 40 * MS) -> list[Event]:
+    steps = [step(0, 4, 4), step(1, 4, 0), step(2, 4, 1), step(3, 2, 2, is_cut=True)]
+    counts = Counts(4, 14, 7, 10, 4)
+    started = replace(STARTED, method=method)
+    return [started, Prefilled(2, 7 * MS, 1), *steps, SessionFinished("eos", counts, decode_ns)]
+
+
+def test_ratios_follow_their_definitions() -> None:
+    metrics = summarise(run())
+    assert metrics.block_efficiency == 10 / 4
+    assert metrics.mean_accepted_length == 7 / 4
+    assert metrics.acceptance_rate == 7 / 14
+    assert metrics.tokens_per_second == pytest.approx(10 / 0.040)
+    assert metrics.time_to_first_token_ms == pytest.approx(7 + 10)
+    assert (metrics.draft_ms, metrics.target_ms, metrics.host_ms) == pytest.approx((8, 24, 8))
+
+
+def test_counts_are_those_that_the_session_reports() -> None:
+    events = run()
+    finished = events[-1]
+    assert isinstance(finished, SessionFinished)
+    assert tally(events).counts == finished.counts
+    assert tally(events).reached_depth == {1: 3, 2: 2, 3: 1, 4: 1}
+
+
+def test_a_running_session_has_figures_and_an_empty_one_has_none() -> None:
+    assert summarise(run()[:3]).tokens_per_second == pytest.approx(5 / 0.010)
+    assert summarise([]) == Metrics(None, None, None, None, None, 0.0, 0.0, 0.0)
+
+
+def test_plain_decoding_has_block_efficiency_one_and_no_acceptance_rate() -> None:
+    metrics = summarise([STARTED, *(step(i, 0, 0) for i in range(3))])
+    assert metrics.block_efficiency == 1
+    assert metrics.acceptance_rate is None
+
+
+def test_speedup_is_time_per_token_against_a_measured_plain_run() -> None:
+    assert speedup(run("plain", 80 * MS), run("x", 40 * MS)) == pytest.approx(2.0)
+
+
+def test_speedup_is_empty_where_the_runs_may_not_be_compared() -> None:
+    plain, ours = run("plain"), run("x")
+    assert speedup([], ours) is None
+    assert speedup(ours, ours) is None
+    others: dict[str, Any] = {"model": "n", "dtype": "bfloat16", "device": "cuda", "prompt_ids": (3,)}
+    others["config"] = {"seed": 1}
+    for changed in ({name: value} for name, value in others.items()):
+        assert speedup(plain, [replace(STARTED, method="x", **changed), *ours[1:]]) is None
+    unfinished = SessionFinished("stopped", Counts(), 40 * MS)
+    assert speedup(plain, [*ours[:-1], unfinished]) is None
+    assert speedup(plain, ours[:-1]) is None
+
+
+def test_every_figure_has_a_definition_in_words() -> None:
+    assert set(DEFINITIONS) == {*Metrics.__dataclass_fields__, "speedup"}

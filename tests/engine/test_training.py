@@ -1,0 +1,212 @@
+"""Training from a folder of texts to a loadable model, in seconds, on shapes made small."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import lzma
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from engine import cli, drafters, models
+from engine.config import GenerationConfig
+from engine.errors import BadInput
+from engine.loop import generate
+from engine.target import Target
+from engine.training import corpus, pretrain, tasks
+from engine.training.corpus import Document
+from engine.training.tokenizer import train_tokenizer
+
+PLACES = ("park", "forest", "garden", "beach", "farm", "lake")
+NAMES = ("Tim", "Lily", "Ben", "Mia", "Tom", "Anna")
+
+
+def story(number: int) -> str:
+    name, place = NAMES[number % 6], PLACES[number // 6 % 6]
+    return (
+        f"Once upon a time there was a small fox named {name}. {name} went to the {place} with ball number {number}. "
+        f"One day {name} found a friend. They played all day. {name} learned that sharing makes everyone happy."
+    )
+
+
+STORIES = [story(number) for number in range(120)]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    (folder / "stories.txt").write_text("\n\n\n".join(STORIES))
+    return folder
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recipes of the same kind, a thousand times smaller."""
+    monkeypatch.setattr(pretrain, "VOCAB_SIZE", 320)
+    monkeypatch.setattr(pretrain, "MAX_CONTEXT", 256)
+    for key, recipe in pretrain.RECIPES.items():
+        shape = pretrain.Shape(hidden_size=32, num_layers=1, num_heads=2, intermediate_size=48)
+        tiny = replace(recipe, shape=shape, num_tokens=24_000, batch_tokens=512, context=32, limit_minutes=1.0)
+        monkeypatch.setitem(pretrain.RECIPES, key, tiny)
+
+
+def train(*words: object) -> int:
+    return cli.main(["train", *(str(word) for word in words)])
+
+
+def losses(out: Path, kind: str) -> list[dict[str, Any]]:
+    rows = [json.loads(line) for line in (out / "loss.jsonl").read_text().splitlines()]
+    return [row for row in rows if kind in row]
+
+
+def test_a_folder_of_texts_becomes_a_model_that_the_engine_runs(
+    small: None, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target, draft = tmp_path / "target", tmp_path / "draft"
+    assert train("target", "--data", data, "--out", target) == 0
+    assert train("draft", "--data", data, "--out", draft, "--target", target, "--limit-minutes", 0.05) == 0
+    assert re.search("held-?out.loss", capsys.readouterr().out)
+    assert losses(target, "heldout_loss")[-1]["heldout_loss"] < losses(target, "train_loss")[0]["train_loss"]
+    found = models.load(str(target), "cpu", "fp32")
+    assert found.max_context == 256
+    assert found.tokenizer.chat_template
+    assert models.load_draft(str(draft), found).dtype == torch.float32
+    config = GenerationConfig(max_new_tokens=5)
+    assert len(list(generate(Target(found), drafters.create("plain", {}, Target(found)), "A story", config))) == 8
+
+
+def test_training_goes_on_from_its_checkpoint(
+    small: None, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = replace(pretrain.RECIPES["target", "cpu"], num_tokens=10**9)
+    monkeypatch.setitem(pretrain.RECIPES, ("target", "cpu"), recipe)
+    out = tmp_path / "target"
+    assert train("target", "--data", data, "--out", out, "--limit-minutes", 0.02) == 0
+    before = torch.load(out / "checkpoint.pt", weights_only=True)["progress"]
+    assert train("target", "--data", data, "--out", out, "--limit-minutes", 0.05, "--resume") == 0
+    after = torch.load(out / "checkpoint.pt", weights_only=True)["progress"]
+    assert after["num_steps"] > before["num_steps"] > 0
+    assert after["num_tokens"] == 512 * after["num_steps"]
+    assert after["seconds"] > before["seconds"]
+
+
+def test_going_on_without_a_checkpoint_is_refused(
+    small: None, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("target", "--data", data, "--out", tmp_path / "new", "--resume") == 2
+    assert "no checkpoint" in capsys.readouterr().err
+
+
+def no_file(folder: Path) -> None:
+    pass
+
+
+def an_empty_file(folder: Path) -> None:
+    (folder / "a.txt").write_text(" \n")
+
+
+def another_kind_of_file(folder: Path) -> None:
+    (folder / "a.png").write_bytes(b"\x89PNG")
+
+
+def binary(folder: Path) -> None:
+    (folder / "a.txt").write_bytes(bytes(range(256)))
+
+
+def binary_that_decodes(folder: Path) -> None:
+    (folder / "a.txt").write_bytes(b"text\x00text")
+
+
+def broken_json(folder: Path) -> None:
+    (folder / "a.jsonl").write_text('{"text": "good"}\n{"text": \n')
+
+
+def json_that_is_no_object(folder: Path) -> None:
+    (folder / "a.jsonl").write_text('["text"]\n')
+
+
+def json_whose_text_is_a_number(folder: Path) -> None:
+    (folder / "a.jsonl").write_text('{"text": 5}\n')
+
+
+def not_compressed(folder: Path) -> None:
+    (folder / "a.jsonl.xz").write_bytes(b"no xz")
+
+
+def cut_off(folder: Path) -> None:
+    (folder / "a.jsonl.xz").write_bytes(lzma.compress(json.dumps({"text": "a" * 999}).encode())[:-20])
+
+
+SPOILT = [no_file, an_empty_file, another_kind_of_file, binary, binary_that_decodes, broken_json]
+SPOILT += [json_that_is_no_object, json_whose_text_is_a_number, not_compressed, cut_off]
+
+
+@pytest.mark.parametrize("spoil", SPOILT)
+def test_a_folder_without_readable_text_is_refused_with_a_sentence(
+    spoil: Callable[[Path], None], tmp_path: Path
+) -> None:
+    spoil(tmp_path)
+    with pytest.raises(BadInput) as caught:
+        corpus.read_folder(tmp_path)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_documents_are_read_from_every_kind_of_file_without_duplicates(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("One fox.\n\n\nTwo  “foxes”—\tand more.<|endoftext|>Three.")
+    (tmp_path / "b.jsonl").write_text('{"text": "ONE FOX!"}\n{"story": "Four.", "prompt": "Say four."}\n{"other": 1}\n')
+    (tmp_path / "c.jsonl.xz").write_bytes(lzma.compress(b'{"text": "Five."}\n'))
+    found = corpus.read_folder(tmp_path)
+    assert [document.text for document in found] == ["One fox.", 'Two "foxes" - and more.', "Three.", "Four.", "Five."]
+    assert found[3].prompt == "Say four."
+
+
+def test_the_held_out_split_is_disjoint_and_a_document_never_changes_sides() -> None:
+    documents = [Document(text) for text in STORIES * 4]
+    documents = [Document(f"{document.text} {i}") for i, document in enumerate(documents)]
+    train_side, heldout = corpus.split_heldout(documents)
+    assert heldout
+    assert not set(train_side) & set(heldout)
+    assert len(train_side) + len(heldout) == len(documents)
+    some = documents[::3]
+    fewer_train, fewer_heldout = corpus.split_heldout(some[::-1])
+    assert set(fewer_heldout) == set(heldout) & set(some)
+    assert set(fewer_train) == set(train_side) & set(some)
+
+
+def test_few_documents_still_leave_one_to_hold_out() -> None:
+    train_side, heldout = corpus.split_heldout([Document("One fox."), Document("Two foxes.")])
+    assert len(train_side) == len(heldout) == 1
+
+
+def test_examples_are_a_pure_function_of_documents_and_seed() -> None:
+    documents = [Document(text) for text in STORIES[:30]]
+    first, again, other = (list(tasks.examples(documents, seed)) for seed in (3, 3, 4))
+    assert first == again
+    assert first != other
+    answers = {chat[1]["content"] for chat in first}
+    assert {document.text for document in documents} <= answers
+    assert all([message["role"] for message in chat] == ["user", "assistant"] for chat in first)
+
+
+def test_a_tokenizer_gives_back_any_text() -> None:
+    tokenizer = train_tokenizer(STORIES[:9], 300, 64)
+    for text in ("Once upon 😀", " a  b\n\n", "é\u202e漢", STORIES[50]):
+        assert tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"]) == text
+    again = train_tokenizer(STORIES[:9], 300, 64)
+    assert again.get_vocab() == tokenizer.get_vocab()
+
+
+def test_the_learning_rate_rises_stays_and_falls() -> None:
+    recipe = pretrain.RECIPES["target", "cpu"]
+    rates = [pretrain.learning_rate(recipe, share / 100) for share in range(101)]
+    assert max(rates) == recipe.lr
+    assert rates[0] < rates[1] < rates[2]
+    assert all(after <= before for before, after in itertools.pairwise(rates[2:]))
+    assert 0 < rates[-1] < 0.05 * recipe.lr

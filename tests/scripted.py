@@ -1,0 +1,194 @@
+"""A device and a recorder without models or files: scripted steps, known words, a run that can be held."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from engine.config import GenerationConfig
+from engine.errors import BadInput, RunFailed
+from engine.events import Candidate, Counts, Emitted, Event, Node, Prefilled, SessionFinished, SessionStarted, Stepped
+from engine.options import OptionSpec
+from specviz.device import Method
+
+HOSTILE = (
+    '<img src=x onerror="window.hacked=1">',
+    "${Object.assign(window,{hacked:2})}",
+    '<a href="https://example.com/">link</a>',
+    "\u202eright to left\u202c",
+    "lone \ud800 surrogate",
+    "<script>window.hacked=3</script>",
+    "{{value}}",
+)
+WORDS = ("Once", " upon", " a", " time", ",", " there", " was", " a", " fox", ".")
+
+
+@dataclass(frozen=True)
+class ScriptedVerdict:
+    """A verdict as the engine gives it."""
+
+    verdict: str = "identical"
+    num_compared: int = 10
+
+    @property
+    def text(self) -> str:
+        return f"{self.verdict} ({self.num_compared} tokens)"
+
+
+@dataclass
+class ScriptedDevice:
+    """Writes `words` over and over: plain one by one, drafting three a step."""
+
+    words: Sequence[str] = WORDS
+    broken_at: int | None = None
+    """Raise RunFailed in this step."""
+    hold: threading.Event | None = None
+    """Wait for it before every step."""
+    log: list[str] = field(default_factory=list)
+
+    def methods(self) -> tuple[Method, ...]:
+        depth = OptionSpec("depth", 3, "How far.", low=1, high=8, unit="tokens")
+        model = OptionSpec("model", "auto", "Draft model.")
+        return (
+            Method("plain", "Plain decoding", "No drafts.", "baseline", "exact", ()),
+            Method("scripted", "Scripted drafts", "Known drafts.", "this file", "exact", (depth, model)),
+        )
+
+    def models(self) -> Mapping[str, str]:
+        return {"toy": "A toy", "big": "A big one"}
+
+    def draft_models(self) -> tuple[str, ...]:
+        return ("toy-draft",)
+
+    def is_ready(self, model: str, method: str) -> bool:
+        return f"prepare {model} {method}" in self.log
+
+    def prepare(self, model: str, method: str, options: Mapping[str, Any]) -> None:
+        if model == "big":
+            raise BadInput("Model big cannot be loaded.")
+        self.log.append(f"prepare {model} {method}")
+
+    def generate(
+        self,
+        model: str,
+        method: str,
+        options: Mapping[str, Any],
+        prompt: str,
+        config: GenerationConfig,
+        session_id: str,
+        should_stop: Callable[[], bool],
+    ) -> Iterator[Event]:
+        if prompt.startswith("too long"):
+            raise BadInput("The prompt has 5000 tokens.")
+        self.log.append(f"generate {method}")
+        return self._events(method, options, prompt, config, session_id, should_stop)
+
+    def _events(
+        self,
+        method: str,
+        options: Mapping[str, Any],
+        prompt: str,
+        config: GenerationConfig,
+        session_id: str,
+        should_stop: Callable[[], bool],
+    ) -> Iterator[Event]:
+        yield started(method, prompt, config, session_id, options)
+        yield Prefilled(3, 2_000_000, 2)
+        emitted = steps = 0
+        reason = "length"
+        while emitted < config.max_new_tokens:
+            if self.hold is not None:
+                self.hold.wait(5)
+            if should_stop():
+                reason = "stopped"
+                break
+            if self.broken_at == steps:
+                raise RunFailed("The scripted device broke.")
+            step = self._step(steps, emitted, min(1 if method == "plain" else 3, config.max_new_tokens - emitted))
+            yield step
+            steps, emitted = steps + 1, emitted + len(step.emitted)
+        counts = Counts(steps, 3 * steps, emitted - steps, emitted, steps)
+        yield SessionFinished(reason, counts, 1_000_000 * steps)  # type: ignore[arg-type]
+
+    def _step(self, step: int, first: int, size: int) -> Stepped:
+        texts = [self.words[(first + i) % len(self.words)] for i in range(size)]
+        return stepped(step, texts)
+
+    def audit(self, model: str, plain: Sequence[Event], events: Sequence[Event]) -> ScriptedVerdict:
+        self.log.append("audit")
+        return ScriptedVerdict(num_compared=sum(len(e.emitted) for e in events if isinstance(e, Stepped)))
+
+
+def started(
+    method: str = "scripted",
+    prompt: str = "Tell a story.",
+    config: GenerationConfig | None = None,
+    session_id: str = "s1",
+    options: Mapping[str, Any] | None = None,
+) -> SessionStarted:
+    """A first event."""
+    settings = (config or GenerationConfig()).to_dict()
+    return SessionStarted(
+        session_id=session_id,
+        created_at="2026-11-21T03:00:00.000+00:00",
+        prompt=prompt,
+        prompt_ids=(1, 2, 3),
+        method=method,
+        method_options=dict(options or {}),
+        guarantee="exact",
+        model="toy",
+        device="cpu",
+        dtype="float32",
+        config=settings,
+        machine={"processor": "none"},
+    )
+
+
+def stepped(step: int, texts: Sequence[str]) -> Stepped:
+    """All but the last text accepted from a chain, then a correction beside one rejected and one unreached draft."""
+    size = len(texts)
+    nodes = [Node(100 + i, text, i - 1, "accepted", 0.9, 0.8) for i, text in enumerate(texts[:-1])]
+    if size > 1:
+        nodes += [Node(7, " no", size - 2, "rejected", 0.05, 0.6), Node(8, " way", size - 1, "unreached", 0.1, 0.5)]
+    top = (Candidate(100, texts[0], 0.9), Candidate(7, " no", 0.05))
+    emitted = [Emitted(100 + i, text, "accepted", i, 0.9, top) for i, text in enumerate(texts[:-1])]
+    emitted.append(Emitted(200, texts[-1], "correction" if size > 1 else "plain", None, 0.7, top))
+    path = tuple(range(size - 1))
+    return Stepped(step, 1, tuple(nodes), path, tuple(emitted), 300_000, 500_000, 100_000, 50_000, 50_000, 3 + step)
+
+
+class ScriptedRecorder:
+    """Keeps everything in lists."""
+
+    def __init__(self, problem: str | None = None) -> None:
+        self.problem = problem
+        self.runs: dict[str, list[Event]] = {}
+        self.audits: dict[str, dict[str, Any]] = {}
+        self.baselines: dict[str, str] = {}
+
+    def begin(self, event: SessionStarted) -> ScriptedRun:
+        self.runs[event.session_id] = [event]
+        return ScriptedRun(self.runs[event.session_id])
+
+    def set_audit(self, run_id: str, audit: dict[str, Any]) -> None:
+        self.audits[run_id] = audit
+
+    def set_baseline(self, run_id: str, baseline_run_id: str) -> None:
+        self.baselines[run_id] = baseline_run_id
+
+
+class ScriptedRun:
+    """One run of the recorder."""
+
+    def __init__(self, events: list[Event]) -> None:
+        self._events = events
+
+    def append(self, event: Event) -> None:
+        self._events.append(event)
+
+
+def hostile_device() -> ScriptedDevice:
+    """Writes nothing but text that would like to be markup."""
+    return replace(ScriptedDevice(), words=HOSTILE)
