@@ -1,0 +1,137 @@
+// One run on screen: status, figures, text, charts, legend. Fed numbered deltas; asks for a snapshot when one is missing.
+
+const LEGEND = [
+  ['accepted', 'accepted draft', 'word'],
+  ['correction', 'correction', 'word'],
+  ['bonus', 'bonus', 'word'],
+  ['plain', 'target only', 'word'],
+  ['rejected', 'rejected draft', 'word'],
+];
+
+const stage = make('section', 'sv-stage');
+const alertBox = make('p', 'sv-alert');
+const status = make('p', 'sv-status');
+const statusDot = make('span', 'sv-dot');
+const statusText = make('span', 'sv-status-text');
+const statusMeta = make('span', 'sv-status-meta');
+const spoken = make('p', 'sv-visually-hidden');
+const tiles = makeTiles();
+const tokens = makeTokens(stage);
+const figures = makeFigures((n) => tokens.focusStep(n));
+const legend = make('div', 'sv-legend');
+const ghosts = make('button', 'sv-ghosts');
+let streamId = '';
+let lastSeq = -1;
+let numSteps = 0;
+let isAsking = false;
+
+function buildLegend() {
+  const list = make('ul', 'sv-legend-list');
+  list.setAttribute('aria-label', 'Legend');
+  for (const [name, text, sample] of LEGEND) {
+    const mark = add(make('span', 'sv-token is-' + name), make('span', 'sv-body', sample));
+    mark.setAttribute('aria-hidden', 'true');
+    add(list, add(make('li', ''), mark, make('span', '', text)));
+  }
+  ghosts.type = 'button';
+  ghosts.setAttribute('aria-pressed', 'false');
+  ghosts.title = 'Show what was drafted and rejected (key G)';
+  add(ghosts, make('span', '', 'Show rejected drafts'), make('kbd', '', 'G'));
+  ghosts.addEventListener('click', toggleGhosts);
+  add(legend, list, ghosts);
+}
+
+function toggleGhosts() {
+  const isOn = stage.classList.toggle('has-ghosts');
+  ghosts.setAttribute('aria-pressed', String(isOn));
+}
+
+function build() {
+  alertBox.setAttribute('role', 'alert');
+  alertBox.hidden = true;
+  spoken.setAttribute('role', 'status');
+  spoken.setAttribute('aria-live', 'polite');
+  add(status, add(make('span', 'sv-status-line'), statusDot, statusText), statusMeta);
+  buildLegend();
+  add(stage, alertBox, status, tiles.node, add(make('div', 'sv-paper'), legend, tokens.node), figures.node, spoken);
+  element.appendChild(stage);
+}
+
+function isTyping(target) {
+  return target instanceof Element && (target.closest('input, textarea, select, [contenteditable]') !== null);
+}
+
+document.addEventListener('keydown', (event) => {
+  const isPlainKey = !event.ctrlKey && !event.metaKey && !event.altKey;
+  if (isPlainKey && event.key.toLowerCase() === 'g' && !isTyping(event.target) && stage.offsetParent !== null) toggleGhosts();
+});
+
+function apply(message) {
+  if (message.alert !== undefined) showAlert(message.alert);
+  if (message.seq === undefined) return;
+  const isNewStream = message.stream !== streamId;
+  const isGap = !message.snapshot && (isNewStream ? message.seq !== 0 : message.seq > lastSeq + 1);
+  if (isGap) return askSnapshot(message.stream);
+  if (!isNewStream && !message.snapshot && message.seq <= lastSeq) return;
+  if (!isNewStream && message.snapshot && message.seq < lastSeq) return;
+  if (isNewStream && streamId !== '') bringIntoView();
+  streamId = message.stream;
+  lastSeq = message.seq;
+  show(message);
+}
+
+// On a narrow screen the stage lies below the controls: a run that begins there should be seen.
+function bringIntoView() {
+  const top = stage.getBoundingClientRect().top;
+  if (stage.offsetParent !== null && (top > window.innerHeight * 0.6 || top < 0)) stage.scrollIntoView({ block: 'start' });
+}
+
+function showAlert(text) {
+  alertBox.textContent = text;
+  alertBox.hidden = text === '';
+  if (text !== '') bringIntoView();
+}
+
+function show(message) {
+  const isSameRun = message.snapshot && numSteps > 0 && message.status.session === stage.dataset.session;
+  if (message.reset && !isSameRun) { tokens.clear(); figures.clear(); numSteps = 0; }
+  if (message.status) showStatus(message.status);
+  if (message.tiles) tiles.update(message.tiles);
+  showSteps(message.snapshot ? message.steps.slice(numSteps) : message.steps);
+  if (message.figures) figures.summarise(message.figures);
+  if (message.status) tokens.pending(message.status.isPending);
+  if (message.spoken) spoken.textContent = message.spoken;
+}
+
+function showSteps(steps) {
+  if (!steps.length) return;
+  numSteps += steps.length;
+  tokens.append(steps);
+  figures.append(steps);
+}
+
+function showStatus(next) {
+  stage.dataset.phase = next.phase;
+  stage.dataset.session = next.session;
+  statusText.textContent = next.text;
+  statusMeta.textContent = next.meta;
+}
+
+async function askSnapshot(wanted) {
+  if (isAsking) return;
+  isAsking = true;
+  try {
+    const text = await server.snapshot(wanted);
+    if (text) apply(JSON.parse(text));
+  } finally {
+    isAsking = false;
+  }
+}
+
+function receive() {
+  if (typeof props.value === 'string' && props.value) apply(JSON.parse(props.value));
+}
+
+build();
+watch('value', receive);
+receive();

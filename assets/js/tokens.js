@@ -1,0 +1,166 @@
+// The text, token by token. Appends; never rebuilds. One tab stop, arrow keys inside, a card on hover and focus.
+
+const SHOWN_UNREACHED = 2;
+
+function makeTokens(stage) {
+  const view = make('div', 'sv-text');
+  const card = makeCard(stage);
+  const detail = new WeakMap();
+  const firstOfStep = new Map();
+  const caret = make('span', 'sv-caret', '…');
+  let stop = null;
+  view.setAttribute('role', 'listbox');
+  view.setAttribute('aria-label', 'Output, token by token. Arrow keys move, up and down change the step, Escape closes the card.');
+  view.setAttribute('aria-live', 'off');
+  caret.setAttribute('aria-hidden', 'true');
+
+  function element(token, step, isGhost) {
+    const origin = isGhost ? token.s : token.o;
+    const node = make('span', 'sv-token is-' + origin + (token.t === '' ? (/^<.+>$/.test(token.raw || '') ? ' is-end' : ' is-empty') : ''));
+    const text = isGhost ? shown(token.t).replace(/\n/g, '⏎') : shown(token.t);
+    const parts = /^([ \t]*)([\s\S]*)$/.exec(text);
+    const hasBody = parts[2] !== '';
+    if (hasBody && parts[1]) node.appendChild(document.createTextNode(parts[1]));
+    const body = make('span', 'sv-body' + (/^\n+$/.test(parts[2]) ? ' is-break' : ''), hasBody ? parts[2] : parts[1]);
+    node.appendChild(body);
+    node.tabIndex = -1;
+    node.setAttribute('role', 'option');
+    node.setAttribute('aria-selected', 'false');
+    node.setAttribute('aria-label', spelled(token.t || token.raw || '') + ', ' + ORIGIN[origin]);
+    node.dataset.step = step.n;
+    detail.set(node, [isGhost ? Object.assign({ o: token.s, a: [] }, token) : token, step]);
+    return node;
+  }
+
+  function more(count) {
+    const node = make('span', 'sv-more', '+' + count);
+    node.title = count + ' more drafted tokens of this step were not used';
+    node.setAttribute('role', 'presentation');
+    return node;
+  }
+
+  // Rejected drafts at one place: each with at most two of the tokens that followed it; the others are counted.
+  function appendGhosts(batch, ghosts, step) {
+    let run = 0;
+    let hidden = 0;
+    for (const ghost of ghosts) {
+      run = ghost.s === 'unreached' ? run + 1 : 0;
+      if (run > SHOWN_UNREACHED) hidden += 1;
+      else batch.appendChild(element(ghost, step, true));
+    }
+    if (hidden) batch.appendChild(more(hidden));
+  }
+
+  function append(steps) {
+    const isAtEnd = view.scrollHeight - view.scrollTop - view.clientHeight < 60;
+    const batch = document.createDocumentFragment();
+    for (const step of steps) appendStep(batch, step);
+    view.insertBefore(batch, caret.parentNode === view ? caret : null);
+    if (!stop) setStop(view.querySelector('.sv-token:not(.is-rejected):not(.is-unreached)'));
+    if (isAtEnd) view.scrollTop = view.scrollHeight;
+  }
+
+  function appendStep(batch, step) {
+    step.k.forEach((token, index) => {
+      appendGhosts(batch, step.g.filter((ghost) => ghost.at === index), step);
+      const node = element(token, step, false);
+      if (index === 0) firstOfStep.set(step.n, node);
+      batch.appendChild(node);
+    });
+    appendGhosts(batch, step.g.filter((ghost) => ghost.at >= step.k.length), step);
+    if (step.more) batch.appendChild(more(step.more));
+  }
+
+  function setStop(node) {
+    if (stop) stop.tabIndex = -1;
+    stop = node;
+    if (stop) stop.tabIndex = 0;
+  }
+
+  function isShown(node) {
+    return node.classList.contains('sv-token') && node.offsetParent !== null;
+  }
+
+  function neighbour(node, forward) {
+    let next = node;
+    do next = forward ? next.nextElementSibling : next.previousElementSibling;
+    while (next && !isShown(next));
+    return next;
+  }
+
+  function otherStep(node, forward) {
+    const step = node.dataset.step;
+    let next = neighbour(node, forward);
+    while (next && next.dataset.step === step) next = neighbour(next, forward);
+    return next && (forward ? next : firstOfStep.get(Number(next.dataset.step)) || next);
+  }
+
+  const MOVES = {
+    ArrowRight: (node) => neighbour(node, true),
+    ArrowLeft: (node) => neighbour(node, false),
+    ArrowDown: (node) => otherStep(node, true),
+    ArrowUp: (node) => otherStep(node, false),
+    Home: () => [...view.children].find(isShown),
+    End: () => [...view.children].reverse().find(isShown),
+  };
+
+  function tokenOf(event) {
+    return event.target instanceof Element ? event.target.closest('.sv-token') : null;
+  }
+
+  function show(node) {
+    const [token, step] = detail.get(node);
+    card.show(node, token, step);
+    for (const other of view.querySelectorAll('.is-sibling')) other.classList.remove('is-sibling');
+    for (const other of view.querySelectorAll('[data-step="' + node.dataset.step + '"]')) other.classList.add('is-sibling');
+  }
+
+  function hide() {
+    card.hide();
+    for (const other of view.querySelectorAll('.is-sibling')) other.classList.remove('is-sibling');
+  }
+
+  view.addEventListener('keydown', (event) => {
+    const node = tokenOf(event);
+    if (!node) return;
+    if (event.key === 'Escape') hide();
+    if (!MOVES[event.key] || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    const next = MOVES[event.key](node);
+    if (next) next.focus();
+  });
+  view.addEventListener('focusin', (event) => {
+    const node = tokenOf(event);
+    if (!node) return;
+    setStop(node);
+    node.setAttribute('aria-selected', 'true');
+    node.setAttribute('aria-describedby', card.id);
+    show(node);
+  });
+  view.addEventListener('focusout', (event) => {
+    const node = tokenOf(event);
+    if (node) node.setAttribute('aria-selected', 'false');
+    hide();
+  });
+  view.addEventListener('mouseover', (event) => { const node = tokenOf(event); if (node) show(node); });
+  view.addEventListener('mouseleave', () => {
+    hide();
+    if (view.contains(document.activeElement) && document.activeElement !== view) show(document.activeElement);
+  });
+  view.addEventListener('click', (event) => {
+    const node = tokenOf(event);
+    if (node && String(window.getSelection()) === '') node.focus();
+  });
+  view.addEventListener('scroll', () => card.hide(), { passive: true });
+
+  return {
+    node: view,
+    append,
+    clear() { hide(); empty(view); firstOfStep.clear(); stop = null; },
+    pending(isPending) {
+      if (isPending) view.appendChild(caret);
+      else if (caret.parentNode) caret.remove();
+    },
+    focusStep(n) { const node = firstOfStep.get(n); if (node) node.focus(); },
+  };
+}
