@@ -1,0 +1,99 @@
+"""Start SpecViz: read the flags, open the store, load the model, serve the page."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import socket
+import sys
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+# One core stays free for the server and, at home, the browser: threads that wait for a core held by
+# either stall every pass (docs/log.md, 2026-11-21). torch reads this when it is first imported.
+os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 2) - 1)))
+
+PORT = 7860
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until interrupted. Returns the exit status: 2 where the input cannot be used."""
+    flags = parse_flags(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the store writes what it holds
+    from engine.errors import EngineError
+    from specviz.store import StoreError
+
+    try:
+        serve(flags)
+    except (EngineError, StoreError, AddressTaken) as error:
+        print(f"specviz: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+def parse_flags(arguments: list[str] | None) -> argparse.Namespace:
+    """The command line. Exits with 2 for flags that do not exist."""
+    parser = argparse.ArgumentParser(prog="app.py", description="Watch speculative decoding in the browser.")
+    in_space = bool(os.environ.get("SPACE_ID"))
+    host = os.environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if in_space else "127.0.0.1")
+    parser.add_argument("--host", default=host, help="address to listen on (default %(default)s)")
+    parser.add_argument(
+        "--port", type=int, default=os.environ.get("GRADIO_SERVER_PORT", PORT), help="port (default %(default)s)"
+    )
+    parser.add_argument("--model", default="story", help="preset, hub id or folder (default %(default)s)")
+    parser.add_argument("--db", default=None, help="database file or URL (default: specviz.db in your data folder)")
+    return parser.parse_args(arguments)
+
+
+class AddressTaken(Exception):
+    """The server cannot listen there."""
+
+
+def check_address(host: str, port: int) -> None:
+    """Raises AddressTaken with a sentence."""
+    if not 0 < port < 65536:
+        raise AddressTaken(f"Port {port} does not exist; choose one from 1 to 65535 with --port.")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, UnicodeError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise AddressTaken(
+                f"Cannot listen on {host}:{port} ({reason}); choose another with --port or --host."
+            ) from error
+
+
+def serve(flags: argparse.Namespace) -> None:
+    """Open, load, listen."""
+    check_address(flags.host, flags.port)
+    from specviz.store import open_store  # what fails soonest is imported first
+
+    with open_store(flags.db) as store:
+        from specviz import ui
+        from specviz.local import LocalDevice
+        from specviz.request import PLAIN
+        from specviz.session import Sessions
+
+        device = LocalDevice(flags.model)
+        device.load(flags.model)
+        sessions = Sessions(device, store)
+        sessions.warm_up(flags.model, PLAIN)
+        page = ui.build(sessions, store)
+        print(
+            f"SpecViz: http://{flags.host}:{flags.port}  model {flags.model}, runs are kept in {store.name}", flush=True
+        )
+        try:
+            page.launch(server_name=flags.host, server_port=flags.port, quiet=True, **ui.launch_options())
+        except OSError as error:
+            raise AddressTaken(f"Cannot serve on {flags.host}:{flags.port} ({error}).") from error
+        finally:
+            sessions.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""SpecViz: watch, compare and keep speculative-decoding sessions."""

@@ -1,0 +1,72 @@
+"""The device with its models, as the dashboard sees it: what can run, and running it. One session at a time.
+
+A contract only: `specviz.local` is this machine, and tests bring their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from engine.config import GenerationConfig
+from engine.events import Event
+from engine.options import OptionSpec
+
+
+@dataclass(frozen=True)
+class Method:
+    """What a menu shows of a method."""
+
+    name: str
+    title: str
+    summary: str
+    source: str
+    guarantee: str
+    options: tuple[OptionSpec, ...]
+
+
+class Verdict(Protocol):
+    """What an audit found."""
+
+    @property
+    def verdict(self) -> str:
+        """identical, near-tie, DIFFERENT or not auditable."""
+
+    @property
+    def text(self) -> str:
+        """In a few words."""
+
+
+class Device(Protocol):
+    """Where sessions run."""
+
+    def methods(self) -> tuple[Method, ...]:
+        """All methods, plain first."""
+
+    def models(self) -> Mapping[str, str]:
+        """Names and titles of the models that a visitor may choose; the first is the default."""
+
+    def draft_models(self) -> tuple[str, ...]:
+        """Draft models that a visitor may name in a method's options."""
+
+    def is_ready(self, model: str, method: str) -> bool:
+        """Whether `prepare` has nothing left to do."""
+
+    def prepare(self, model: str, method: str, options: Mapping[str, Any]) -> None:
+        """Load and warm up. Raises EngineError."""
+
+    def generate(
+        self,
+        model: str,
+        method: str,
+        options: Mapping[str, Any],
+        prompt: str,
+        config: GenerationConfig,
+        session_id: str,
+        should_stop: Callable[[], bool],
+    ) -> Iterator[Event]:
+        """A session's events. Raises EngineError before the first for input that cannot be used."""
+
+    def audit(self, model: str, plain: Sequence[Event], events: Sequence[Event]) -> Verdict:
+        """Whether the second run wrote what the first, plain one did."""

@@ -1,0 +1,71 @@
+"""What happens around a session beside the engine's own events: waiting, warming up, the verdict, a refusal.
+
+Together with `engine.events` these are all that a page ever folds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from engine.events import Event
+
+Role = Literal["baseline", "method"]
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The device is busy with somebody else's run."""
+
+    position: int
+    """1 is next."""
+
+
+@dataclass(frozen=True)
+class Preparing:
+    """The device is ours; something must be done before the run."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The events that follow belong to the baseline or to the method's run."""
+
+    role: Role
+
+
+@dataclass(frozen=True)
+class Auditing:
+    """The output is being compared with plain decoding."""
+
+
+@dataclass(frozen=True)
+class Audited:
+    """The verdict on exactness."""
+
+    verdict: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The run cannot go on; a sentence for the page."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class Unsaved:
+    """The store cannot keep this run; a sentence for the page."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Nothing more comes."""
+
+
+Notice = Waiting | Preparing | Opened | Auditing | Audited | Failed | Unsaved | Ended
+Happening = Event | Notice

@@ -1,0 +1,58 @@
+"""What lies in assets/: scripts, styles, the logo, example prompts."""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ASSETS = Path(__file__).resolve().parents[2] / "assets"
+TEMPLATE = '<div class="sv-root"></div>'
+"""Of every component that a script draws. Static: Gradio compiles what stands in `${}` or `{{}}`."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A prompt to start from."""
+
+    id: str
+    task: str
+    title: str
+    prompt: str
+
+
+def script(*names: str) -> str:
+    """These scripts as one, to be run when a component loads."""
+    return "\n".join((ASSETS / "js" / f"{name}.js").read_text(encoding="utf-8") for name in names)
+
+
+def on_load(*names: str) -> str:
+    """These scripts, to draw inside TEMPLATE."""
+    return f"element = element.querySelector('.sv-root') || element;\n{script(*names)}"
+
+
+def styles() -> str:
+    """The page's style sheet."""
+    return "\n".join(path.read_text(encoding="utf-8") for path in sorted((ASSETS / "css").glob("*.css")))
+
+
+def logo() -> str:
+    """The logo as SVG text."""
+    return (ASSETS / "logo.svg").read_text(encoding="utf-8")
+
+
+@functools.cache
+def examples() -> tuple[Example, ...]:
+    """All example prompts, task by task."""
+    tasks = json.loads((ASSETS / "prompts.json").read_text(encoding="utf-8"))
+    return tuple(Example(task=task["task"], **row) for task in tasks for row in task["examples"])
+
+
+def example_menu() -> str:
+    """Tasks with their examples' titles, as JSON text for the page."""
+    menu: dict[str, list[dict[str, Any]]] = {}
+    for example in examples():
+        menu.setdefault(example.task, []).append({"id": example.id, "title": example.title})
+    return json.dumps([{"task": task, "examples": rows} for task, rows in menu.items()])

@@ -1,0 +1,11 @@
+"""Where sessions are kept: one writer thread, many readers, SQLite by default and PostgreSQL by URL.
+
+This is the doorway; nothing else of the folder is imported from outside.
+"""
+
+from specviz.store.errors import StoreError, UnknownRun
+from specviz.store.reader import GroupRow, Reader, RunRow
+from specviz.store.store import Store, open_store
+from specviz.store.writer import RunWriter
+
+__all__ = ["GroupRow", "Reader", "RunRow", "RunWriter", "Store", "StoreError", "UnknownRun", "open_store"]

@@ -1,0 +1,102 @@
+"""Which database: from an argument, SPECVIZ_DB or the per-user data folder to a URL.
+
+Paths and URLs are both taken. Nothing is opened here; the folder of a file is made.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from specviz.store.errors import ELSEWHERE, StoreError
+
+MEMORY = ":memory:"
+_SCHEMES = ("sqlite", "postgresql", "postgres")
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where a database is."""
+
+    url: URL
+    name: str
+    """Short, fit to be shown: no folder, host, user or password."""
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it is a SQLite file or memory."""
+        return self.url.get_backend_name() == "sqlite"
+
+
+def locate(url_or_path: str | os.PathLike[str] | None = None) -> Location:
+    """The database meant by `url_or_path`, else by SPECVIZ_DB, else the per-user one.
+
+    Raises StoreError for a URL that is none, an unknown scheme, or a folder that cannot be made.
+    """
+    given = os.fspath(url_or_path) if url_or_path is not None else os.environ.get("SPECVIZ_DB", "")
+    if "://" in given:
+        return _of_url(given)
+    if given == MEMORY:
+        return _memory()
+    return _of_path(Path(given).expanduser() if given else data_folder() / "specviz.db")
+
+
+def data_folder() -> Path:
+    """The platform's folder for this user's data, for this program."""
+    try:
+        return _data_home() / "specviz"
+    except RuntimeError as error:
+        raise StoreError(f"This user has no home folder; {ELSEWHERE}.") from error
+
+
+def _data_home() -> Path:
+    given = Path(os.environ.get("XDG_DATA_HOME", ""))
+    if given.is_absolute():  # the XDG rule: a relative one is ignored
+        return given
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support"
+    return Path.home() / ".local" / "share"
+
+
+def _of_url(given: str) -> Location:
+    scheme = given.split(":", 1)[0]
+    if scheme.split("+")[0] not in _SCHEMES:
+        raise StoreError(f"Unknown database scheme {scheme[:40]!r}; there are: postgresql, sqlite.")
+    try:
+        url = make_url("postgresql" + given.removeprefix("postgres") if scheme == "postgres" else given)
+    except (ArgumentError, ValueError) as error:
+        raise StoreError("The database URL cannot be read; wanted scheme://user:password@host/name.") from error
+    if url.get_backend_name() != "sqlite":
+        return Location(url, f"PostgreSQL database {url.database or 'default'!r}")
+    if url.database in (None, "", MEMORY):
+        return _memory()
+    if not str(url.database).startswith("file:"):
+        _make_folder(Path(str(url.database)))
+    return Location(url, Path(str(url.database)).name)
+
+
+def _of_path(path: Path) -> Location:
+    _make_folder(path)
+    return Location(URL.create("sqlite", database=str(path)), path.name)
+
+
+def _memory() -> Location:
+    # SQLite's memdb is one database for all connections of the process, with the locks of a file.
+    database = f"file:/specviz-{uuid.uuid4().hex}"
+    return Location(URL.create("sqlite", database=database, query={"vfs": "memdb", "uri": "true"}), "memory")
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # prompts are private
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise StoreError(f"The folder of {path.name} cannot be made ({reason}); {ELSEWHERE}.") from error

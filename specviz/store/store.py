@@ -1,0 +1,161 @@
+"""The store: an open database with its writer thread and its questions.
+
+    with open_store() as store:
+        run = store.begin(started)
+        run.append(event)
+        store.events(run.run_id)
+
+`begin`, `append`, `set_audit` and the like return at once and never raise for the database's sake: look at
+`problem`. Methods that give something back, or delete, wait and raise StoreError.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import uuid
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from engine.events import SessionStarted
+from specviz.store import owner
+from specviz.store.database import Database, open_database
+from specviz.store.errors import DATABASE_ERRORS, StoreError, UnknownRun, sentence
+from specviz.store.location import locate
+from specviz.store.models import GROUPS, RUNS, TAGS
+from specviz.store.reader import Reader
+from specviz.store.tally import INTERRUPTED
+from specviz.store.writer import RunWriter, Statements, Writer
+
+_PATIENCE_S = 30.0
+
+
+def open_store(url_or_path: str | os.PathLike[str] | None = None) -> Store:
+    """Open, and make or migrate where needed, the database at `url_or_path`.
+
+    None is SPECVIZ_DB, else `specviz/specviz.db` in the per-user data folder; ":memory:" keeps nothing after
+    close. Runs whose process has died become interrupted. Raises StoreError with a sentence to show.
+    """
+    database = open_database(locate(url_or_path))
+    try:
+        with database.writing() as connection:
+            interrupt_dead_runs(connection)
+    except DATABASE_ERRORS as error:
+        database.close()
+        raise StoreError(sentence(error, database.name)) from error
+    return Store(database)
+
+
+class Store(Reader):
+    """An open database. Safe to share between threads; close it, or use it in a `with`."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._writer = Writer(database)
+        atexit.register(self.close)  # the writer is a daemon thread: without this its last events are lost
+
+    @property
+    def name(self) -> str:
+        """The database's short name: no folder, host or password."""
+        return self._database.name
+
+    @property
+    def problem(self) -> str | None:
+        """Why something is not saved, in a sentence; None where all is well."""
+        return self._writer.problem
+
+    def begin(self, started: SessionStarted, *, group_id: str | None = None) -> RunWriter:
+        """Open a run with its first event."""
+        return self._writer.begin(started, group_id)
+
+    def set_audit(self, run_id: str, audit: dict[str, Any]) -> None:
+        """Keep the verdict of a run's exactness audit."""
+        self._later(RUNS.update().where(RUNS.c.id == run_id).values(audit=audit))
+
+    def set_baseline(self, run_id: str, baseline_run_id: str) -> None:
+        """Say which plain run this one's speedup is against. An unknown one leaves the place empty."""
+        known = select(RUNS.c.id).where(RUNS.c.id == baseline_run_id).scalar_subquery()
+        self._later(RUNS.update().where(RUNS.c.id == run_id).values(baseline_run_id=known))
+
+    def add_group(self, kind: str, title: str) -> str:
+        """Make a group; its id goes to `begin`."""
+        row = {"id": uuid.uuid4().hex, "created_at": owner.now(), "kind": kind, "title": title}
+        self._now(lambda connection: connection.execute(GROUPS.insert(), row))
+        return row["id"]
+
+    def add_tag(self, run_id: str, name: str) -> None:
+        """Put a word on a run; twice is once. Raises UnknownRun."""
+
+        def statements(connection: Connection) -> None:
+            _expect_run(connection, run_id)
+            mine = TAGS.select().where(TAGS.c.run_id == run_id, TAGS.c.name == name)
+            if connection.execute(mine).first() is None:
+                connection.execute(TAGS.insert(), {"run_id": run_id, "name": name})
+
+        self._now(statements)
+
+    def remove_tag(self, run_id: str, name: str) -> None:
+        """Take a word off a run."""
+        gone = TAGS.delete().where(TAGS.c.run_id == run_id, TAGS.c.name == name)
+        self._now(lambda connection: connection.execute(gone))
+
+    def delete_run(self, run_id: str) -> None:
+        """Delete a run with its events and tags. Raises UnknownRun."""
+
+        def statements(connection: Connection) -> None:
+            _expect_run(connection, run_id)
+            connection.execute(RUNS.delete().where(RUNS.c.id == run_id))
+
+        self._now(statements)
+
+    def flush(self) -> bool:
+        """Wait until what was queued before is written; whether it was."""
+        try:
+            self._now(lambda connection: None)
+        except StoreError:
+            return False
+        return self.problem is None
+
+    def close(self) -> None:
+        """Write what is queued and close the database. Runs that have not ended become interrupted."""
+        atexit.unregister(self.close)
+        self._writer.close()
+        self._database.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _later(self, statement: Any) -> None:
+        self._writer.submit(lambda connection: connection.execute(statement), is_kept=True)
+
+    def _now(self, statements: Statements) -> None:
+        answer: Future[Any] = self._writer.submit(statements)
+        try:
+            answer.result(timeout=_PATIENCE_S)
+        except DATABASE_ERRORS as error:
+            raise StoreError(sentence(error, self.name)) from error
+        except TimeoutError as error:
+            raise StoreError(f"{self.name} is busy: no answer after {_PATIENCE_S:g} seconds. Try again.") from error
+
+
+def interrupt_dead_runs(connection: Connection) -> int:
+    """Mark runs whose process has died; how many there were. Their counts are those of the stored events."""
+    asked = select(RUNS.c.id, RUNS.c.owner, RUNS.c.heartbeat_at).where(RUNS.c.status == "running")
+    dead = [row.id for row in connection.execute(asked) if not owner.is_alive(row.owner, row.heartbeat_at)]
+    # Also where there are none: SQLite tells a read-only file at the first statement that could write.
+    mark = RUNS.update().where(RUNS.c.id.in_(dead), RUNS.c.status == "running")
+    connection.execute(mark.values(status="interrupted", message=INTERRUPTED))
+    return len(dead)
+
+
+def _expect_run(connection: Connection, run_id: str) -> None:
+    if connection.execute(select(RUNS.c.id).where(RUNS.c.id == run_id)).first() is None:
+        raise UnknownRun(run_id)

@@ -1,0 +1,22 @@
+"""Text on its way to a page or a model: what no encoding can carry becomes a visible escape."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+def without_surrogates(text: str) -> str:
+    r"""Lone surrogates as the six characters `\udXXX`; everything else as it is."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def to_wire(message: dict[str, Any]) -> str:
+    """A message as ASCII JSON without `<`, so that no template, tag or encoding can get in its way."""
+    return json.dumps(message, ensure_ascii=True, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+
+
+def first_line(text: str, num_chars: int) -> str:
+    """The beginning of a text on one line, for lists."""
+    line = " ".join(without_surrogates(text).split())
+    return line if len(line) <= num_chars else line[: num_chars - 1] + "…"

@@ -1,0 +1,332 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Open = Callable[..., Any]
+CONTRAST = Path(__file__).with_name("contrast.js")
+SAM = (
+    "Repeat this text.\n\nSam has a big dog. The dog likes to run in the park. Sam likes to run with the dog. "
+    "Every day, Sam and the dog run in the park."
+)
+HOSTILE = (
+    'Repeat this text.\n\n<img src=x onerror="window.hacked=1"> ${Object.assign(window,{hacked:2})} {{hacked}} '
+    '<a href="https://example.com/">link</a> \u202eright to left\u202c <script>window.hacked=3</script>'
+)
+
+
+def test_a_run_to_its_end(visit: Open) -> None:
+    seen = visit()
+    seen.choose("prompt_lookup", 40, baseline=True, prompt=SAM)
+    seen.run()
+    seen.wait()
+    stage = seen.stage
+    assert seen.text.strip()
+    assert stage.locator(".sv-text .sv-token.is-accepted, .sv-text .sv-token.is-correction").count() > 0
+    assert stage.locator(".sv-legend li").count() == 5
+    values = {
+        tile.get_attribute("data-tile"): tile.locator(".sv-tile-value").inner_text()
+        for tile in stage.locator(".sv-tile").all()
+    }
+    assert set(values) == {"speed", "speedup", "efficiency", "acceptance", "audit"}
+    assert float(values["speed"]) > 0
+    assert float(values["speedup"]) > 0
+    assert float(values["efficiency"]) >= 1
+    assert values["audit"] in ("identical", "near-tie")
+    num_steps = len({token.get_attribute("data-step") for token in stage.locator(".sv-text .sv-token").all()})
+    seen.page.wait_for_function(f"document.querySelectorAll('#stage .sv-figure:first-child g').length === {num_steps}")
+    assert "on average" in stage.locator("figcaption").first.inner_text()
+    assert stage.locator("p[role=status]").inner_text() != ""
+
+
+def test_no_baseline_leaves_the_speedup_empty(visit: Open) -> None:
+    seen = visit()
+    seen.choose("prompt_lookup", 8, prompt=SAM)
+    seen.run()
+    seen.wait()
+    tile = seen.stage.locator('[data-tile="speedup"]')
+    assert tile.locator(".sv-tile-value").inner_text() == "–"
+    assert "no baseline measured" in tile.inner_text()
+
+
+def test_a_figure_explains_itself(visit: Open) -> None:
+    seen = visit()
+    mark = seen.page.get_by_role("button", name="What is Block efficiency?")
+    mark.focus()
+    bubble = seen.stage.locator('[data-tile="efficiency"] [role=tooltip]')
+    assert bubble.is_visible()
+    assert "target passes" in bubble.inner_text()
+    seen.page.keyboard.press("Escape")
+    assert not bubble.is_visible()
+
+
+def test_stop_ends_the_run_and_keeps_its_text(visit: Open) -> None:
+    seen = visit()
+    seen.choose("plain", 900, prompt="Write a story about a big bear named Ben.")
+    seen.page.fill("input[name=temperature]", "3")
+    seen.run()
+    seen.page.wait_for_function("document.querySelectorAll('#stage .sv-text .sv-token').length > 3")
+    seen.page.click("#stop")
+    seen.wait("stopped")
+    assert seen.text.strip()
+    assert seen.page.locator("#stop").is_disabled()
+
+
+def test_same_again_writes_the_same_text_and_restores_the_controls(visit: Open) -> None:
+    seen = visit()
+    seen.choose("draft_model", 24, prompt=SAM)
+    seen.page.fill("input[name=temperature]", "0.8")
+    seen.page.fill("input[name=seed]", "7")
+    seen.run()
+    seen.wait()
+    first = seen.text
+    seen.page.fill("#prompt textarea", "something else")
+    seen.page.fill("input[name=seed]", "8")
+    seen.run("#again")
+    seen.wait()
+    assert seen.text == first
+    assert seen.page.input_value("#prompt textarea") == SAM
+    assert seen.page.input_value("input[name=seed]") == "7"
+
+
+def test_ghosts_are_one_key_away(visit: Open) -> None:
+    seen = visit()
+    seen.choose("prompt_lookup", 40, prompt=SAM)
+    seen.run()
+    seen.wait()
+    ghosts = seen.stage.locator(".sv-text .is-rejected")
+    button = seen.stage.locator(".sv-ghosts")
+    assert ghosts.count() > 0
+    assert not ghosts.first.is_visible()
+    seen.page.evaluate("document.activeElement.blur()")
+    seen.page.keyboard.press("g")
+    assert ghosts.first.is_visible()
+    assert button.get_attribute("aria-pressed") == "true"
+    button.click()
+    assert not ghosts.first.is_visible()
+    seen.page.focus("#prompt textarea")
+    seen.page.keyboard.press("g")
+    assert not ghosts.first.is_visible(), "a letter typed into the prompt is a letter"
+
+
+def test_tokens_by_keyboard(visit: Open) -> None:
+    seen = visit()
+    seen.choose("prompt_lookup", 20, prompt=SAM)
+    seen.run()
+    seen.wait()
+    tokens = seen.stage.locator(".sv-text .sv-token:not(.is-rejected):not(.is-unreached)")
+    assert seen.stage.locator('.sv-text [tabindex="0"]').count() == 1
+    tokens.first.focus()
+    card = seen.stage.locator(".sv-card")
+    assert card.is_visible()
+    for wanted in ("Token id", "Target probability", "Draft probability", "Step, depth", "likeliest tokens"):
+        assert wanted in card.inner_text()
+    assert card.locator(".sv-card-alternatives li").count() == 5
+    seen.page.keyboard.press("ArrowRight")
+    focused = "document.activeElement.getAttribute('aria-label')"
+    assert seen.page.evaluate(focused) == tokens.nth(1).get_attribute("aria-label")
+    seen.page.keyboard.press("End")
+    assert seen.page.evaluate(focused) == tokens.last.get_attribute("aria-label")
+    seen.page.keyboard.press("Home")
+    seen.page.keyboard.press("ArrowDown")
+    step = "document.activeElement.dataset.step"
+    assert seen.page.evaluate(step) == "1"
+    seen.page.keyboard.press("Escape")
+    assert not card.is_visible()
+    assert seen.stage.locator('.sv-text [tabindex="0"]').count() == 1
+
+
+def test_control_enter_runs(visit: Open) -> None:
+    seen = visit()
+    seen.choose("plain", 6, prompt=SAM)
+    seen.page.focus("#prompt textarea")
+    seen.page.keyboard.press("Control+Enter")
+    seen.page.wait_for_selector('#stage .sv-stage[data-phase="finished"]')
+
+
+def test_an_example_fills_the_prompt(visit: Open) -> None:
+    seen = visit()
+    seen.page.get_by_role("button", name="Sam and the dog").click()
+    seen.page.wait_for_function("document.querySelector('#prompt textarea').value.startsWith('Repeat this text.')")
+
+
+def test_each_method_brings_its_own_options(visit: Open) -> None:
+    seen = visit()
+    seen.page.select_option("#sv-method-select", "prompt_lookup")
+    assert seen.page.locator("input[name=max_ngram]").is_visible()
+    seen.page.select_option("#sv-method-select", "draft_model")
+    assert seen.page.locator("select[name=model]").is_visible()
+    assert seen.page.locator("input[name=max_ngram]").count() == 0
+
+
+def test_bad_input_is_a_sentence_and_loses_nothing(visit: Open) -> None:
+    seen = visit()
+    seen.choose("plain", 6, prompt=SAM)
+    seen.run()
+    seen.wait()
+    text, alert = seen.text, seen.stage.locator("[role=alert]")
+    for name, value, says in (("max_new_tokens", "0", "from 1 to"), ("top_p", "1.5", "from 0 to 1")):
+        seen.page.fill(f"input[name={name}]", value)
+        seen.page.click("#run")
+        alert.get_by_text(says).wait_for()
+        seen.page.wait_for_selector("#run:not([disabled])")
+        seen.page.fill(f"input[name={name}]", "1")
+    seen.page.fill("#prompt textarea", "   ")
+    seen.page.click("#run")
+    alert.get_by_text("prompt is empty").wait_for()
+    seen.page.wait_for_selector("#run:not([disabled])")
+    seen.page.fill("#prompt textarea", "long story " * 1500)
+    seen.page.click("#run")
+    alert.get_by_text("context holds").wait_for()
+    assert seen.text == text
+    assert seen.page.input_value("#prompt textarea").startswith("long story")
+
+
+def test_a_hostile_prompt_runs_nothing(visit: Open) -> None:
+    seen = visit()
+    seen.choose("prompt_lookup", 60, baseline=True, prompt=HOSTILE)
+    seen.run()
+    seen.wait()
+    seen.page.get_by_role("tab", name="Sessions").click()
+    seen.page.wait_for_selector("#runs tr[data-run]")
+    assert "<img src=x" in seen.page.locator("#runs .sv-run-prompt").first.inner_text()
+    seen.page.locator("#runs .sv-open").first.click()
+    seen.page.wait_for_selector('#saved-stage [data-phase="finished"]')
+    assert seen.page.evaluate("window.hacked") is None
+    assert seen.page.locator(".sv-root img, .sv-root a, .sv-root script").count() == 0
+
+
+def test_lone_surrogates_in_a_prompt_are_shown_as_text(visit: Open) -> None:
+    seen = visit()
+    seen.choose("plain", 4)
+    seen.page.evaluate(
+        """() => { const box = document.querySelector('#prompt textarea');
+        box.value = 'Say \\ud800 again'; box.dispatchEvent(new Event('input', {bubbles: true})); }"""
+    )
+    seen.run()
+    seen.wait()
+    seen.page.get_by_role("tab", name="Sessions").click()
+    seen.page.wait_for_selector("#runs tr[data-run]")
+    shown = seen.page.locator("#runs .sv-run-prompt").first.inner_text()
+    assert "Say" in shown
+    assert "again" in shown
+
+
+def test_the_model_may_write_anything(visit: Open, scripted_server: str) -> None:
+    seen = visit(server=scripted_server)
+    seen.page.click("#run")
+    seen.wait()
+    shown = seen.text
+    assert '<img src=x onerror="window.hacked=1">' in shown
+    assert "${Object.assign(window,{hacked:2})}" in shown
+    assert "⟨U+202E⟩right to left⟨U+202C⟩" in shown
+    assert "\\ud800" in shown
+    assert seen.page.evaluate("window.hacked") is None
+    assert seen.page.locator(".sv-root img, .sv-root a, .sv-root script").count() == 0
+    seen.stage.locator(".sv-text .sv-token").first.focus()
+    assert "<img" in seen.stage.locator(".sv-card-token").inner_text()
+
+
+def test_a_page_that_misses_messages_asks_for_a_snapshot(visit: Open, scripted_server: str) -> None:
+    """This server drops every third message, and the last one."""
+    seen = visit("?drop", server=scripted_server)
+    asked: list[str] = []
+    seen.page.on("request", lambda request: "component_server" in request.url and asked.append(request.url))
+    seen.page.fill("#prompt textarea", "drop some")
+    seen.page.click("#run")
+    seen.page.wait_for_function("document.querySelectorAll('#stage .sv-text [data-step]').length > 100")
+    seen.page.wait_for_selector("#run:not([disabled])")
+    assert asked
+    steps = seen.stage.locator(".sv-text .sv-token").evaluate_all("all => all.map(t => Number(t.dataset.step))")
+    assert sorted(set(steps)) == list(range(max(steps) + 1)), "no step is missing"
+
+
+def test_two_visitors_take_turns(visit: Open) -> None:
+    first, second = visit(), visit()
+    first.choose("plain", 900, prompt="Write a story about a big bear named Ben.")
+    first.page.fill("input[name=temperature]", "3")
+    first.run()
+    second.choose("plain", 4, prompt=SAM)
+    second.page.click("#run")
+    second.stage.get_by_text("Number 1 in the queue").wait_for()
+    first.page.click("#stop")
+    first.wait("stopped")
+    second.wait()
+    assert second.text
+
+
+def test_a_closed_tab_frees_the_device(visit: Open) -> None:
+    gone, stays = visit(), visit()
+    gone.choose("plain", 900, prompt="Write a story about a big bear named Ben.")
+    gone.page.fill("input[name=temperature]", "3")
+    gone.run()
+    gone.page.close()
+    stays.choose("plain", 4, prompt=SAM)
+    stays.run()
+    stays.wait()
+    stays.page.get_by_role("tab", name="Sessions").click()
+    stays.page.wait_for_selector("#runs tr.is-stopped")
+
+
+def test_a_saved_run_is_listed_and_reopens_with_the_same_tokens(visit: Open) -> None:
+    seen = visit()
+    seen.choose("prompt_lookup", 30, baseline=True, prompt=SAM)
+    seen.run()
+    seen.wait()
+    live = seen.stage.locator(".sv-text .sv-token").evaluate_all("all => all.map(t => [t.className, t.textContent])")
+    session = seen.stage.get_attribute("data-session")
+    figures = seen.stage.locator(".sv-tiles").inner_text()
+    seen.page.get_by_role("tab", name="Sessions").click()
+    seen.page.wait_for_selector(f'#runs tr[data-run="{session}"]')
+    seen.page.click(f'#runs tr[data-run="{session}"] .sv-open')
+    seen.page.wait_for_selector(f'#saved-stage [data-session="{session}"]')
+    again = seen.page.locator("#saved-stage .sv-text .sv-token")
+    assert again.evaluate_all("all => all.map(t => [t.className, t.textContent])") == live
+    assert seen.page.locator("#saved-stage .sv-tiles").inner_text() == figures
+    link = visit(f"?view=sessions&run={session}")
+    link.page.wait_for_selector(f'#saved-stage [data-session="{session}"]')
+    assert link.page.locator("#saved-stage .sv-text .sv-token").count() == len(live)
+
+
+def test_an_address_of_no_run_is_a_sentence(visit: Open) -> None:
+    seen = visit("?view=sessions&run=nobody")
+    seen.page.locator("#saved-stage [role=alert]").get_by_text("There is no run 'nobody'").wait_for()
+
+
+def test_dark_follows_the_address(visit: Open) -> None:
+    seen = visit("?__theme=dark")
+    background = "getComputedStyle(document.querySelector('.sv-paper')).backgroundColor"
+    assert seen.page.evaluate(background) == "rgb(23, 30, 38)"
+    seen.page.click("#theme-switch")
+    assert seen.page.evaluate(background) == "rgb(255, 255, 255)"
+
+
+def test_a_narrow_page_does_not_scroll_sideways(visit: Open) -> None:
+    seen = visit(width=390, height=844)
+    seen.page.locator("summary", has_text="Sampling").click()
+    seen.choose("prompt_lookup", 20, prompt=SAM)
+    seen.run()
+    seen.wait()
+    assert seen.page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert seen.page.locator("#stop").is_visible()
+    seen.stage.locator(".sv-ghosts").click()
+    seen.stage.locator(".sv-text .sv-token").first.focus()
+    box = seen.stage.locator(".sv-card").bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 390
+
+
+def test_motion_is_off_where_it_is_not_wanted(visit: Open) -> None:
+    seen = visit(reduced_motion="reduce")
+    assert seen.page.evaluate("getComputedStyle(document.querySelector('.sv-dot')).animationName") == "none"
+
+
+def test_text_has_enough_contrast(visit: Open) -> None:
+    """WCAG AA, 4.5 to 1, for every text of the page, light and dark."""
+    for address in ("", "?__theme=dark"):
+        seen = visit(address)
+        seen.choose("prompt_lookup", 12, prompt=SAM)
+        seen.run()
+        seen.wait()
+        assert seen.page.evaluate(CONTRAST.read_text()) == [], address or "light"

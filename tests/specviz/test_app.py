@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import app
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def start(*flags: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "app.py"), *flags]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_a_port_in_use_is_one_sentence() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(app.AddressTaken, match=f"Cannot listen on 127.0.0.1:{port}"):
+            app.check_address("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("port", [0, -1, 65536, 10**9])
+def test_a_port_that_does_not_exist_is_one_sentence(port: int) -> None:
+    with pytest.raises(app.AddressTaken, match="1 to 65535"):
+        app.check_address("127.0.0.1", port)
+
+
+def test_a_host_that_does_not_exist_is_one_sentence() -> None:
+    with pytest.raises(app.AddressTaken, match="--host"):
+        app.check_address("no host at all", 7860)
+
+
+def test_flags_have_defaults_and_spaces_listen_to_everyone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SPACE_ID", "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    flags = app.parse_flags([])
+    assert (flags.host, flags.port, flags.model, flags.db) == ("127.0.0.1", 7860, "story", None)
+    monkeypatch.setenv("SPACE_ID", "someone/specviz")
+    assert app.parse_flags([]).host == "0.0.0.0"
+
+
+def test_an_unknown_model_exits_with_2_and_says_what_exists(tmp_path: Path) -> None:
+    done = start("--model", "nonsense", "--port", str(free_port()), "--db", str(tmp_path / "runs.db"))
+    assert done.returncode == 2
+    assert "story" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_corrupt_database_exits_with_2_and_is_left_alone(tmp_path: Path) -> None:
+    database = tmp_path / "broken.db"
+    database.write_bytes(b"this is no database at all, " * 400)
+    done = start("--port", str(free_port()), "--db", str(database))
+    assert done.returncode == 2
+    assert "broken.db" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert database.read_bytes().startswith(b"this is no database")

@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import uuid
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import pytest
+from scripted import HOSTILE, ScriptedDevice, ScriptedRecorder, hostile_device, started, stepped
+
+from engine.events import Counts, SessionFinished
+from specviz import ui
+from specviz.pages import files
+from specviz.pages.playground import Playground, catalog, default_settings, pick
+from specviz.pages.saved import SavedRuns
+from specviz.rows import to_row
+from specviz.session import Sessions
+from specviz.store import Store, open_store
+from specviz.wire import Streams
+
+SETTINGS = json.dumps({"method": "scripted", "options": {}, "sampling": {"max_new_tokens": 9}})
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    with open_store(":memory:") as opened:
+        yield opened
+
+
+def playground(device: ScriptedDevice, recorder: Any = None) -> Playground:
+    return Playground(Sessions(device, recorder or ScriptedRecorder()), Streams())
+
+
+def visitor(name: str = "v") -> Any:
+    return SimpleNamespace(session_hash=name)
+
+
+def play(page: Playground, prompt: object = "Tell a story.", settings: object = SETTINGS) -> list[dict[str, Any]]:
+    return [json.loads(text) for text in page.messages(prompt, "toy", settings, True, "v")]
+
+
+def save(store: Store, run_id: str = "run-1", prompt: str = "Tell a story.") -> None:
+    run = store.begin(started(session_id=run_id, prompt=prompt))
+    run.append(stepped(0, ["Once", " upon", " a"]))
+    run.append(SessionFinished("eos", Counts(1, 4, 2, 3, 1), 30_000_000))
+    assert store.flush()
+
+
+def test_a_run_ends_with_a_snapshot_of_everything() -> None:
+    last = play(playground(ScriptedDevice()))[-1]
+    assert last["snapshot"] is True
+    assert last["status"]["phase"] == "finished"
+    assert [token["t"] for step in last["steps"] for token in step["k"]][:3] == ["Once", " upon", " a"]
+    assert {tile["key"]: tile["value"] for tile in last["tiles"]}["audit"] == "identical"
+    assert "identical" in last["spoken"]
+
+
+def test_the_same_again_is_the_same_text() -> None:
+    page = playground(ScriptedDevice())
+    first, second = play(page)[-1], play(page)[-1]
+    assert first["steps"] == second["steps"]
+
+
+def test_bad_input_is_one_alert_and_nothing_else() -> None:
+    (message,) = play(playground(ScriptedDevice()), prompt="")
+    assert "prompt is empty" in message["alert"]
+    assert set(message) == {"alert", "nonce"}
+
+
+def test_a_fault_keeps_what_was_decoded() -> None:
+    last = play(playground(ScriptedDevice(broken_at=2)), settings=SETTINGS)[-1]
+    assert last["status"]["phase"] == "failed"
+    assert len(last["steps"]) == 2
+    assert "broke" in last["alert"]
+
+
+def test_hostile_words_arrive_as_words() -> None:
+    last = play(playground(hostile_device()), prompt=HOSTILE[0])[-1]
+    shown = {token["t"] for step in last["steps"] for token in step["k"]}
+    assert shown == {word.replace("\ud800", "\\ud800") for word in HOSTILE}
+
+
+def test_a_bug_is_a_sentence_too() -> None:
+    device = ScriptedDevice()
+    device.methods = lambda: 1 / 0  # type: ignore[method-assign, assignment, return-value]
+    (message,) = play(playground(device))
+    assert message["alert"].startswith("The page broke: ZeroDivisionError.")
+
+
+def test_run_disables_run_and_enables_stop_until_the_end() -> None:
+    page = playground(ScriptedDevice())
+    updates = list(page.run("Tell a story.", "toy", SETTINGS, True, visitor()))
+    assert [button.interactive for button in updates[0][1:4]] == [False, False, True]
+    assert [button.interactive for button in updates[-1][1:4]] == [True, True, False]
+    assert updates[0][4]["prompt"] == "Tell a story."
+
+
+def test_closing_the_handler_frees_the_device() -> None:
+    device = ScriptedDevice(hold=threading.Event())
+    page = playground(device)
+    gone = page.run("Tell a story.", "toy", SETTINGS, False, visitor("gone"))
+    next(gone)
+    next(gone)
+    gone.close()
+    assert device.hold is not None
+    device.hold.set()
+    assert play(page)[-1]["status"]["phase"] == "finished"
+
+
+def test_stop_is_each_visitors_own() -> None:
+    device = ScriptedDevice(hold=threading.Event())
+    page = playground(device)
+    run = page.run("Tell a story.", "toy", SETTINGS, False, visitor("one"))
+    next(run)
+    next(run)
+    page.stop(visitor("two"))
+    page.stop(visitor("one"))
+    assert device.hold is not None
+    device.hold.set()
+    messages = [json.loads(update[0]) for update in run if isinstance(update[0], str)]
+    assert messages[-1]["status"]["phase"] == "stopped"
+
+
+def test_restore_gives_the_controls_back() -> None:
+    asked = {"prompt": "p", "model": "toy", "settings": SETTINGS, "baseline": False}
+    assert Playground.restore(asked) == ("p", "toy", SETTINGS, False)
+    assert len(Playground.restore(None)) == 4
+
+
+def test_an_example_is_picked_by_its_id() -> None:
+    example = files.examples()[0]
+    assert pick(SimpleNamespace(example=example.id)) == example.prompt  # type: ignore[arg-type]
+    assert not isinstance(pick(SimpleNamespace(example="../etc")), str)  # type: ignore[arg-type]
+
+
+def test_examples_cover_the_tasks_with_unique_ids() -> None:
+    examples = files.examples()
+    assert len({example.id for example in examples}) == len(examples)
+    assert {example.task for example in examples} == {"Tell a story", "Retell with changes", "Repeat"}
+
+
+def test_controls_are_made_from_the_option_specs() -> None:
+    made = json.loads(catalog(ScriptedDevice()))
+    scripted = next(method for method in made["methods"] if method["name"] == "scripted")
+    depth, model = scripted["options"]
+    assert (depth["low"], depth["high"], depth["unit"], depth["default"]) == (1, 8, "tokens", 3)
+    assert model["choices"] == ["auto", "toy-draft"]
+    assert [field["name"] for field in made["sampling"]][:2] == ["max_new_tokens", "temperature"]
+    assert json.loads(default_settings(ScriptedDevice()))["method"] == "scripted"
+
+
+def test_a_saved_run_is_listed_and_opens(store: Store) -> None:
+    save(store)
+    saved = SavedRuns(store, Streams())
+    (row,) = json.loads(saved.rows())["rows"]
+    assert (row["id"], row["status"], row["speed"], row["efficiency"]) == ("run-1", "finished", "100.0", "3.00")
+    message = json.loads(saved.open("run-1"))
+    assert [token["t"] for token in message["steps"][0]["k"]] == ["Once", " upon", " a"]
+    assert message["status"]["phase"] == "finished"
+
+
+def test_the_list_survives_hostile_prompts(store: Store) -> None:
+    for word in HOSTILE:
+        save(store, uuid.uuid4().hex, word)
+    text = SavedRuns(store, Streams()).rows()
+    assert text.isascii()
+    assert "<" not in text
+
+
+def test_an_empty_store_says_so(store: Store) -> None:
+    assert "Nothing is saved yet" in json.loads(SavedRuns(store, Streams()).rows())["note"]
+
+
+@pytest.mark.parametrize("run_id", ["nobody", "", None, 3, "x" * 200, "<b>", "\ud800"])
+def test_an_id_that_is_none_gets_a_sentence(store: Store, run_id: Any) -> None:
+    message = json.loads(SavedRuns(store, Streams()).open(run_id))
+    assert message["alert"].endswith(".")
+    assert len(message["alert"]) < 200
+
+
+def test_addresses_open_views(store: Store) -> None:
+    save(store)
+    saved = SavedRuns(store, Streams())
+    tabs, rows, stage = ui.arrival(saved, {"view": "sessions", "run": "run-1"})
+    assert tabs.selected == "sessions"
+    assert json.loads(rows)["open"] == "run-1"
+    assert json.loads(stage)["snapshot"] is True
+    assert not isinstance(ui.arrival(saved, {"view": "<script>"})[0], gr.Tabs)
+
+
+def test_a_row_without_end_has_no_ratio_it_cannot_have(store: Store) -> None:
+    store.begin(started(session_id="r"))
+    assert store.flush()
+    row = to_row(store.get_run("r"))
+    assert (row["speed"], row["efficiency"], row["verdict"]) == ("–", "–", "–")
+
+
+def built(store: Store) -> gr.Blocks:
+    """The page; inside a running loop, since Gradio makes loops of its own elsewhere and leaves them open."""
+
+    async def build() -> gr.Blocks:
+        return ui.build(Sessions(ScriptedDevice(), store), store)
+
+    return asyncio.run(build())
+
+
+def test_the_page_is_built_and_asks_for_nothing_outside(store: Store) -> None:
+    page = built(store)
+    config = json.dumps(page.get_config_file(), default=str)
+    assert "fonts.googleapis" not in config
+    options = ui.launch_options()
+    assert options["enable_monitoring"] is False
+    assert options["run_history"] is False
+    assert "://" not in options["css"].replace("http://www.w3.org", "")
+
+
+def test_templates_are_static(store: Store) -> None:
+    """Gradio compiles what stands in `${}` or `{{}}` of a template; ours must hold neither."""
+    for block in built(store).blocks.values():
+        if isinstance(block, gr.HTML) and block.html_template != "${value}":
+            assert block.html_template == files.TEMPLATE
+    assert not {"${", "{{"} & {files.TEMPLATE[i : i + 2] for i in range(len(files.TEMPLATE))}
