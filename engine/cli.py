@@ -356,6 +356,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit-minutes", type=float, help="end after this time, learning rate decayed")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
     parser.add_argument("--seed", type=int, default=1, help="same seed, same order of data (default: 1)")
+    parser.add_argument("--compile", action="store_true", help="torch.compile the model: faster; needs a C++ compiler")
     parser.set_defaults(run=_run_train)
 
 
@@ -366,5 +367,15 @@ def _run_train(args: argparse.Namespace) -> int:
     if args.name == "suites":
         write_suites(args.data, args.out or Path("assets/suites"))
         return 0
-    train(args.name, args.preset, args.data, args.out, args.target, args.limit_minutes, args.resume, args.seed)
+    train(
+        args.name,
+        args.preset,
+        args.data,
+        args.out,
+        args.target,
+        args.limit_minutes,
+        args.resume,
+        args.seed,
+        args.compile,
+    )
     return 0

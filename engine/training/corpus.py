@@ -11,53 +11,66 @@ import json
 import lzma
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from engine.errors import BadInput
 
 HELDOUT_SHARE = 0.02
 _PLAIN = str.maketrans(dict(zip("“”‘’–", "\"\"''-", strict=True)) | {"—": " - ", "…": "..."})
-STORY_FILES = (
-    "stories/tinystories.train.jsonl.xz",
-    "stories/tinystories.extra-recased.jsonl.xz",
-    "stories/simplestories-sample.jsonl.xz",
-    "stories/picturebooks.jsonl.xz",
-    "stories/tinyfables.jsonl.xz",
-)
+Kind = Literal["story", "dialogue", "prose"]
+KNOWN_FILES: dict[str, Kind] = {
+    "stories/tinystories.train.jsonl.xz": "story",
+    "stories/tinystories.extra-recased.jsonl.xz": "story",
+    "stories/simplestories-sample.jsonl.xz": "story",
+    "stories/picturebooks.jsonl.xz": "story",
+    "stories/tinyfables.jsonl.xz": "story",
+    "prose/childrens-classics.jsonl.xz": "prose",
+    "dialogue/taskmaster4-coffee.jsonl.xz": "dialogue",
+    "dialogue/sgd.train.jsonl.xz": "dialogue",
+}
+"""The project's own corpus; what else its folder holds is for evaluation."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """One story: its text and, where the source has one, the prompt it was written for."""
+    """One story, book or dialogue: its text and, where the source has them, its prompt or its turns."""
 
     text: str
     prompt: str | None = None
+    kind: Kind = "story"
+    turns: tuple[str, ...] = ()
+    """What user and assistant say, in turn."""
 
 
 def read_folder(folder: Path) -> list[Document]:
     """All documents of a corpus folder, duplicates dropped, in a fixed order.
 
-    A folder with the project's own story files is read by their names; any other folder is read
-    as `.txt` files (stories parted by blank-line pairs or one per file) and `.jsonl[.xz]` files
-    with a `text` or `story` field.
+    A folder with the project's own files is read by their names; any other folder is read as `.txt`
+    files (stories parted by blank-line pairs or one per file) and `.jsonl[.xz]` files with a `text`,
+    `story` or `turns` field, all as stories or dialogues.
 
     Raises BadInput where the folder holds no readable text.
     """
     if not folder.is_dir():
         raise BadInput(f"The data folder {folder} does not exist; give a folder of text files.")
-    named = [folder / name for name in STORY_FILES if (folder / name).is_file()]
-    paths = named or sorted(p for p in folder.rglob("*") if _is_text_file(p))
-    documents = list(drop_duplicates(d for path in paths for d in read_file(path)))
+    known = {folder / name: kind for name, kind in KNOWN_FILES.items() if (folder / name).is_file()}
+    paths = known or dict.fromkeys(sorted(p for p in folder.rglob("*") if _is_text_file(p)))
+    documents = list(drop_duplicates(d for path, kind in paths.items() for d in read_file(path, kind)))
     if not documents:
         raise BadInput(f"No text found in {folder}; wanted .txt, .jsonl or .jsonl.xz files.")
     return documents
 
 
-def read_file(path: Path) -> Iterator[Document]:
-    """Documents of one file. Raises BadInput where it is not UTF-8 text."""
+def read_file(path: Path, kind: Kind | None = None) -> Iterator[Document]:
+    """Documents of one file, of the kind that is given or that they look like.
+
+    Raises BadInput where it is not UTF-8 text.
+    """
     try:
-        yield from _read_jsonl(path) if ".jsonl" in path.name else _read_text(path)
+        for document in _read_jsonl(path) if ".jsonl" in path.name else _read_text(path):
+            yield replace(document, kind=kind) if kind else document
     except (UnicodeDecodeError, lzma.LZMAError, EOFError, json.JSONDecodeError) as error:
         raise BadInput(f"{path} is not readable UTF-8 text or JSON lines: {error}.") from error
 
@@ -103,6 +116,8 @@ def _read_jsonl(path: Path) -> Iterator[Document]:
                 raise BadInput(f"{path} has a line whose text is no string: {line[:60]!r}.")
             if text:
                 yield Document(tidy(text), row.get("prompt"))
+            elif turns := tuple(tidy(said) for _, said in row.get("turns") or ()):
+                yield Document("\n".join(turns), kind="dialogue", turns=turns)
 
 
 def _read_text(path: Path) -> Iterator[Document]:

@@ -10,17 +10,19 @@ NUM_HELDOUT_TOKENS = 48_000
 
 
 def loss_of(model: LlamaForCausalLM, batch: Tensor) -> Tensor:
-    """Mean next-token loss in nats, over (b, t + 1) ids."""
-    logits = model(input_ids=batch[:, :-1], use_cache=False).logits
+    """Mean next-token loss in nats, over (b, t + 1) ids; padding (`packing.IGNORED`) counts for nothing."""
+    logits = model(input_ids=batch[:, :-1].clamp(min=0), use_cache=False).logits
     return torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), batch[:, 1:].flatten())
 
 
 def distillation_loss(model: LlamaForCausalLM, teacher: LlamaForCausalLM, batch: Tensor) -> Tensor:
     """Mean KL(teacher ‖ model) in nats a token: what raises acceptance (FastDraft, 2411.11055)."""
+    ids, is_text = batch[:, :-1].clamp(min=0), batch[:, 1:] >= 0
     with torch.no_grad():
-        wanted = teacher(input_ids=batch[:, :-1], use_cache=False).logits.float().log_softmax(dim=-1)
-    given = model(input_ids=batch[:, :-1], use_cache=False).logits.float().log_softmax(dim=-1)
-    return torch.nn.functional.kl_div(given, wanted, reduction="none", log_target=True).sum(dim=-1).mean()
+        wanted = teacher(input_ids=ids, use_cache=False).logits.float().log_softmax(dim=-1)
+    given = model(input_ids=ids, use_cache=False).logits.float().log_softmax(dim=-1)
+    divergence = torch.nn.functional.kl_div(given, wanted, reduction="none", log_target=True).sum(dim=-1)
+    return divergence[is_text].mean()
 
 
 @torch.no_grad()

@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from engine.runtime.device import has_fast_bf16
+
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 NUM_ITERATIONS = 5
 
@@ -53,7 +55,7 @@ class Muon(torch.optim.Optimizer):
 def orthogonalise(matrices: Tensor) -> Tensor:
     """Nearest semi-orthogonal matrices, roughly (singular values 0.7 … 1.2). (b, m, n) → (b, m, n)."""
     a, b, c = COEFFICIENTS
-    x = matrices.bfloat16() if matrices.is_cuda else matrices.float()
+    x = matrices.bfloat16() if matrices.is_cuda or has_fast_bf16() else matrices.float()
     is_tall = x.shape[1] > x.shape[2]
     x = x.mT if is_tall else x
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)

@@ -9,22 +9,34 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor
 from tqdm import tqdm
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
 from engine.errors import BadInput, RunFailed
-from engine.training import corpus, tasks
+from engine.runtime.device import has_fast_bf16
+from engine.training import corpus, packing, tasks
 from engine.training.card import write_card
 from engine.training.losses import agreement, distillation_loss, heldout_loss, loss_of
 from engine.training.muon import Muon
-from engine.training.recipes import MAX_CONTEXT, RECIPES, VOCAB_SIZE, Progress, Recipe, Shape, learning_rate
+from engine.training.recipes import (
+    MAX_CONTEXT,
+    RECIPES,
+    VOCAB_SIZE,
+    Progress,
+    Recipe,
+    Shape,
+    Stage,
+    learning_rate,
+    stage_at,
+)
 from engine.training.tokenizer import load_tokenizer, train_tokenizer
 
 
@@ -54,30 +66,36 @@ def load_teacher(folder: Path, device: str) -> LlamaForCausalLM:
     return teacher
 
 
+def encode(chats: Iterable[list[tasks.Message]], tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
+    """Token ids of each chat in the template's own form."""
+    texts = [tokenizer.apply_chat_template(chat, tokenize=False) for chat in chats]
+    ids: list[list[int]] = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    return ids
+
+
 def encode_epoch(documents: list[corpus.Document], tokenizer: PreTrainedTokenizerBase, seed: int) -> Tensor:
     """One epoch of chats as one stream of token ids, (t,)."""
-    chats = [tokenizer.apply_chat_template(c, tokenize=False) for c in tasks.examples(documents, seed)]
-    ids = tokenizer(chats, add_special_tokens=False)["input_ids"]
-    return torch.tensor([i for chat in ids for i in chat], dtype=torch.int32)
+    return torch.tensor([i for chat in encode(tasks.examples(documents, seed), tokenizer) for i in chat])
+
+
+def epoch_rows(documents: list[corpus.Document], tokenizer: PreTrainedTokenizerBase, stage: Stage, seed: int) -> Tensor:
+    """One epoch of packed rows in random order, (n, context + 1); a pure function of its arguments."""
+    chats = encode(tasks.examples(documents, seed, stage.has_tasks), tokenizer)
+    packed = packing.rows(chats, stage.context)
+    return packed[torch.randperm(len(packed), generator=torch.Generator().manual_seed(seed))]
 
 
 def batches(
     documents: list[corpus.Document], tokenizer: PreTrainedTokenizerBase, recipe: Recipe, progress: Progress
 ) -> Iterator[Tensor]:
-    """Endless (b, t + 1) batches; position in the epoch is kept in `progress`."""
+    """Endless (b, t + 1) batches; the place in the epoch is kept in `progress`."""
     while True:
-        stream = encode_epoch(documents, tokenizer, recipe.seed * 1000 + progress.epoch)
-        generator = torch.Generator().manual_seed(progress.epoch)
-        while progress.offset < len(stream) - 1:
-            is_long = progress.share(recipe) >= recipe.long_context_from
-            context = MAX_CONTEXT if is_long else recipe.context
-            num_rows = recipe.batch_tokens // context
-            if len(stream) - 1 < context * num_rows:
-                stream = stream.repeat(math.ceil((context * num_rows + 1) / len(stream)))
-            # Rows start at random places, so that neighbouring stories do not share a batch.
-            starts = torch.randint(0, len(stream) - context, (num_rows,), generator=generator)
-            progress.offset += context * num_rows
-            yield torch.stack([stream[s : s + context + 1] for s in starts]).long()
+        stage = stage_at(recipe, progress.share(recipe))
+        rows = epoch_rows(documents, tokenizer, stage, recipe.seed * 1000 + progress.epoch)
+        num_rows = min(recipe.batch_tokens // stage.context, len(rows))
+        while progress.offset + num_rows <= len(rows) and stage_at(recipe, progress.share(recipe)) == stage:
+            progress.offset += num_rows
+            yield rows[progress.offset - num_rows : progress.offset]
         progress.epoch, progress.offset = progress.epoch + 1, 0
 
 
@@ -86,6 +104,11 @@ def make_optimizers(model: LlamaForCausalLM, recipe: Recipe) -> list[torch.optim
     hidden = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n and "lm_head" not in n]
     rest = [p for n, p in model.named_parameters() if p.ndim != 2 or "embed" in n or "lm_head" in n]
     return [Muon(hidden, lr=recipe.lr), torch.optim.AdamW(rest, lr=recipe.lr, betas=(0.9, 0.95), weight_decay=0.0)]
+
+
+def mixed_precision(device: str) -> str:
+    """bf16 wherever the device multiplies it natively: weights stay fp32, products do not."""
+    return "bf16" if device == "cuda" or has_fast_bf16() else "no"
 
 
 class Trainer:
@@ -99,6 +122,7 @@ class Trainer:
         out: Path,
         target: Path | None,
         device: str,
+        is_compiled: bool = False,
     ) -> None:
         torch.manual_seed(recipe.seed)
         self.name, self.recipe, self.out, self.device = name, recipe, out, device
@@ -108,7 +132,11 @@ class Trainer:
             if target
             else train_tokenizer((d.text for d in self.train_documents), VOCAB_SIZE, MAX_CONTEXT)
         )
+        self.accelerator = Accelerator(cpu=device == "cpu", mixed_precision=mixed_precision(device))
         self.model = build_model(recipe.shape, self.tokenizer).to(torch.device(device))  # type: ignore[arg-type]
+        self.network = self.accelerator.prepare_model(self.model)
+        if is_compiled:
+            self.network.compile()
         self.teacher = load_teacher(target, device) if target else None
         self.optimizers = make_optimizers(self.model, recipe)
         self.progress = Progress()
@@ -149,26 +177,33 @@ class Trainer:
                     self.save_checkpoint()
 
     def _step(self, batch: Tensor, lr: float) -> float:
-        with torch.autocast(self.device, torch.bfloat16, enabled=self.device == "cuda"):
-            loss = self._loss(batch)
-        if not torch.isfinite(loss):
+        loss = self._accumulate_gradients(batch)
+        if not math.isfinite(loss):
             raise RunFailed(
-                f"The loss is {loss.item()} at step {self.progress.num_steps}; "
-                f"the last checkpoint in {self.out} is kept."
+                f"The loss is {loss} at step {self.progress.num_steps}; the last checkpoint in {self.out} is kept."
             )
-        loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = lr
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        return loss.item()
+        return loss
+
+    def _accumulate_gradients(self, batch: Tensor) -> float:
+        """Mean loss over the batch; its gradient is left in the parameters."""
+        micros = batch.split(max(1, self.recipe.micro_tokens // (batch.shape[1] - 1)))
+        total = 0.0
+        for micro in micros:
+            loss = self._loss(micro) * (len(micro) / len(batch))
+            self.accelerator.backward(loss)
+            total += loss.item()
+        return total
 
     def _loss(self, batch: Tensor) -> Tensor:
         if self.teacher is None or self.progress.share(self.recipe) < self.recipe.distil_from:
-            return loss_of(self.model, batch)
-        return distillation_loss(self.model, self.teacher, batch)
+            return loss_of(self.network, batch)
+        return distillation_loss(self.network, self.teacher, batch)
 
     def _show(self, bar: Any, loss: float, share: float) -> None:
         bar.update(100 * share - bar.n)
@@ -245,6 +280,7 @@ def train(
     limit_minutes: float | None,
     is_resumed: bool,
     seed: int,
+    is_compiled: bool = False,
 ) -> None:
     """What `python -m engine train` does. Raises BadInput for settings that cannot work."""
     recipe = replace(RECIPES[name, preset], seed=seed)
@@ -259,7 +295,7 @@ def train(
     if target is not None and not (target / "config.json").is_file():
         raise BadInput(f"The folder {target} holds no config.json; wanted the target's model folder.")
     out = out or Path("runs") / f"story-{name}"
-    trainer = Trainer(f"story-{name}", recipe, data, out, target, "cuda" if preset == "gpu" else "cpu")
+    trainer = Trainer(f"story-{name}", recipe, data, out, target, "cuda" if preset == "gpu" else "cpu", is_compiled)
     if is_resumed:
         trainer.load_checkpoint()
     trainer.run()

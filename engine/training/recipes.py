@@ -23,6 +23,19 @@ class Shape:
 
 
 @dataclass(frozen=True)
+class Stage:
+    """A stretch of a run: row length, and whether every task is practised or only telling stories."""
+
+    start: float
+    """Share of the budget that is used up when it begins."""
+    context: int
+    has_tasks: bool = True
+
+
+SHORT_FIRST = (Stage(0.0, 256, has_tasks=False), Stage(0.35, 512), Stage(0.92, MAX_CONTEXT))
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Everything a pretraining run is decided by, besides its data."""
 
@@ -32,9 +45,9 @@ class Recipe:
     lr: float
     limit_minutes: float
     seed: int = 1
-    context: int = 512
-    long_context_from: float = 0.9
-    """From this share of the budget on, rows are MAX_CONTEXT long."""
+    stages: tuple[Stage, ...] = SHORT_FIRST
+    micro_tokens: int = 4096
+    """Tokens of one forward pass; a batch is as many passes as it needs."""
     distil_from: float = 0.7
     """With a teacher: from this share on, its distributions are learnt instead of the text."""
     warmup: float = 0.02
@@ -43,10 +56,10 @@ class Recipe:
 
 
 RECIPES: dict[tuple[str, str], Recipe] = {
-    ("target", "cpu"): Recipe(Shape(256, 6, 4, 768), 45_000_000, 4096, 3e-3, 150),
-    ("target", "gpu"): Recipe(Shape(512, 8, 8, 1408), 400_000_000, 32_768, 3e-3, 20),
+    ("target", "cpu"): Recipe(Shape(384, 8, 6, 1024), 24_000_000, 8192, 3e-3, 140),
+    ("target", "gpu"): Recipe(Shape(512, 8, 8, 1408), 400_000_000, 65_536, 3e-3, 20, micro_tokens=65_536),
     ("draft", "cpu"): Recipe(Shape(128, 2, 2, 384), 20_000_000, 4096, 4e-3, 30),
-    ("draft", "gpu"): Recipe(Shape(128, 2, 2, 384), 200_000_000, 32_768, 4e-3, 10),
+    ("draft", "gpu"): Recipe(Shape(128, 2, 2, 384), 200_000_000, 65_536, 4e-3, 10, micro_tokens=65_536),
 }
 
 
@@ -59,10 +72,16 @@ class Progress:
     seconds: float = 0.0
     epoch: int = 0
     offset: int = 0
+    """Rows of this epoch that are used up."""
 
     def share(self, recipe: Recipe) -> float:
         """Used share of the budget, 0 … 1."""
         return min(1.0, max(self.num_tokens / recipe.num_tokens, self.seconds / (60 * recipe.limit_minutes)))
+
+
+def stage_at(recipe: Recipe, share: float) -> Stage:
+    """The stage that a used-up share of the budget falls in."""
+    return [stage for stage in recipe.stages if stage.start <= share][-1]
 
 
 def learning_rate(recipe: Recipe, share: float) -> float:

@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.training import corpus, tasks
+from engine.training import corpus, elements, tasks
 
 NUM_PROMPTS = 24
 MAX_STORY_CHARS = 700
@@ -33,9 +33,9 @@ def write_suites(data: Path, out: Path) -> None:
 
 
 def _story(document: corpus.Document, rng: random.Random) -> str | None:
-    elements = tasks.story_elements(document)
-    num_named = sum(value is not None for value in vars(elements).values())
-    return tasks.tell_prompt(elements, rng) if num_named >= 3 and document.prompt is None else None
+    found = elements.story_elements(document)
+    num_named = sum(value is not None for value in vars(found).values())
+    return tasks.tell_prompt(found, rng) if num_named >= 3 and document.prompt is None else None
 
 
 def _retell(document: corpus.Document, rng: random.Random) -> str | None:

@@ -1,191 +1,224 @@
-"""Chat examples made from stories: tell a story from its elements, retell it, repeat it.
+"""Chat examples made from documents: tell, retell, repair, extract, list, repeat, chat, continue.
 
-Knows words and regular expressions only. Every function takes a `random.Random`, so a corpus of
-examples is a pure function of documents and seed.
+Each task is a function from a document to a chat, or None where the document does not allow it. Every
+function takes a `random.Random`, so a corpus of examples is a pure function of documents and seed.
 """
 
 from __future__ import annotations
 
 import random
 import re
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from engine.training.corpus import Document
+from engine.training import elements, typos
+from engine.training.corpus import Document, Kind
+from engine.training.elements import BOYS, GIRLS, PLACES, Elements
 
 Message = dict[str, str]
-RETELL_SHARE = 0.90
-REPEAT_SHARE = 0.15
 MAX_RETELL_CHARS = 900
-
-PLACES = (
-    "park forest garden house school beach sea farm town village kitchen store shop lake river castle zoo mountain "
-    "field woods room yard backyard pond jungle hill cave market playground library city island meadow barn bakery "
-    "desert ocean bedroom attic bridge tree"
+MAX_PROSE_CHARS = 900
+MAX_NUM_TURNS = 8
+THINGS = (
+    "ball bear bed bee bell bike bird boat book bus cake car cat chair clock coat cow cup dog doll door drum duck "
+    "fish flag flower fox frog goat hat hen horse jar jug kite key lamp leaf lion mouse nest nut pan pear pen pie pig "
+    "plum pot ring rock rose seed ship shoe sock spoon star stone swing toy train tree truck wall wolf"
 ).split()
-GIRLS = (
-    "Lily Lucy Mia Anna Sara Emma Amy Sue Jane Molly Daisy Ella Ruby Zoe Kate Rosie Nina Clara Bella Maya Ivy Tina "
-    "Grace Holly Alice Polly Jill Mary Nora Lola"
+FREE_NAMES = (
+    "Zuri Milo Pip Tara Otto Lena Hana Kofi Rafi Suki Ines Bruno Nico Vera Yara Amir Dora Elsa Gus Iris Juno Kira "
+    "Lars Mona Omar Pia Rolf Sena Tito Uma"
 ).split()
-BOYS = (
-    "Tim Tom Ben Max Sam Jack Timmy Tommy Leo Bob Joe Billy Jim Dan Fred Toby Finn Charlie Peter Oscar Henry Luke "
-    "Adam Hugo Felix Noah Theo Ned Will Eli"
-).split()
-LESSONS = {
-    "shar": "sharing makes everyone happy",
-    "kind": "it is good to be kind",
-    "honest": "always tell the truth",
-    "truth": "always tell the truth",
-    "listen": "listen to your parents",
-    "careful": "it is important to be careful",
-    "brave": "be brave and try",
-    "help": "helping others feels good",
-    "sorry": "say sorry when you are wrong",
-    "friend": "friends are a treasure",
-    "patient": "be patient",
-    "work": "working together makes things easy",
-    "try": "never give up",
-    "greedy": "do not be greedy",
-    "safe": "stay safe",
-}
-_LEARNT = re.compile(
-    r"(?:learn(?:ed|t)|realized|knew|understood|moral(?: of the story)? (?:is|was))(?: that|:)? ([^.!?\n\"]{8,80})[.!?]"
-)
-_HERO = re.compile(r"\b(?:an?|the) ((?:[a-z]+ ){0,3}[a-z]+),? (?:named|called|whose name was) ([A-Z][a-z]+)")
-_CREATURE = re.compile(r"\bthere (?:was|lived) (an? (?:[a-z]+,? ){0,3}[a-z]+?)(?= (?:who|that|in|at|and|on)\b|[.,])")
-_EVENT = re.compile(
-    r"\b(?:found|saw|sees|wanted|decided|lost|went|asked|met|made|tried|heard|had|got|took|gave|played)\b"
-)
-_ELEMENT = re.compile(r"^\s*[-*]?\s*\**([A-Z][A-Za-z ]+?)\**\s*:\s*(.+?)\s*$", re.MULTILINE)
-_FABLE_ELEMENTS = {
-    "Main Character": "hero",
-    "Setting": "setting",
-    "Challenge": "event",
-    "Outcome": "outcome",
-    "Teaching": "lesson",
-    "Moral": "lesson",
-}
 
 
-@dataclass(frozen=True)
-class Elements:
-    """What a story prompt may name; any part may be missing."""
-
-    hero: str | None = None
-    setting: str | None = None
-    event: str | None = None
-    lesson: str | None = None
-
-
-def story_elements(document: Document) -> Elements:
-    """Hero, setting, event and lesson read out of the story's own prompt or text."""
-    if document.prompt:
-        return _prompt_elements(document.prompt)
-    text = document.text
-    return Elements(_hero(text), _setting(text), _event(text), _lesson(text))
-
-
-def _prompt_elements(prompt: str) -> Elements:
-    found = {_FABLE_ELEMENTS[k]: v.rstrip(".") for k, v in _ELEMENT.findall(prompt) if k in _FABLE_ELEMENTS}
-    found.pop("outcome", None)
-    return Elements(**found)
-
-
-def _hero(text: str) -> str | None:
-    if match := _HERO.search(text):
-        return f"a {match[1]} named {match[2]}" if match[1][0] not in "aeiou" else f"an {match[1]} named {match[2]}"
-    if match := _CREATURE.search(text[:160]):
-        return match[1]
-    return hero_name(text)
-
-
-def hero_name(text: str) -> str | None:
-    """The commonest given name in the story, or None where no known name appears twice."""
-    counts = Counter(w for w in re.findall(r"\b[A-Z][a-z]+\b", text) if w in GIRLS or w in BOYS)
-    name, count = counts.most_common(1)[0] if counts else ("", 0)
-    return name if count >= 2 else None
-
-
-def _setting(text: str) -> str | None:
-    match = re.search(rf"\b(in|at|to|near|by) (?:the|a|an|her|his|their) ((?:[a-z]+ )?(?:{'|'.join(PLACES)}))\b", text)
-    return f"the {match[2]}" if match else None
-
-
-def _event(text: str) -> str | None:
-    sentences = re.split(r"(?<=[.!?])\s+", re.sub(r"\s+", " ", text))
-    for sentence in sentences[1:8]:
-        clean = re.sub(r"^(?:One day|Then|So|But|And|Suddenly),? ", "", sentence).strip()
-        if '"' not in clean and _EVENT.search(clean) and 4 <= len(clean.split()) <= 16:
-            return clean.rstrip(".!")
-    return None
-
-
-def _lesson(text: str) -> str | None:
-    ending = text[-400:]
-    if match := _LEARNT.search(ending):
-        return match[1].strip()
-    return next((lesson for stem, lesson in LESSONS.items() if re.search(rf"\b{stem}", ending)), None)
-
-
-def tell_prompt(elements: Elements, rng: random.Random) -> str:
+def tell_prompt(parts: Elements, rng: random.Random) -> str:
     """A request for a story that names what there is of the elements, in one of several wordings."""
-    hero, place, event, lesson = elements.hero, elements.setting, elements.event, elements.lesson
+    hero, place, event, lesson = parts.hero, parts.setting, parts.event, parts.lesson
     if rng.random() < 0.4:
         lines = [("Character", hero), ("Setting", place), ("What happens", event), ("Lesson", lesson)]
         return "\n".join(["Write a short story.", *(f"{label}: {value}" for label, value in lines if value)])
     opening = rng.choice(("Write a short story", "Tell me a story", "Tell a short story", "Write a story"))
-    parts = [opening]
-    parts += [f" about {hero}"] if hero else []
-    parts += [f", set in {place}"] if place else []
-    parts += [f". {rng.choice(('In the story', 'What happens'))}: {event}"] if event else []
-    parts += [f". {rng.choice(('The lesson', 'What is learnt', 'It teaches'))}: {lesson}"] if lesson else []
-    return "".join(parts) + "."
+    words = [opening]
+    words += [f" about {hero}"] if hero else []
+    words += [f", set in {place}"] if place else []
+    words += [f". {rng.choice(('In the story', 'What happens'))}: {event}"] if event else []
+    words += [f". {rng.choice(('The lesson', 'What is learnt', 'It teaches'))}: {lesson}"] if lesson else []
+    return "".join(words) + "."
 
 
 def tell(document: Document, rng: random.Random) -> list[Message]:
     """Prompt from the story's elements, answered by the story; each element is sometimes left out."""
-    elements = story_elements(document)
-    kept = {k: v if rng.random() > 0.12 else None for k, v in vars(elements).items()}
+    found = elements.story_elements(document)
+    kept = {k: v if rng.random() > 0.12 else None for k, v in vars(found).items()}
     return _chat(tell_prompt(Elements(**kept), rng), document.text)
 
 
 def retell(document: Document, rng: random.Random) -> list[Message] | None:
-    """Same story with another hero's name, or None where it has no known hero or is too long."""
-    old = hero_name(document.text)
-    if old is None or len(document.text) > MAX_RETELL_CHARS:
+    """Same story with another hero or in another place; None where it has neither or is too long."""
+    swap = _swapped_place(document.text, rng) if rng.random() < 0.25 else _swapped_hero(document.text, rng)
+    if swap is None or len(document.text) > MAX_RETELL_CHARS:
         return None
-    new = rng.choice([n for n in (GIRLS if old in GIRLS else BOYS) if n not in document.text])
-    ask = rng.choice(
-        (
-            "Retell this story with {new} instead of {old}.",
-            "Tell this story again, but call {old} {new}.",
-            "Change {old} to {new} in this story.",
-        )
-    ).format(new=new, old=old)
-    return _chat(f"{ask}\n\n{document.text}", re.sub(rf"\b{old}\b", new, document.text))
+    old, new = swap
+    wordings = (
+        f"Retell this story with {new} instead of {old}.",
+        f"Tell this story again, but {_instead(old, new)}.",
+        f"Change {old} to {new} in this story.",
+    )
+    return _chat(f"{rng.choice(wordings)}\n\n{document.text}", re.sub(rf"\b{old}\b", new, document.text))
+
+
+def _instead(old: str, new: str) -> str:
+    return f"call {old} {new}" if old[0].isupper() else f"in the {new}, not the {old}"
+
+
+def _swapped_hero(text: str, rng: random.Random) -> tuple[str, str] | None:
+    old = elements.hero_name(text)
+    if old is None:
+        return None
+    known = GIRLS if old in GIRLS else BOYS
+    return old, rng.choice([n for n in (FREE_NAMES if rng.random() < 0.15 else known) if n not in text])
+
+
+def _swapped_place(text: str, rng: random.Random) -> tuple[str, str] | None:
+    place = elements.setting(text)
+    if place is None:
+        return None
+    old = place.split()[-1]
+    vowel = old[0] in "aeiou"
+    return old, rng.choice([p for p in PLACES if p not in text and (p[0] in "aeiou") == vowel and p != "woods"])
 
 
 def repeat(document: Document, rng: random.Random) -> list[Message] | None:
     """The story's opening, word for word."""
-    sentences = re.split(r"(?<=[.!?])\s+", document.text)
-    text = " ".join(sentences[: rng.randint(2, 6)])
+    text = _passage(document, rng, 2, 6)
     if len(text) > MAX_RETELL_CHARS:
         return None
     return _chat(f"{rng.choice(('Repeat this text.', 'Say this again, word for word.'))}\n\n{text}", text)
 
 
-def examples(documents: list[Document], seed: int) -> Iterator[list[Message]]:
-    """One pass over the documents as chats, in random order; retellings and repeats mixed in."""
+def repair(document: Document, rng: random.Random) -> list[Message] | None:
+    """A passage with typing and grammar mistakes in it, answered by the clean one."""
+    text = _passage(document, rng, 2, 6)
+    spoilt, pairs = typos.spoil(text, rng)
+    if not pairs or len(text) > MAX_RETELL_CHARS:
+        return None
+    wordings = ("Fix the mistakes in this text.", "Correct the spelling and grammar.", "Repair this text.")
+    return _chat(f"{rng.choice(wordings)}\n\n{spoilt}", text)
+
+
+def extract(document: Document, rng: random.Random) -> list[Message] | None:
+    """Who, where and what of a passage."""
+    text = _passage(document, rng, 3, 7)
+    asks = [asked for ask in (_who, _where, _what, _card) if (asked := ask(text, rng))]
+    if not asks or len(text) > MAX_RETELL_CHARS:
+        return None
+    question, answer = rng.choice(asks)
+    return _chat(f"{question}\n\n{text}", answer)
+
+
+def _who(text: str, rng: random.Random) -> tuple[str, str] | None:
+    names = ", ".join(elements.names(text))
+    return (rng.choice(("Who is in this story?", "Name the people in this story.")), names) if names else None
+
+
+def _where(text: str, rng: random.Random) -> tuple[str, str] | None:
+    place = elements.setting(text)
+    return (rng.choice(("Where does this story happen?", "Name the place in this story.")), place) if place else None
+
+
+def _what(text: str, rng: random.Random) -> tuple[str, str] | None:
+    deeds = elements.deeds(text)
+    if not deeds:
+        return None
+    deed = rng.choice(deeds)
+    return f"What did {deed.who} {elements.INFINITIVES[deed.verb]}?", deed.what
+
+
+def _card(text: str, rng: random.Random) -> tuple[str, str] | None:
+    names, place = elements.names(text), elements.setting(text)
+    if not names or not place:
+        return None
+    return "Fill in a card for this story.", f"Character: {names[0]}\nSetting: {place}"
+
+
+def make_list(document: Document, rng: random.Random) -> list[Message]:
+    """Items as a numbered or dashed list, or as many times over; asks nothing of the document."""
+    items = rng.sample(THINGS, rng.randint(3, 8))
+    said = ", ".join(items[:-1]) + rng.choice((" and ", ", ")) + items[-1]
+    kind = rng.randrange(4)
+    if kind == 0:
+        return _chat(f"Make a numbered list: {said}.", "\n".join(f"{i}. {item}" for i, item in enumerate(items, 1)))
+    if kind == 1:
+        return _chat(f"Make a list with dashes: {said}.", "\n".join(f"- {item}" for item in items))
+    if kind == 2:
+        sentence = f"I see a {items[0]} and a {items[1]}."
+        num_times = rng.randint(2, 6)
+        return _chat(f"Say this {num_times} times: {sentence}", "\n".join([sentence] * num_times))
+    return _chat(f"Write one line about each: {said}.", "\n".join(f"This is a {item}." for item in items))
+
+
+def chat(document: Document, rng: random.Random) -> list[Message] | None:
+    """The opening turns of a dialogue about getting something done."""
+    num_turns = min(len(document.turns) // 2 * 2, MAX_NUM_TURNS)
+    roles = ("user", "assistant")
+    turns = document.turns[:num_turns]
+    return [{"role": roles[i % 2], "content": turn} for i, turn in enumerate(turns)] or None
+
+
+def go_on(document: Document, rng: random.Random) -> list[Message] | None:
+    """A few paragraphs of a book, the first of them given."""
+    paragraphs = [p for p in document.text.split("\n\n") if p.strip()]
+    start = rng.randrange(max(1, len(paragraphs) - 3))
+    text, given = "", paragraphs[start][:MAX_PROSE_CHARS]
+    for paragraph in paragraphs[start + 1 :]:
+        if len(text) + len(paragraph) > MAX_PROSE_CHARS:
+            break
+        text = f"{text}\n\n{paragraph}" if text else paragraph
+    return _chat(f"Go on with this text.\n\n{given}", text) if text else None
+
+
+@dataclass(frozen=True)
+class Task:
+    """A kind of chat, and how many of them an epoch makes per document it can be made from."""
+
+    make: Callable[[Document, random.Random], list[Message] | None]
+    kind: Kind
+    share: float
+
+
+TASKS: dict[str, Task] = {
+    "story": Task(tell, "story", 1.0),
+    "retell": Task(retell, "story", 0.7),
+    "repair": Task(repair, "story", 0.6),
+    "extract": Task(extract, "story", 0.45),
+    "repeat": Task(repeat, "story", 0.12),
+    "list": Task(make_list, "story", 0.1),
+    "chat": Task(chat, "dialogue", 0.15),
+    "continue": Task(go_on, "prose", 6.0),
+}
+"""Shares chosen so that stories keep about 40 % of the tokens; `docs/models.md` gives each task's own."""
+
+
+def examples(documents: list[Document], seed: int, has_tasks: bool = True) -> Iterator[list[Message]]:
+    """One pass over the documents as chats, in random order; without tasks, only the stories told."""
     rng = random.Random(seed)
     order = list(documents)
     rng.shuffle(order)
     for document in order:
-        yield tell(document, rng)
-        if rng.random() < RETELL_SHARE and (chat := retell(document, rng)):
-            yield chat
-        if rng.random() < REPEAT_SHARE and (chat := repeat(document, rng)):
-            yield chat
+        for name, task in TASKS.items():
+            if task.kind != document.kind or not (has_tasks or name == "story"):
+                continue
+            whole, part = divmod(task.share, 1)
+            for _ in range(int(whole) + (rng.random() < part)):
+                if made := task.make(document, rng):
+                    yield made
+
+
+def _passage(document: Document, rng: random.Random, fewest: int, most: int) -> str:
+    """Neighbouring sentences from a random place; the opening half of the time."""
+    found = elements.sentences(document.text)
+    num_sentences = rng.randint(fewest, most)
+    start = 0 if rng.random() < 0.5 else rng.randrange(max(1, len(found) - num_sentences))
+    return " ".join(found[start : start + num_sentences])
 
 
 def _chat(user: str, assistant: str) -> list[Message]:

@@ -403,5 +403,3 @@ def test_hidden_states_are_given_to_a_drafter_that_needs_them(llama: Target) -> 
     assert [tuple(layer.shape) for layer in seen[0]] == [(5, 64), (5, 64)]
     assert [tuple(layer.shape) for layer in seen[1]] == [(3, 64), (3, 64)]
     assert greedy_text(llama, prompt_ids(6), 4)
-
-

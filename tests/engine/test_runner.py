@@ -136,9 +136,7 @@ def test_a_row_has_the_same_bits_alone_and_among_others(family: str, dtype: str)
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma2", "gpt2"])
-def test_without_packed_linear_layers_a_row_has_the_same_bits_too(
-    family: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_packed_linear_layers_a_row_has_the_same_bits_too(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.runtime.linear.can_pack", lambda dtype: False)
     runner = ModelRunner(build(FAMILIES[family]()), MAX_CONTEXT, is_row_invariant=True)
     for seed, num_rows in enumerate((8, 9, 40)):

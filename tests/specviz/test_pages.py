@@ -5,6 +5,7 @@ import json
 import threading
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -200,12 +201,16 @@ def test_a_row_without_end_has_no_ratio_it_cannot_have(store: Store) -> None:
 
 
 def built(store: Store) -> gr.Blocks:
-    """The page; inside a running loop, since Gradio makes loops of its own elsewhere and leaves them open."""
+    """The page, built inside a running loop, since Gradio makes loops of its own elsewhere and leaves them open.
+
+    The loop runs in a thread of its own: Playwright keeps one in this thread while its browser is open.
+    """
 
     async def build() -> gr.Blocks:
         return ui.build(Sessions(ScriptedDevice(), store), store)
 
-    return asyncio.run(build())
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, build()).result()
 
 
 def test_the_page_is_built_and_asks_for_nothing_outside(store: Store) -> None:
