@@ -27,6 +27,7 @@ from engine.runtime.linear import are_row_invariant, pack_linears
 ROW_BUCKET = 8
 PREFILL_ROWS = 256
 MAX_PENDING = 512
+MAX_FLOAT64_BYTES = 512 * 2**20
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class ModelRunner:
         self._cache = KVCache(
             num_layers=model.config.get_text_config().num_hidden_layers,
             capacity=max_context + MAX_PENDING,
-            dtype=None,
+            dtype=torch.float64 if is_row_invariant and has_room_for_float64(model, max_context) else None,
         )
         self._ancestors = torch.zeros(MAX_PENDING, MAX_PENDING, dtype=torch.bool)
         self.reset()
@@ -214,6 +215,18 @@ class ModelRunner:
         depths = [*self._depths, *[1] * (num_columns - self.num_committed - self.num_pending)]
         columns[self.num_committed :] = torch.tensor(depths, device=self.device) + (self.num_committed - 1)
         return (positions[:, None] - columns[None, :] < self.sliding_window)[None, None]
+
+
+def has_room_for_float64(model: PreTrainedModel, max_context: int) -> bool:
+    """Whether keys and values may be kept in the dtype that row-invariant attention sums in.
+
+    Converting them anew for every pass costs a third of a small model's pass (docs/log.md, 2026-11-21).
+    """
+    config = model.config.get_text_config()
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    num_heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    num_numbers = 2 * (max_context + MAX_PENDING) * num_heads * head_dim * config.num_hidden_layers
+    return model.device.type == "cpu" and 8 * num_numbers <= MAX_FLOAT64_BYTES
 
 
 _PREPARED: weakref.WeakKeyDictionary[PreTrainedModel, fused.FusedDecoder | None] = weakref.WeakKeyDictionary()

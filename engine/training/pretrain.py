@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -38,6 +39,10 @@ from engine.training.recipes import (
     stage_at,
 )
 from engine.training.tokenizer import load_tokenizer, train_tokenizer
+
+
+CHECKPOINTS_BYTES_PER_PARAMETER = 30
+"""Two checkpoints of float32 weights with two optimizer moments at most, and the bf16 model."""
 
 
 def build_model(shape: Shape, tokenizer: PreTrainedTokenizerBase) -> LlamaForCausalLM:
@@ -111,6 +116,13 @@ def mixed_precision(device: str) -> str:
     return "bf16" if device == "cuda" or has_fast_bf16() else "no"
 
 
+def refuse_small_disk(folder: Path, num_bytes: int) -> None:
+    """Raises BadInput where the folder's disk has no room for what a run writes."""
+    free = shutil.disk_usage(folder).free
+    if free < num_bytes:
+        raise BadInput(f"{folder} has {free / 1e6:,.0f} MB free; the run needs {num_bytes / 1e6:,.0f} MB. Choose --out.")
+
+
 class Trainer:
     """One pretraining run: owns model, optimizers, progress and its output folder."""
 
@@ -142,6 +154,8 @@ class Trainer:
         self.progress = Progress()
         self.heldout = encode_epoch(self.heldout_documents, self.tokenizer, seed=0)
         out.mkdir(parents=True, exist_ok=True)
+        self.checkpoint = out / "checkpoint.pt"
+        refuse_small_disk(out, CHECKPOINTS_BYTES_PER_PARAMETER * sum(p.numel() for p in self.model.parameters()))
 
     def run(self) -> None:
         """Train to the end of the budget; Ctrl-C leaves a checkpoint and a loadable model."""
@@ -179,9 +193,8 @@ class Trainer:
     def _step(self, batch: Tensor, lr: float) -> float:
         loss = self._accumulate_gradients(batch)
         if not math.isfinite(loss):
-            raise RunFailed(
-                f"The loss is {loss} at step {self.progress.num_steps}; the last checkpoint in {self.out} is kept."
-            )
+            kept = "the last checkpoint is kept" if self.checkpoint.is_file() else "there is no checkpoint yet"
+            raise RunFailed(f"The loss is {loss} at step {self.progress.num_steps}; {kept} in {self.out}.")
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
@@ -236,14 +249,13 @@ class Trainer:
         }
         self.tokenizer.save_pretrained(self.out)
         torch.save(state, self.out / "checkpoint.new")
-        (self.out / "checkpoint.new").replace(self.out / "checkpoint.pt")
+        (self.out / "checkpoint.new").replace(self.checkpoint)
 
     def load_checkpoint(self) -> None:
         """Go on from `checkpoint.pt`. Raises BadInput where there is none."""
-        path = self.out / "checkpoint.pt"
-        if not path.is_file():
+        if not self.checkpoint.is_file():
             raise BadInput(f"There is no checkpoint in {self.out}; start without --resume.")
-        state = torch.load(path, map_location=self.device, weights_only=True)
+        state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
         self.model.load_state_dict(state["model"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)

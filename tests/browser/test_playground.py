@@ -189,8 +189,8 @@ def test_a_hostile_prompt_runs_nothing(visit: Open) -> None:
     seen.run()
     seen.wait()
     seen.page.get_by_role("tab", name="Sessions").click()
-    seen.page.wait_for_selector("#runs tr[data-run]")
-    assert "<img src=x" in seen.page.locator("#runs .sv-run-prompt").first.inner_text()
+    newest = seen.page.locator("#runs .sv-run-prompt").first
+    newest.filter(has_text="<img src=x").wait_for()
     seen.page.locator("#runs .sv-open").first.click()
     seen.page.wait_for_selector('#saved-stage [data-phase="finished"]')
     assert seen.page.evaluate("window.hacked") is None

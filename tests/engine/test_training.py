@@ -99,6 +99,59 @@ def test_training_goes_on_from_its_checkpoint(
     assert after["seconds"] > before["seconds"]
 
 
+def stop_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C as the step's figures are shown."""
+    show = pretrain.Trainer._show
+
+    def shown(trainer: pretrain.Trainer, *words: Any) -> None:
+        show(trainer, *words)
+        if trainer.progress.num_steps == step:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(pretrain.Trainer, "_show", shown)
+
+
+def test_a_run_stopped_and_resumed_ends_in_the_same_bits(
+    small: None, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = replace(pretrain.RECIPES["target", "cpu"], num_tokens=40 * 512, limit_minutes=1000.0)
+    monkeypatch.setitem(pretrain.RECIPES, ("target", "cpu"), recipe)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert train("target", "--data", data, "--out", whole) == 0
+    with monkeypatch.context() as interrupted:
+        stop_at(17, interrupted)
+        assert train("target", "--data", data, "--out", parts) == 0
+    assert "--resume" in capsys.readouterr().out
+    assert models.load(str(parts), "cpu", "fp32").max_context == 256
+    assert train("target", "--data", data, "--out", parts, "--resume") == 0
+    one, other = (torch.load(out / "checkpoint.pt", weights_only=True) for out in (whole, parts))
+    assert one["progress"]["num_steps"] == other["progress"]["num_steps"] == 40
+    for name, tensor in one["model"].items():
+        assert torch.equal(tensor, other["model"][name]), name
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(
+    small: None, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "target"
+    with monkeypatch.context() as interrupted:
+        stop_at(3, interrupted)
+        assert train("target", "--data", data, "--out", out) == 0
+    kept = (out / "checkpoint.pt").read_bytes()
+    monkeypatch.setattr(pretrain.Trainer, "_accumulate_gradients", lambda *_: float("nan"))
+    assert train("target", "--data", data, "--out", out, "--resume") != 0
+    assert "The loss is nan at step 3; the last checkpoint is kept" in capsys.readouterr().err
+    assert (out / "checkpoint.pt").read_bytes() == kept
+
+
+def test_a_disk_without_room_is_refused_before_training(
+    small: None, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(pretrain, "CHECKPOINTS_BYTES_PER_PARAMETER", 10**15)
+    assert train("target", "--data", data, "--out", tmp_path / "new") == 2
+    assert "MB free" in capsys.readouterr().err
+
+
 def test_going_on_without_a_checkpoint_is_refused(
     small: None, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,91 @@
+"""Tasks made from documents: their answers are right by rule, and nothing is lost in packing."""
+
+from __future__ import annotations
+
+import random
+import re
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.training import elements, packing, tasks, typos
+from engine.training.corpus import Document
+
+STORY = Document(
+    "Once upon a time there was a boy named Tim. Tim went to the park. He saw Anna there. Anna found a red ball. "
+    "Tim was happy and they ran to the park again. Tim learned that sharing makes everyone happy."
+)
+DIALOGUE = Document("", kind="dialogue", turns=tuple("abcdefghijk"))
+BOOK = Document("\n\n".join(f"Paragraph {i} says a little." for i in range(40)), kind="prose")
+
+
+@given(st.lists(st.integers(1, 60)), st.integers(1, 40))
+def test_packing_keeps_every_item_once_and_fills_no_row_too_much(lengths: list[int], capacity: int) -> None:
+    groups = packing.pack(lengths, capacity)
+    assert sorted(i for group in groups for i in group) == list(range(len(lengths)))
+    fill = [sum(min(lengths[i], capacity) for i in group) for group in groups]
+    assert all(0 < filled <= capacity for filled in fill)
+    assert sum(filled <= capacity // 2 for filled in fill) <= 1, "two half-empty rows would fit in one"
+
+
+def test_a_packed_row_holds_whole_chats_and_pads_the_rest() -> None:
+    packed = packing.rows([[1, 2, 3], [4, 5], [6] * 9], context=4)
+    assert packed.shape == (2, 5)
+    assert packed.tolist() == [[6, 6, 6, 6, 6], [1, 2, 3, 4, 5]]
+    assert packing.rows([[7]], context=2).tolist() == [[7, packing.IGNORED, packing.IGNORED]]
+
+
+@pytest.mark.parametrize("name", tasks.TASKS)
+def test_every_task_alternates_user_and_assistant_and_repeats_by_seed(name: str) -> None:
+    task = tasks.TASKS[name]
+    document = {"story": STORY, "dialogue": DIALOGUE, "prose": BOOK}[task.kind]
+    chats = [task.make(document, random.Random(seed)) for seed in range(30)]
+    assert chats == [task.make(document, random.Random(seed)) for seed in range(30)]
+    made = [chat for chat in chats if chat]
+    assert made
+    for chat in made:
+        assert [message["role"] for message in chat] == ["user", "assistant"] * (len(chat) // 2)
+        assert all(message["content"] for message in chat)
+
+
+def test_a_retelling_has_the_new_name_and_not_the_old() -> None:
+    for seed in range(40):
+        chat = tasks.retell(STORY, random.Random(seed))
+        assert chat
+        told, source = chat[1]["content"], chat[0]["content"]
+        old = next(word for word in ("Tim", "park") if word not in told.split() and word in STORY.text)
+        assert re.search(rf"\b{old}\b", source)
+        assert not re.search(rf"\b{old}\b", told)
+        assert len(told.split()) == len(STORY.text.split())
+
+
+def test_extraction_answers_what_the_text_says() -> None:
+    text = STORY.text
+    assert elements.names(text) == ["Tim", "Anna"]
+    assert elements.setting(text) == "the park"
+    assert elements.deeds(text) == [elements.Deed("Anna", "found", "a red ball")]
+    assert elements.hero_name(text) == "Tim"
+
+
+@given(st.integers(0, 10_000))
+def test_spoilt_text_names_each_wrong_word_and_keeps_the_others(seed: int) -> None:
+    spoilt, pairs = typos.spoil(STORY.text, random.Random(seed))
+    words, clean = (re.findall("[A-Za-z]+", text) for text in (spoilt, STORY.text))
+    assert len(words) == len(clean)
+    assert [(bad, good) for bad, good in zip(words, clean, strict=True) if bad != good] == pairs
+
+
+def test_padding_counts_for_nothing_in_a_loss() -> None:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from engine.training.losses import distillation_loss, loss_of
+
+    torch.manual_seed(0)
+    shape = {"vocab_size": 32, "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
+    model, teacher = (LlamaForCausalLM(LlamaConfig(**shape, num_attention_heads=2)) for _ in range(2))
+    short = torch.tensor([[1, 2, 3, 4]])
+    padded = torch.tensor([[1, 2, 3, 4, packing.IGNORED, packing.IGNORED]])
+    torch.testing.assert_close(loss_of(model, padded), loss_of(model, short))
+    torch.testing.assert_close(distillation_loss(model, teacher, padded), distillation_loss(model, teacher, short))
