@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import dataclasses
 import json
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -351,7 +352,8 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", required=True, type=Path, help="a folder of .txt or .jsonl texts")
     parser.add_argument("--out", type=Path, help="model folder to write (default: runs/story-NAME)")
     parser.add_argument(
-        "--target", type=Path, help="for draft: the target's model folder, to share its tokenizer and align"
+        "--target",
+        help="for draft: any causal LM (preset, hub id or folder) to share a tokenizer with and to learn",
     )
     parser.add_argument("--limit-minutes", type=float, help="end after this time, learning rate decayed")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
@@ -361,21 +363,25 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_train(args: argparse.Namespace) -> int:
-    from engine.training.pretrain import train
+    from engine.training.runs import Order, train
     from engine.training.suites import write_suites
 
     if args.name == "suites":
         write_suites(args.data, args.out or Path("assets/suites"))
         return 0
+    # A run in the background is told to end by TERM; both ways it leaves a checkpoint.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     train(
-        args.name,
-        args.preset,
-        args.data,
-        args.out,
-        args.target,
-        args.limit_minutes,
-        args.resume,
-        args.seed,
-        args.compile,
+        Order(
+            name=args.name,
+            preset=args.preset,
+            data=args.data,
+            out=args.out,
+            target=args.target,
+            limit_minutes=args.limit_minutes,
+            is_resumed=args.resume,
+            seed=args.seed,
+            is_compiled=args.compile,
+        )
     )
     return 0

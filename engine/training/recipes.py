@@ -48,18 +48,39 @@ class Recipe:
     stages: tuple[Stage, ...] = SHORT_FIRST
     micro_tokens: int = 4096
     """Tokens of one forward pass; a batch is as many passes as it needs."""
-    distil_from: float = 0.7
-    """With a teacher: from this share on, its distributions are learnt instead of the text."""
     warmup: float = 0.02
     decay_from: float = 0.3
     eval_every_seconds: float = 300.0
+    max_shard_mb: int = 45
+    num_written: int = 0
+    """Prompts that the target answers, for alignment."""
 
+
+_TARGET, _DRAFT = Shape(384, 8, 6, 1024), Shape(192, 3, 3, 512)
+_ROWS_OF_ONE_LENGTH = (Stage(0.0, 512),)
 
 RECIPES: dict[tuple[str, str], Recipe] = {
-    ("target", "cpu"): Recipe(Shape(384, 8, 6, 1024), 24_000_000, 8192, 3e-3, 140),
-    ("target", "gpu"): Recipe(Shape(512, 8, 8, 1408), 400_000_000, 65_536, 3e-3, 20, micro_tokens=65_536),
-    ("draft", "cpu"): Recipe(Shape(128, 2, 2, 384), 20_000_000, 4096, 4e-3, 30),
-    ("draft", "gpu"): Recipe(Shape(128, 2, 2, 384), 200_000_000, 65_536, 4e-3, 10, micro_tokens=65_536),
+    ("target", "cpu"): Recipe(_TARGET, 24_000_000, 8192, 3e-3, 140),
+    ("target", "gpu"): Recipe(
+        Shape(512, 8, 8, 1408), 400_000_000, 65_536, 3e-3, 20, micro_tokens=65_536, max_shard_mb=15
+    ),
+    ("draft", "cpu"): Recipe(_DRAFT, 12_000_000, 8192, 4e-3, 15),
+    ("draft", "gpu"): Recipe(_DRAFT, 200_000_000, 65_536, 4e-3, 8, micro_tokens=65_536, max_shard_mb=15),
+    ("align", "cpu"): Recipe(
+        _DRAFT, 8_000_000, 16_384, 2e-3, 12, stages=_ROWS_OF_ONE_LENGTH, decay_from=0.1, num_written=2400
+    ),
+    ("align", "gpu"): Recipe(
+        _DRAFT,
+        60_000_000,
+        16_384,
+        2e-3,
+        8,
+        stages=_ROWS_OF_ONE_LENGTH,
+        micro_tokens=16_384,
+        decay_from=0.1,
+        max_shard_mb=15,
+        num_written=40_000,
+    ),
 }
 
 

@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from transformers import PreTrainedTokenizerBase
+
 from engine.training import elements, typos
 from engine.training.corpus import Document, Kind
 from engine.training.elements import BOYS, GIRLS, PLACES, Elements
@@ -211,6 +213,23 @@ def examples(documents: list[Document], seed: int, has_tasks: bool = True) -> It
             for _ in range(int(whole) + (rng.random() < part)):
                 if made := task.make(document, rng):
                     yield made
+
+
+def chat_text(chat: list[Message], tokenizer: PreTrainedTokenizerBase) -> str:
+    """A whole chat in the tokenizer's template; without one, its contents and an end of text."""
+    if tokenizer.chat_template:
+        return str(tokenizer.apply_chat_template(chat, tokenize=False))
+    return "\n\n".join(message["content"] for message in chat) + str(tokenizer.eos_token)
+
+
+def prompt_ids(chat: list[Message], tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Token ids of a chat up to where the next answer begins."""
+    if tokenizer.chat_template:
+        text = str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
+    else:
+        text = "\n\n".join(message["content"] for message in chat) + "\n\n"
+    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return ids
 
 
 def _passage(document: Document, rng: random.Random, fewest: int, most: int) -> str:

@@ -20,7 +20,7 @@ from engine.config import GenerationConfig
 from engine.errors import BadInput
 from engine.loop import generate
 from engine.target import Target
-from engine.training import corpus, pretrain, tasks
+from engine.training import activations, corpus, pretrain, recipes, runs, tasks, trainer, written
 from engine.training.corpus import Document
 from engine.training.tokenizer import train_tokenizer
 
@@ -50,13 +50,17 @@ def data(tmp_path: Path) -> Path:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Recipes of the same kind, a thousand times smaller."""
-    monkeypatch.setattr(pretrain, "VOCAB_SIZE", 320)
-    monkeypatch.setattr(pretrain, "MAX_CONTEXT", 256)
-    for key, recipe in pretrain.RECIPES.items():
-        shape = pretrain.Shape(hidden_size=32, num_layers=1, num_heads=2, intermediate_size=48)
-        stages = (pretrain.Stage(0.0, 32, has_tasks=False), pretrain.Stage(0.3, 256))
-        tiny = replace(recipe, shape=shape, num_tokens=60_000, batch_tokens=512, stages=stages, limit_minutes=1.0)
-        monkeypatch.setitem(pretrain.RECIPES, key, tiny)
+    monkeypatch.setattr(runs, "VOCAB_SIZE", 320)
+    for module in (runs, pretrain):
+        monkeypatch.setattr(module, "MAX_CONTEXT", 256)
+    monkeypatch.setattr(written, "MAX_NEW_TOKENS", 24)
+    for key, recipe in recipes.RECIPES.items():
+        shape = recipes.Shape(hidden_size=32, num_layers=1, num_heads=2, intermediate_size=48)
+        stages = (recipes.Stage(0.0, 32, has_tasks=False), recipes.Stage(0.3, 256))
+        tiny = replace(
+            recipe, shape=shape, num_tokens=60_000, batch_tokens=512, stages=stages, limit_minutes=1.0, num_written=20
+        )
+        monkeypatch.setitem(recipes.RECIPES, key, tiny)
 
 
 def train(*words: object) -> int:
@@ -73,7 +77,11 @@ def test_a_folder_of_texts_becomes_a_model_that_the_engine_runs(
 ) -> None:
     target, draft = tmp_path / "target", tmp_path / "draft"
     assert train("target", "--data", data, "--out", target) == 0
-    assert train("draft", "--data", data, "--out", draft, "--target", target, "--limit-minutes", 0.05) == 0
+    assert train("draft", "--data", data, "--out", draft, "--target", target, "--limit-minutes", 0.1) == 0
+    acceptance = json.loads((draft / "acceptance.json").read_text())
+    assert {*acceptance["story"]} == {"before", "after"}
+    assert all(0 <= share <= 1 for share in acceptance["story"]["after"]["by_position"])
+    assert "agreement" in losses(draft, "heldout_loss")[-1]
     assert re.search("held-?out.loss", capsys.readouterr().out)
     assert losses(target, "heldout_loss")[-1]["heldout_loss"] < math.log(320) - 1
     found = models.load(str(target), "cpu", "fp32")
@@ -84,11 +92,53 @@ def test_a_folder_of_texts_becomes_a_model_that_the_engine_runs(
     assert len(list(generate(Target(found), drafters.create("plain", {}, Target(found)), "A story", config))) == 8
 
 
+@pytest.fixture
+def frozen(model_folder: Path) -> tuple[Any, Any]:
+    return runs.load_target(str(model_folder), "cpu")
+
+
+def test_stored_hidden_states_give_the_targets_own_scores(frozen: tuple[Any, Any], tmp_path: Path) -> None:
+    model, _ = frozen
+    rows = torch.randint(0, 50, (5, 9), generator=torch.Generator().manual_seed(0))
+    activations.compute(model, rows, tmp_path)
+    (ids, hidden), *more = activations.shards(tmp_path, seed=0)
+    assert not more
+    assert torch.equal(ids, rows)
+    expected = model(input_ids=rows[:, :-1]).logits
+    found = model.get_output_embeddings()(hidden.float())
+    torch.testing.assert_close(found, expected, atol=0.05, rtol=0.02)
+    before = (tmp_path / "00000.safetensors").stat().st_mtime_ns
+    activations.compute(model, rows, tmp_path)
+    assert (tmp_path / "00000.safetensors").stat().st_mtime_ns == before
+
+
+def test_the_disk_that_hidden_states_need_is_said_first(
+    frozen: tuple[Any, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(activations, "BYTES_PER_NUMBER", 10**15)
+    with pytest.raises(BadInput, match="MB free"):
+        activations.compute(frozen[0], torch.zeros(2, 3, dtype=torch.long), tmp_path)
+    assert "take" in capsys.readouterr().out
+    assert not list(tmp_path.glob("*.safetensors"))
+
+
+def test_what_the_target_writes_goes_on_where_its_file_ends(frozen: tuple[Any, Any], tmp_path: Path) -> None:
+    model, tokenizer = frozen
+    prompts = written.prompts([Document(text) for text in STORIES], tokenizer, 60, seed=1)
+    assert len(prompts) == 60
+    whole = written.write(model, tokenizer, prompts, tmp_path / "whole.jsonl", seed=1, max_new_tokens=6)
+    lines = (tmp_path / "whole.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "part.jsonl").write_text("".join(lines[: written.BATCH_ROWS]))
+    assert written.write(model, tokenizer, prompts, tmp_path / "part.jsonl", seed=1, max_new_tokens=6) == whole
+    assert all(row[: len(prompt)] == prompt for row, prompt in zip(whole, prompts, strict=True))
+    assert all(len(prompt) < len(row) <= len(prompt) + 6 for row, prompt in zip(whole, prompts, strict=True))
+
+
 def test_training_goes_on_from_its_checkpoint(
     small: None, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = replace(pretrain.RECIPES["target", "cpu"], num_tokens=10**9)
-    monkeypatch.setitem(pretrain.RECIPES, ("target", "cpu"), recipe)
+    recipe = replace(recipes.RECIPES["target", "cpu"], num_tokens=10**9)
+    monkeypatch.setitem(recipes.RECIPES, ("target", "cpu"), recipe)
     out = tmp_path / "target"
     assert train("target", "--data", data, "--out", out, "--limit-minutes", 0.02) == 0
     before = torch.load(out / "checkpoint.pt", weights_only=True)["progress"]
@@ -101,21 +151,21 @@ def test_training_goes_on_from_its_checkpoint(
 
 def stop_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C as the step's figures are shown."""
-    show = pretrain.Trainer._show
+    show = trainer.Trainer._show
 
-    def shown(trainer: pretrain.Trainer, *words: Any) -> None:
-        show(trainer, *words)
-        if trainer.progress.num_steps == step:
+    def shown(run: trainer.Trainer, *words: Any) -> None:
+        show(run, *words)
+        if run.progress.num_steps == step:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(pretrain.Trainer, "_show", shown)
+    monkeypatch.setattr(trainer.Trainer, "_show", shown)
 
 
 def test_a_run_stopped_and_resumed_ends_in_the_same_bits(
     small: None, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recipe = replace(pretrain.RECIPES["target", "cpu"], num_tokens=40 * 512, limit_minutes=1000.0)
-    monkeypatch.setitem(pretrain.RECIPES, ("target", "cpu"), recipe)
+    recipe = replace(recipes.RECIPES["target", "cpu"], num_tokens=40 * 512, limit_minutes=1000.0)
+    monkeypatch.setitem(recipes.RECIPES, ("target", "cpu"), recipe)
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert train("target", "--data", data, "--out", whole) == 0
     with monkeypatch.context() as interrupted:
@@ -138,7 +188,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(
         stop_at(3, interrupted)
         assert train("target", "--data", data, "--out", out) == 0
     kept = (out / "checkpoint.pt").read_bytes()
-    monkeypatch.setattr(pretrain.Trainer, "_accumulate_gradients", lambda *_: float("nan"))
+    monkeypatch.setattr(trainer.Trainer, "_accumulate_gradients", lambda *_: float("nan"))
     assert train("target", "--data", data, "--out", out, "--resume") != 0
     assert "The loss is nan at step 3; the last checkpoint is kept" in capsys.readouterr().err
     assert (out / "checkpoint.pt").read_bytes() == kept
@@ -147,7 +197,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(
 def test_a_disk_without_room_is_refused_before_training(
     small: None, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(pretrain, "CHECKPOINTS_BYTES_PER_PARAMETER", 10**15)
+    monkeypatch.setattr(trainer, "BYTES_PER_PARAMETER", 10**15)
     assert train("target", "--data", data, "--out", tmp_path / "new") == 2
     assert "MB free" in capsys.readouterr().err
 
@@ -259,8 +309,8 @@ def test_a_tokenizer_gives_back_any_text() -> None:
 
 
 def test_the_learning_rate_rises_stays_and_falls() -> None:
-    recipe = pretrain.RECIPES["target", "cpu"]
-    rates = [pretrain.learning_rate(recipe, share / 100) for share in range(101)]
+    recipe = recipes.RECIPES["target", "cpu"]
+    rates = [recipes.learning_rate(recipe, share / 100) for share in range(101)]
     assert max(rates) == recipe.lr
     assert rates[0] < rates[1] < rates[2]
     assert all(after <= before for before, after in itertools.pairwise(rates[2:]))

@@ -1,0 +1,77 @@
+"""How much of a draft model's chains its target accepts, by position, on held-out prompts of each task."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from engine import drafters, models
+from engine.config import GenerationConfig
+from engine.events import Stepped
+from engine.loop import generate
+from engine.target import Target
+from engine.training import tasks
+from engine.training.corpus import Document
+
+DEPTH = 4
+NUM_PROMPTS = 8
+MAX_NEW_TOKENS = 96
+TASKS = ("story", "retell", "repair", "chat")
+
+
+def survival(
+    target: Target, prompts: Sequence[list[int]], draft: Path, max_new_tokens: int = MAX_NEW_TOKENS
+) -> dict[str, Any]:
+    """Share of greedy steps whose first i drafts were accepted, i = 1 … DEPTH, and block efficiency."""
+    accepted: list[int] = []
+    num_emitted = 0
+    for prompt in prompts:
+        drafter = drafters.create("draft_model", {"model": str(draft), "depth": DEPTH}, target)
+        config = GenerationConfig(max_new_tokens=max_new_tokens)
+        steps = [event for event in generate(target, drafter, prompt, config) if isinstance(event, Stepped)]
+        # A step that the length limit cut short was not offered DEPTH nodes.
+        full = [step for step in steps if len(step.nodes) == DEPTH]
+        accepted += [len(step.path) for step in full]
+        num_emitted += sum(len(step.path) + 1 for step in full)
+    num_steps = max(1, len(accepted))
+    by_position = [round(sum(a > i for a in accepted) / num_steps, 3) for i in range(DEPTH)]
+    return {"steps": len(accepted), "by_position": by_position, "block_efficiency": round(num_emitted / num_steps, 2)}
+
+
+def write_acceptance(
+    target_name: str, drafts: Sequence[Path], heldout: Sequence[Document], path: Path
+) -> dict[str, str]:
+    """Figures of drafts before and after alignment to `path`; a line a task for the card."""
+    target = Target(models.load(target_name))
+    found: dict[str, Any] = {}
+    for task in TASKS:
+        prompts = heldout_prompts(target, task, heldout)
+        if prompts:
+            found[task] = {
+                name: survival(target, prompts, d) for name, d in zip(("before", "after"), drafts, strict=True)
+            }
+    path.write_text(json.dumps(found, indent=1) + "\n")
+    return {f"acceptance on {task}": _line(figures) for task, figures in found.items()}
+
+
+def heldout_prompts(target: Target, task: str, documents: Sequence[Document]) -> list[list[int]]:
+    """The first NUM_PROMPTS requests that held-out documents give."""
+    rng = random.Random(5)
+    kind = tasks.TASKS[task].kind
+    made = (tasks.TASKS[task].make(document, rng) for document in documents if document.kind == kind)
+    tokenizer = target.loaded.tokenizer
+    prompts = [tasks.prompt_ids(chat[:-1], tokenizer) for chat in made if chat]
+    return [ids for ids in prompts if len(ids) < target.max_context - MAX_NEW_TOKENS][:NUM_PROMPTS]
+
+
+def _line(figures: dict[str, Any]) -> str:
+    def said(part: dict[str, Any]) -> str:
+        return f"{' / '.join(f'{p:.0%}' for p in part['by_position'])} (block efficiency {part['block_efficiency']})"
+
+    return (
+        f"drafts 1 to {DEPTH} survive in {said(figures['before'])} of greedy steps before alignment, "
+        f"in {said(figures['after'])} after it"
+    )

@@ -1,0 +1,156 @@
+"""What `python -m engine train NAME` does: settings checked, data read, jobs put in a trainer.
+
+A target is one job. A draft model is two, pretraining and alignment, with the target's written text and
+hidden states between them, all kept below its folder so that a stopped run goes on where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+
+from engine import models
+from engine.errors import BadInput
+from engine.training import activations, corpus, packing, written
+from engine.training.acceptance import write_acceptance
+from engine.training.align import Alignment
+from engine.training.card import write_card
+from engine.training.pretrain import Pretraining, encode_epoch
+from engine.training.recipes import MAX_CONTEXT, RECIPES, VOCAB_SIZE, Recipe
+from engine.training.tokenizer import train_tokenizer
+from engine.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Order:
+    """What was asked for."""
+
+    name: str
+    preset: str
+    data: Path
+    out: Path | None = None
+    target: str | None = None
+    limit_minutes: float | None = None
+    is_resumed: bool = False
+    seed: int = 1
+    is_compiled: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """Where the model goes."""
+        return self.out or Path("runs") / f"story-{self.name}"
+
+    @property
+    def device(self) -> str:
+        """Where it is computed."""
+        return "cuda" if self.preset == "gpu" else "cpu"
+
+    def recipe(self, name: str, share_of_limit: float = 1.0) -> Recipe:
+        """The named recipe with this order's seed and time limit."""
+        recipe = replace(RECIPES[name, self.preset], seed=self.seed)
+        if self.limit_minutes is None:
+            return recipe
+        return replace(recipe, limit_minutes=self.limit_minutes * share_of_limit)
+
+
+def train(order: Order) -> None:
+    """Train what was ordered. Raises BadInput for settings that cannot work."""
+    _check(order)
+    _TRAINED[order.name](order)
+
+
+def _check(order: Order) -> None:
+    if order.limit_minutes is not None and order.limit_minutes <= 0:
+        raise BadInput(f"--limit-minutes is {order.limit_minutes:g}; wanted a number above 0.")
+    if order.preset == "gpu" and not torch.cuda.is_available():
+        raise BadInput("Preset gpu needs a CUDA device, and none is here; use --preset cpu.")
+    if (order.name == "draft") != (order.target is not None):
+        raise BadInput("A draft model, and only a draft model, learns from its target: name it with --target.")
+
+
+def _train_target(order: Order) -> None:
+    documents = corpus.read_folder(order.data)
+    texts = (d.text for d in corpus.split_heldout(documents)[0] if d.kind == "story")
+    tokenizer = train_tokenizer(texts, VOCAB_SIZE, MAX_CONTEXT)
+    job = Pretraining("story-target", order.recipe("target"), documents, tokenizer)
+    order.folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save_pretrained(order.folder)
+    _run(Trainer(job, job.recipe, order.folder, order.device, is_compiled=order.is_compiled), order.is_resumed)
+
+
+def _train_draft(order: Order) -> None:
+    target, tokenizer = load_target(str(order.target), order.device)
+    documents = corpus.read_folder(order.data)
+    first = order.folder / "pretrained"
+    if not (first / "config.json").is_file() or (order.is_resumed and not (order.folder / "written.jsonl").is_file()):
+        job = Pretraining("story-draft", order.recipe("draft", 0.5), documents, tokenizer, len_vocabulary(target))
+        _run(Trainer(job, job.recipe, first, order.device, is_compiled=order.is_compiled), order.is_resumed)
+    _align(order, target, tokenizer, documents)
+
+
+def _align(
+    order: Order, target: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, documents: list[corpus.Document]
+) -> None:
+    recipe = order.recipe("align", 0.5)
+    train_documents, heldout = corpus.split_heldout(documents)
+    prompt_ids = written.prompts(train_documents, tokenizer, recipe.num_written, order.seed)
+    texts = written.write(target, tokenizer, prompt_ids, order.folder / "written.jsonl", seed=order.seed)
+    rows = packing.rows(texts, recipe.stages[-1].context)
+    activations.compute(target, rows, order.folder / "activations")
+    draft = LlamaForCausalLM.from_pretrained(order.folder / "pretrained", dtype=torch.float32)
+    stream = encode_epoch(heldout, tokenizer, seed=0)
+    job = Alignment("story-draft", recipe, draft, target, tokenizer, order.folder / "activations", stream)
+    _run(Trainer(job, recipe, order.folder, order.device), order.is_resumed and _has_checkpoint(order.folder))
+    before_after = [order.folder / "pretrained", order.folder]
+    figures = write_acceptance(str(order.target), before_after, heldout, order.folder / "acceptance.json")
+    write_card(order.folder, "story-draft", {**_draft_facts(job, len(texts)), **figures}, has_samples=False)
+
+
+def _draft_facts(job: Alignment, num_texts: int) -> dict[str, str]:
+    shape = job.recipe.shape
+    return {
+        "parameters": f"{job.model.num_parameters() / 1e6:.2f} M; Llama architecture, {shape.num_layers} layers of "
+        f"width {shape.hidden_size}, the target's vocabulary",
+        "data": f"pretrained on the target's own data, then aligned by distillation on {num_texts:,} answers that the "
+        "target wrote, half of them greedily and half at temperature 1",
+        "weights": "bf16 safetensors, Apache-2.0",
+        "made by": "`python -m engine train draft`",
+    }
+
+
+def _run(trainer: Trainer, is_resumed: bool) -> None:
+    if is_resumed:
+        trainer.load_checkpoint()
+    trainer.run()
+
+
+def _has_checkpoint(folder: Path) -> bool:
+    return (folder / "checkpoint.pt").is_file()
+
+
+def load_target(name: str, device: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A frozen causal LM and its tokenizer, by preset, folder or hub id. Raises BadInput."""
+    preset = models.presets().get(name)
+    location = models.locate(preset.target if preset else name)
+    options: dict[str, Any] = {"trust_remote_code": False}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(location, **options)
+        dtype = torch.bfloat16 if device == "cuda" else torch.float32
+        model = AutoModelForCausalLM.from_pretrained(location, dtype=dtype, use_safetensors=True, **options)
+    except (OSError, ValueError) as error:
+        raise BadInput(f"The target {name} cannot be loaded: {str(error).splitlines()[0]}") from error
+    model.requires_grad_(False).eval()
+    return model.to(torch.device(device)), tokenizer  # type: ignore[arg-type]
+
+
+def len_vocabulary(target: PreTrainedModel) -> int:
+    """Rows of the target's output layer: a drafter must score as many tokens."""
+    return int(target.get_output_embeddings().weight.shape[0])
+
+
+_TRAINED: dict[str, Callable[[Order], None]] = {"target": _train_target, "draft": _train_draft}
