@@ -347,7 +347,12 @@ def _write(path: Path, text: str) -> None:
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", choices=("target", "draft", "suites"), metavar="NAME", help="target, draft or suites")
+    parser.add_argument(
+        "name",
+        choices=("target", "draft", "suites", "report"),
+        metavar="NAME",
+        help="target or draft; suites: prompts from held-out texts; report: the models' quality, measured",
+    )
     parser.add_argument("--preset", choices=("cpu", "gpu"), default="cpu", help="size and budget (default: cpu)")
     parser.add_argument("--data", required=True, type=Path, help="a folder of .txt or .jsonl texts")
     parser.add_argument("--out", type=Path, help="model folder to write (default: runs/story-NAME)")
@@ -355,6 +360,8 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
         "--target",
         help="for draft: any causal LM (preset, hub id or folder) to share a tokenizer with and to learn",
     )
+    parser.add_argument("--draft", type=Path, help="for report: the draft model's folder")
+    parser.add_argument("--before", type=Path, help="for report: an earlier target's folder, to compare with")
     parser.add_argument("--limit-minutes", type=float, help="end after this time, learning rate decayed")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
     parser.add_argument("--seed", type=int, default=1, help="same seed, same order of data (default: 1)")
@@ -363,11 +370,17 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_train(args: argparse.Namespace) -> int:
+    from engine.training.report import write_report
     from engine.training.runs import Order, train
     from engine.training.suites import write_suites
 
     if args.name == "suites":
         write_suites(args.data, args.out or Path("assets/suites"))
+        return 0
+    if args.name == "report":
+        if args.target is None or args.draft is None:
+            raise BadInput("A report needs both models' folders: --target and --draft.")
+        write_report(args.data, Path(args.target), args.draft, args.before, args.out or Path("docs/models.md"))
         return 0
     # A run in the background is told to end by TERM; both ways it leaves a checkpoint.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -82,7 +82,8 @@ class Trainer:
         started = time.monotonic() - self.progress.seconds
         last_eval = self.progress.seconds
         bar_format = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining} {postfix}"
-        with tqdm(total=100, unit="%", bar_format=bar_format) as bar:
+        done = 100 * self.progress.share(self.recipe)
+        with tqdm(total=100, initial=done, unit="%", bar_format=bar_format) as bar:
             for batch in self.job.batches(self.progress):
                 share = self.progress.share(self.recipe)
                 if share >= 1:
