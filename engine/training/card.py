@@ -15,6 +15,7 @@ from engine.events import Stepped
 from engine.loop import generate
 from engine.models import load
 from engine.target import Target
+from engine.training import curve
 
 PROMPTS = (
     "Write a short story about a little cat named Tom, set in the park. What happens: Tom lost his red ball. "
@@ -32,18 +33,23 @@ MAX_NEW_TOKENS = 220
 
 
 def write_card(folder: Path, title: str, facts: dict[str, str], *, has_samples: bool) -> None:
-    """`README.md` in a model folder: facts, loss curve, samples."""
+    """`README.md` in a model folder: facts, loss curve (`loss.svg`), samples."""
+    (folder / "loss.svg").write_text(curve.draw(_losses(folder)), encoding="utf-8")
     lines = ["---", "license: apache-2.0", "language: en", "---", "", f"# {title}", ""]
     lines += [f"- {name}: {value}" for name, value in {**facts, **_last_losses(folder)}.items()]
+    lines += ["", "![Loss over training tokens](loss.svg)"]
     if has_samples:
         lines += ["", "## Samples", "", "Unedited; the first three greedy, the others at temperature 0.8, seed 1.", ""]
         lines += _samples(folder)
     (folder / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+def _losses(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "loss.jsonl").read_text().splitlines()]
+
+
 def _last_losses(folder: Path) -> dict[str, str]:
-    rows: list[dict[str, Any]] = [json.loads(line) for line in (folder / "loss.jsonl").read_text().splitlines()]
-    evaluated = [row for row in rows if "heldout_loss" in row]
+    evaluated = [row for row in _losses(folder) if "heldout_loss" in row]
     if not evaluated:
         return {}
     last = evaluated[-1]

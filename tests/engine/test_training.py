@@ -81,6 +81,8 @@ def test_a_folder_of_texts_becomes_a_model_that_the_engine_runs(
     acceptance = json.loads((draft / "acceptance.json").read_text())
     assert {*acceptance["story"]} == {"before", "after"}
     assert all(0 <= share <= 1 for share in acceptance["story"]["after"]["by_position"])
+    assert (target / "loss.svg").read_text().count("<polyline") == 2
+    assert "![Loss over training tokens](loss.svg)" in (draft / "README.md").read_text()
     assert "agreement" in losses(draft, "heldout_loss")[-1]
     assert re.search("held-?out.loss", capsys.readouterr().out)
     assert losses(target, "heldout_loss")[-1]["heldout_loss"] < math.log(320) - 1
