@@ -23,7 +23,7 @@ from engine.training.card import write_card
 from engine.training.pretrain import Pretraining, encode_epoch
 from engine.training.recipes import MAX_CONTEXT, RECIPES, VOCAB_SIZE, Recipe
 from engine.training.tokenizer import train_tokenizer
-from engine.training.trainer import Trainer
+from engine.training.trainer import Trainer, mixed_precision
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def load_target(name: str, device: str) -> tuple[PreTrainedModel, PreTrainedToke
     options: dict[str, Any] = {"trust_remote_code": False}
     try:
         tokenizer = AutoTokenizer.from_pretrained(location, **options)
-        dtype = torch.bfloat16 if device == "cuda" else torch.float32
+        dtype = torch.bfloat16 if mixed_precision(device) == "bf16" else torch.float32
         model = AutoModelForCausalLM.from_pretrained(location, dtype=dtype, use_safetensors=True, **options)
     except (OSError, ValueError) as error:
         raise BadInput(f"The target {name} cannot be loaded: {str(error).splitlines()[0]}") from error
