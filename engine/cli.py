@@ -349,9 +349,9 @@ def _write(path: Path, text: str) -> None:
 def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "name",
-        choices=("target", "draft", "suites", "report"),
+        choices=("target", "draft", "aded", "suites", "report"),
         metavar="NAME",
-        help="target or draft; suites: prompts from held-out texts; report: the models' quality, measured",
+        help="target; draft; aded: its table; suites: held-out prompts; report: the models' quality, measured",
     )
     parser.add_argument("--preset", choices=("cpu", "gpu"), default="cpu", help="size and budget (default: cpu)")
     parser.add_argument("--data", required=True, type=Path, help="a folder of .txt or .jsonl texts")

@@ -128,6 +128,12 @@ def load_draft(name: str, target: LoadedModel) -> LoadedModel:
     return draft
 
 
+def weights_folder(target: LoadedModel, method: str) -> Path | None:
+    """Where a method's weights for a preset's target are; None where the project has trained none."""
+    folder = ASSETS / "models" / f"{target.name}-{method}"
+    return folder if folder.is_dir() else None
+
+
 @functools.lru_cache(maxsize=8)
 def _load(
     name: str, source: str, draft: str | None, device: torch.device, dtype: torch.dtype, role: str = "target"

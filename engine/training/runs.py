@@ -24,6 +24,7 @@ from engine.training.pretrain import Pretraining, encode_epoch
 from engine.training.recipes import MAX_CONTEXT, RECIPES, VOCAB_SIZE, Recipe
 from engine.training.tokenizer import train_tokenizer
 from engine.training.trainer import Trainer, mixed_precision
+from engine.training.trigrams import write_table
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,8 @@ def _check(order: Order) -> None:
         raise BadInput(f"--limit-minutes is {order.limit_minutes:g}; wanted a number above 0.")
     if order.preset == "gpu" and not torch.cuda.is_available():
         raise BadInput("Preset gpu needs a CUDA device, and none is here; use --preset cpu.")
-    if (order.name == "draft") != (order.target is not None):
-        raise BadInput("A draft model, and only a draft model, learns from its target: name it with --target.")
+    if (order.name == "target") != (order.target is None):
+        raise BadInput("A drafter, and only a drafter, learns from its target: name it with --target.")
 
 
 def _train_target(order: Order) -> None:
@@ -153,4 +154,12 @@ def len_vocabulary(target: PreTrainedModel) -> int:
     return int(target.get_output_embeddings().weight.shape[0])
 
 
-_TRAINED: dict[str, Callable[[Order], None]] = {"target": _train_target, "draft": _train_draft}
+def _build_table(order: Order) -> None:
+    loaded = models.load(str(order.target), "cpu")
+    table = write_table(
+        corpus.read_folder(order.data), loaded.tokenizer, loaded.vocabulary_fingerprint, order.folder, order.seed
+    )
+    print(f"{len(table.keys):,} pairs, {len(table.tokens):,} successors in {order.folder}.")
+
+
+_TRAINED: dict[str, Callable[[Order], None]] = {"target": _train_target, "draft": _train_draft, "aded": _build_table}
