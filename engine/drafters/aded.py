@@ -70,7 +70,7 @@ class Aded(Drafter):
     name = "aded"
     title = "ADED"
     summary = "Searches a table of which token follows which two for likely continuations; it adapts to the text."
-    source = "Liu et al., arXiv 2407.12021"
+    source = "arXiv 2407.12021"
     Options = AdedOptions
     options: AdedOptions
     _WARM: ClassVar[dict[tuple[str, str], Overlay]] = {}
