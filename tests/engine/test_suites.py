@@ -81,7 +81,7 @@ def test_a_limit_counts_within_each_suite_and_category(tmp_path: Path) -> None:
 def test_a_row_that_is_no_question_is_refused_with_its_line(line: str, tmp_path: Path) -> None:
     path = tmp_path / "odd.jsonl"
     path.write_text(f'{{"prompt": "fine"}}\n\n{line}\n')
-    with pytest.raises(BadInput, match="odd.jsonl, line 3: wanted .*; found ") as caught:
+    with pytest.raises(BadInput, match=r"odd\.jsonl, line 3: wanted .*; found ") as caught:
         suites.questions(str(path))
     assert "\n" not in str(caught.value)
 
