@@ -209,6 +209,13 @@ def test_an_interrupted_bench_goes_on_where_its_last_whole_round_ended(
     assert path.read_text() == before
 
 
+def test_each_run_is_in_the_file_before_the_next_one_starts(table_target: TableTarget, tmp_path: Path) -> None:
+    path, seen = tmp_path / "bench.jsonl", 1
+    for _ in journal.keep(path, SETTINGS, [], bench.run(table_target, plan())):
+        seen += 1
+        assert len(path.read_text().splitlines()) == seen
+
+
 def test_a_bench_with_other_settings_is_refused_with_what_differs(tmp_path: Path) -> None:
     path = tmp_path / "bench.jsonl"
     list(journal.keep(path, SETTINGS, [], iter(())))
