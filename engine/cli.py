@@ -361,10 +361,11 @@ def _measured(plan: Any, finished: Sequence[Any], stream: Iterator[Any]) -> list
     from engine import bench
 
     records = list(finished)
-    total = len(plan.rounds) * len(plan.contenders)
+    bar = tqdm(stream, initial=len(finished), total=plan.num_records(records), unit="run")
     try:
-        for record in tqdm(stream, initial=len(finished), total=total, unit="run"):
+        for record in bar:
             records.append(record)
+            bar.total = plan.num_records(records)
     except KeyboardInterrupt:
         print("Interrupted: what follows is of the rounds that were finished.", file=sys.stderr)
     whole = bench.of_whole_rounds(records, plan)

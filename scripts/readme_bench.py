@@ -41,7 +41,7 @@ def block(path: Path) -> str:
     parts = [markdown.head(report), markdown.table(report["rows"])]
     if "row_cost" in report:
         parts.append(markdown.row_cost_line(report["row_cost"]))
-    parts += markdown.skipped_lines(report.get("skipped", {}))
+    parts += markdown.skipped_lines(report.get("skipped", []))
     return "\n\n".join([*parts, f"Report: [{link}]({link}), by `{report['command']}`."])
 
 

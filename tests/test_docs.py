@@ -202,7 +202,11 @@ def test_a_new_report_changes_the_readme_between_the_marks_only(tmp_path: Path) 
     row = {"suite": "novel", "category": "", "method": "magic", "tokens_per_second": 9.0, "speedup": 2.0}
     row |= {"speedup_low": None, "speedup_high": None, "block_efficiency": None, "same_text": "1/1"}
     cost = {"num_context": 99, "passes": [{"num_rows": 1, "ms": 5.0, "ratio": 1.0}]}
-    report |= {"rows": [row, {**row, "category": "qa"}], "row_cost": cost, "skipped": {"novel": 3}}
+    report |= {
+        "rows": [row, {**row, "category": "qa"}],
+        "row_cost": cost,
+        "skipped": [{"suite": "novel", "category": "qa", "num_questions": 3}],
+    }
     path = tmp_path / "new.json"
     path.write_text(json.dumps(report))
     given = read("README.md")
@@ -213,7 +217,7 @@ def test_a_new_report_changes_the_readme_between_the_marks_only(tmp_path: Path) 
     assert changed.split("<!-- bench:end -->")[1] == given.split("<!-- bench:end -->")[1]
     assert changed.count("| novel | `magic` | 9 | 2.00× | – | 1/1 |") == 1
     assert "at 99 tokens of context: 1 → 5 ms (1.00×)." in changed
-    assert "novel: 3 questions skipped" in changed
+    assert "Skipped, too long for the context: 3 of novel qa." in changed
 
 
 def bench_readme(*words: str) -> subprocess.CompletedProcess[str]:

@@ -76,9 +76,12 @@ def row_cost_line(row_cost: Json) -> str:
     return f"A target pass by its rows, at {row_cost['num_context']} tokens of context: {', '.join(passes)}."
 
 
-def skipped_lines(skipped: Mapping[str, int]) -> list[str]:
-    """A sentence for each suite of which questions were left out."""
-    return [f"{suite}: {number} questions skipped, too long for the context." for suite, number in skipped.items()]
+def skipped_lines(skipped: Sequence[Json]) -> list[str]:
+    """A sentence on the questions that were left out, if any were."""
+    if not skipped:
+        return []
+    parts = [f"{row['num_questions']} of {row['suite']} {row['category']}".strip() for row in skipped]
+    return [f"Skipped, too long for the context: {', '.join(parts)}."]
 
 
 def _suites_with_categories(rows: Sequence[Json]) -> list[str]:

@@ -40,7 +40,8 @@ DEFINITIONS = {
     "same_text": "Runs whose tokens are plain decoding's, of all runs.",
     "row_cost": "Median wall-clock of one target pass by its number of rows, at num_context tokens of context; ratio: "
     "over a pass of one row.",
-    "skipped": "Questions that were not asked, by suite: with an answer of max_new_tokens they exceed the context.",
+    "skipped": "Questions that were not asked, by suite and category: with an answer of max_new_tokens one of their "
+    "turns exceeds the context.",
 }
 
 
@@ -79,7 +80,7 @@ class Report:
     """Whether every round was run; an interrupted bench reports the rounds that were."""
     num_context: int
     row_costs: list[RowCost]
-    skipped: dict[str, int]
+    skipped: list[dict[str, Any]]
     rows: list[Row]
 
     def to_dict(self) -> dict[str, Any]:
@@ -124,7 +125,7 @@ def summarise(
     """The report of what was measured; rounds that were broken off do not count."""
     records = of_whole_rounds(records, plan)
     cells = [record for record in records if isinstance(record, Cell)]
-    skipped = Counter(record.suite for record in records if isinstance(record, Skipped))
+    skipped = Counter((record.suite, record.category) for record in records if isinstance(record, Skipped))
     return Report(
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         settings=settings,
@@ -132,7 +133,7 @@ def summarise(
         is_complete=len(complete_rounds(records, plan)) == len(plan.rounds),
         num_context=row_costs[0],
         row_costs=row_costs[1],
-        skipped=dict(skipped),
+        skipped=[{"suite": s, "category": c, "num_questions": n} for (s, c), n in sorted(skipped.items())],
         rows=to_rows(cells),
     )
 

@@ -120,6 +120,12 @@ class Plan:
         found = [(repeat, index) for repeat in range(self.num_repeats) for index in range(len(self.questions))]
         return random.Random(self.seed).sample(found, len(found))
 
+    def num_records(self, records: Collection[Record]) -> int:
+        """How many records there will be in the end, by what is known to be skipped."""
+        num_skipped = sum(isinstance(record, Skipped) for record in records)
+        num_asked = len(self.questions) - num_skipped
+        return num_skipped + num_asked * self.num_repeats * len(self.contenders)
+
     def order(self, of: Round) -> list[str]:
         """The contenders in the order in which they take their turns."""
         return random.Random(f"{self.seed} {of}").sample(self.contenders, len(self.contenders))

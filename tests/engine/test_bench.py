@@ -162,10 +162,11 @@ def test_a_question_that_does_not_fit_is_skipped_once_and_counted(table_target: 
     records = list(bench.run(table_target, asked))
     assert [r for r in records if isinstance(r, Skipped)] == [Skipped("letters", "", 0)]
     assert Counter(r.prompt_index for r in records if isinstance(r, Cell)) == {1: 4}
+    assert (asked.num_records([]), asked.num_records(records)) == (8, len(records))
     found = bench.summarise(records, SETTINGS, asked, (0, []))
-    assert found.skipped == {"letters": 1}
+    assert found.skipped == [{"suite": "letters", "category": "", "num_questions": 1}]
     assert found.is_complete
-    assert "letters: 1 questions skipped, too long" in markdown.skipped_lines(found.skipped)[0]
+    assert markdown.skipped_lines(found.skipped) == ["Skipped, too long for the context: 1 of letters."]
     with pytest.raises(BadInput, match="No question fits: the context holds 64 tokens"):
         list(bench.run(table_target, plan(too_long)))
 
