@@ -56,12 +56,12 @@ class LoadedModel:
     draft: str | None = None
     """The draft model that goes with this target, if its preset names one."""
 
-    @property
+    @functools.cached_property
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.model.device
 
-    @property
+    @functools.cached_property
     def dtype(self) -> torch.dtype:
         """What the weights are stored in."""
         return self.model.dtype
