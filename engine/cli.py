@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import dataclasses
 import json
+import shlex
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ from typing import Any
 
 from engine import drafters, options
 from engine.config import GenerationConfig
-from engine.errors import BadInput, EngineError
+from engine.errors import BadInput, EngineError, RunFailed
 from engine.events import Event, SessionFinished, SessionStarted, Stepped, to_json
 
 
@@ -34,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     try:
         args = _parser().parse_args(argv)
+        args.words = sys.argv[1:] if argv is None else list(argv)
         status: int = args.run(args)
         return status
     except BadInput as error:
@@ -64,6 +66,13 @@ def _add_model_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="story", help="preset, hub id or folder (default: story)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 … (default: auto)")
     parser.add_argument("--dtype", default="auto", help="auto, bf16, fp16 or fp32 (default: auto)")
+
+
+def _add_suite_flags(parser: argparse.ArgumentParser, limit: int) -> None:
+    parser.add_argument(
+        "--suite", default="all", help="suites or .jsonl files of questions, parted by commas, or all (default: all)"
+    )
+    parser.add_argument("--limit", type=int, default=limit, help=f"questions per suite and category (default: {limit})")
 
 
 def _add_config_flags(parser: argparse.ArgumentParser) -> None:
@@ -245,8 +254,7 @@ def _report(run: Sequence[Event], finding: Any) -> dict[str, Any]:
 
 def _add_audit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--methods", default="all", help="names parted by commas, or all (default: all)")
-    parser.add_argument("--suite", default="all", help="a prompt suite, or all (default: all)")
-    parser.add_argument("--limit", type=int, default=2, help="prompts per suite (default: 2)")
+    _add_suite_flags(parser, limit=2)
     parser.add_argument("--json", action="store_true", help="print one JSON list")
     _add_model_flags(parser)
     _add_config_flags(parser)
@@ -261,25 +269,25 @@ def _run_audit(args: argparse.Namespace) -> int:
 
     names = _method_names(args.methods)
     _check_at_least_one("--limit", args.limit)
-    config, prompts = _config(args), suites.prompts(args.suite, args.limit)
+    config, questions = _config(args), suites.questions(args.suite, args.limit)
     target = Target(models.load(args.model, args.device, args.dtype))
     rows = []
-    for suite, prompt in prompts:
-        prompt_ids = target.loaded.encode(prompt)
+    for question in questions:
+        prompt_ids = target.loaded.encode(question.turns[0])
         plain = plain_run(target, prompt_ids, config)
         for name in names:
             run = list(generate(target, drafters.create(name, {}, target), prompt_ids, config))
             finding = audit(target, plain, run)
             row = {
                 "method": name,
-                "suite": suite,
-                "prompt": prompt,
+                "suite": question.suite,
+                "prompt": question.turns[0],
                 **dataclasses.asdict(finding),
                 "text": finding.text,
             }
             rows.append(row)
             if not args.json:
-                print(f"{name:<16} {suite:<10} {finding.text}", flush=True)
+                print(f"{name:<16} {question.suite:<10} {finding.text}", flush=True)
     if args.json:
         print(json.dumps(rows, indent=2))
     return 1 if any(row["verdict"] == "DIFFERENT" for row in rows) else 0
@@ -302,38 +310,80 @@ def _check_at_least_one(flag: str, given: int) -> None:
 
 def _add_bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--methods", default="all", help="names parted by commas, or all (default: all)")
-    parser.add_argument("--suite", default="all", help="a prompt suite, or all (default: all)")
-    parser.add_argument("--limit", type=int, default=8, help="prompts per suite (default: 8)")
+    _add_suite_flags(parser, limit=8)
     parser.add_argument("--repeats", type=int, default=1, help="runs per prompt and method (default: 1)")
     parser.add_argument("--peers", action="store_true", help="time transformers' generate on the same weights too")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the report as JSON")
+    parser.add_argument(
+        "--resume", metavar="FILE", type=Path, help="keep finished runs in FILE; where it exists, go on from it"
+    )
     _add_model_flags(parser)
     _add_config_flags(parser)
     parser.set_defaults(run=_run_bench, max_new_tokens=160)
 
 
 def _run_bench(args: argparse.Namespace) -> int:
-    from tqdm import tqdm
-
     from engine import bench, models, suites
+    from engine.bench import journal
     from engine.bench.peers import load_peers
     from engine.target import Target
 
     names = _method_names(args.methods)
     _check_at_least_one("--limit", args.limit)
     _check_at_least_one("--repeats", args.repeats)
-    config, prompts = _config(args), suites.prompts(args.suite, args.limit)
+    _check_folder("--json", args.json)
+    _check_folder("--resume", args.resume)
+    # Peers record no probabilities of what else might have been said, so neither do we.
+    config, questions = dataclasses.replace(_config(args), has_detail=False), suites.questions(args.suite, args.limit)
     target = Target(models.load(args.model, args.device, args.dtype))
     preset = models.presets().get(args.model)
-    peers = load_peers(target.loaded, preset.target if preset else args.model) if args.peers else []
-    stream = bench.run(target, {n: {} for n in names}, prompts, config, num_repeats=args.repeats, peers=peers)
-    total = len({"plain", *names, *(peer.name for peer in peers)}) * len(prompts) * args.repeats
-    cells = list(tqdm(stream, total=total, unit="run"))
-    report = bench.summarise(cells, target.loaded, config)
+    peers = load_peers(target.loaded, preset.target if preset else args.model, config) if args.peers else []
+    names = [name for name in names if args.methods != "all" or drafters.get(name).unavailable(target) is None]
+    plan = bench.Plan({name: {} for name in names}, questions, config, args.repeats, peers)
+    settings = bench.settings(target.loaded, plan)
+    finished = journal.read(args.resume, settings, plan) if args.resume else []
+    costs = bench.row_costs(target)
+    stream = bench.run(target, plan, finished)
+    if args.resume:
+        stream = journal.keep(args.resume, settings, finished, stream)
+    records = _measured(plan, finished, stream)
+    report = bench.summarise(records, settings, plan, costs, _command(args.words))
     if args.json:
-        _write(args.json, json.dumps({**report.to_dict(), "cells": [dataclasses.asdict(c) for c in cells]}, indent=1))
-    print(bench.to_markdown(report))
-    return 0
+        cells = [dataclasses.asdict(record) for record in records if isinstance(record, bench.Cell)]
+        _write(args.json, json.dumps({**report.to_dict(), "cells": cells}, indent=1))
+    print(bench.to_markdown(report.to_dict()))
+    return 0 if report.is_complete else 1
+
+
+def _measured(plan: Any, finished: Sequence[Any], stream: Iterator[Any]) -> list[Any]:
+    """The records of all whole rounds. Ctrl-C ends the bench early with those that there are."""
+    from tqdm import tqdm
+
+    from engine import bench
+
+    records = list(finished)
+    bar = tqdm(stream, initial=len(finished), total=plan.num_records(records), unit="run")
+    try:
+        for record in bar:
+            records.append(record)
+            bar.total = plan.num_records(records)
+    except KeyboardInterrupt:
+        print("Interrupted: what follows is of the rounds that were finished.", file=sys.stderr)
+    whole = bench.of_whole_rounds(records, plan)
+    if not any(isinstance(record, bench.Cell) for record in whole):
+        raise RunFailed("No question was measured to its end, so there is nothing to report.")
+    return whole
+
+
+def _command(words: Sequence[str]) -> str:
+    """What was typed, files without their folders."""
+    parts = [[Path(part).name if Path(part).is_absolute() else part for part in word.split(",")] for word in words]
+    return shlex.join(["python", "-m", "engine", *map(",".join, parts)])
+
+
+def _check_folder(flag: str, path: Path | None) -> None:
+    if path and not path.resolve().parent.is_dir():
+        raise BadInput(f"{flag} is {path}, and there is no folder {path.parent} to write it to.")
 
 
 def _write(path: Path, text: str) -> None:

@@ -10,6 +10,7 @@ import functools
 import hashlib
 import json
 import tomllib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,9 @@ transformers.utils.logging.disable_progress_bar()
 transformers.utils.logging.set_verbosity_error()
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 DEFAULT_PRESET = "story"
+
+Message = Mapping[str, str]
+"""`role` (user or assistant) and `content`, as chat templates read them."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +56,12 @@ class LoadedModel:
     draft: str | None = None
     """The draft model that goes with this target, if its preset names one."""
 
-    @property
+    @functools.cached_property
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.model.device
 
-    @property
+    @functools.cached_property
     def dtype(self) -> torch.dtype:
         """What the weights are stored in."""
         return self.model.dtype
@@ -75,20 +79,20 @@ class LoadedModel:
         found = self.tokenizer.eos_token_id if found is None else found
         return frozenset(found if isinstance(found, list) else [found] if found is not None else [])
 
-    def encode(self, prompt: str) -> list[int]:
-        """Prompt to token ids, as a user message where the tokenizer has a chat template.
+    def encode(self, prompt: str | Sequence[Message]) -> list[int]:
+        """A prompt, or a conversation that ends with the user's message, to token ids.
 
-        Raises BadInput for an empty prompt.
+        In the tokenizer's chat template where it has one; else the texts, parted by blank lines.
+        Raises BadInput where the last message is empty.
         """
-        if not prompt.strip():
+        messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
+        if not messages or not messages[-1]["content"].strip():
             raise BadInput("The prompt is empty; type a few words.")
-        prompt = prompt.encode("utf-8", "replace").decode("utf-8")
+        messages = [{**m, "content": m["content"].encode("utf-8", "replace").decode("utf-8")} for m in messages]
         if self.tokenizer.chat_template:
-            text = self.tokenizer.apply_chat_template(
-                [{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True
-            )
+            text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
             return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
-        return list(self.tokenizer(prompt)["input_ids"])
+        return list(self.tokenizer("\n\n".join(m["content"] for m in messages))["input_ids"])
 
 
 @functools.cache

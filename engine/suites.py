@@ -1,12 +1,31 @@
-"""Prompt suites: named lists of prompts by task, from assets/suites/*.jsonl."""
+"""Prompt suites: questions by task, from assets/suites/*.jsonl or from a file of the field.
+
+A row holds `prompt`, or `turns`: what a user says one after the other, each once the one before is
+answered. Spec-Bench, MT-bench, MT-Redundant and Vicuna-80 publish rows of the second kind, with a
+`category`. Texts only; knows no tokens.
+"""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import BadInput, UnknownName
 from engine.models import ASSETS
+
+MT_BENCH = frozenset("writing roleplay reasoning math coding extraction stem humanities".split())
+"""Categories that Spec-Bench counts as one, under the name `mt_bench`."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a user says, turn by turn."""
+
+    suite: str
+    turns: tuple[str, ...]
+    category: str = ""
 
 
 def names() -> list[str]:
@@ -14,22 +33,66 @@ def names() -> list[str]:
     return sorted(path.stem for path in (ASSETS / "suites").glob("*.jsonl"))
 
 
-def prompts(name: str, limit: int | None = None) -> list[tuple[str, str]]:
-    """(suite, prompt) pairs of one suite, of "all" of them, or of a .jsonl file with a `prompt` field.
+def questions(given: str, limit: int | None = None) -> list[Question]:
+    """The questions of suites or .jsonl files, parted by commas, or of "all" suites that ship.
 
-    Raises UnknownName or BadInput.
+    `limit` keeps the first of each suite, and of each category where a suite has them. Raises
+    UnknownName or BadInput.
     """
-    if name == "all" and names():
-        return [pair for suite in names() for pair in prompts(suite, limit)]
-    path = ASSETS / "suites" / f"{name}.jsonl" if name in names() else Path(name)
-    if name not in names() and path.suffix != ".jsonl":
-        raise UnknownName("suite", name, [*names(), "all"])
-    return [(path.stem, prompt) for prompt in _read(path)][:limit]
+    parts = [part for name in given.split(",") for part in (names() if name == "all" else [name])]
+    return [question for part in dict.fromkeys(parts) for question in _limited(_read(_locate(part)), limit)]
 
 
-def _read(path: Path) -> list[str]:
+def _locate(name: str) -> Path:
+    if name in names():
+        return ASSETS / "suites" / f"{name}.jsonl"
+    if Path(name).suffix != ".jsonl":
+        raise UnknownName("suite", name, [*names(), "all", "FILE.jsonl"])
+    return Path(name)
+
+
+def _limited(found: list[Question], limit: int | None) -> list[Question]:
+    seen: Counter[str] = Counter()
+    kept = []
+    for question in found:
+        seen[question.category] += 1
+        if limit is None or seen[question.category] <= limit:
+            kept.append(question)
+    return kept
+
+
+def _read(path: Path) -> list[Question]:
     try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        return [str(row["prompt"]) for row in rows]
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
-        raise BadInput(f"{path.name} is not a suite (JSON lines with a field `prompt`): {error}.") from error
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except OSError as error:
+        raise BadInput(f"The suite {path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"The suite {path} is not UTF-8 text.") from error
+    suite = _suite_name(path)
+    found = [_question(suite, line, f"{path.name}, line {i}") for i, line in enumerate(lines, 1) if line.strip()]
+    if not found:
+        raise BadInput(f"The suite {path} holds no questions; wanted JSON lines with a field `prompt` or `turns`.")
+    has_more = bool({question.category for question in found} - MT_BENCH)
+    return [_joined(question) for question in found] if has_more else found
+
+
+def _suite_name(path: Path) -> str:
+    """`story.jsonl` is story, `mt_bench.question.jsonl` is mt_bench, and so is `mt_bench/question.jsonl`."""
+    return path.stem.removesuffix("question").rstrip("._-") or path.resolve().parent.name
+
+
+def _question(suite: str, line: str, where: str) -> Question:
+    try:
+        row = json.loads(line)
+        turns = row["turns"] if "turns" in row else [row["prompt"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{where}: wanted a JSON object with a field `prompt` or `turns`; found {line[:60]}") from error
+    if not isinstance(turns, list) or not turns or not all(isinstance(turn, str) and turn.strip() for turn in turns):
+        raise BadInput(f"{where}: wanted one text or more, none of them empty; found {turns!r:.60}")
+    return Question(suite, tuple(turns), str(row.get("category", "")))
+
+
+def _joined(question: Question) -> Question:
+    """Spec-Bench's own categories: the eight of MT-bench are one of its six."""
+    category = "mt_bench" if question.category in MT_BENCH else question.category
+    return Question(question.suite, question.turns, category)

@@ -1,6 +1,19 @@
 """Measurements: suites × methods × repeats in one process, taking turns, beside transformers' own."""
 
-from engine.bench.report import Report, summarise, to_markdown
-from engine.bench.runner import Cell, run
+from engine.bench.markdown import to_markdown
+from engine.bench.report import Report, settings, summarise
+from engine.bench.rows import row_costs
+from engine.bench.runner import Cell, Plan, Skipped, of_whole_rounds, run
 
-__all__ = ["Cell", "Report", "run", "summarise", "to_markdown"]
+__all__ = [
+    "Cell",
+    "Plan",
+    "Report",
+    "Skipped",
+    "of_whole_rounds",
+    "row_costs",
+    "run",
+    "settings",
+    "summarise",
+    "to_markdown",
+]

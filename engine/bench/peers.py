@@ -11,6 +11,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from engine import models
+from engine.config import GenerationConfig
+from engine.errors import BadInput
 from engine.models import LoadedModel
 
 
@@ -26,19 +28,26 @@ class Peer:
     def generate(self, prompt_ids: list[int], max_new_tokens: int) -> list[int]:
         """Greedy output token ids, end-of-text token included as the engine does."""
         ids = torch.tensor([prompt_ids], device=self._model.device)
+        eos = self._model.generation_config.eos_token_id
         output = self._model.generate(
             ids,
             attention_mask=torch.ones_like(ids),
             max_new_tokens=max_new_tokens,
             do_sample=False,
-            pad_token_id=self._model.generation_config.eos_token_id,
+            repetition_penalty=1.0,  # some models' own generation config has another
+            pad_token_id=eos[0] if isinstance(eos, list) else eos,
             **self._options,
         )
         return [int(token) for token in output[0, len(prompt_ids) :]]
 
 
-def load_peers(loaded: LoadedModel, source: str) -> list[Peer]:
-    """Plain, assisted (where the target has a draft model) and prompt lookup."""
+def load_peers(loaded: LoadedModel, source: str, config: GenerationConfig) -> list[Peer]:
+    """Plain, assisted (where the target has a draft model) and prompt lookup.
+
+    Raises BadInput where the settings ask for more than greedy decoding.
+    """
+    if not config.is_greedy or config.repetition_penalty != 1 or config.stop_strings:
+        raise BadInput("Peers decode greedily: --peers needs temperature 0, repetition penalty 1 and no --stop.")
     model = _stock(models.locate(source), loaded)
     peers = [
         Peer("generate", model),

@@ -1,46 +1,72 @@
-"""Cells to figures: paired ratios with 95 % intervals, as JSON and Markdown."""
+"""Records to figures: paired ratios with 95 % intervals, Spec-Bench's own ratios, and what to read them with."""
 
 from __future__ import annotations
 
+import hashlib
 import random
 import statistics
 import subprocess
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from engine.bench.runner import Cell
-from engine.config import GenerationConfig
+import torch
+
+from engine.bench.rows import RowCost
+from engine.bench.runner import Cell, Plan, Record, Skipped, complete_rounds, of_whole_rounds
 from engine.models import LoadedModel
 from engine.runtime import machine
 
 _NUM_RESAMPLES = 2000
+MIN_PROMPTS = 6
+"""Of fewer, the smallest and largest value do not enclose the median at 95 %."""
+
+DEFINITIONS = {
+    "tokens_per_second": "Median over runs of emitted tokens ÷ wall-clock, prefill included, all turns together.",
+    "speedup": "Plain's wall-clock per token ÷ the method's, prefill included: same prompt, same process, taking "
+    "turns in an order drawn anew for each prompt. Median over prompts (of each prompt's median over repeats); "
+    f"speedup_low to speedup_high is its 95 % bootstrap interval over prompts, empty below {MIN_PROMPTS} prompts.",
+    "block_efficiency": "All emitted tokens ÷ all target passes; prefill is not a pass. Spec-Bench's "
+    "#mean accepted tokens. Empty for peers, which do not say.",
+    "speedup_per_block_efficiency": "Speedup ÷ block efficiency: the share of it that became speed.",
+    "spec_bench_speedup": "Spec-Bench's speedup, over our plain: mean over runs of tokens per second ÷ the same mean "
+    "of plain decoding. A ratio of means, not paired.",
+    "spec_bench_speedup_over_generate": "The same over transformers' generate, which is Spec-Bench's baseline; empty "
+    "where it was not timed.",
+    "draft_share": "Time in the drafter ÷ time inside the steps, as target_share and host_share are.",
+    "same_text": "Runs whose tokens are plain decoding's, of all runs.",
+    "row_cost": "Median wall-clock of one target pass by its number of rows, at num_context tokens of context; ratio: "
+    "over a pass of one row.",
+    "skipped": "Questions that were not asked, by suite and category: with an answer of max_new_tokens one of their "
+    "turns exceeds the context.",
+}
 
 
 @dataclass(frozen=True)
 class Row:
-    """A method on a suite."""
+    """A method on a suite, or on one category of it. Each figure is defined in DEFINITIONS."""
 
     suite: str
+    category: str
+    """Empty for the suite as a whole."""
     method: str
+    num_prompts: int
     num_runs: int
     tokens_per_second: float
-    """Median over runs of emitted tokens ÷ wall-clock, prefill included."""
     speedup: float
-    """Median over prompts of plain's time per token ÷ this method's, same prompt and repeat."""
-    speedup_low: float
-    speedup_high: float
-    """95 % bootstrap interval of that median over prompts."""
+    speedup_low: float | None
+    speedup_high: float | None
     block_efficiency: float | None
-    """All emitted tokens ÷ all target passes of the suite."""
+    speedup_per_block_efficiency: float | None
+    spec_bench_speedup: float
+    spec_bench_speedup_over_generate: float | None
     draft_share: float | None
     target_share: float | None
     host_share: float | None
     same_text: str
-    """Runs whose tokens are plain decoding's, of all runs."""
 
 
 @dataclass(frozen=True)
@@ -48,57 +74,115 @@ class Report:
     """All rows with what they have to be read with."""
 
     created_at: str
-    model: str
-    dtype: str
-    device: str
-    machine: dict[str, Any]
-    commit: str
-    config: dict[str, Any]
+    settings: dict[str, Any]
+    command: str
+    is_complete: bool
+    """Whether every round was run; an interrupted bench reports the rounds that were."""
+    num_context: int
+    row_costs: list[RowCost]
+    skipped: list[dict[str, Any]]
     rows: list[Row]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
+        """Plain JSON values; the settings stand beside the figures."""
+        return {
+            "created_at": self.created_at,
+            **self.settings,
+            "command": self.command,
+            "is_complete": self.is_complete,
+            "definitions": DEFINITIONS,
+            "row_cost": {"num_context": self.num_context, "passes": [asdict(cost) for cost in self.row_costs]},
+            "skipped": self.skipped,
+            "rows": [asdict(row) for row in self.rows],
+        }
 
 
-def summarise(cells: Sequence[Cell], loaded: LoadedModel, config: GenerationConfig) -> Report:
-    """The report of a finished bench."""
-    groups: dict[tuple[str, str], list[Cell]] = defaultdict(list)
-    for cell in cells:
-        groups[cell.suite, cell.method].append(cell)
-    plain = {(c.suite, c.prompt_index, c.repeat): c for c in cells if c.method == "plain"}
-    rows = [_row(suite, method, group, plain) for (suite, method), group in groups.items()]
+def settings(loaded: LoadedModel, plan: Plan) -> dict[str, Any]:
+    """All that the figures depend on: two benches with equal settings measure the same thing."""
+    asked = "\n".join(str((question.suite, question.turns)) for question in plan.questions)
+    return {
+        "model": loaded.name,
+        "weights": _fingerprint(loaded),
+        "dtype": str(loaded.dtype).removeprefix("torch."),
+        "device": str(loaded.device),
+        "machine": machine(loaded.device),
+        "commit": _commit(),
+        "config": plan.config.to_dict(),
+        "contenders": {name: dict(plan.methods.get(name, {})) for name in plan.contenders},
+        "questions": {"number": len(plan.questions), "digest": _digest(asked.encode())},
+        "num_repeats": plan.num_repeats,
+        "seed": plan.seed,
+    }
+
+
+def summarise(
+    records: Sequence[Record],
+    settings: dict[str, Any],
+    plan: Plan,
+    row_costs: tuple[int, list[RowCost]],
+    command: str = "",
+) -> Report:
+    """The report of what was measured; rounds that were broken off do not count."""
+    records = of_whole_rounds(records, plan)
+    cells = [record for record in records if isinstance(record, Cell)]
+    skipped = Counter((record.suite, record.category) for record in records if isinstance(record, Skipped))
     return Report(
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        model=loaded.name,
-        dtype=str(loaded.dtype).removeprefix("torch."),
-        device=str(loaded.device),
-        machine=machine(loaded.device),
-        commit=_commit(),
-        config=config.to_dict(),
-        rows=sorted(rows, key=lambda row: (row.suite, -row.speedup)),
+        settings=settings,
+        command=command,
+        is_complete=len(complete_rounds(records, plan)) == len(plan.rounds),
+        num_context=row_costs[0],
+        row_costs=row_costs[1],
+        skipped=[{"suite": s, "category": c, "num_questions": n} for (s, c), n in sorted(skipped.items())],
+        rows=to_rows(cells),
     )
 
 
-def _row(suite: str, method: str, cells: list[Cell], plain: dict[tuple[str, int, int], Cell]) -> Row:
-    by_prompt: dict[int, list[float]] = defaultdict(list)
+def to_rows(cells: Iterable[Cell]) -> list[Row]:
+    """A row per suite and method, and where a suite has several categories one per category too."""
+    groups: dict[tuple[str, str], list[Cell]] = defaultdict(list)
+    categories: dict[str, dict[str, None]] = defaultdict(dict)
+    for cell in sorted(cells, key=lambda cell: cell.prompt_index):
+        groups[cell.suite, ""].append(cell)
+        categories[cell.suite][cell.category] = None
+    for suite, found in categories.items():
+        if len(found) > 1:
+            for cell in groups[suite, ""]:
+                groups[suite, cell.category or "other"].append(cell)
+    rows = [row for (suite, category), group in groups.items() for row in _group_rows(suite, category, group)]
+    places = {place: i for i, place in enumerate(groups)}
+    return sorted(rows, key=lambda row: (row.suite, places[row.suite, row.category], -row.speedup))
+
+
+def _group_rows(suite: str, category: str, cells: Sequence[Cell]) -> list[Row]:
+    by_method: dict[str, list[Cell]] = defaultdict(list)
     for cell in cells:
-        base = plain[cell.suite, cell.prompt_index, cell.repeat]
-        if cell.num_emitted and base.num_emitted:
-            by_prompt[cell.prompt_index].append(_per_token(base) / _per_token(cell))
-    ratios = [statistics.median(repeats) for repeats in by_prompt.values()]
+        by_method[cell.method].append(cell)
+    return [_row(suite, category, method, by_method) for method in by_method]
+
+
+def _row(suite: str, category: str, method: str, by_method: dict[str, list[Cell]]) -> Row:
+    cells = by_method[method]
+    ratios = _paired_ratios(cells, by_method["plain"])
     low, high = _interval(ratios)
-    passes = [c.target_passes for c in cells if c.target_passes is not None]
+    efficiency = _block_efficiency(cells)
+    speedup = statistics.median(ratios)
+    generate = by_method.get("generate")
     total_ms = sum((c.draft_ms or 0) + (c.target_ms or 0) + (c.host_ms or 0) for c in cells)
     return Row(
         suite=suite,
+        category=category,
         method=method,
+        num_prompts=len(ratios),
         num_runs=len(cells),
-        tokens_per_second=statistics.median(1 / _per_token(c) for c in cells if c.num_emitted),
-        speedup=statistics.median(ratios),
+        tokens_per_second=statistics.median(map(_speed, cells)),
+        speedup=speedup,
         speedup_low=low,
         speedup_high=high,
-        block_efficiency=sum(c.num_emitted for c in cells) / sum(passes) if passes else None,
+        block_efficiency=efficiency,
+        speedup_per_block_efficiency=None if efficiency is None else speedup / efficiency,
+        spec_bench_speedup=_mean_speed(cells) / _mean_speed(by_method["plain"]),
+        spec_bench_speedup_over_generate=_mean_speed(cells) / _mean_speed(generate) if generate else None,
         draft_share=_share([c.draft_ms for c in cells], total_ms),
         target_share=_share([c.target_ms for c in cells], total_ms),
         host_share=_share([c.host_ms for c in cells], total_ms),
@@ -106,8 +190,27 @@ def _row(suite: str, method: str, cells: list[Cell], plain: dict[tuple[str, int,
     )
 
 
-def _per_token(cell: Cell) -> float:
-    return cell.seconds / cell.num_emitted
+def _paired_ratios(cells: Sequence[Cell], plain: Sequence[Cell]) -> list[float]:
+    """Plain's time per token ÷ the contender's, a prompt each: the median of its repeats."""
+    base = {(cell.prompt_index, cell.repeat): cell for cell in plain}
+    by_prompt: dict[int, list[float]] = defaultdict(list)
+    for cell in cells:
+        by_prompt[cell.prompt_index].append(_speed(cell) / _speed(base[cell.prompt_index, cell.repeat]))
+    return [statistics.median(repeats) for repeats in by_prompt.values()]
+
+
+def _speed(cell: Cell) -> float:
+    """Tokens per second."""
+    return cell.num_emitted / cell.seconds
+
+
+def _mean_speed(cells: Sequence[Cell]) -> float:
+    return statistics.fmean(map(_speed, cells))
+
+
+def _block_efficiency(cells: Sequence[Cell]) -> float | None:
+    passes = [cell.target_passes for cell in cells if cell.target_passes is not None]
+    return sum(cell.num_emitted for cell in cells) / sum(passes) if passes else None
 
 
 def _share(values: Sequence[float | None], total: float) -> float | None:
@@ -115,46 +218,30 @@ def _share(values: Sequence[float | None], total: float) -> float | None:
     return sum(known) / total if known and total else None
 
 
-def _interval(ratios: Sequence[float]) -> tuple[float, float]:
+def _interval(ratios: Sequence[float]) -> tuple[float | None, float | None]:
     """95 % bootstrap interval of the median."""
+    if len(ratios) < MIN_PROMPTS:
+        return None, None
     rng = random.Random(0)
     medians = sorted(statistics.median(rng.choices(ratios, k=len(ratios))) for _ in range(_NUM_RESAMPLES))
     return medians[int(0.025 * _NUM_RESAMPLES)], medians[int(0.975 * _NUM_RESAMPLES)]
 
 
+def _fingerprint(loaded: LoadedModel) -> str:
+    """Tells one training's weights from another's, by the embeddings of the first tokens."""
+    embedding: Any = loaded.model.get_input_embeddings()
+    return _digest(embedding.weight[:256].detach().to("cpu", torch.float32).numpy().tobytes())
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=6).hexdigest()
+
+
 def _commit() -> str:
-    folder = Path(__file__).resolve().parent
+    """Version of this program; `-dirty` where files were changed since."""
+    command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
     try:
-        done = subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], cwd=folder, capture_output=True, text=True, check=True
-        )
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return done.stdout.strip()
-
-
-def to_markdown(report: Report) -> str:
-    """A table with its definitions above it."""
-    where = f"{report.machine['processor']} ({report.machine['num_threads']} threads, {report.machine['instructions']})"
-    lines = [
-        f"Measured {report.created_at[:10]} on {where}, {report.device}, {report.dtype}, model `{report.model}`, "
-        f"torch {report.machine['torch']}, transformers {report.machine['transformers']}, temperature "
-        f"{report.config['temperature']:g}, at most {report.config['max_new_tokens']} tokens, commit {report.commit}. "
-        "Speedup: plain's wall-clock per token ÷ the method's, prefill included, same prompt, same process, order "
-        "drawn anew for each prompt; median over prompts with its 95 % interval.",
-        "",
-        "| suite | method | tokens/s | speedup over plain | block efficiency | draft / target / host | same text |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    return "\n".join([*lines, *(_line(row) for row in report.rows)]) + "\n"
-
-
-def _line(row: Row) -> str:
-    shares = [row.draft_share, row.target_share, row.host_share]
-    split = "–" if None in shares else " / ".join(f"{share:.0%}" for share in shares if share is not None)
-    efficiency = "–" if row.block_efficiency is None else f"{row.block_efficiency:.2f}"
-    speedup = f"{row.speedup:.2f}× [{row.speedup_low:.2f}, {row.speedup_high:.2f}]"
-    return (
-        f"| {row.suite} | `{row.method}` | {row.tokens_per_second:.0f} | {speedup} | {efficiency} | {split} "
-        f"| {row.same_text} |"
-    )

@@ -77,7 +77,9 @@ class LeanDecoder:
         keys[:, start:end] = rotated[:, self.num_heads :].swapaxes(0, 1)
         values[:, start:end] = heads[:, num_rotated:].swapaxes(0, 1)
         x = x + self._attend(rotated[:, : self.num_heads], keys[:, :end], values[:, :end], blocked) @ layer.output
-        gate, up = np.split(self._rms_norm(x, layer.mlp_norm) @ layer.gate_up, 2, axis=1)
+        gate_up = self._rms_norm(x, layer.mlp_norm) @ layer.gate_up
+        width = gate_up.shape[1] // 2
+        gate, up = gate_up[:, :width], gate_up[:, width:]
         result: Array = x + (gate / (1 + np.exp(-gate)) * up) @ layer.down
         return result
 

@@ -14,6 +14,7 @@ import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -61,7 +62,8 @@ class ModelRunner:
             capacity=max_context + MAX_PENDING,
             dtype=torch.float64 if is_row_invariant and has_room_for_float64(model, max_context) else None,
         )
-        self._ancestors = torch.zeros(MAX_PENDING, MAX_PENDING, dtype=torch.bool)
+        # In numpy: a few rows are a few assignments, and torch's take ten times as long.
+        self._ancestors = np.zeros((MAX_PENDING, MAX_PENDING), dtype=np.bool_)
         self.reset()
 
     def reset(self) -> None:
@@ -200,14 +202,14 @@ class ModelRunner:
         if num_rows + padded == 1 and self._depths[first] == first + 1:
             return None
         num_columns = self.num_committed + first + num_rows + padded
-        mask = torch.zeros(num_rows + padded, num_columns, dtype=torch.bool)
+        mask = np.zeros((num_rows + padded, num_columns), dtype=np.bool_)
         mask[:, : self.num_committed] = True
         end = first + num_rows
         mask[:num_rows, self.num_committed : self.num_committed + end] = self._ancestors[first:end, :end]
         # A row that looks at nothing is NaN, and NaN spreads: padding looks at itself.
         for row in range(num_rows, num_rows + padded):
             mask[row, self.num_committed + first + row] = True
-        return mask.to(self.device)
+        return torch.from_numpy(mask).to(self.device)
 
     def _is_in_window(self, positions: Tensor, num_columns: int) -> Tensor:
         assert self.sliding_window is not None

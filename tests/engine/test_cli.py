@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from engine import cli, drafters, events
+from engine.bench import runner, to_markdown
 from engine.events import SessionFinished, SessionStarted
 from engine.tree import DraftTree
 
@@ -166,6 +167,84 @@ def test_audit_exits_with_one_where_a_method_differs(
     assert "DIFFERENT" in out
 
 
+def bench_command(shell: Shell, tmp_path: Path) -> list[object]:
+    more = ["--methods", "prompt_lookup", "--limit", 2, "--repeats", 2, "--max-new-tokens", 9]
+    return ["bench", "--suite", suite(tmp_path), "--model", shell.model, "--dtype", "fp32", *more]
+
+
+def test_bench_prints_a_table_and_writes_a_report(shell: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    status, out, err = shell.run(*bench_command(shell, tmp_path), "--peers", "--json", path)
+    assert status == 0, err
+    report = json.loads(path.read_text())
+    assert out.strip() == to_markdown(report).strip()
+    contenders = ["plain", "prompt_lookup", "generate", "generate(prompt_lookup)"]
+    assert list(report["contenders"]) == contenders
+    assert len(report["cells"]) == len(contenders) * 2 * 2
+    assert {row["same_text"] for row in report["rows"]} == {"4/4"}
+    assert [cost["num_rows"] for cost in report["row_cost"]["passes"]] == [1, 2, 4, 8, 16, 32, 64]
+    assert report["command"].startswith("python -m engine bench --suite suite.jsonl --model target ")
+    assert str(tmp_path) not in report["command"]
+    assert report["definitions"]["speedup_per_block_efficiency"]
+    assert not report["config"]["has_detail"]
+
+
+def test_bench_leaves_out_methods_that_cannot_run_unless_they_are_asked_for(shell: Shell, tmp_path: Path) -> None:
+    command = bench_command(shell, tmp_path)
+    status, out, _ = shell.run(*command, "--methods", "all")
+    assert status == 0
+    assert "`prompt_lookup`" in out
+    assert "draft_model" not in out
+    status, _, err = shell.run(*command, "--methods", "draft_model")
+    assert status == 2
+    assert "No draft model is known" in err
+
+
+def test_an_interrupted_bench_reports_what_there_is_and_goes_on(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, command = tmp_path / "runs.jsonl", bench_command(shell, tmp_path)
+    started = 0
+
+    def interrupting(*args: Any) -> Any:
+        nonlocal started
+        started += 1
+        if started == 2 + 3 + 3:  # warm-up, one round, and all but the last run of the next
+            raise KeyboardInterrupt
+        return time_method(*args)
+
+    time_method = runner._time_method
+    monkeypatch.setattr(runner, "_time_method", interrupting)
+    status, out, err = shell.run(*command, "--resume", journal, "--json", tmp_path / "half.json")
+    assert status == 1
+    assert "Interrupted: what follows" in err
+    assert out.startswith("**Interrupted")
+    half = json.loads((tmp_path / "half.json").read_text())
+    assert [half["is_complete"], len(half["cells"])] == [False, 2]
+    assert len(journal.read_text().splitlines()) == 1 + 3
+    monkeypatch.setattr(runner, "_time_method", time_method)
+    status, _, err = shell.run(*command, "--resume", journal, "--json", tmp_path / "whole.json")
+    assert status == 0, err
+    whole = json.loads((tmp_path / "whole.json").read_text())
+    assert [whole["is_complete"], len(whole["cells"])] == [True, 8]
+    assert whole["cells"][:2] == half["cells"]
+    status, out, err = shell.run(*command, "--resume", journal, "--temperature", 1)
+    assert (status, out) == (2, "")
+    assert "config.temperature was 0.0 and is 1.0" in err
+
+
+def test_a_bench_interrupted_at_once_has_nothing_to_report(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupting(*args: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "_time_method", interrupting)
+    status, out, err = shell.run(*bench_command(shell, tmp_path))
+    assert (status, out) == (1, "")
+    assert "nothing to report" in err
+
+
 BAD: dict[str, tuple[str, str]] = {
     "no command": ("", "COMMAND"),
     "unknown command": ("fly", "fly"),
@@ -209,6 +288,13 @@ BAD: dict[str, tuple[str, str]] = {
     "no prompts": ("audit --limit 0 --model {m}", "--limit"),
     "prompts in words": ("audit --limit all --model {m}", "--limit"),
     "unknown method to audit": ("audit --methods plain,magic --model {m}", "magic"),
+    "no repeats": ("bench --repeats 0 --model {m}", "--repeats"),
+    "bench of an unknown method": ("bench --methods plain,magic --model {m}", "magic"),
+    "bench of an unknown suite": ("bench --suite story,nosuch --model {m}", "nosuch"),
+    "report to nowhere": ("bench --model {m} --json /no/such/folder/x", "/no/such/folder"),
+    "runs kept nowhere": ("bench --model {m} --resume /no/such/folder/x", "/no/such/folder"),
+    "runs kept in something else": ("bench --model {m} --resume {l}", "holds no unfinished bench"),
+    "sampling peers": ("bench --model {m} --peers --temperature 1", "--peers needs temperature 0"),
     "train nobody": ("train nobody --data /tmp", "nobody"),
     "train without data": ("train target", "--data"),
     "train on nothing": ("train target --data /no/such/folder", "/no/such/folder"),
@@ -221,7 +307,7 @@ BAD: dict[str, tuple[str, str]] = {
 def test_a_mistake_is_one_sentence_on_stderr_and_status_2(case: str, shell: Shell, tmp_path: Path) -> None:
     binary, long = tmp_path / "binary", tmp_path / "long.txt"
     binary.write_bytes(b"\xff\xfe\x00")
-    long.write_text("word " * 400)
+    long.write_text("word " * 400 + "\n")
     command, said = BAD[case]
     words = command.format(m=shell.model, d=shell.draft, b=binary, l=long).split()
     status, out, err = shell.run(*words)
