@@ -22,6 +22,7 @@ from toys import draft_for
 from engine import cli, drafters, events, metrics, options, verify
 from engine.bench import Plan, settings, summarise
 from engine.bench.report import DEFINITIONS
+from engine.commands import flags, generate
 from engine.config import GenerationConfig
 from engine.suites import Question
 from scripts import readme_bench
@@ -252,11 +253,11 @@ def engine_commands(text: str) -> list[list[str]]:
 
 def check_engine_command(arguments: list[str]) -> None:
     args = cli._parser().parse_args(arguments)
-    given = cli._given_options(getattr(args, "set", []))
+    given = generate.given_options(getattr(args, "set", []))
     if hasattr(args, "method"):
         options.parse(drafters.get(args.method).Options, given, args.method)
     if hasattr(args, "temperature"):
-        cli._config(args)
+        flags.config_of(args)
 
 
 def readme_commands() -> list[list[str]]:

@@ -1,0 +1,73 @@
+"""What several commands share: flags, what is made of them, and files that are written."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from engine import drafters, options
+from engine.config import GenerationConfig
+from engine.errors import BadInput
+
+
+def add_model_flags(parser: argparse.ArgumentParser) -> None:
+    """--model, --device and --dtype."""
+    parser.add_argument("--model", default="story", help="preset, hub id or folder (default: story)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 … (default: auto)")
+    parser.add_argument("--dtype", default="auto", help="auto, bf16, fp16 or fp32 (default: auto)")
+
+
+def add_suite_flags(parser: argparse.ArgumentParser, limit: int) -> None:
+    """--suite and --limit, with this default of questions."""
+    parser.add_argument(
+        "--suite", default="all", help="suites or .jsonl files of questions, parted by commas, or all (default: all)"
+    )
+    parser.add_argument("--limit", type=int, default=limit, help=f"questions per suite and category (default: {limit})")
+
+
+def add_config_flags(parser: argparse.ArgumentParser) -> None:
+    """Every field of GenerationConfig as a flag."""
+    for spec in options.specs(GenerationConfig):
+        if spec.type is not bool:
+            flag = "--" + spec.name.replace("_", "-")
+            parser.add_argument(
+                flag, default=spec.default, help=f"{spec.help} ({spec.range_text()}; default {spec.default})"
+            )
+    parser.add_argument(
+        "--stop", action="append", default=[], metavar="TEXT", help="stop when this text appears; repeatable"
+    )
+
+
+def config_of(args: argparse.Namespace) -> GenerationConfig:
+    """The session's settings. Raises BadInput."""
+    known = {spec.name: spec for spec in options.specs(GenerationConfig)}
+    given = {name: spec.parse(getattr(args, name)) for name, spec in known.items() if hasattr(args, name)}
+    return GenerationConfig(**given, stop_strings=tuple(args.stop))  # type: ignore[arg-type]
+
+
+def method_names(given: str) -> list[str]:
+    """Names parted by commas, or all of them. Raises UnknownName."""
+    names = drafters.names() if given == "all" else given.split(",")
+    for name in names:
+        drafters.get(name)
+    return names
+
+
+def check_at_least_one(flag: str, given: int) -> None:
+    """Raises BadInput for a number below 1."""
+    if given < 1:
+        raise BadInput(f"{flag} is {given}; wanted a whole number from 1.")
+
+
+def check_folder(flag: str, path: Path | None) -> None:
+    """Raises BadInput where a file could not be written for want of its folder."""
+    if path and not path.resolve().parent.is_dir():
+        raise BadInput(f"{flag} is {path}, and there is no folder {path.parent} to write it to.")
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write UTF-8 text. Raises BadInput where the disk refuses."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"The file {path} cannot be written: {error.strerror}.") from error
