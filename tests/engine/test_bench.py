@@ -33,7 +33,7 @@ class CountingPeer(Peer):
     """Answers with the prompt's last token, again and again, and remembers what it was asked."""
 
     def __init__(self, name: str = "peer") -> None:
-        self.name = name
+        super().__init__(name, None, prompt_lookup_num_tokens=3)
         self.asked: list[list[int]] = []
 
     def generate(self, prompt_ids: list[int], max_new_tokens: int) -> list[int]:
@@ -143,6 +143,7 @@ def test_methods_and_peers_have_the_same_conversation_when_they_decode_greedily(
     cells = [c for c in bench.run(Target(loaded), asked) if isinstance(c, Cell)]
     assert {c.method for c in cells} == set(asked.contenders)
     assert len(cells) == 6
+    assert [peer.options for peer in peers] == [{}, {"prompt_lookup_num_tokens": 10}, {"assistant_model": "target"}]
     for found in cells:
         assert found.is_same_text, found.method
         assert (found.num_turns, found.category) == (3, "qa")
@@ -252,7 +253,8 @@ def test_settings_tell_models_questions_and_methods_apart() -> None:
     assert of(7, num_repeats=2) != of(7)
     other = report.settings(draft_for(8, 64, 7), plan("ab", "cdd"))
     assert other["questions"] != of(7)["questions"]
-    assert list(of(7)["contenders"]) == ["plain", "prompt_lookup"]
+    assert of(7)["contenders"] == {"plain": {}, "prompt_lookup": {}}
+    assert of(7, peers=[CountingPeer()])["contenders"]["peer"] == {"prompt_lookup_num_tokens": 3}
 
 
 # figures
