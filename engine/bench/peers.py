@@ -5,6 +5,7 @@ Loaded apart from the engine's model, with transformers' default attention and c
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,6 +24,11 @@ class Peer:
         self.name = name
         self._model = model
         self._options = options
+
+    @property
+    def options(self) -> dict[str, object]:
+        """What `generate` is given besides the prompt, in plain values; a model by its folder's or hub name."""
+        return {name: _plain(value) for name, value in self._options.items()}
 
     @torch.inference_mode()
     def generate(self, prompt_ids: list[int], max_new_tokens: int) -> list[int]:
@@ -57,6 +63,10 @@ def load_peers(loaded: LoadedModel, source: str, config: GenerationConfig) -> li
         assistant = _stock(models.locate(loaded.draft), loaded)
         peers.append(Peer("generate(assistant)", model, assistant_model=assistant))
     return peers
+
+
+def _plain(value: Any) -> object:
+    return value if isinstance(value, int) else Path(value.name_or_path).name
 
 
 def _stock(location: str, loaded: LoadedModel) -> Any:

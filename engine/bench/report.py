@@ -15,10 +15,10 @@ from typing import Any
 
 import torch
 
-from engine.bench.rows import RowCost
 from engine.bench.runner import Cell, Plan, Record, Skipped, complete_rounds, of_whole_rounds
 from engine.models import LoadedModel
 from engine.runtime import machine
+from engine.runtime.row_cost import RowCost
 
 _NUM_RESAMPLES = 2000
 MIN_PROMPTS = 6
@@ -108,7 +108,7 @@ def settings(loaded: LoadedModel, plan: Plan) -> dict[str, Any]:
         "machine": machine(loaded.device),
         "commit": _commit(),
         "config": plan.config.to_dict(),
-        "contenders": {name: dict(plan.methods.get(name, {})) for name in plan.contenders},
+        "contenders": {"plain": {}, **plan.methods, **{peer.name: peer.options for peer in plan.peers}},
         "questions": {"number": len(plan.questions), "digest": _digest(asked.encode())},
         "num_repeats": plan.num_repeats,
         "seed": plan.seed,

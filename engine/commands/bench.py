@@ -42,23 +42,12 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; returns the exit status."""
-    from engine import bench, models, suites
+    from engine import bench
     from engine.bench import journal
-    from engine.bench.peers import load_peers
-    from engine.target import Target
 
-    names = method_names(args.methods)
-    check_at_least_one("--limit", args.limit)
-    check_at_least_one("--repeats", args.repeats)
     check_folder("--json", args.json)
     check_folder("--resume", args.resume)
-    # Peers record no probabilities of what else might have been said, so neither do we.
-    config, questions = dataclasses.replace(config_of(args), has_detail=False), suites.questions(args.suite, args.limit)
-    target = Target(models.load(args.model, args.device, args.dtype))
-    preset = models.presets().get(args.model)
-    peers = load_peers(target.loaded, preset.target if preset else args.model, config) if args.peers else []
-    names = [name for name in names if args.methods != "all" or drafters.get(name).unavailable(target) is None]
-    plan = bench.Plan({name: {} for name in names}, questions, config, args.repeats, peers)
+    target, plan = _plan(args)
     settings = bench.settings(target.loaded, plan)
     finished = journal.read(args.resume, settings, plan) if args.resume else []
     costs = bench.row_costs(target)
@@ -72,6 +61,24 @@ def run(args: argparse.Namespace) -> int:
         write_file(args.json, json.dumps({**report.to_dict(), "cells": cells}, indent=1))
     print(bench.to_markdown(report.to_dict()))
     return 0 if report.is_complete else 1
+
+
+def _plan(args: argparse.Namespace) -> tuple[Any, Any]:
+    """The loaded target, and what is to be measured on it."""
+    from engine import bench, models, suites
+    from engine.bench.peers import load_peers
+    from engine.target import Target
+
+    names = method_names(args.methods)
+    check_at_least_one("--limit", args.limit)
+    check_at_least_one("--repeats", args.repeats)
+    # Peers record no probabilities of what else might have been said, so neither do we.
+    config, questions = dataclasses.replace(config_of(args), has_detail=False), suites.questions(args.suite, args.limit)
+    target = Target(models.load(args.model, args.device, args.dtype))
+    preset = models.presets().get(args.model)
+    peers = load_peers(target.loaded, preset.target if preset else args.model, config) if args.peers else []
+    names = [name for name in names if args.methods != "all" or drafters.get(name).unavailable(target) is None]
+    return target, bench.Plan({name: {} for name in names}, questions, config, args.repeats, peers)
 
 
 def _measured(plan: Any, finished: Sequence[Any], stream: Iterator[Any]) -> list[Any]:

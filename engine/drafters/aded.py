@@ -30,7 +30,7 @@ from engine.drafters.base import Context, Drafter
 from engine.errors import BadInput
 from engine.models import weights_folder
 from engine.options import option
-from engine.runtime.row_cost import row_costs
+from engine.runtime.row_cost import relative_costs
 from engine.tree import EMPTY_TREE, DraftTree
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Aded(Drafter):
         super().__init__(options, target)
         self._table = _find_table(options.table, target)
         self._warm_key = (f"{target.loaded.name} {target.loaded.vocabulary_fingerprint}", options.table)
-        self._budget = MeasuredBudget(row_costs(target), MOST_NODES) if options.nodes == 0 else None
+        self._budget = MeasuredBudget(relative_costs(target), MOST_NODES) if options.nodes == 0 else None
         _compile()
 
     def start(self, context: Context) -> None:

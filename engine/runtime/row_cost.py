@@ -1,7 +1,8 @@
-"""What a target pass over m rows costs on this machine, as a multiple of a pass over one.
+"""What rows cost: the time of a target pass by its number of rows.
 
-Measured once per loaded model, on a context of stated length; drafters that fit their trees to the machine
-ask here.
+The curve says what a draft of m - 1 tokens costs where none is accepted, and so how much of a
+method's block efficiency can become speed on this machine. The bench reports it; drafters that fit
+their trees to the machine ask for it once per loaded model.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import statistics
 import time
 import weakref
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,34 +21,56 @@ if TYPE_CHECKING:
     from engine.models import LoadedModel
     from engine.target import Target
 
-ROWS = (1, 2, 4, 8, 16, 32, 64)
-CONTEXT = 128
-NUM_ROUNDS = 5
-_MEASURED: weakref.WeakKeyDictionary[LoadedModel, list[float]] = weakref.WeakKeyDictionary()
+NUM_ROWS = (1, 2, 4, 8, 16, 32, 64)
+CONTEXT_LENGTH = 256
+_MIN_ROUNDS, _MAX_ROUNDS, _SECONDS, _FEW_SECONDS = 3, 30, 5.0, 0.5
+_KNOWN: weakref.WeakKeyDictionary[LoadedModel, list[float]] = weakref.WeakKeyDictionary()
 
 
-def row_costs(target: Target) -> list[float]:
-    """Entry n: median time of a pass over n + 1 rows ÷ that over one row, between measured points by line.
+@dataclass(frozen=True)
+class RowCost:
+    """A pass of `num_rows` rows."""
 
-    At least 1 and never falling, since a wider pass is no cheaper. Ends the target's session, if any.
+    num_rows: int
+    ms: float
+    """Median wall-clock of a pass, logits of every row included."""
+    ratio: float
+    """Its time ÷ that of a pass of one row."""
+
+
+def relative_costs(target: Target) -> list[float]:
+    """Entry n: a pass over n + 1 rows ÷ one over one row, by line between measured numbers of rows.
+
+    At least 1 and never falling, since a wider pass is no cheaper. Measured once per loaded model.
     """
-    if target.loaded not in _MEASURED:
-        rows = [m for m in ROWS if m <= max(1, target.max_context // 4)]
-        times = _times(target, rows)
-        ratios = np.maximum.accumulate(np.maximum(1.0, np.array(times) / times[0]))
-        _MEASURED[target.loaded] = np.interp(np.arange(1, rows[-1] + 1), rows, ratios).tolist()
-    return _MEASURED[target.loaded]
+    if target.loaded not in _KNOWN:
+        _, costs = row_costs(target, _FEW_SECONDS)
+        rows, ratios = [cost.num_rows for cost in costs], [cost.ratio for cost in costs]
+        rising = np.maximum.accumulate(np.maximum(1.0, ratios))
+        _KNOWN[target.loaded] = np.interp(np.arange(1, rows[-1] + 1), rows, rising).tolist()
+    return _KNOWN[target.loaded]
 
 
-def _times(target: Target, rows: list[int]) -> list[float]:
-    """Median seconds of a pass over each number of rows, all of them in turn; the first round warms up."""
-    context = [0] * min(CONTEXT, target.max_context // 2)
-    found: dict[int, list[float]] = {m: [] for m in rows}
-    for _ in range(NUM_ROUNDS + 1):
-        target.prefill(context)
-        for m in rows:
-            found[m].append(_time(target, m))
-    return [statistics.median(found[m][1:]) for m in rows]
+def row_costs(target: Target, seconds: float = _SECONDS) -> tuple[int, list[RowCost]]:
+    """Tokens of context, and the cost of each number of rows that fits beside them. Ends a session.
+
+    Every round times each number once; there are 3 to 30 rounds, as many as fit `seconds`.
+    """
+    num_context = min(CONTEXT_LENGTH, target.max_context // 2)
+    sizes = [num_rows for num_rows in NUM_ROWS if num_context + num_rows <= target.max_context]
+    target.prefill([0] * num_context)
+    times: dict[int, list[float]] = {size: [] for size in sizes}
+    deadline = time.monotonic() + seconds
+    for turn in range(_MAX_ROUNDS + 1):
+        for size in sizes:
+            taken = _time(target, size)
+            if turn:  # the first round warms up
+                times[size].append(1000 * taken)
+        if turn >= _MIN_ROUNDS and time.monotonic() > deadline:
+            break
+    medians = {size: statistics.median(found) for size, found in times.items()}
+    target.prefill([])
+    return num_context, [RowCost(size, ms, ms / medians[1]) for size, ms in medians.items()]
 
 
 def _time(target: Target, num_rows: int) -> float:
@@ -56,5 +80,5 @@ def _time(target: Target, num_rows: int) -> float:
     target.score(0, tree)
     target.synchronise()
     seconds = time.perf_counter() - started
-    target.commit(())
+    target.runner.commit(())  # not even the root is kept: the context stays as long as it is said to be
     return seconds

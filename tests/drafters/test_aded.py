@@ -23,7 +23,7 @@ from engine.drafters.base import Context
 from engine.errors import BadInput
 from engine.events import Stepped
 from engine.loop import generate
-from engine.runtime.row_cost import row_costs
+from engine.runtime.row_cost import relative_costs
 from engine.sampling import Noise
 from engine.target import Target
 
@@ -214,10 +214,10 @@ def test_the_budget_follows_costs_and_acceptance() -> None:
 
 
 def test_row_costs_start_at_one_and_never_fall(llama: Target) -> None:
-    costs = row_costs(llama)
+    costs = relative_costs(llama)
     assert costs[0] == 1
     assert costs == sorted(costs)
-    assert row_costs(llama) is costs
+    assert relative_costs(llama) is costs
 
 
 def test_a_search_takes_less_than_a_third_of_a_target_pass() -> None:

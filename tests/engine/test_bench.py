@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 from toys import TableTarget, draft_for, tiny
 
 from engine import bench, models
-from engine.bench import journal, markdown, report, rows, runner
+from engine.bench import journal, markdown, report, runner
 from engine.bench.peers import Peer, load_peers
 from engine.bench.runner import Cell, Plan, Record, Skipped, Timed, complete_rounds, of_whole_rounds
 from engine.config import GenerationConfig
 from engine.errors import BadInput, RunFailed
 from engine.models import LoadedModel
+from engine.runtime import row_cost
 from engine.suites import Question
 from engine.target import Target
 
@@ -33,7 +34,7 @@ class CountingPeer(Peer):
     """Answers with the prompt's last token, again and again, and remembers what it was asked."""
 
     def __init__(self, name: str = "peer") -> None:
-        self.name = name
+        super().__init__(name, None, prompt_lookup_num_tokens=3)
         self.asked: list[list[int]] = []
 
     def generate(self, prompt_ids: list[int], max_new_tokens: int) -> list[int]:
@@ -143,6 +144,7 @@ def test_methods_and_peers_have_the_same_conversation_when_they_decode_greedily(
     cells = [c for c in bench.run(Target(loaded), asked) if isinstance(c, Cell)]
     assert {c.method for c in cells} == set(asked.contenders)
     assert len(cells) == 6
+    assert [peer.options for peer in peers] == [{}, {"prompt_lookup_num_tokens": 10}, {"assistant_model": "target"}]
     for found in cells:
         assert found.is_same_text, found.method
         assert (found.num_turns, found.category) == (3, "qa")
@@ -252,7 +254,8 @@ def test_settings_tell_models_questions_and_methods_apart() -> None:
     assert of(7, num_repeats=2) != of(7)
     other = report.settings(draft_for(8, 64, 7), plan("ab", "cdd"))
     assert other["questions"] != of(7)["questions"]
-    assert list(of(7)["contenders"]) == ["plain", "prompt_lookup"]
+    assert of(7)["contenders"] == {"plain": {}, "prompt_lookup": {}}
+    assert of(7, peers=[CountingPeer()])["contenders"]["peer"] == {"prompt_lookup_num_tokens": 3}
 
 
 # figures
@@ -318,7 +321,7 @@ def full_report(**changes: Any) -> dict[str, Any]:
         for m, s, p in (("plain", 1.0, 10), ("fast", 0.5, 4), ("generate", 2.0, None))
     ]
     asked = Plan({"fast": {}}, [Question("s", ("x",))] * 2, CONFIG, peers=[CountingPeer("generate")])
-    costs = [rows.RowCost(1, 4.0, 1.0), rows.RowCost(8, 6.0, 1.5)]
+    costs = [row_cost.RowCost(1, 4.0, 1.0), row_cost.RowCost(8, 6.0, 1.5)]
     found = bench.summarise(cells, {**settings, "config": config}, asked, (256, costs), "python -m engine bench")
     return cast(dict[str, Any], json.loads(json.dumps({**found.to_dict(), **changes})))
 
@@ -359,8 +362,7 @@ def test_row_costs_are_measured_at_the_context_length_that_is_said(monkeypatch: 
         return score(root_id, tree)
 
     monkeypatch.setattr(target, "score", watched)
-    monkeypatch.setattr(rows, "_SECONDS", 0.0)
-    num_context, costs = rows.row_costs(target)
+    num_context, costs = row_cost.row_costs(target, 0.0)
     assert num_context == target.max_context // 2 == 80
     assert [cost.num_rows for cost in costs] == [1, 2, 4, 8, 16, 32, 64]
     assert seen == [(80, cost.num_rows) for _ in range(4) for cost in costs]
