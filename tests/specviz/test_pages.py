@@ -141,7 +141,14 @@ def test_an_example_is_picked_by_its_id() -> None:
 def test_examples_cover_the_tasks_with_unique_ids() -> None:
     examples = files.examples()
     assert len({example.id for example in examples}) == len(examples)
-    assert {example.task for example in examples} == {"Tell a story", "Retell with changes", "Repeat"}
+    assert {example.task for example in examples} == {
+        "Tell a story",
+        "Retell with changes",
+        "Repeat",
+        "Repair",
+        "Find and list",
+        "Chat",
+    }
 
 
 def test_controls_are_made_from_the_option_specs() -> None:
