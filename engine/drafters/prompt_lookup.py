@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.drafters._copying import copy
+from engine.drafters._fallback import fallback_option
 from engine.drafters.base import Context, Drafter
 from engine.errors import BadInput
 from engine.options import option
@@ -39,6 +40,7 @@ class PromptLookupOptions:
     min_ngram: int = option(1, "Shortest suffix to look for.", low=1, high=16, unit="tokens")
     tie: str = option("recent", "Which of several equal matches to copy.", choices=("recent", "first"))
     is_whole: bool = option(False, "Pass over matches too near the end to copy all of depth.")
+    fallback: str = fallback_option()
 
 
 class NgramIndex:
