@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.drafters._copying import copy
+from engine.drafters._copying import NgramIndex, copy
 from engine.drafters._fallback import fallback_option
 from engine.drafters.base import Context, Drafter
 from engine.errors import BadInput
@@ -41,28 +41,6 @@ class PromptLookupOptions:
     tie: str = option("recent", "Which of several equal matches to copy.", choices=("recent", "first"))
     is_whole: bool = option(False, "Pass over matches too near the end to copy all of depth.")
     fallback: str = fallback_option()
-
-
-class NgramIndex:
-    """From each n-gram of a growing text to the places (ascending) where it ended."""
-
-    def __init__(self, min_length: int, max_length: int) -> None:
-        self._lengths = range(min_length, max_length + 1)
-        self._ends: dict[tuple[int, ...], list[int]] = {}
-        self._num_indexed = 0
-
-    def extend(self, ids: Sequence[int]) -> None:
-        """Index what was appended to `ids` since the last call; its suffix becomes a last entry."""
-        for end in range(self._num_indexed + 1, len(ids) + 1):
-            for length in self._lengths:
-                if length > end:
-                    break
-                self._ends.setdefault(tuple(ids[end - length : end]), []).append(end)
-        self._num_indexed = len(ids)
-
-    def ends(self, ngram: Sequence[int]) -> list[int]:
-        """Where it ended so far."""
-        return self._ends.get(tuple(ngram), [])
 
 
 class PromptLookup(Drafter):
