@@ -114,6 +114,8 @@ class Stepped:
     host_ns: int
     """Everything else of the step: text, events, drafter's observe and the loop itself."""
     kv_length: int
+    proposed_by: str | None = None
+    """The method that the nodes come from, in a session that has two of them."""
     kind: str = "stepped"
 
 

@@ -140,7 +140,7 @@ class Session:
 
     def _step(self) -> tuple[Stepped, StopReason | None]:
         clock = Clock(self.target)
-        tree = self._propose()
+        tree = self.context.tree = self._propose()
         clock.lap("draft_ns")
         root_id = self.context.root_id
         scored = self.target.score(root_id, tree)
@@ -168,6 +168,7 @@ class Session:
             commit_ns=clock.ns["commit_ns"],
             host_ns=0,
             kv_length=self.target.kv_length,
+            proposed_by=tree.proposed_by,
         )
         clock.lap("host_ns")
         self.decode_ns += sum(clock.ns.values())

@@ -25,12 +25,14 @@ class DraftTree:
     probability of each token, to be shown. `drawn_from (n, v)`: the exact conditional distribution
     that each node was sampled from, given everything known when it was drawn, its earlier siblings
     included; None where tokens were chosen deterministically. Siblings stand in draw order.
+    `proposed_by`: the method's name, where a session has two of them.
     """
 
     tokens: tuple[int, ...] = ()
     parents: tuple[int, ...] = ()
     draft_probs: tuple[float, ...] | None = None
     drawn_from: Tensor | None = field(default=None, repr=False)
+    proposed_by: str | None = None
 
     def __post_init__(self) -> None:
         if len(self.tokens) != len(self.parents):
@@ -99,6 +101,7 @@ class DraftTree:
             parents=tuple(place[self.parents[i]] for i in kept),
             draft_probs=self.draft_probs and tuple(self.draft_probs[i] for i in kept),
             drawn_from=None if self.drawn_from is None else self.drawn_from[kept],
+            proposed_by=self.proposed_by,
         )
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from engine.config import GenerationConfig
 from engine.errors import BadInput
 from engine.sampling import Noise
-from engine.tree import DraftTree
+from engine.tree import EMPTY_TREE, DraftTree
 from engine.verify import Verdict
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ class Context:
     config: GenerationConfig
     noise: Noise
     prompt_hidden: tuple[Tensor, ...] | None = None
+    tree: DraftTree = EMPTY_TREE
+    """The draft as it was last scored: cut to the budget, and not always of this drafter's making."""
 
     @property
     def root_id(self) -> int:
@@ -102,4 +104,8 @@ class Drafter(ABC):
         """At most `budget` nodes that may follow the root."""
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:  # noqa: B027
-        """The step is over: `emitted` was appended to the context."""
+        """The step is over: `emitted` was appended to the context.
+
+        Row 0 of `scored` is the root's, row i + 1 that of node i of `context.tree`. Told of every
+        step, also of one whose tree another drafter proposed (`_fallback.py`).
+        """

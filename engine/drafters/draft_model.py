@@ -29,7 +29,7 @@ from engine.config import GenerationConfig
 from engine.drafters.base import Context, Drafter, Needs
 from engine.errors import BadInput
 from engine.options import option
-from engine.runtime.runner import ModelRunner
+from engine.runtime.runner import PREFILL_ROWS, ModelRunner
 from engine.sampling import displayed, draw, warp
 from engine.tree import EMPTY_TREE, DraftTree, chain
 from engine.verify import Verdict
@@ -82,12 +82,13 @@ class DraftModel(Drafter):
 
     def start(self, context: Context) -> None:
         super().start(context)
+        self._rows: list[int | None] = []
         self._fits = len(context.ids) + self.options.depth < self.max_context
         if self._fits:
             self.runner.prefill(context.ids[:-1])
 
     def propose(self, context: Context, budget: int) -> DraftTree:
-        self._rows: list[int | None] = []
+        self._rows = []
         self._fits = self._fits and len(context.ids) + self.options.depth < self.max_context
         if not self._fits or budget < 1:
             return EMPTY_TREE
@@ -97,14 +98,20 @@ class DraftModel(Drafter):
         return self._chain(context, logits, min(self.options.depth, budget))
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
-        """Keep the accepted nodes' rows; a node that was never fed is fed with the next root."""
+        """Keep the accepted nodes' rows; a node that was never fed is fed with the next root.
+
+        Where another drafter proposed the tree there are no rows: its tokens wait to be fed.
+        """
         rows = [self._rows[node] for node in verdict.path if node < len(self._rows)]
         self.runner.commit([row for row in rows if row is not None])
+        self._rows = []
 
     def _feed(self, ids: Sequence[int]) -> Tensor:
         """Commit tokens that the target emitted; logits (1, v) of what follows them."""
-        rows = self.runner.extend(ids, range(-1, len(ids) - 1), num_logits=1)
-        self.runner.commit(range(len(ids)))
+        for start in range(0, len(ids), PREFILL_ROWS):
+            block = ids[start : start + PREFILL_ROWS]
+            rows = self.runner.extend(block, range(-1, len(block) - 1), num_logits=1)
+            self.runner.commit(range(len(block)))
         return rows.logits.float()
 
     def _chain(self, context: Context, logits: Tensor, depth: int) -> DraftTree:

@@ -276,5 +276,5 @@ def test_the_registry_lists_files_and_refuses_other_names() -> None:
     assert NAMES[0] == "plain"
     assert {"plain", "draft_model", "prompt_lookup"} <= set(NAMES)
     assert "base" not in NAMES
-    with pytest.raises(UnknownName, match="draft_model, plain, prompt_lookup"):
+    with pytest.raises(UnknownName, match=r"draft_model, .*plain, .*prompt_lookup"):
         drafters.get("magic")

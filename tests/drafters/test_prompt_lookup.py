@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from toys import Table, TableTarget
 
 from engine import options
 from engine.config import GenerationConfig
@@ -15,10 +16,12 @@ from engine.drafters.prompt_lookup import PromptLookup
 from engine.errors import BadInput
 from engine.sampling import Noise
 
+TARGET = TableTarget(Table(10), eos_id=0)
+
 
 def drafter_for(ids: list[int], **given_options: Any) -> tuple[PromptLookup, Context]:
     context = Context(ids, GenerationConfig(), Noise(0))
-    drafter = PromptLookup(options.parse(PromptLookup.Options, given_options, "prompt_lookup"), cast(Any, None))
+    drafter = PromptLookup(options.parse(PromptLookup.Options, given_options, "prompt_lookup"), TARGET)
     drafter.start(context)
     return drafter, context
 
@@ -42,6 +45,10 @@ HAND_WORKED: dict[str, tuple[list[int], dict[str, Any], list[int]]] = {
     "matches shorter than asked for do not count": ([1, 2, 9, 2], {"min_ngram": 2}, []),
     "suffixes longer than asked for do not count": ([1, 2, 7, 3, 2, 8, 1, 2], {"max_ngram": 1}, [8, 1, 2]),
     "depth cuts the copy": ([1, 2, 3, 4, 5, 1], {"depth": 2}, [2, 3]),
+    "an end of text ends the copy": ([1, 2, 0, 4, 5, 1], {}, [2, 0]),
+    "a whole copy comes from further back": ([1, 7, 8, 1, 9, 1], {"depth": 3, "is_whole": True}, [7, 8, 1]),
+    "or from a shorter match": ([2, 7, 8, 3, 2, 3, 2], {"depth": 3, "is_whole": True}, [7, 8, 3]),
+    "a whole copy that is nowhere": ([1, 7, 1], {"depth": 3, "is_whole": True}, []),
 }
 
 
@@ -61,32 +68,37 @@ def test_a_shortest_suffix_above_the_longest_is_refused() -> None:
         drafter_for([1], min_ngram=5)
 
 
-def scanned(ids: list[int], depth: int, max_ngram: int, min_ngram: int, tie: str) -> list[int]:
+def scanned(ids: list[int], depth: int, max_ngram: int, min_ngram: int, tie: str, *, is_whole: bool) -> list[int]:
     """The same rules by looking at every place."""
     for length in range(max_ngram, min_ngram - 1, -1):
         suffix = ids[len(ids) - length :]
         ends = [end for end in range(length, len(ids)) if ids[end - length : end] == suffix and length < len(ids)]
+        ends = [end for end in ends if not is_whole or end + depth <= len(ids)]
         if ends:
             start = ends[-1] if tie == "recent" else ends[0]
-            return ids[start : start + depth]
+            copied = ids[start : start + depth]
+            return copied[: copied.index(0) + 1] if 0 in copied else copied
     return []
 
 
 @given(
-    st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=4), min_size=1, max_size=12),
+    st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=4), min_size=1, max_size=12),
     st.integers(1, 6),
     st.integers(1, 3),
     st.integers(0, 2),
     st.sampled_from(["recent", "first"]),
+    st.booleans(),
 )
 def test_the_growing_index_equals_a_scan(
-    pieces: list[list[int]], depth: int, min_ngram: int, more: int, tie: str
+    pieces: list[list[int]], depth: int, min_ngram: int, more: int, tie: str, is_whole: bool
 ) -> None:
-    settings = {"depth": depth, "min_ngram": min_ngram, "max_ngram": min_ngram + more, "tie": tie}
+    """The original's rules (first, whole) and transformers' (first, not whole) among them."""
+    max_ngram = min_ngram + more
+    settings = {"depth": depth, "min_ngram": min_ngram, "max_ngram": max_ngram, "tie": tie, "is_whole": is_whole}
     drafter, context = drafter_for(list(pieces[0]), **settings)
     for piece in [[], *pieces[1:]]:
         context.ids.extend(piece)
-        wanted = scanned(context.ids, depth, min_ngram + more, min_ngram, tie)
+        wanted = scanned(context.ids, depth, max_ngram, min_ngram, tie, is_whole=is_whole)
         assert list(drafter.propose(context, 64).tokens) == wanted
 
 

@@ -1,0 +1,162 @@
+"""Lookahead decoding: Jacobi iterations on a window of future tokens yield n-grams, n-grams yield drafts.
+
+arXiv 2402.02057. The window has `window` columns and `ngram` - 1 levels. Level 0 guesses the tokens
+behind the root; below each of its places hangs a column, the Jacobi history of a later place. A pass
+gives each column its next token; root-side guess, column and that token are a fresh n-gram of the
+target's own, kept in a pool by its first token (at most `pool` each, least recently found out first).
+Pool entries of the root's token are the candidates.
+
+Layout. Level 0 is a chain of window - 1 tokens at offsets 1, 2, … behind the root; column i hangs on
+level 0's place i (column 0 on the root) and is a chain of ngram - 2 tokens. What a row of the paper's
+mask may see is exactly its ancestors, so window and candidates are one draft tree of
+(window + candidates) * (ngram - 1) - 1 nodes, in one pass, and window tokens that happen to be right
+are accepted like any others. The window's rows are dropped with the rejected nodes.
+After a pass level 0 becomes level 1, …, and the last level the new tokens: one place further on,
+however many tokens were accepted, as in the released code. At first level 0 is window + ngram - 3
+random tokens of the prompt, and each pass adds a level.
+Above temperature 0 the window's tokens are drawn with the target's own noise of their places.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine.drafters.base import Context, Drafter
+from engine.errors import BadInput
+from engine.options import option
+from engine.sampling import coupled_token, warp
+from engine.tree import DraftTree
+from engine.verify import Verdict
+
+if TYPE_CHECKING:
+    from engine.target import Scored, Target
+
+
+@dataclass(frozen=True)
+class LookaheadOptions:
+    """The window's size and how many n-grams are verified."""
+
+    window: int = option(7, "Columns of the window (W).", low=2, high=64, unit="tokens")
+    ngram: int = option(5, "Length of the n-grams (N).", low=3, high=16, unit="tokens")
+    candidates: int = option(7, "N-grams verified in a step, and kept for each token (G).", low=1, high=64)
+    reads_text: bool = option(True, "Put the n-grams of prompt and output into the pool too.")
+
+
+class Pool:
+    """N-grams by their first token, at most `size` of each, the latest found last."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._found: dict[int, dict[tuple[int, ...], None]] = {}
+
+    def add(self, token: int, rest: Sequence[int]) -> None:
+        """Note that `rest` followed `token`."""
+        entries = self._found.setdefault(token, {})
+        entries.pop(tuple(rest), None)
+        entries[tuple(rest)] = None
+        if len(entries) > self.size:
+            del entries[next(iter(entries))]
+
+    def get(self, token: int) -> list[tuple[int, ...]]:
+        """What followed `token`, the latest first."""
+        return list(reversed(self._found.get(token, {})))
+
+
+class Lookahead(Drafter):
+    """A window of guesses and a pool of n-grams."""
+
+    name = "lookahead"
+    title = "Lookahead"
+    summary = "Guesses many future tokens at once, and verifies the n-grams that form among its guesses."
+    source = "arXiv 2402.02057"
+    Options = LookaheadOptions
+    options: LookaheadOptions
+
+    def __init__(self, options: LookaheadOptions, target: Target) -> None:
+        super().__init__(options, target)
+        reach = options.window + options.ngram - 2
+        if reach >= target.max_context:
+            raise BadInput(
+                f"The window of {options.window} columns and n-grams of {options.ngram} looks {reach} tokens ahead, "
+                f"and this model's context holds {target.max_context}; choose a smaller window or ngram."
+            )
+
+    def start(self, context: Context) -> None:
+        super().start(context)
+        self.pool = Pool(self.options.candidates)
+        self._num_read = 0
+        self._read(context.ids)
+        rng = random.Random(f"{context.config.seed} {len(context.ids)}")
+        num_guesses = self.options.window + self.options.ngram - 3
+        self.levels = [[rng.choice(context.ids) for _ in range(num_guesses)]]
+        self._window: Window | None = None
+
+    def propose(self, context: Context, budget: int) -> DraftTree:
+        self._read(context.ids)
+        tokens: list[int] = []
+        parents: list[int] = []
+        has_room = sum(map(len, self.levels)) <= budget
+        self._window = Window(self.levels, tokens, parents) if has_room else None
+        for rest in self.pool.get(context.root_id):
+            if len(tokens) + len(rest) <= budget:
+                add_chain(-1, rest, tokens, parents)
+        self._proposed = tuple(tokens), tuple(parents)
+        return DraftTree(*self._proposed)
+
+    def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
+        """The window moves on, unless its rows were cut off or were not in this pass."""
+        window, tree = self._window, self.context.tree
+        self._window = None
+        if window is None or (tree.tokens, tree.parents) != self._proposed:
+            return
+        root_place = len(self.context.ids) - len(emitted) - 1
+        new = self._next_tokens(scored, window.ends, root_place + len(self.levels))
+        if len(self.levels) < self.options.ngram - 1:
+            self.levels = [*(level[1:] for level in self.levels), new[1:]]
+            return
+        firsts = [self.context.ids[root_place], *self.levels[0]]
+        for first, token, *rest in zip(firsts, new, *self.levels[1:], strict=True):
+            self.pool.add(first, (*rest, token))
+        self.levels = [self.levels[1][1:], *self.levels[2:], new]
+
+    def _next_tokens(self, scored: Scored, ends: Sequence[int], place: int) -> list[int]:
+        """What the target would say behind each column; the first of them stands at `place`."""
+        config = self.context.config
+        logits = scored.logits[[end + 1 for end in ends]]
+        if config.is_greedy:
+            return [int(token) for token in logits.argmax(dim=1)]
+        probs, noise = warp(logits, config), self.context.noise
+        return [coupled_token(row, noise.gumbel(place + i, len(row))) for i, row in enumerate(probs)]
+
+    def _read(self, ids: Sequence[int]) -> None:
+        """The text's own n-grams enter the pool as they are written."""
+        length = self.options.ngram
+        if self.options.reads_text:
+            for end in range(max(self._num_read + 1, length), len(ids) + 1):
+                self.pool.add(ids[end - length], ids[end - length + 1 : end])
+        self._num_read = len(ids)
+
+
+class Window:
+    """The window's nodes in a tree: level 0 as a spine, a column of the other levels at each of its places."""
+
+    def __init__(self, levels: Sequence[Sequence[int]], tokens: list[int], parents: list[int]) -> None:
+        self.spine = [-1, *add_chain(-1, levels[0], tokens, parents)]
+        columns = [[level[i] for level in levels[1:]] for i in range(len(self.spine))]
+        found = [add_chain(top, column, tokens, parents) for top, column in zip(self.spine, columns, strict=True)]
+        self.ends = [nodes[-1] if nodes else top for top, nodes in zip(self.spine, found, strict=True)]
+        """The last node of each column; -1 is the root."""
+
+
+def add_chain(parent: int, chain: Sequence[int], tokens: list[int], parents: list[int]) -> list[int]:
+    """Append a chain below a node; its nodes."""
+    nodes = list(range(len(tokens), len(tokens) + len(chain)))
+    tokens += chain
+    parents += [parent, *nodes[:-1]][: len(chain)]
+    return nodes
+
+
+DRAFTER = Lookahead
