@@ -90,7 +90,8 @@ def _train_draft(order: Order) -> None:
     first = order.folder / "pretrained"
     if not (first / "config.json").is_file() or (order.is_resumed and not (order.folder / "written.jsonl").is_file()):
         job = Pretraining("story-draft", order.recipe("draft", 0.5), documents, tokenizer, len_vocabulary(target))
-        _run(Trainer(job, job.recipe, first, order.device, is_compiled=order.is_compiled), order.is_resumed)
+        if not _run(Trainer(job, job.recipe, first, order.device, is_compiled=order.is_compiled), order.is_resumed):
+            return
     _align(order, target, tokenizer, documents)
 
 
@@ -106,7 +107,8 @@ def _align(
     draft = LlamaForCausalLM.from_pretrained(order.folder / "pretrained", dtype=torch.float32)
     stream = encode_epoch(heldout, tokenizer, seed=0)
     job = Alignment("story-draft", recipe, draft, target, tokenizer, order.folder / "activations", stream)
-    _run(Trainer(job, recipe, order.folder, order.device), order.is_resumed and _has_checkpoint(order.folder))
+    if not _run(Trainer(job, recipe, order.folder, order.device), order.is_resumed and _has_checkpoint(order.folder)):
+        return
     before_after = [order.folder / "pretrained", order.folder]
     figures = write_acceptance(str(order.target), before_after, heldout, order.folder / "acceptance.json")
     write_card(order.folder, "story-draft", {**_draft_facts(job, len(texts)), **figures}, has_samples=False)
@@ -124,10 +126,11 @@ def _draft_facts(job: Alignment, num_texts: int) -> dict[str, str]:
     }
 
 
-def _run(trainer: Trainer, is_resumed: bool) -> None:
+def _run(trainer: Trainer, is_resumed: bool) -> bool:
+    """Whether the run came to its end."""
     if is_resumed:
         trainer.load_checkpoint()
-    trainer.run()
+    return trainer.run()
 
 
 def _has_checkpoint(folder: Path) -> bool:

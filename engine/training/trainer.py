@@ -66,16 +66,19 @@ class Trainer:
         self.checkpoint = out / "checkpoint.pt"
         refuse_small_disk(out, BYTES_PER_PARAMETER * num_parameters(job.module))
 
-    def run(self) -> None:
-        """Train to the end of the budget; Ctrl-C leaves a checkpoint and what can be loaded."""
+    def run(self) -> bool:
+        """Train to the end of the budget; Ctrl-C leaves a checkpoint and what can be loaded. Whether it got there."""
         print(f"{self.job.name}: {num_parameters(self.job.module) / 1e6:.2f} M parameters")
+        is_finished = True
         try:
             self._train()
         except KeyboardInterrupt:
+            is_finished = False
             print(f"Stopped at step {self.progress.num_steps}; go on with --resume.")
         self.save_checkpoint()
         self._evaluate()
         self.job.save(self.out)
+        return is_finished
 
     def _train(self) -> None:
         self.job.module.train()

@@ -182,6 +182,19 @@ def test_a_run_stopped_and_resumed_ends_in_the_same_bits(
         assert torch.equal(tensor, other["model"][name]), name
 
 
+def test_a_draft_model_stopped_while_it_is_pretrained_is_not_aligned_yet(
+    small: None, data: Path, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("draft", "--data", data, "--out", tmp_path / "draft", "--target", model_folder, "--limit-minutes", 0.1)
+    with monkeypatch.context() as interrupted:
+        stop_at(3, interrupted)
+        assert train(*words) == 0
+    assert (tmp_path / "draft/pretrained/checkpoint.pt").is_file()
+    assert not (tmp_path / "draft/written.jsonl").exists()
+    assert train(*words, "--resume") == 0
+    assert models.load(str(tmp_path / "draft"), "cpu", "fp32").max_context == 256
+
+
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(
     small: None, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
