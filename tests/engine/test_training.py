@@ -107,8 +107,8 @@ def test_stored_hidden_states_give_the_targets_own_scores(frozen: tuple[Any, Any
     assert not more
     assert torch.equal(ids, rows)
     expected = model(input_ids=rows[:, :-1]).logits
-    found = model.get_output_embeddings()(hidden.float())
-    torch.testing.assert_close(found, expected, atol=0.05, rtol=0.02)
+    found = model.get_output_embeddings()(hidden.to(model.dtype))
+    torch.testing.assert_close(found.float(), expected.float(), atol=0.05, rtol=0.02)
     before = (tmp_path / "00000.safetensors").stat().st_mtime_ns
     activations.compute(model, rows, tmp_path)
     assert (tmp_path / "00000.safetensors").stat().st_mtime_ns == before
