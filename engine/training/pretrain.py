@@ -40,6 +40,7 @@ from engine.training.recipes import (
 )
 from engine.training.tokenizer import load_tokenizer, train_tokenizer
 
+
 CHECKPOINTS_BYTES_PER_PARAMETER = 30
 """Two checkpoints of float32 weights with two optimizer moments at most, and the bf16 model."""
 
@@ -119,9 +120,7 @@ def refuse_small_disk(folder: Path, num_bytes: int) -> None:
     """Raises BadInput where the folder's disk has no room for what a run writes."""
     free = shutil.disk_usage(folder).free
     if free < num_bytes:
-        raise BadInput(
-            f"{folder} has {free / 1e6:,.0f} MB free; the run needs {num_bytes / 1e6:,.0f} MB. Choose --out."
-        )
+        raise BadInput(f"{folder} has {free / 1e6:,.0f} MB free; the run needs {num_bytes / 1e6:,.0f} MB. Choose --out.")
 
 
 class Trainer:
