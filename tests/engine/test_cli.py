@@ -251,7 +251,7 @@ BAD: dict[str, tuple[str, str]] = {
     "no method": ("generate --prompt x", "--method"),
     "no prompt": ("generate --method plain", "--prompt"),
     "two prompts": ("generate --method plain --prompt x --prompt-file y", "--prompt"),
-    "unknown method": ("generate --method magic --prompt x", "draft_model, plain, prompt_lookup"),
+    "unknown method": ("generate --method magic --prompt x", "Unknown method 'magic'; there are: "),
     "unknown option": ("generate --method prompt_lookup --set width=3 --prompt x", "depth, fallback"),
     "option out of range": ("generate --method prompt_lookup --set depth=0 --prompt x", "from 1 to 64 tokens"),
     "options that clash": ("generate --method prompt_lookup --set min_ngram=9 --prompt x --model {m}", "min_ngram"),
