@@ -128,7 +128,8 @@ def step_view(step: Stepped, elapsed_ms: float) -> dict[str, Any]:
     """One step as the page draws it."""
     depths = _depths(step.nodes)
     ghosts = _ghosts(step, depths)
-    return {
+    maker = {"by": without_surrogates(step.proposed_by)} if step.proposed_by else {}
+    return maker | {
         "n": step.step,
         "at": round(elapsed_ms, 3),
         "ms": [round(ms, 3) for ms in _times_ms(step)],

@@ -38,6 +38,7 @@ function makeCard(stage) {
     fact(facts, 'Token id', String(token.id));
     fact(facts, 'Target probability', probability(token.p));
     fact(facts, 'Draft probability', token.o === 'plain' ? '–' : probability(token.q));
+    if (step.by) fact(facts, 'Drafted by', step.by);
     fact(facts, 'Step, depth', step.n + ', ' + token.d);
     fact(facts, 'Decoded after', milliseconds(step.at));
     fact(facts, 'This step', milliseconds(step.ms[0] + step.ms[1] + step.ms[2]));

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import replace
 from typing import Any
 
 from scripted import HOSTILE, started, stepped
@@ -193,6 +194,12 @@ def test_ghosts_of_a_tree_keep_their_places_and_are_limited() -> None:
     assert [(ghost["t"], ghost["at"], ghost["d"]) for ghost in view["g"][:3]] == [("b", 0, 1), ("d", 0, 2), ("c", 1, 2)]
     assert len(view["g"]) + view["more"] == 43
     assert view["more"] == 19
+
+
+def test_a_step_says_which_of_two_methods_drafted_it() -> None:
+    step = stepped(0, TEXTS)
+    assert "by" not in step_view(step, 1.0)
+    assert step_view(replace(step, proposed_by="copyspec"), 1.0)["by"] == "copyspec"
 
 
 def test_times_are_divided_as_in_the_metrics() -> None:
