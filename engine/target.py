@@ -63,6 +63,10 @@ class Target:
         """Keep root and accepted nodes in the KV cache, drop the rest."""
         self.runner.commit((0, *(node + 1 for node in path)))
 
+    def discard(self) -> None:
+        """Drop root and nodes of the last pass: the context is as if it had not been."""
+        self.runner.commit(())
+
     def synchronise(self) -> None:
         """Wait for the device, so that a clock read afterwards tells the truth."""
         if self.loaded.device.type == "cuda":

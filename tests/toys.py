@@ -113,6 +113,9 @@ class TableTarget(Target):
         paths = [[], *([tree.tokens[i] for i in tree.path_to(node)] for node in range(len(tree)))]
         return Scored(torch.stack([self.table.row(before + path) for path in paths]).float(), None)
 
+    def discard(self) -> None:
+        self.pending = None
+
     def commit(self, path: Sequence[int]) -> None:
         assert self.pending is not None
         root_id, tree = self.pending
