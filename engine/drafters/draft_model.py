@@ -45,7 +45,7 @@ class DraftModelOptions:
     model: str = option("auto", "Draft model: preset's own (auto), folder or hub id.")
     depth: int = option(4, "Most tokens in a row to draft.", low=1, high=32, unit="tokens")
     min_confidence: float = option(
-        0.0, "Stop drafting after a token below this probability; 0 never.", low=0.0, high=1.0
+        0.3, "Stop drafting after a token below this probability; 0 never.", low=0.0, high=1.0
     )
     width: int = option(1, "Nodes to expand per level; 1 drafts a chain.", low=1, high=16, unit="nodes")
     nodes: int = option(16, "Most nodes of a tree (width above 1).", low=1, high=64, unit="nodes")

@@ -18,7 +18,7 @@ from engine.training.acceptance import DEPTH
 from engine.training.suites import suite_rows
 
 START, END = "<!-- measured:start -->", "<!-- measured:end -->"
-NUM_PROMPTS = 40
+NUM_PROMPTS = 24
 SAMPLES = (("story", 5), ("retell", 1), ("repair", 2), ("extract", 1), ("list", 1))
 NUM_WARM_SAMPLES = 5
 Figures = dict[str, dict[str, Any]]

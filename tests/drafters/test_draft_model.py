@@ -149,7 +149,7 @@ def test_no_token_is_fed_twice(
 
 def test_a_draft_model_equal_to_the_target_is_accepted_whole(llama: Target, twin: None) -> None:
     for settings in RULES.values():
-        steps = list(watched(llama, make(llama, depth=4), GenerationConfig(max_new_tokens=40, **settings)))
+        steps = list(watched(llama, make(llama, depth=4, min_confidence=0.0), GenerationConfig(max_new_tokens=40, **settings)))
         assert [len(step.path) for step in steps] == [4] * 8
         assert {step.emitted[-1].origin for step in steps} == {"bonus"}
 
@@ -248,7 +248,7 @@ def test_a_draft_model_with_a_shorter_context_drops_out_and_the_text_goes_on(
 ) -> None:
     monkeypatch.setattr(models, "load_draft", lambda name, target: draft_for(VOCAB_SIZE, 32))
     config = GenerationConfig(max_new_tokens=60)
-    found = list(generate(llama, make(llama, depth=4), PROMPT, config))
+    found = list(generate(llama, make(llama, depth=4, min_confidence=0.0), PROMPT, config))
     assert output_ids(found) == greedy_text(llama, PROMPT, 60)[len(PROMPT) :]
     sizes = [len(event.nodes) for event in found if isinstance(event, Stepped)]
     assert sizes[0] == 4
