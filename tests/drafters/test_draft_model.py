@@ -149,7 +149,9 @@ def test_no_token_is_fed_twice(
 
 def test_a_draft_model_equal_to_the_target_is_accepted_whole(llama: Target, twin: None) -> None:
     for settings in RULES.values():
-        steps = list(watched(llama, make(llama, depth=4, min_confidence=0.0), GenerationConfig(max_new_tokens=40, **settings)))
+        steps = list(
+            watched(llama, make(llama, depth=4, min_confidence=0.0), GenerationConfig(max_new_tokens=40, **settings))
+        )
         assert [len(step.path) for step in steps] == [4] * 8
         assert {step.emitted[-1].origin for step in steps} == {"bonus"}
 
