@@ -29,7 +29,9 @@ def survival(
     accepted: list[int] = []
     num_emitted = 0
     for prompt in prompts:
-        drafter = drafters.create("draft_model", {"model": str(draft), "depth": DEPTH}, target)
+        # A chain that stops at a weak token would leave the hard steps out.
+        chains = {"model": str(draft), "depth": DEPTH, "min_confidence": 0.0}
+        drafter = drafters.create("draft_model", chains, target)
         config = GenerationConfig(max_new_tokens=max_new_tokens)
         steps = [event for event in generate(target, drafter, prompt, config) if isinstance(event, Stepped)]
         # A step that the length limit cut short was not offered DEPTH nodes.
