@@ -67,7 +67,7 @@ RECIPES: dict[tuple[str, str], Recipe] = {
     ("draft", "cpu"): Recipe(_DRAFT, 12_000_000, 8192, 4e-3, 15),
     ("draft", "gpu"): Recipe(_DRAFT, 200_000_000, 65_536, 4e-3, 8, micro_tokens=65_536, max_shard_mb=15),
     ("align", "cpu"): Recipe(
-        _DRAFT, 8_000_000, 16_384, 2e-3, 12, stages=_ROWS_OF_ONE_LENGTH, decay_from=0.1, num_written=1000
+        _DRAFT, 8_000_000, 16_384, 2e-3, 12, stages=_ROWS_OF_ONE_LENGTH, decay_from=0.1, num_written=2500
     ),
     ("align", "gpu"): Recipe(
         _DRAFT,
