@@ -1,12 +1,19 @@
-"""How much of a draft model's chains its target accepts, by position, on held-out prompts of each task."""
+"""How much of a drafter's proposals its target accepts on held-out prompts of each task.
+
+Of a draft model's chains by position, before and after alignment; of a trained method's trees by node.
+"""
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from transformers import PreTrainedTokenizerBase
 
 from engine import drafters, models
 from engine.config import GenerationConfig
@@ -43,6 +50,25 @@ def survival(
     return {"steps": len(accepted), "by_position": by_position, "block_efficiency": round(num_emitted / num_steps, 2)}
 
 
+def tree_figures(target: Target, prompts: Sequence[list[int]], method: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Greedy steps of a method whose tree has `options["budget"]` nodes: block efficiency, acceptance of each node."""
+    num_nodes = options["budget"]
+    paths: list[tuple[int, ...]] = []
+    for prompt in prompts:
+        drafter = drafters.create(method, options, target)
+        config = GenerationConfig(max_new_tokens=MAX_NEW_TOKENS, has_detail=False)
+        steps = [event for event in generate(target, drafter, prompt, config) if isinstance(event, Stepped)]
+        # A step that a limit cut short was not offered every node.
+        paths += [step.path for step in steps if len(step.nodes) == num_nodes]
+    num_steps = max(1, len(paths))
+    accepted = Counter(node for path in paths for node in path)
+    return {
+        "steps": len(paths),
+        "block_efficiency": round(1 + sum(map(len, paths)) / num_steps, 3),
+        "by_node": [round(accepted[node] / num_steps, 5) for node in range(num_nodes)],
+    }
+
+
 def write_acceptance(
     target_name: str, drafts: Sequence[Path], heldout: Sequence[Document], path: Path
 ) -> dict[str, str]:
@@ -50,7 +76,7 @@ def write_acceptance(
     target = Target(models.load(target_name))
     found: dict[str, Any] = {}
     for task in TASKS:
-        prompts = heldout_prompts(target, task, heldout)
+        prompts = heldout_prompts(target.loaded.tokenizer, task, heldout, target.max_context - MAX_NEW_TOKENS)
         if prompts:
             found[task] = {
                 name: survival(target, prompts, d) for name, d in zip(("before", "after"), drafts, strict=True)
@@ -59,14 +85,19 @@ def write_acceptance(
     return {f"acceptance on {task}": _line(figures) for task, figures in found.items()}
 
 
-def heldout_prompts(target: Target, task: str, documents: Sequence[Document]) -> list[list[int]]:
-    """The first NUM_PROMPTS requests that held-out documents give."""
+def heldout_prompts(
+    tokenizer: PreTrainedTokenizerBase,
+    task: str,
+    documents: Sequence[Document],
+    max_tokens: int,
+    num_prompts: int = NUM_PROMPTS,
+) -> list[list[int]]:
+    """The first requests of fewer than `max_tokens` that held-out documents give."""
     rng = random.Random(5)
     kind = tasks.TASKS[task].kind
     made = (tasks.TASKS[task].make(document, rng) for document in documents if document.kind == kind)
-    tokenizer = target.loaded.tokenizer
-    prompts = [tasks.prompt_ids(chat[:-1], tokenizer) for chat in made if chat]
-    return [ids for ids in prompts if len(ids) < target.max_context - MAX_NEW_TOKENS][:NUM_PROMPTS]
+    prompts = (tasks.prompt_ids(chat[:-1], tokenizer) for chat in made if chat)
+    return list(itertools.islice((ids for ids in prompts if len(ids) < max_tokens), num_prompts))
 
 
 def _line(figures: dict[str, Any]) -> str:
