@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -152,25 +152,24 @@ def trigrams(ids: Tensor) -> Tensor:
     return torch.stack((two, one, ids), dim=-1)
 
 
+def make(material: Material, recipe: Recipe) -> Chimera:
+    """The network for a target: the encoder as wide as one of the target's own layers."""
+    config = material.target.config.get_text_config()
+    size, num_heads = material.hidden_size, int(config.num_attention_heads)
+    shape = ChimeraShape(
+        hidden_size=size,
+        vocab_size=material.vocab_size,
+        num_attention_heads=num_heads if size % (2 * num_heads) == 0 else 1,
+        intermediate_size=int(getattr(config, "intermediate_size", None) or 4 * size),
+        num_heads=NUM_HEADS,
+    )
+    embedding, output = material.target.get_input_embeddings(), material.target.get_output_embeddings()
+    return Chimera(shape, cast(nn.Embedding, embedding).weight, cast(nn.Linear, output).weight)
+
+
 def train(order: Order) -> None:
     """What `train chimera` does."""
-    train_heads(order, "heads", _make)
-
-
-def _make(material: Material, recipe: Recipe) -> Chimera:
-    target = material.target
-    config = target.config.get_text_config()
-    embedding, output = target.get_input_embeddings().weight, target.get_output_embeddings().weight
-    shape = ChimeraShape(
-        hidden_size=material.hidden_size,
-        vocab_size=material.vocab_size,
-        num_attention_heads=config.num_attention_heads,
-        intermediate_size=config.intermediate_size,
-        num_heads=NUM_HEADS,
-        rms_norm_eps=config.rms_norm_eps,
-        rope_theta=10_000.0,
-    )
-    return Chimera(shape, embedding, output)
+    train_heads(order, "heads", make)
 
 
 def _sees(places: Tensor, keys: Tensor) -> Tensor:

@@ -70,9 +70,7 @@ class FullContextEncoder(nn.Module):
         normed = self.attention_norm(x)
         return self._rotate(self._heads(self.k_proj(normed)), positions), self._heads(self.v_proj(normed))
 
-    def attend(
-        self, query: Tensor, keys: Tensor, values: Tensor, sees: Tensor, own: Sequence[Column] = ()
-    ) -> Tensor:
+    def attend(self, query: Tensor, keys: Tensor, values: Tensor, sees: Tensor, own: Sequence[Column] = ()) -> Tensor:
         """Queries (b, heads, r, e) on shared columns where `sees (b, 1, r, s)`, and on columns of their own."""
         if not own:
             return nn.functional.scaled_dot_product_attention(query, keys, values, attn_mask=sees)
