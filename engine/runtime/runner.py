@@ -13,10 +13,11 @@ from __future__ import annotations
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from engine.errors import BadInput, ContextFull, RunFailed
@@ -71,6 +72,13 @@ class ModelRunner:
         self._cache.length = 0
         self.num_committed = 0
         self._depths: list[int] = []
+
+    @property
+    def output_layer(self) -> nn.Module:
+        """What scores the last hidden states, in the form that it runs in here: (…, h) → (…, v)."""
+        if self._decoder is not None:
+            return self._decoder.head
+        return cast(nn.Module, self.model.get_output_embeddings())
 
     @property
     def num_pending(self) -> int:
