@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import transformers
@@ -73,6 +73,11 @@ class LoadedModel:
         return hashlib.blake2b(json.dumps(vocabulary).encode(), digest_size=8).hexdigest()
 
     @functools.cached_property
+    def weights_fingerprint(self) -> str:
+        """Tells one model's weights from another's; see `fingerprint_of`."""
+        return fingerprint_of(self.model)
+
+    @functools.cached_property
     def eos_ids(self) -> frozenset[int]:
         """Tokens that end a text, from the generation config or the tokenizer."""
         found = getattr(self.model.generation_config, "eos_token_id", None)
@@ -130,6 +135,21 @@ def load_draft(name: str, target: LoadedModel) -> LoadedModel:
             f"{target.name} ({len(target.tokenizer)} tokens); choose a draft model that shares the target's tokenizer."
         )
     return draft
+
+
+@torch.no_grad()
+def fingerprint_of(model: PreTrainedModel) -> str:
+    """Equal for the same weights, whatever dtype and device they are loaded to; changes where they are trained on.
+
+    Hashed in bf16: embeddings of 256 tokens spread over the vocabulary, and every norm. Both stay as they
+    are when a runner brings the other weights into its own form.
+    """
+    embedding = cast(torch.nn.Embedding, model.get_input_embeddings()).weight
+    norms = (p for m in model.modules() if type(m).__name__.endswith("Norm") for p in m.parameters(recurse=False))
+    digest = hashlib.blake2b(str(tuple(embedding.shape)).encode(), digest_size=8)
+    for tensor in (embedding[:: max(1, len(embedding) // 256)], *norms):
+        digest.update(tensor.detach().bfloat16().cpu().contiguous().view(torch.int16).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def weights_folder(target: LoadedModel, method: str) -> Path | None:

@@ -8,8 +8,12 @@ mask or position changes its logits.
 from __future__ import annotations
 
 import functools
+import importlib
+import json
 import random
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -17,16 +21,19 @@ import pytest
 import torch
 import transformers
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from engine import drafters
 from engine.config import GenerationConfig
+from engine.drafters._weights import CONFIG_FILE, WEIGHTS_FILE
 from engine.drafters.base import Context, Drafter
 from engine.events import Event, SessionFinished, Stepped
 from engine.loop import generate
 from engine.models import LoadedModel, context_length
 from engine.target import Scored, Target
+from engine.training.recipes import RECIPES
 from engine.tree import EMPTY_TREE, DraftTree, chain
 from engine.verify import Verdict
 
@@ -299,8 +306,25 @@ def draft_for(vocab_size: int, max_context: int, seed: int = 7) -> LoadedModel:
     return loaded(build(config, seed=seed), vocab_size, max_context, name="tiny-draft")
 
 
+@functools.cache
+def random_weights(name: str, hidden_size: int, vocab_size: int) -> Path:
+    """A folder with a trained method's weights, untrained, as its training would write it; for any target."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        material = SimpleNamespace(hidden_size=hidden_size, vocab_size=vocab_size, target=None)
+        heads = importlib.import_module(f"engine.training.{name}").make(material, RECIPES["heads", "cpu"])
+    folder = Path(tempfile.mkdtemp(prefix=f"{name}-"))
+    save_file({key: tensor.detach().contiguous() for key, tensor in heads.tensors().items()}, folder / WEIGHTS_FILE)
+    (folder / CONFIG_FILE).write_text(json.dumps(heads.config()))
+    return folder
+
+
 def create(name: str, target: Target, **options: object) -> Drafter:
     """A method of the registry for a tiny target; skips the test where it cannot run on one."""
+    if drafters.get(name).needs.weights and isinstance(target.loaded.model, PreTrainedModel):
+        size = target.loaded.model.config.get_text_config().hidden_size
+        options = {"weights": str(random_weights(name, size, len(target.loaded.tokenizer))), **options}
+        return drafters.create(name, options, target)
     reason = drafters.get(name).unavailable(target)
     if reason is not None and not drafters.get(name).needs.draft_model:
         pytest.skip(reason)

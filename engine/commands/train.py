@@ -13,16 +13,19 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     parser.add_argument(
         "name",
-        choices=("target", "draft", "aded", "suites", "report"),
         metavar="NAME",
-        help="target; draft; aded: its table; suites: held-out prompts; report: the models' quality, measured",
+        help="target; draft; aded: its table; a trained method's name; suites: held-out prompts; report: the models' "
+        "quality, measured",
     )
     parser.add_argument("--preset", choices=("cpu", "gpu"), default="cpu", help="size and budget (default: cpu)")
     parser.add_argument("--data", required=True, type=Path, help="a folder of .txt or .jsonl texts")
     parser.add_argument("--out", type=Path, help="model folder to write (default: runs/story-NAME)")
     parser.add_argument(
         "--target",
-        help="for draft: any causal LM (preset, hub id or folder) to share a tokenizer with and to learn",
+        help="for drafters: any causal LM (preset, hub id or folder) to share a tokenizer with and to learn",
+    )
+    parser.add_argument(
+        "--written", type=Path, help="for drafters: folder of text that the target wrote, to share (default: --out)"
     )
     parser.add_argument("--draft", type=Path, help="for report: the draft model's folder")
     parser.add_argument("--before", type=Path, help="for report: an earlier target's folder, to compare with")
@@ -60,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
             is_resumed=args.resume,
             seed=args.seed,
             is_compiled=args.compile,
+            written=args.written,
         )
     )
     return 0

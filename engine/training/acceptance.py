@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from transformers import PreTrainedTokenizerBase
 
 from engine import drafters, models
 from engine.config import GenerationConfig
@@ -50,7 +53,7 @@ def write_acceptance(
     target = Target(models.load(target_name))
     found: dict[str, Any] = {}
     for task in TASKS:
-        prompts = heldout_prompts(target, task, heldout)
+        prompts = heldout_prompts(target.loaded.tokenizer, task, heldout, target.max_context - MAX_NEW_TOKENS)
         if prompts:
             found[task] = {
                 name: survival(target, prompts, d) for name, d in zip(("before", "after"), drafts, strict=True)
@@ -59,14 +62,19 @@ def write_acceptance(
     return {f"acceptance on {task}": _line(figures) for task, figures in found.items()}
 
 
-def heldout_prompts(target: Target, task: str, documents: Sequence[Document]) -> list[list[int]]:
-    """The first NUM_PROMPTS requests that held-out documents give."""
+def heldout_prompts(
+    tokenizer: PreTrainedTokenizerBase,
+    task: str,
+    documents: Sequence[Document],
+    max_tokens: int,
+    num_prompts: int = NUM_PROMPTS,
+) -> list[list[int]]:
+    """The first requests of fewer than `max_tokens` that held-out documents give."""
     rng = random.Random(5)
     kind = tasks.TASKS[task].kind
     made = (tasks.TASKS[task].make(document, rng) for document in documents if document.kind == kind)
-    tokenizer = target.loaded.tokenizer
-    prompts = [tasks.prompt_ids(chat[:-1], tokenizer) for chat in made if chat]
-    return [ids for ids in prompts if len(ids) < target.max_context - MAX_NEW_TOKENS][:NUM_PROMPTS]
+    prompts = (tasks.prompt_ids(chat[:-1], tokenizer) for chat in made if chat)
+    return list(itertools.islice((ids for ids in prompts if len(ids) < max_tokens), num_prompts))
 
 
 def _line(figures: dict[str, Any]) -> str:

@@ -40,13 +40,13 @@ def compute(model: PreTrainedModel, rows: Tensor, folder: Path) -> None:
     for number, chunk in enumerate(tqdm(rows.split(SHARD_ROWS), desc="hidden states", unit="shard")):
         path = folder / f"{number:05}.safetensors"
         if not path.is_file():
-            save_file({"ids": chunk.contiguous(), "hidden": _hidden(model, chunk)}, path.with_suffix(".new"))
+            save_file({"ids": chunk.contiguous(), "hidden": hidden_states(model, chunk)}, path.with_suffix(".new"))
             path.with_suffix(".new").replace(path)
 
 
 @torch.inference_mode()
-def _hidden(model: PreTrainedModel, rows: Tensor) -> Tensor:
-    """(n, t + 1) ids, padding below zero → (n, t, h) bf16."""
+def hidden_states(model: PreTrainedModel, rows: Tensor) -> Tensor:
+    """What the output layer reads: (n, t + 1) ids, padding below zero → (n, t, h) bf16."""
     ids = rows[:, :-1].clamp(min=0).to(model.device)
     hidden: Tensor = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
     return hidden.bfloat16().cpu().contiguous()

@@ -30,6 +30,8 @@ class Stage:
     """Share of the budget that is used up when it begins."""
     context: int
     has_tasks: bool = True
+    is_written: bool = False
+    """For heads: whether the text is the target's own, and not the corpus."""
 
 
 SHORT_FIRST = (Stage(0.0, 256, has_tasks=False), Stage(0.35, 512), Stage(0.92, MAX_CONTEXT))
@@ -53,11 +55,14 @@ class Recipe:
     eval_every_seconds: float = 300.0
     max_shard_mb: int = 45
     num_written: int = 0
-    """Prompts that the target answers, for alignment."""
+    """Prompts that the target answers, for its drafters."""
+    num_text_tokens: int = 0
+    """Tokens of the corpus whose hidden states heads learn from first."""
 
 
 _TARGET, _DRAFT = Shape(384, 8, 6, 1024), Shape(192, 3, 3, 512)
 _ROWS_OF_ONE_LENGTH = (Stage(0.0, 512),)
+_TEXT_THEN_WRITTEN = (Stage(0.0, 512), Stage(0.5, 512, is_written=True))
 
 RECIPES: dict[tuple[str, str], Recipe] = {
     ("target", "cpu"): Recipe(_TARGET, 24_000_000, 8192, 3e-3, 140),
@@ -80,6 +85,30 @@ RECIPES: dict[tuple[str, str], Recipe] = {
         decay_from=0.1,
         max_shard_mb=15,
         num_written=40_000,
+    ),
+    ("heads", "cpu"): Recipe(
+        _DRAFT,
+        20_000_000,
+        4096,
+        2e-3,
+        12,
+        stages=_TEXT_THEN_WRITTEN,
+        micro_tokens=2048,
+        decay_from=0.3,
+        num_written=1000,
+        num_text_tokens=600_000,
+    ),
+    ("heads", "gpu"): Recipe(
+        _DRAFT,
+        100_000_000,
+        16_384,
+        2e-3,
+        20,
+        stages=_TEXT_THEN_WRITTEN,
+        micro_tokens=16_384,
+        decay_from=0.3,
+        num_written=40_000,
+        num_text_tokens=20_000_000,
     ),
 }
 

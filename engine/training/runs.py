@@ -1,11 +1,14 @@
 """What `python -m engine train NAME` does: settings checked, data read, jobs put in a trainer.
 
 A target is one job. A draft model is two, pretraining and alignment, with the target's written text and
-hidden states between them, all kept below its folder so that a stopped run goes on where it was.
+hidden states between them, all kept below its folder so that a stopped run goes on where it was. A trained
+method is the module of its name in this package, with `train(order)`.
 """
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,8 +17,8 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
-from engine import models
-from engine.errors import BadInput
+from engine import drafters, models, training
+from engine.errors import BadInput, UnknownName
 from engine.training import activations, corpus, packing, written
 from engine.training.acceptance import write_acceptance
 from engine.training.align import Alignment
@@ -40,6 +43,8 @@ class Order:
     is_resumed: bool = False
     seed: int = 1
     is_compiled: bool = False
+    written: Path | None = None
+    """Where text that the target wrote and its hidden states lie, for several drafters; else below `out`."""
 
     @property
     def folder(self) -> Path:
@@ -61,8 +66,19 @@ class Order:
 
 def train(order: Order) -> None:
     """Train what was ordered. Raises BadInput for settings that cannot work."""
+    if order.name not in names():
+        raise UnknownName("name to train", order.name, names())
     _check(order)
-    _TRAINED[order.name](order)
+    if order.name in _TRAINED:
+        _TRAINED[order.name](order)
+    else:
+        importlib.import_module(f"{training.__name__}.{order.name}").train(order)
+
+
+def names() -> list[str]:
+    """What can be trained: the target, its draft model, and each method with a module of its name here."""
+    own = {module.name for module in pkgutil.iter_modules(training.__path__)}
+    return [*_TRAINED, *(name for name in drafters.names() if name in own)]
 
 
 def _check(order: Order) -> None:
@@ -81,7 +97,7 @@ def _train_target(order: Order) -> None:
     job = Pretraining("story-target", order.recipe("target"), documents, tokenizer)
     order.folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(order.folder)
-    _run(Trainer(job, job.recipe, order.folder, order.device, is_compiled=order.is_compiled), order.is_resumed)
+    run_trainer(Trainer(job, job.recipe, order.folder, order.device, is_compiled=order.is_compiled), order.is_resumed)
 
 
 def _train_draft(order: Order) -> None:
@@ -90,7 +106,9 @@ def _train_draft(order: Order) -> None:
     first = order.folder / "pretrained"
     if not (first / "config.json").is_file() or (order.is_resumed and not (order.folder / "written.jsonl").is_file()):
         job = Pretraining("story-draft", order.recipe("draft", 0.5), documents, tokenizer, len_vocabulary(target))
-        if not _run(Trainer(job, job.recipe, first, order.device, is_compiled=order.is_compiled), order.is_resumed):
+        if not run_trainer(
+            Trainer(job, job.recipe, first, order.device, is_compiled=order.is_compiled), order.is_resumed
+        ):
             return
     _align(order, target, tokenizer, documents)
 
@@ -107,7 +125,9 @@ def _align(
     draft = LlamaForCausalLM.from_pretrained(order.folder / "pretrained", dtype=torch.float32)
     stream = encode_epoch(heldout, tokenizer, seed=0)
     job = Alignment("story-draft", recipe, draft, target, tokenizer, order.folder / "activations", stream)
-    if not _run(Trainer(job, recipe, order.folder, order.device), order.is_resumed and _has_checkpoint(order.folder)):
+    if not run_trainer(
+        Trainer(job, recipe, order.folder, order.device), order.is_resumed and has_checkpoint(order.folder)
+    ):
         return
     before_after = [order.folder / "pretrained", order.folder]
     figures = write_acceptance(str(order.target), before_after, heldout, order.folder / "acceptance.json")
@@ -126,14 +146,15 @@ def _draft_facts(job: Alignment, num_texts: int) -> dict[str, str]:
     }
 
 
-def _run(trainer: Trainer, is_resumed: bool) -> bool:
+def run_trainer(trainer: Trainer, is_resumed: bool) -> bool:
     """Whether the run came to its end."""
     if is_resumed:
         trainer.load_checkpoint()
     return trainer.run()
 
 
-def _has_checkpoint(folder: Path) -> bool:
+def has_checkpoint(folder: Path) -> bool:
+    """Whether a run was begun in this folder."""
     return (folder / "checkpoint.pt").is_file()
 
 

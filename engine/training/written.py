@@ -60,15 +60,17 @@ def write(
     *,
     seed: int,
     max_new_tokens: int = MAX_NEW_TOKENS,
+    is_always_greedy: bool = False,
 ) -> list[list[int]]:
-    """Prompts with their answers behind them; goes on where `path` ends."""
+    """Prompts with their answers behind them, every other batch greedy; goes on where `path` ends."""
     num_done = sum(1 for _ in read(path)) if path.is_file() else 0
     starts = range(num_done, len(prompt_ids), BATCH_ROWS)
     with path.open("a") as file:
         for start in tqdm(starts, desc="text written by the target", unit="batch", disable=not starts):
             batch = list(prompt_ids[start : start + BATCH_ROWS])
             torch.manual_seed(seed * 100_000 + start)
-            for row in _answer(model, tokenizer, batch, max_new_tokens, is_greedy=start // BATCH_ROWS % 2 == 0):
+            is_greedy = is_always_greedy or start // BATCH_ROWS % 2 == 0
+            for row in _answer(model, tokenizer, batch, max_new_tokens, is_greedy=is_greedy):
                 file.write(json.dumps(row) + "\n")
             file.flush()
     return list(read(path))

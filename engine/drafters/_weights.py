@@ -1,0 +1,151 @@
+"""A trained drafter's weights: a folder with `config.json` and safetensors, and whose drafter they are.
+
+Reads and checks; knows no architecture. A folder that this project's training wrote names its target and
+carries the target's fingerprint, and is refused for any other; a published one has none, and loads where its
+shapes fit. What is read is shared by all sessions and never changed.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from engine.errors import BadInput
+from engine.models import weights_folder
+
+if TYPE_CHECKING:
+    from engine.target import Target
+
+CONFIG_FILE, WEIGHTS_FILE, INDEX_FILE = "config.json", "model.safetensors", "model.safetensors.index.json"
+SHAPE_FILE = "shape.json"
+"""The static tree that was measured for these weights (`_shape.py`)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """What a folder holds."""
+
+    folder: Path
+    config: dict[str, Any]
+    tensors: dict[str, Tensor]
+
+    def take(self, name: str, *shape: int) -> Tensor:
+        """A tensor by name. Raises BadInput where it is missing or of another shape."""
+        if name not in self.tensors:
+            raise BadInput(f"The weights in {self.folder} lack {name}; they are of another method, or incomplete.")
+        found = self.tensors[name]
+        if tuple(found.shape) != shape:
+            raise BadInput(f"{name} in {self.folder} has shape {tuple(found.shape)}; wanted {shape}.")
+        return found
+
+    def number(self, key: str, low: int = 1, default: int | None = None) -> int:
+        """A whole number of the config, at least `low`. Raises BadInput."""
+        value = self.config.get(key, default)
+        if not isinstance(value, int) or isinstance(value, bool) or value < low:
+            raise BadInput(f"{key} in {self.folder / CONFIG_FILE} is {value!r}; wanted a whole number from {low}.")
+        return value
+
+    def shape_rows(self) -> Any:
+        """The measured tree as `_shape.from_rows` reads it; None where none was measured."""
+        path = self.folder / SHAPE_FILE
+        return _read_json(path) if path.is_file() else None
+
+
+def find_weights(target: Target, method: str, given: str) -> Weights:
+    """The weights of a method for a target: its own ("auto"), or those of a folder.
+
+    Raises BadInput where there are none, where they cannot be read, or where they are another target's.
+    """
+    folder = weights_folder(target.loaded, method) if given == "auto" else Path(given).expanduser()
+    if folder is None:
+        raise BadInput(_how_to_train(target, method))
+    if not folder.is_dir():
+        raise BadInput(f"There is no folder {given}; give auto, or a folder that `engine train {method}` wrote.")
+    weights = _load(folder, _stamp(folder))
+    if reason := _is_for_another(weights.config, folder, target, method):
+        raise BadInput(reason)
+    return weights
+
+
+def missing_reason(target: Target | None, method: str) -> str | None:
+    """Why a target has no weights of its own for a method, in a sentence; None where it has."""
+    if target is None:
+        return None
+    folder = weights_folder(target.loaded, method)
+    if folder is None:
+        return _how_to_train(target, method)
+    try:
+        return _is_for_another(_read_config(folder), folder, target, method)
+    except BadInput as error:
+        return str(error)
+
+
+def _how_to_train(target: Target, method: str) -> str:
+    name = target.loaded.name
+    return (
+        f"No {method} weights are known for {name}; train them with python -m engine train {method} --target {name} "
+        "--data TEXTS --out FOLDER, and name the folder with the option weights."
+    )
+
+
+def _is_for_another(config: dict[str, Any], folder: Path, target: Target, method: str) -> str | None:
+    """Why these weights are not this target's; None where they are, or do not say."""
+    theirs, ours = config.get("target_fingerprint"), target.loaded.weights_fingerprint
+    if theirs is None or theirs == ours:
+        return None
+    return (
+        f"The {method} weights in {folder} were trained for {config.get('target')} ({theirs}), and this target is "
+        f"{target.loaded.name} ({ours}); train them for it, or load the target that they belong to."
+    )
+
+
+def _stamp(folder: Path) -> tuple[tuple[str, int], ...]:
+    """Changes where a file of the folder does."""
+    return tuple(sorted((path.name, path.stat().st_mtime_ns) for path in folder.iterdir() if path.is_file()))
+
+
+@functools.lru_cache(maxsize=8)
+def _load(folder: Path, stamp: tuple[tuple[str, int], ...]) -> Weights:
+    config = _read_config(folder)
+    tensors: dict[str, Tensor] = {}
+    for path in _weight_files(folder):
+        try:
+            tensors |= load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise BadInput(
+                f"The weights {path} are missing, corrupt or cut off ({error}); fetch them again."
+            ) from error
+    return Weights(folder, config, tensors)
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    index = folder / INDEX_FILE
+    if index.is_file():
+        parts = _read_json(index).get("weight_map", {})
+        return [folder / Path(str(name)).name for name in sorted(set(parts.values()))]
+    found = sorted(folder.glob("*.safetensors"))
+    if not found:
+        raise BadInput(f"The folder {folder} holds no safetensors file; weights in other formats are not read.")
+    return found
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG_FILE
+    if not path.is_file():
+        raise BadInput(f"The folder {folder} holds no {CONFIG_FILE}; wanted a drafter's weights folder.")
+    config: dict[str, Any] = _read_json(path)
+    return config
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path} cannot be read as JSON: {error}") from error

@@ -1,0 +1,319 @@
+"""Heads that foresee tokens from a frozen target's last hidden states: their material, their training, their figures.
+
+A method gives a `Heads` module; this trains it in two stages, on the corpus and then on text that the target
+wrote (arXiv 2404.19124, Section 3), measures by head and rank how often held-out tokens are foreseen, and
+writes the weights folder that `drafters/_weights.py` reads. The material is the target's alone and lies in a
+folder that several methods can share: `text/` and `activations/` hold hidden states of both stages,
+`written.jsonl` and `heldout.jsonl` what the target wrote.
+
+Place p of a row is where the target's hidden state, behind its last norm, scores token p + 1: the root of a
+draft. Head i is asked there for token p + 2 + i. In a `Heads` module, vocabulary tables are named `embed` or
+`lm_head` and go to AdamW; every other matrix goes to Muon (`trainer.make_optimizers`).
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from engine import models
+from engine.drafters import _shape
+from engine.drafters._weights import CONFIG_FILE, SHAPE_FILE, WEIGHTS_FILE
+from engine.training import acceptance, activations, corpus, packing, written
+from engine.training.card import write_card
+from engine.training.packing import IGNORED
+from engine.training.pretrain import epoch_rows
+from engine.training.recipes import Progress, Recipe, stage_at
+from engine.training.runs import Order, has_checkpoint, load_target, run_trainer
+from engine.training.trainer import Micro, Trainer, num_parameters
+
+NUM_HELDOUT = 48
+"""Held-out prompts of each task that the target answers."""
+TOP_K = 10
+EVALUATED_NODES = 32
+
+
+class Heads(nn.Module, ABC):
+    """What a method trains. `end_ids` are the tokens that end a text."""
+
+    num_heads: int
+    end_ids: tuple[int, ...] = ()
+
+    @abstractmethod
+    def scores(self, ids: Tensor, hidden: Tensor) -> Iterator[Tensor]:
+        """Logits (b, p, v) of one head after another at the first p = t - num_heads places of each row.
+
+        `ids (b, t + 1)` are true tokens, padding clamped to 0; `hidden (b, t, h)`. Head i at place p may read
+        hidden states up to p and tokens up to p + 1 + i.
+        """
+
+    @abstractmethod
+    def tensors(self) -> dict[str, Tensor]:
+        """What is kept, by the method's published names."""
+
+    @abstractmethod
+    def config(self) -> dict[str, Any]:
+        """What the method's `config.json` says of the architecture."""
+
+    def head_loss(self, head: int, scores: Tensor, labels: Tensor) -> Tensor:
+        """One head's part of the loss: mean cross-entropy with the true tokens, in nats."""
+        return nn.functional.cross_entropy(scores.flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
+
+    def forward(self, ids: Tensor, hidden: Tensor) -> Tensor:
+        """Sum of the heads' losses over (b, t + 1) ids, padding below zero, and (b, t, h) hidden states."""
+        labels = labels_of(ids, self.num_heads, self.end_ids)
+        scores = self.scores(ids.clamp(min=0), hidden)
+        return torch.stack([self.head_loss(i, s, labels[i]) for i, s in enumerate(scores)]).sum()
+
+
+def labels_of(ids: Tensor, num_heads: int, end_ids: Sequence[int]) -> Tensor:
+    """(n, b, p): token p + 2 + i for head i; IGNORED in padding and behind the end of a text."""
+    num_places = ids.shape[1] - 1 - num_heads
+    is_over = torch.isin(ids, torch.tensor(end_ids, device=ids.device)) if end_ids else torch.zeros_like(ids).bool()
+    found = []
+    has_ended = torch.zeros_like(ids[:, :num_places]).bool()
+    for head in range(num_heads):
+        has_ended = has_ended | is_over[:, 1 + head : 1 + head + num_places]
+        found.append(ids[:, 2 + head : 2 + head + num_places].masked_fill(has_ended, IGNORED))
+    return torch.stack(found)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Text that the target wrote on held-out prompts of one task, greedily, with its hidden states."""
+
+    task: str
+    rows: list[tuple[int, Tensor, Tensor]]
+    """Tokens of the prompt, ids (t + 1,), hidden (t, h)."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """A target with the data that its drafters learn from."""
+
+    name: str
+    target: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    text: Path
+    written: Path
+    heldout: list[Answers]
+
+    @property
+    def vocab_size(self) -> int:
+        """Tokens that the target scores."""
+        return int(self.target.get_output_embeddings().weight.shape[0])
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of the target."""
+        return int(self.target.config.get_text_config().hidden_size)
+
+    @property
+    def end_ids(self) -> tuple[int, ...]:
+        """Tokens that end a text."""
+        found = self.target.generation_config.eos_token_id if self.target.generation_config else None
+        found = self.tokenizer.eos_token_id if found is None else found
+        return tuple(found) if isinstance(found, list) else () if found is None else (int(found),)
+
+    def identity(self) -> dict[str, str]:
+        """What a weights folder says of its target."""
+        return {"target": self.name, "target_fingerprint": models.fingerprint_of(self.target)}
+
+
+def gather(order: Order, recipe: Recipe) -> Material:
+    """Load the target; write, compute and keep what is not there yet in the order's folder of written text."""
+    target, tokenizer = load_target(str(order.target), order.device)
+    folder = order.written or order.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    train_documents, heldout = corpus.split_heldout(corpus.read_folder(order.data))
+    stage = recipe.stages[-1]
+    if not any((folder / "text").glob("*.safetensors")):
+        rows = epoch_rows(train_documents, tokenizer, stage, order.seed)
+        activations.compute(target, rows[: max(1, recipe.num_text_tokens // stage.context)], folder / "text")
+    if not any((folder / "activations").glob("*.safetensors")):
+        prompts = written.prompts(train_documents, tokenizer, recipe.num_written, order.seed)
+        texts = written.write(target, tokenizer, prompts, folder / "written.jsonl", seed=order.seed)
+        activations.compute(target, packing.rows(texts, stage.context), folder / "activations")
+    answers = _heldout_answers(target, tokenizer, heldout, folder / "heldout.jsonl", order.seed)
+    name = order.target if order.target in models.presets() else Path(str(order.target)).name
+    return Material(str(name), target, tokenizer, folder / "text", folder / "activations", answers)
+
+
+def _heldout_answers(
+    target: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    heldout: Sequence[corpus.Document],
+    path: Path,
+    seed: int,
+) -> list[Answers]:
+    max_tokens = models.context_length(target.config.get_text_config()) - written.MAX_NEW_TOKENS
+    asked = [
+        (task, prompt)
+        for task in acceptance.TASKS
+        for prompt in acceptance.heldout_prompts(tokenizer, task, heldout, max_tokens, NUM_HELDOUT)
+    ]
+    prompts = [prompt for _, prompt in asked]
+    texts = written.write(target, tokenizer, prompts, path, seed=seed, is_always_greedy=True)
+    found: dict[str, list[tuple[int, Tensor, Tensor]]] = {}
+    for (task, prompt), ids in zip(asked, texts, strict=False):
+        row = torch.tensor(ids)
+        if len(ids) > len(prompt) + 1:
+            hidden = activations.hidden_states(target, row[None])[0]
+            found.setdefault(task, []).append((len(prompt), row, hidden))
+    return [Answers(task, rows) for task, rows in found.items()]
+
+
+class HeadTraining:
+    """Heads on stored hidden states, stage after stage; a `trainer.Job`."""
+
+    def __init__(self, method: str, recipe: Recipe, heads: Heads, material: Material) -> None:
+        self.name, self.method, self.recipe, self.heads, self.material = (
+            f"story-{method}",
+            method,
+            recipe,
+            heads,
+            material,
+        )
+        self.module: nn.Module = heads
+        heads.end_ids = material.end_ids
+
+    def batches(self, progress: Progress) -> Iterator[list[Micro]]:
+        """Rows of one pass over a stage's shards after another; a pass ends early where its stage does."""
+        recipe = self.recipe
+        while True:
+            stage = stage_at(recipe, progress.share(recipe))
+            folder = self.material.written if stage.is_written else self.material.text
+            for place, batch in enumerate(self._batches_of(folder, recipe.seed * 1000 + progress.epoch)):
+                if place < progress.offset:
+                    continue
+                progress.offset += 1
+                yield batch
+                if stage_at(recipe, progress.share(recipe)) != stage:
+                    break
+            progress.epoch, progress.offset = progress.epoch + 1, 0
+
+    def _batches_of(self, folder: Path, seed: int) -> Iterator[list[Micro]]:
+        generator = torch.Generator().manual_seed(seed)
+        for ids, hidden in activations.shards(folder, seed):
+            order = torch.randperm(len(ids), generator=generator)
+            num_rows = max(1, self.recipe.batch_tokens // (ids.shape[1] - 1))
+            num_micro = max(1, self.recipe.micro_tokens // (ids.shape[1] - 1))
+            for chosen in order.split(num_rows):
+                yield list(zip(ids[chosen].split(num_micro), hidden[chosen].split(num_micro), strict=True))
+
+    def loss(self, network: nn.Module, micro: Micro) -> Tensor:
+        """Sum of the heads' mean losses in nats."""
+        loss: Tensor = network(*micro)
+        return loss
+
+    def evaluate(self) -> dict[str, float]:
+        """Mean rank-0 accuracy of the first and last head, and what a tree of 32 nodes would emit a step."""
+        ranks = torch.cat([heldout_ranks(self.heads, answers) for answers in self.material.heldout])
+        right = (ranks == 0).float().mean(dim=0)
+        tree = _shape.measured(ranks, EVALUATED_NODES, TOP_K)
+        return {"first_head": right[0].item(), "last_head": right[-1].item(), "tree_of_32": tree.expected_emitted}
+
+    def save(self, folder: Path) -> None:
+        """Weights in bf16, config with the target's fingerprint, measured acceptance and tree, card."""
+        tensors = {name: t.detach().bfloat16().cpu().contiguous() for name, t in self.heads.tensors().items()}
+        save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+        config = {**self.heads.config(), **self.material.identity()}
+        (folder / CONFIG_FILE).write_text(json.dumps(config, indent=1) + "\n")
+        figures = write_figures(self.heads, self.material.heldout, folder)
+        write_card(folder, self.name, {**self._facts(), **figures}, has_samples=False)
+
+    def _facts(self) -> dict[str, str]:
+        return {
+            "target": f"{self.material.name}, weights {self.material.identity()['target_fingerprint']}",
+            "parameters": f"{num_parameters(self.heads) / 1e6:.2f} M in {self.heads.num_heads} heads",
+            "data": "the target's hidden states on its training chats, then on answers that it wrote itself, half of "
+            "them greedily and half at temperature 1; licences in assets/models/README.md",
+            "weights": "bf16 safetensors, Apache-2.0",
+            "made by": f"`python -m engine train {self.method}`",
+        }
+
+
+@torch.inference_mode()
+def heldout_ranks(heads: Heads, answers: Answers) -> Tensor:
+    """(n, heads): the rank that each head gives the true token, at every place of an answer where all are asked.
+
+    A draft is made behind each emitted token, so places start where the root is the answer's first token. Behind
+    the end of a text there is nothing to foresee, and no rank is good: `_shape.MAX_NODES`.
+    """
+    device = next(heads.parameters()).device
+    found = []
+    for num_prompt, ids, hidden in answers.rows:
+        ids, hidden = _padded(ids, hidden, heads.num_heads)
+        labels = labels_of(ids[None], heads.num_heads, heads.end_ids)[:, 0]
+        scores = heads.scores(ids[None].clamp(min=0).to(device), hidden[None].float().to(device))
+        ranks = [_rank(s[0].float().cpu(), label) for s, label in zip(scores, labels, strict=True)]
+        found.append(torch.stack(ranks, dim=1)[num_prompt - 1 :])
+    kept = torch.cat(found)
+    return kept[kept[:, 0] < _shape.MAX_NODES**2]
+
+
+def _padded(ids: Tensor, hidden: Tensor, num_heads: int) -> tuple[Tensor, Tensor]:
+    """Padding behind an answer, so that its last places are asked as well."""
+    more = nn.functional.pad(hidden, (0, 0, 0, num_heads - 1))
+    return nn.functional.pad(ids, (0, num_heads - 1), value=IGNORED), more
+
+
+def _rank(scores: Tensor, labels: Tensor) -> Tensor:
+    """Tokens that score above the label, (p,); without a label more than any tree has nodes."""
+    own = scores.gather(1, labels.clamp(min=0)[:, None])
+    ranks = (scores > own).sum(dim=1)
+    return ranks.masked_fill(labels < 0, _shape.MAX_NODES**2)
+
+
+def write_figures(heads: Heads, heldout: Sequence[Answers], folder: Path) -> dict[str, str]:
+    """`acceptance.json` by task, head and rank, and the tree that all tasks give; a line a task for the card."""
+    ranks = {answers.task: heldout_ranks(heads, answers) for answers in heldout}
+    tree = _shape.measured(torch.cat(list(ranks.values())), top_k=TOP_K)
+    (folder / SHAPE_FILE).write_text(json.dumps(tree.rows()) + "\n")
+    found = {task: _figures(part) for task, part in ranks.items()}
+    (folder / "acceptance.json").write_text(json.dumps(found, indent=1) + "\n")
+    return {f"acceptance on {task}": _line(figures) for task, figures in found.items()}
+
+
+def _figures(ranks: Tensor) -> dict[str, Any]:
+    accuracy = _shape.accuracy_of(ranks, TOP_K)
+    tree = _shape.measured(ranks, EVALUATED_NODES, TOP_K)
+    return {
+        "places": len(ranks),
+        "by_head_and_rank": [[round(share, 4) for share in row] for row in accuracy],
+        "tree_of_32": round(tree.expected_emitted, 3),
+    }
+
+
+def _line(figures: dict[str, Any]) -> str:
+    table = figures["by_head_and_rank"]
+    heads = ", ".join(f"{row[0]:.0%} ({sum(row[:5]):.0%})" for row in table)
+    return f"heads 1 to {len(table)} put the true token first (among the first 5) in {heads} of places"
+
+
+def train_heads(
+    order: Order,
+    recipe_name: str,
+    make: Callable[[Material, Recipe], Heads],
+    after: Callable[[Order], None] | None = None,
+) -> None:
+    """What `train METHOD` does for a method whose heads read stored hidden states."""
+    recipe = order.recipe(recipe_name)
+    material = gather(order, recipe)
+    torch.manual_seed(recipe.seed)
+    random.seed(recipe.seed)
+    job = HeadTraining(order.name, recipe, make(material, recipe), material)
+    trainer = Trainer(job, recipe, order.folder, order.device, is_compiled=order.is_compiled)
+    is_finished = run_trainer(trainer, order.is_resumed and has_checkpoint(order.folder))
+    if is_finished and after is not None:
+        after(order)
