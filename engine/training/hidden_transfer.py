@@ -27,8 +27,6 @@ NUM_STEPS = 3
 SWEEP_SHARE = 0.3
 """Of the time limit, for the choice of layers."""
 RIDGE = 1e-2
-PLACES_SHARE = 0.5
-"""Of a row's places, those that pseudo rows look ahead from in one training pass."""
 
 
 class Transfer(Heads):
@@ -39,6 +37,8 @@ class Transfer(Heads):
         self.num_heads, self.layers = len(layers), layers
         self.maps = nn.ModuleList(nn.Linear(hidden_size, hidden_size) for _ in layers)
         self.sees_earlier = True
+        self.places_share = 0.5
+        """Of a row's places, those that pseudo rows look ahead from in one training pass."""
         # In a tuple: a frozen target is not the module's to save or to train.
         self._target = (layered,)
 
@@ -47,6 +47,11 @@ class Transfer(Heads):
         """The target that the maps belong to."""
         assert self._target[0] is not None
         return self._target[0]
+
+    def continued(self, other: Transfer) -> Transfer:
+        """These maps from where another's training left its own."""
+        self.maps.load_state_dict(other.maps.state_dict())
+        return self
 
     def make(self, step: int, owners: Tensor) -> Tensor:
         """Pseudo states of a step of its owners' states."""
@@ -75,7 +80,8 @@ class Transfer(Heads):
         """The loss of a batch whose real rows are known; its gradient is in the maps alone."""
         is_text = labels_of(ids, self.num_heads, self.end_ids) >= 0
         num_places = is_text.shape[2]
-        places = torch.randperm(num_places, device=ids.device)[: max(1, int(PLACES_SHARE * num_places))].sort().values
+        num_chosen = max(1, int(self.places_share * num_places))
+        places = torch.randperm(num_places, device=ids.device)[:num_chosen].sort().values
         states = self.last_states(rows, places)
         wanted = self.layered.head(hidden.to(self.layered.dtype))
         losses = []

@@ -30,6 +30,8 @@ SWEPT_SHARE = 0.7
 """Of the time, for the sweep; the rest is the ablation's."""
 NUM_ANSWERS = 5
 """Held-out answers of each task that accuracy is measured on."""
+PLACES_SHARE = 0.8
+"""Of a row's places, shared out among the candidates: real rows should not take most of the time, nor pseudo rows."""
 Solve = Callable[[tuple[int, ...]], "Transfer"]
 
 
@@ -39,6 +41,8 @@ class Comparison(HeadTraining):
     def __init__(self, name: str, recipe: Recipe, candidates: Mapping[str, Transfer], material: Material) -> None:
         super().__init__("hidden_transfer", recipe, next(iter(candidates.values())), material)
         self.name, self.candidates = name, candidates
+        for transfer in candidates.values():
+            transfer.places_share = PLACES_SHARE / len(candidates)
         self.module = Together(candidates.values())
         self.accuracy: dict[str, list[float]] = {}
 
@@ -94,7 +98,7 @@ def run(solve: Solve, material: Material, recipe: Recipe, num_layers: int, num_s
         "cosine_by_layer": cosines(ablated["with"], material),
     }
     (folder / FILE).write_text(json.dumps(found, indent=1) + "\n")
-    return ablated["with"]
+    return solve(layers).continued(ablated["with"])
 
 
 def _train(

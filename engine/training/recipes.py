@@ -102,7 +102,7 @@ RECIPES: dict[tuple[str, str], Recipe] = {
     ("hidden_transfer", "cpu"): Recipe(
         _DRAFT,
         20_000_000,
-        4096,
+        2048,
         1e-3,
         12,
         stages=_MOSTLY_WRITTEN,
