@@ -62,6 +62,7 @@ class Recipe:
 
 _TARGET, _DRAFT = Shape(384, 8, 6, 1024), Shape(192, 3, 3, 512)
 _ROWS_OF_ONE_LENGTH = (Stage(0.0, 512),)
+_MOSTLY_WRITTEN = (Stage(0.0, 512), Stage(0.2, 512, is_written=True))
 _TEXT_THEN_WRITTEN = (Stage(0.0, 512), Stage(0.5, 512, is_written=True))
 
 RECIPES: dict[tuple[str, str], Recipe] = {
@@ -97,6 +98,30 @@ RECIPES: dict[tuple[str, str], Recipe] = {
         decay_from=0.3,
         num_written=1000,
         num_text_tokens=400_000,
+    ),
+    ("hidden_transfer", "cpu"): Recipe(
+        _DRAFT,
+        20_000_000,
+        2048,
+        1e-3,
+        12,
+        stages=_MOSTLY_WRITTEN,
+        micro_tokens=2048,
+        decay_from=0.3,
+        num_written=1000,
+        num_text_tokens=600_000,
+    ),
+    ("hidden_transfer", "gpu"): Recipe(
+        _DRAFT,
+        100_000_000,
+        16_384,
+        1e-3,
+        20,
+        stages=_MOSTLY_WRITTEN,
+        micro_tokens=8192,
+        decay_from=0.3,
+        num_written=40_000,
+        num_text_tokens=20_000_000,
     ),
     ("heads", "gpu"): Recipe(
         _DRAFT,
