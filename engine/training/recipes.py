@@ -96,7 +96,7 @@ RECIPES: dict[tuple[str, str], Recipe] = {
         stages=_TEXT_THEN_WRITTEN,
         micro_tokens=2048,
         decay_from=0.3,
-        num_written=1000,
+        num_written=2500,
         num_text_tokens=400_000,
     ),
     ("hidden_transfer", "cpu"): Recipe(
@@ -108,7 +108,7 @@ RECIPES: dict[tuple[str, str], Recipe] = {
         stages=_MOSTLY_WRITTEN,
         micro_tokens=2048,
         decay_from=0.3,
-        num_written=1000,
+        num_written=2500,
         num_text_tokens=600_000,
     ),
     ("hidden_transfer", "gpu"): Recipe(
