@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.drafters._chimera import ChimeraShape
+from engine.training import activations
 from engine.training.chimera_encoders import Column, FullContextEncoder, TrigramEncoder
 from engine.training.heads import Heads, Material, labels_of, train_heads
 from engine.training.losses import soft_cross_entropy
@@ -126,6 +127,27 @@ class Chimera(Heads):
             logits = self._logits(number - 1, known, encoded)
             yield Step(places, encoded, logits)
 
+    @torch.no_grad()
+    def fit(self, ids: Tensor, hidden: Tensor) -> None:
+        """A start by least squares: what three embeddings and h say, linearly, of the hidden state to come.
+
+        The trigram encoder's last matrix and the heads are solved for in turn; the encoders' other parts add
+        nothing at first. Steps of gradient descent are dear, and this is worth hundreds of them.
+        """
+        num_places, size = hidden.shape[1] - self.num_heads, self.shape.hidden_size
+        hidden = hidden.float()
+        known, is_text = hidden[:, :num_places], ids[:, self.num_heads : self.num_heads + num_places] >= 0
+        embedded = nn.functional.embedding(trigrams(ids.clamp(min=0)), self.embedding).flatten(-2).float()
+        for number, head in enumerate(self.heads, start=1):
+            seen, wanted = embedded[:, number : number + num_places], hidden[:, number : number + num_places]
+            if number == 1:
+                found = _least_squares(torch.cat((seen, known), dim=-1)[is_text], wanted[is_text])
+                self.trigram.down.weight.copy_(found[:, :-size])
+                head.weight.copy_(torch.cat((found[:, -size:], torch.eye(size)), dim=1))
+            else:
+                grams = seen @ self.trigram.down.weight.T
+                head.weight.copy_(_least_squares(torch.cat((known, grams), dim=-1)[is_text], wanted[is_text]))
+
     def _draw_places(self, labels: Tensor) -> Tensor:
         """(b, r) places for later steps, drawn anew each pass."""
         self.num_passes += 1
@@ -167,9 +189,16 @@ def make(material: Material, recipe: Recipe) -> Chimera:
     return Chimera(shape, cast(nn.Embedding, embedding).weight, cast(nn.Linear, output).weight)
 
 
+def make_fitted(material: Material, recipe: Recipe) -> Chimera:
+    """The network with its start fitted to the first of the text that the target wrote."""
+    heads = make(material, recipe)
+    heads.fit(*next(activations.shards(material.written, recipe.seed)))
+    return heads
+
+
 def train(order: Order) -> None:
     """What `train chimera` does."""
-    train_heads(order, "heads", make)
+    train_heads(order, "heads", make_fitted)
 
 
 def _sees(places: Tensor, keys: Tensor) -> Tensor:
@@ -189,6 +218,13 @@ def _distance(given: Tensor, wanted: Tensor, labels: Tensor) -> Tensor:
     found = nn.functional.smooth_l1_loss(given.float(), wanted.float(), reduction="none").mean(dim=-1)
     is_text = labels != IGNORED
     return (found * is_text).sum() / is_text.sum().clamp(min=1)
+
+
+def _least_squares(given: Tensor, wanted: Tensor, ridge: float = 1e-3) -> Tensor:
+    """The matrix (o, i) that best makes `wanted (n, o)` of `given (n, i)`."""
+    gram = given.T @ given
+    gram.diagonal().add_(ridge * gram.diagonal().mean())
+    return torch.linalg.solve(gram, given.T @ wanted).T
 
 
 def _linear(weight: Tensor) -> nn.Linear:

@@ -38,7 +38,9 @@ class TrigramEncoder(nn.Module):
         super().__init__()
         self.mix = nn.Linear(3 * size, 3 * size)
         self.down = nn.Linear(3 * size, size, bias=False)
+        # As if it were not there, to begin with.
         nn.init.zeros_(self.mix.weight)
+        nn.init.zeros_(self.mix.bias)
 
     def forward(self, embedded: Tensor) -> Tensor:
         """(…, 3d) → (…, d)."""
@@ -60,6 +62,8 @@ class FullContextEncoder(nn.Module):
         self.gate_proj = nn.Linear(size, intermediate_size, bias=False)
         self.up_proj = nn.Linear(size, intermediate_size, bias=False)
         self.down_proj = nn.Linear(intermediate_size, size, bias=False)
+        nn.init.zeros_(self.o_proj.weight)
+        nn.init.zeros_(self.down_proj.weight)
 
     def query(self, x: Tensor, positions: Tensor) -> Tensor:
         """(b, m, d) at (b, m) positions → (b, heads, m, d ÷ heads)."""
