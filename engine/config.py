@@ -11,7 +11,7 @@ from engine.errors import BadInput
 from engine.options import option
 
 MAX_STOP_CHARS = 200
-RULES = ("auto", "greedy", "node_sampling", "rejection")
+RULES = ("auto", "greedy", "node_sampling", "rejection", "typical")
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class GenerationConfig:
             raise BadInput(f"Option top_p is {self.top_p!r}; wanted a number above 0, up to 1.")
         if self.rule == "greedy" and self.temperature > 0:
             raise BadInput(f"Rule greedy needs temperature 0, and temperature is {self.temperature:g}.")
-        if self.rule == "rejection" and self.temperature == 0:
-            raise BadInput("Rule rejection needs a temperature above 0; at temperature 0 use rule greedy.")
+        if self.rule in ("rejection", "typical") and self.temperature == 0:
+            raise BadInput(f"Rule {self.rule} needs a temperature above 0; at temperature 0 use rule greedy.")
 
     @property
     def is_greedy(self) -> bool:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 CONFIG_FILE, WEIGHTS_FILE, INDEX_FILE = "config.json", "model.safetensors", "model.safetensors.index.json"
 SHAPE_FILE = "shape.json"
 """The static tree that was measured for these weights (`_shape.py`)."""
+SHARES_FILE = "shares.json"
+"""For trees that change with the text: in which share of steps the i-th node drafted was accepted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +58,11 @@ class Weights:
         """The measured tree as `_shape.from_rows` reads it; None where none was measured."""
         path = self.folder / SHAPE_FILE
         return _read_json(path) if path.is_file() else None
+
+    def shares(self) -> list[float] | None:
+        """Share of steps in which each node was accepted, in the order of drafting; None where none was measured."""
+        path = self.folder / SHARES_FILE
+        return [float(share) for share in _read_json(path)] if path.is_file() else None
 
 
 def find_weights(target: Target, method: str, given: str) -> Weights:

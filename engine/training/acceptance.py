@@ -1,10 +1,14 @@
-"""How much of a draft model's chains its target accepts, by position, on held-out prompts of each task."""
+"""How much of a drafter's proposals its target accepts on held-out prompts of each task.
+
+Of a draft model's chains by position, before and after alignment; of a trained method's trees by node.
+"""
 
 from __future__ import annotations
 
 import itertools
 import json
 import random
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -44,6 +48,25 @@ def survival(
     num_steps = max(1, len(accepted))
     by_position = [round(sum(a > i for a in accepted) / num_steps, 3) for i in range(DEPTH)]
     return {"steps": len(accepted), "by_position": by_position, "block_efficiency": round(num_emitted / num_steps, 2)}
+
+
+def tree_figures(target: Target, prompts: Sequence[list[int]], method: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Greedy steps of a method whose tree has `options["budget"]` nodes: block efficiency, acceptance of each node."""
+    num_nodes = options["budget"]
+    paths: list[tuple[int, ...]] = []
+    for prompt in prompts:
+        drafter = drafters.create(method, options, target)
+        config = GenerationConfig(max_new_tokens=MAX_NEW_TOKENS, has_detail=False)
+        steps = [event for event in generate(target, drafter, prompt, config) if isinstance(event, Stepped)]
+        # A step that a limit cut short was not offered every node.
+        paths += [step.path for step in steps if len(step.nodes) == num_nodes]
+    num_steps = max(1, len(paths))
+    accepted = Counter(node for path in paths for node in path)
+    return {
+        "steps": len(paths),
+        "block_efficiency": round(1 + sum(map(len, paths)) / num_steps, 3),
+        "by_node": [round(accepted[node] / num_steps, 5) for node in range(num_nodes)],
+    }
 
 
 def write_acceptance(

@@ -13,13 +13,13 @@ draft. Head i is asked there for token p + 2 + i. In a `Heads` module, vocabular
 
 from __future__ import annotations
 
+import itertools
 import json
-import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors.torch import save_file
@@ -28,18 +28,20 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from engine import models
 from engine.drafters import _shape
-from engine.drafters._weights import CONFIG_FILE, SHAPE_FILE, WEIGHTS_FILE
-from engine.training import acceptance, activations, corpus, packing, written
+from engine.drafters._weights import CONFIG_FILE, SHAPE_FILE, SHARES_FILE, WEIGHTS_FILE
+from engine.target import Target
+from engine.training import acceptance, activations, corpus, packing, tasks, written
 from engine.training.card import write_card
 from engine.training.packing import IGNORED
-from engine.training.pretrain import epoch_rows
+from engine.training.pretrain import encode
 from engine.training.recipes import Progress, Recipe, stage_at
 from engine.training.runs import Order, has_checkpoint, load_target, run_trainer
 from engine.training.trainer import Micro, Trainer, num_parameters
 
-NUM_HELDOUT = 48
+NUM_HELDOUT = 24
 """Held-out prompts of each task that the target answers."""
 TOP_K = 10
+CHATS_AT_ONCE = 200
 EVALUATED_NODES = 32
 
 
@@ -48,6 +50,8 @@ class Heads(nn.Module, ABC):
 
     num_heads: int
     end_ids: tuple[int, ...] = ()
+    has_static_tree = True
+    """Whether the method's tree is of a shape measured here, and not of one that follows the text."""
 
     @abstractmethod
     def scores(self, ids: Tensor, hidden: Tensor) -> Iterator[Tensor]:
@@ -119,6 +123,16 @@ class Material:
         return int(self.target.config.get_text_config().hidden_size)
 
     @property
+    def input_table(self) -> Tensor:
+        """The target's token embeddings, (v, h) float32."""
+        return cast(nn.Embedding, self.target.get_input_embeddings()).weight.detach().float()
+
+    @property
+    def output_table(self) -> Tensor:
+        """The target's output layer, (v, h) float32."""
+        return cast(nn.Linear, self.target.get_output_embeddings()).weight.detach().float()
+
+    @property
     def end_ids(self) -> tuple[int, ...]:
         """Tokens that end a text."""
         found = self.target.generation_config.eos_token_id if self.target.generation_config else None
@@ -138,8 +152,8 @@ def gather(order: Order, recipe: Recipe) -> Material:
     train_documents, heldout = corpus.split_heldout(corpus.read_folder(order.data))
     stage = recipe.stages[-1]
     if not any((folder / "text").glob("*.safetensors")):
-        rows = epoch_rows(train_documents, tokenizer, stage, order.seed)
-        activations.compute(target, rows[: max(1, recipe.num_text_tokens // stage.context)], folder / "text")
+        chats = _chats(train_documents, tokenizer, recipe.num_text_tokens, order.seed)
+        activations.compute(target, packing.rows(chats, stage.context), folder / "text")
     if not any((folder / "activations").glob("*.safetensors")):
         prompts = written.prompts(train_documents, tokenizer, recipe.num_written, order.seed)
         texts = written.write(target, tokenizer, prompts, folder / "written.jsonl", seed=order.seed)
@@ -147,6 +161,17 @@ def gather(order: Order, recipe: Recipe) -> Material:
     answers = _heldout_answers(target, tokenizer, heldout, folder / "heldout.jsonl", order.seed)
     name = order.target if order.target in models.presets() else Path(str(order.target)).name
     return Material(str(name), target, tokenizer, folder / "text", folder / "activations", answers)
+
+
+def _chats(
+    documents: list[corpus.Document], tokenizer: PreTrainedTokenizerBase, num_tokens: int, seed: int
+) -> list[list[int]]:
+    """Training chats, in random order, of so many tokens together."""
+    found: list[list[int]] = []
+    chats = tasks.examples(documents, seed)
+    while sum(map(len, found)) < num_tokens and (some := list(itertools.islice(chats, CHATS_AT_ONCE))):
+        found += encode(some, tokenizer)
+    return found
 
 
 def _heldout_answers(
@@ -185,6 +210,7 @@ class HeadTraining:
             material,
         )
         self.module: nn.Module = heads
+        self.figures: dict[str, str] = {}
         heads.end_ids = material.end_ids
 
     def batches(self, progress: Progress) -> Iterator[list[Micro]]:
@@ -229,8 +255,12 @@ class HeadTraining:
         save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
         config = {**self.heads.config(), **self.material.identity()}
         (folder / CONFIG_FILE).write_text(json.dumps(config, indent=1) + "\n")
-        figures = write_figures(self.heads, self.material.heldout, folder)
-        write_card(folder, self.name, {**self._facts(), **figures}, has_samples=False)
+        self.figures = write_figures(self.heads, self.material.heldout, folder)
+        self.write_card(folder)
+
+    def write_card(self, folder: Path) -> None:
+        """The weights' `README.md`."""
+        write_card(folder, self.name, {**self._facts(), **self.figures}, has_samples=False)
 
     def _facts(self) -> dict[str, str]:
         return {
@@ -279,7 +309,8 @@ def write_figures(heads: Heads, heldout: Sequence[Answers], folder: Path) -> dic
     """`acceptance.json` by task, head and rank, and the tree that all tasks give; a line a task for the card."""
     ranks = {answers.task: heldout_ranks(heads, answers) for answers in heldout}
     tree = _shape.measured(torch.cat(list(ranks.values())), top_k=TOP_K)
-    (folder / SHAPE_FILE).write_text(json.dumps(tree.rows()) + "\n")
+    if heads.has_static_tree:
+        (folder / SHAPE_FILE).write_text(json.dumps(tree.rows()) + "\n")
     found = {task: _figures(part) for task, part in ranks.items()}
     (folder / "acceptance.json").write_text(json.dumps(found, indent=1) + "\n")
     return {f"acceptance on {task}": _line(figures) for task, figures in found.items()}
@@ -301,19 +332,39 @@ def _line(figures: dict[str, Any]) -> str:
     return f"heads 1 to {len(table)} put the true token first (among the first 5) in {heads} of places"
 
 
-def train_heads(
-    order: Order,
-    recipe_name: str,
-    make: Callable[[Material, Recipe], Heads],
-    after: Callable[[Order], None] | None = None,
-) -> None:
+def train_heads(order: Order, recipe_name: str, make: Callable[[Material, Recipe], Heads]) -> None:
     """What `train METHOD` does for a method whose heads read stored hidden states."""
     recipe = order.recipe(recipe_name)
     material = gather(order, recipe)
     torch.manual_seed(recipe.seed)
-    random.seed(recipe.seed)
     job = HeadTraining(order.name, recipe, make(material, recipe), material)
     trainer = Trainer(job, recipe, order.folder, order.device, is_compiled=order.is_compiled)
-    is_finished = run_trainer(trainer, order.is_resumed and has_checkpoint(order.folder))
-    if is_finished and after is not None:
-        after(order)
+    if run_trainer(trainer, order.is_resumed and has_checkpoint(order.folder)):
+        job.figures |= measure_drafts(order, material, has_shares=not job.heads.has_static_tree)
+        job.write_card(order.folder)
+
+
+def measure_drafts(order: Order, material: Material, *, has_shares: bool) -> dict[str, str]:
+    """Greedy decoding of held-out prompts with a tree of 32 nodes: a line a task for the card.
+
+    With `has_shares` the acceptance of each node, over all tasks, is kept with the weights.
+    """
+    target = Target(models.load(str(order.target), order.device))
+    found: dict[str, dict[str, Any]] = {}
+    for answers in material.heldout:
+        prompts = [ids[:num_prompt].tolist() for num_prompt, ids, _ in answers.rows[: acceptance.NUM_PROMPTS]]
+        options = {"weights": str(order.folder), "budget": EVALUATED_NODES}
+        found[answers.task] = acceptance.tree_figures(target, prompts, order.name, options)
+    if has_shares:
+        counted = torch.tensor([figures["by_node"] for figures in found.values()])
+        weights = torch.tensor([float(figures["steps"]) for figures in found.values()])
+        shares = (counted * weights[:, None]).sum(dim=0) / weights.sum().clamp(min=1)
+        (order.folder / SHARES_FILE).write_text(json.dumps([round(share, 5) for share in shares.tolist()]) + "\n")
+    return {f"block efficiency on {task}": _block_line(figures) for task, figures in found.items()}
+
+
+def _block_line(figures: dict[str, Any]) -> str:
+    return (
+        f"{figures['block_efficiency']} tokens a step with {EVALUATED_NODES} nodes, greedy, "
+        f"{figures['steps']} steps on held-out prompts"
+    )

@@ -97,7 +97,7 @@ RECIPES: dict[tuple[str, str], Recipe] = {
         micro_tokens=2048,
         decay_from=0.3,
         num_written=1000,
-        num_text_tokens=600_000,
+        num_text_tokens=400_000,
     ),
     ("hidden_transfer", "cpu"): Recipe(
         _DRAFT,

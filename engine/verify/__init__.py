@@ -7,8 +7,9 @@ from engine.verify.base import Rule, Verdict
 from engine.verify.greedy import Greedy
 from engine.verify.node_sampling import NodeSampling
 from engine.verify.rejection import Rejection
+from engine.verify.typical import Typical
 
-_RULES: dict[str, type[Rule]] = {rule.name: rule for rule in (Greedy, NodeSampling, Rejection)}
+_RULES: dict[str, type[Rule]] = {rule.name: rule for rule in (Greedy, NodeSampling, Rejection, Typical)}
 
 
 def names() -> list[str]:
@@ -23,4 +24,4 @@ def get(name: str) -> type[Rule]:
     return _RULES[name]
 
 
-__all__ = ["Greedy", "NodeSampling", "Rejection", "Rule", "Verdict", "get", "names"]
+__all__ = ["Greedy", "NodeSampling", "Rejection", "Rule", "Typical", "Verdict", "get", "names"]

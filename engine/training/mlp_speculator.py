@@ -1,0 +1,107 @@
+"""MLP Speculator's heads in training (arXiv 2404.19124): all stages at once, on the true tokens.
+
+Stage i reads the state of the stage before it, the target's hidden state at first, and the true token before the
+one that it foresees. Stage one of training takes both from the corpus, stage two from text that the target wrote;
+the loss is the sum of the stages' mean cross-entropies (Sections 2 and 3, and the authors' published code).
+
+Our choices: the trainer's schedule, and Muon for the projections, where the authors use AdamW alone; written text
+is half greedy, where theirs is sampled among the likeliest 10; where the inner width is the target's, tables
+begin as the target's own, which shortens a short training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from engine.drafters.mlp_speculator import EPS, mixing_ratio
+from engine.training.heads import Heads, Material, train_heads
+from engine.training.recipes import Recipe
+from engine.training.runs import Order
+
+NUM_HEADS, INNER = 4, 384
+TOP_K_BY_HEAD, NUM_CANDIDATES = (5, 4, 3, 2), 12
+
+
+class SpeculatorHeads(Heads):
+    """`num_heads` stages of width `inner` on hidden states of width `hidden_size`."""
+
+    has_static_tree = False
+
+    def __init__(self, hidden_size: int, vocab_size: int, inner: int, num_heads: int, *, is_tied: bool) -> None:
+        super().__init__()
+        self.hidden_size, self.vocab_size, self.inner = hidden_size, vocab_size, inner
+        self.num_heads, self.is_tied = num_heads, is_tied
+        own = 1 if is_tied else num_heads
+        self.embed = nn.ModuleList(nn.Embedding(vocab_size, inner) for _ in range(own))
+        self.proj = nn.ModuleList(
+            nn.Linear(inner if i else hidden_size, inner, bias=False) for i in range(2 if is_tied else num_heads)
+        )
+        self.norm_weight = nn.ParameterList(nn.Parameter(torch.ones(inner)) for _ in range(own))
+        self.norm_bias = nn.ParameterList(nn.Parameter(torch.zeros(inner)) for _ in range(own))
+        self.lm_head = nn.ModuleList(nn.Linear(inner, vocab_size, bias=False) for _ in range(own))
+        for module in self.modules():
+            if isinstance(module, nn.Embedding | nn.Linear):
+                nn.init.normal_(module.weight, 0.0, inner**-0.5)
+
+    def scores(self, ids: Tensor, hidden: Tensor) -> Iterator[Tensor]:
+        """Teacher-forced logits of each stage."""
+        num_places = ids.shape[1] - 1 - self.num_heads
+        ratio = mixing_ratio(self.num_heads, self.inner)
+        state = _rms(hidden[:, :num_places]) * 2**-0.5
+        for i in range(self.num_heads):
+            own = 0 if self.is_tied else i
+            token = self.embed[own](ids[:, 1 + i : 1 + i + num_places])
+            mixed = self.proj[min(i, 1) if self.is_tied else i](state) + ratio * token
+            state = nn.functional.gelu(_rms(mixed) * self.norm_weight[own] + self.norm_bias[own])
+            yield self.lm_head[own](state)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The published names; a tied checkpoint holds each tensor once."""
+        found: dict[str, Tensor] = {}
+        for name, module in (("emb", self.embed), ("head", self.lm_head), ("proj", self.proj)):
+            found |= {f"speculator.{name}.{key}": tensor for key, tensor in module.state_dict(keep_vars=True).items()}
+        for name, parameters in (("weight", self.norm_weight), ("bias", self.norm_bias)):
+            found |= {f"speculator.ln.{i}.{name}": parameter for i, parameter in enumerate(parameters)}
+        return found
+
+    def config(self) -> dict[str, Any]:
+        """The published keys."""
+        top_k = [*TOP_K_BY_HEAD, *[2] * self.num_heads][: self.num_heads]
+        return {
+            "architectures": ["MLPSpeculatorPreTrainedModel"],
+            "model_type": "mlp_speculator",
+            "vocab_size": self.vocab_size,
+            "emb_dim": self.hidden_size,
+            "inner_dim": self.inner,
+            "n_predict": self.num_heads,
+            "top_k_tokens_per_head": top_k,
+            "n_candidates": NUM_CANDIDATES,
+            "tie_weights": self.is_tied,
+            "scale_input": True,
+        }
+
+
+def _rms(x: Tensor) -> Tensor:
+    """X ÷ √(mean x² + ε): no mean is taken off."""
+    x = x.float()
+    normed: Tensor = x * (x.square().mean(dim=-1, keepdim=True) + EPS).rsqrt()
+    return normed
+
+
+def make(material: Material, recipe: Recipe) -> SpeculatorHeads:
+    """Untrained heads for a target."""
+    heads = SpeculatorHeads(material.hidden_size, material.vocab_size, INNER, NUM_HEADS, is_tied=True)
+    if material.target is not None and material.hidden_size == INNER:
+        for modules, table in ((heads.embed, material.input_table), (heads.lm_head, material.output_table)):
+            for module in modules:
+                module.load_state_dict({"weight": table * (INNER**-0.5 / table.std())})
+    return heads
+
+
+def train(order: Order) -> None:
+    """Train and write the weights folder."""
+    train_heads(order, "heads", make)

@@ -1,0 +1,49 @@
+"""Typical acceptance: a node survives if the target finds its token plausible. Lossy: it changes what is written.
+
+Medusa (arXiv 2401.10774, Section 2.3.1): token x of a node survives where the target's distribution p at
+its parent gives
+
+    p(x) > min(ε, δ · exp(−H(p)))
+
+H the entropy in nats; the longest surviving path wins, the likelier of two as long. ε and δ are the published
+code's defaults. Where its fast mode takes the likeliest token first, the token behind the path is here a
+draw from the target, coupled to its place like node-sampling's; so with no draft this is plain decoding.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from engine.sampling import Noise, coupled_token
+from engine.tree import DraftTree
+from engine.verify.base import Rule, Verdict, ending
+
+EPSILON, DELTA = 0.09, 0.3
+
+
+class Typical(Rule):
+    """Plausible tokens pass, whatever the draw would have been."""
+
+    name = "typical"
+    guarantee = "lossy"
+
+    def verify(self, tree: DraftTree, target_probs: Tensor, noise: Noise, position: int) -> Verdict:
+        path = self._longest(tree, target_probs)
+        row = path[-1] + 1 if path else 0
+        gumbel = noise.gumbel(position + len(path), target_probs.shape[1])
+        return Verdict(path, coupled_token(target_probs[row], gumbel), ending(tree, path))
+
+    def _longest(self, tree: DraftTree, target_probs: Tensor) -> tuple[int, ...]:
+        if not tree:
+            return ()
+        least = (DELTA * (-torch.special.entr(target_probs).sum(dim=1)).exp()).clamp(max=EPSILON).tolist()
+        rows = [parent + 1 for parent in tree.parents]
+        probs = target_probs[rows, list(tree.tokens)].tolist()
+        likelihood = {-1: 1.0}
+        for node, (parent, row, prob) in enumerate(zip(tree.parents, rows, probs, strict=True)):
+            if parent in likelihood and prob > least[row]:
+                likelihood[node] = likelihood[parent] * prob
+        depths = (0, *tree.depths)
+        best = max(likelihood, key=lambda node: (depths[node + 1], likelihood[node]))
+        return tree.path_to(best)
