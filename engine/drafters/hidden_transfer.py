@@ -47,10 +47,8 @@ class HiddenTransferOptions:
 
     weights: str = option("auto", "Trained maps: the target's own (auto), or a folder.")
     budget: int = option(0, "Most nodes to draft; 0 fits this machine.", low=0, high=64, unit="nodes")
-    depth: int = option(
-        8, "Most tokens in a row to draft; no more than the steps trained.", low=1, high=8, unit="tokens"
-    )
-    top_k: int = option(10, "Candidates of a step to draft from.", low=1, high=10, unit="tokens")
+    depth: int = option(0, "Steps to use; 0 uses all there are.", low=0, high=8, unit="tokens")
+    top_k: int = option(0, "Candidates of a step; 0 takes all in the tree.", low=0, high=16, unit="tokens")
     ends: int = option(0, "Most rows that look ahead, root included; 0 fits this machine.", low=0, high=32, unit="rows")
 
 
@@ -93,10 +91,10 @@ class HiddenTransfer(Drafter):
         weights = find_weights(target, self.name, options.weights)
         self._maps = load_maps(weights, target)
         self._num_tokens = len(target.loaded.tokenizer)
-        num_steps = min(options.depth, len(self._maps.layers))
+        num_steps = min(options.depth or _shape.MAX_NODES, len(self._maps.layers))
         self._steps = tuple(range(1, num_steps + 1))
         shape = measured_shape(weights, len(self._maps.layers)).limited(
-            options.budget or _shape.MAX_NODES, num_steps, min(options.top_k, self._num_tokens)
+            options.budget or _shape.MAX_NODES, num_steps, min(options.top_k or _shape.MAX_NODES, self._num_tokens)
         )
         upper = [upper_share(target, layer) for layer in self._maps.layers[:num_steps]]
         costs = relative_costs(target) if options.budget == 0 or options.ends == 0 else [1.0]
@@ -134,7 +132,7 @@ class HiddenTransfer(Drafter):
             self._candidates = None
             return
         probs = scored.extra[own, : self._num_tokens].softmax(dim=1)
-        best = probs.topk(min(self.options.top_k, self._num_tokens), dim=1)
+        best = probs.topk(1 + int(self._plan.shape.ranks.max(initial=0)), dim=1)
         self._candidates = best.indices.cpu().numpy(), best.values.cpu().numpy()
 
     def _rows(self, ends: Sequence[int]) -> ExtraRows:

@@ -139,8 +139,5 @@ def solved(layered: Layered, layers: tuple[int, ...], material: Material) -> Tra
 def train(order: Order) -> None:
     """`train hidden_transfer`: the sweep, then the maps. The time limit covers both."""
     limit = order.limit_minutes or RECIPES["hidden_transfer", order.preset].limit_minutes
-    train_heads(replace(order, limit_minutes=limit * (1 - SWEEP_SHARE)), "hidden_transfer", make, after=_write_sweep)
-
-
-def _write_sweep(order: Order) -> None:
+    train_heads(replace(order, limit_minutes=limit * (1 - SWEEP_SHARE)), "hidden_transfer", make)
     layer_sweep.write(order.written or order.folder, order.folder)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from engine.errors import RunFailed
 from engine.training import curve
 from engine.training.heads import Answers, HeadTraining, Material, heldout_ranks
 from engine.training.recipes import Recipe
@@ -112,7 +113,8 @@ def _train(
 ) -> dict[str, list[float]]:
     recipe = replace(recipe, limit_minutes=recipe.limit_minutes * share)
     job = Comparison(name, recipe, candidates, material)
-    Trainer(job, recipe, folder / name.replace(" ", "_"), device).run()
+    if not Trainer(job, recipe, folder / name.replace(" ", "_"), device).run():
+        raise RunFailed(f"The {name} was stopped before its end, so no layers are chosen; the next run begins it anew.")
     return job.accuracy
 
 
