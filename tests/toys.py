@@ -311,7 +311,8 @@ def random_weights(name: str, hidden_size: int, vocab_size: int) -> Path:
     """A folder with a trained method's weights, untrained, as its training would write it; for any target."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        material = SimpleNamespace(hidden_size=hidden_size, vocab_size=vocab_size, target=None)
+        target = build(transformers.LlamaConfig(**_sizes(hidden_size=hidden_size, vocab_size=vocab_size)))
+        material = SimpleNamespace(hidden_size=hidden_size, vocab_size=vocab_size, target=target)
         heads = importlib.import_module(f"engine.training.{name}").make(material, RECIPES["heads", "cpu"])
     folder = Path(tempfile.mkdtemp(prefix=f"{name}-"))
     save_file({key: tensor.detach().contiguous() for key, tensor in heads.tensors().items()}, folder / WEIGHTS_FILE)

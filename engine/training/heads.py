@@ -203,7 +203,7 @@ class Material:
 def gather(order: Order, recipe: Recipe) -> Material:
     """Load the target; write, compute and keep what is not there yet in the order's folder of written text."""
     target, tokenizer = load_target(str(order.target), order.device)
-    folder = order.written or order.folder
+    folder = order.material
     folder.mkdir(parents=True, exist_ok=True)
     train_documents, heldout = corpus.split_heldout(corpus.read_folder(order.data))
     stage = recipe.stages[-1]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+
+from engine.training.packing import IGNORED
 
 NUM_HELDOUT_TOKENS = 48_000
 
@@ -20,6 +24,39 @@ def divergence(given: Tensor, wanted: Tensor, is_text: Tensor) -> Tensor:
     given_log, wanted_log = given.float().log_softmax(dim=-1), wanted.float().log_softmax(dim=-1)
     found = torch.nn.functional.kl_div(given_log, wanted_log, reduction="none", log_target=True).sum(dim=-1)
     return found[is_text].mean()
+
+
+def soft_cross_entropy(logits: Tensor, probs: Tensor, labels: Tensor, text_weight: float) -> Tensor:
+    """Mean cross-entropy in nats with a mixture: `text_weight` on the label, the rest on `probs`.
+
+    `logits` and `probs` are (b, r, v), labels (b, r); places labelled IGNORED count for nothing. The part of
+    `probs` is the divergence from it plus its entropy, which no training changes.
+    """
+    loss: Tensor = _SoftCrossEntropy.apply(logits, probs, labels, text_weight)
+    return loss
+
+
+class _SoftCrossEntropy(torch.autograd.Function):
+    """The gradient is made with the loss, in the logits' dtype: a pass over (b, r, v) costs more than its sums."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, probs: Tensor, labels: Tensor, text_weight: float) -> Tensor:
+        is_text, label = labels != IGNORED, labels.clamp(min=0)[..., None]
+        share = is_text.float() / is_text.sum().clamp(min=1)
+        given = logits.softmax(dim=-1)
+        own = logits.gather(-1, label)[..., 0].float()
+        log_own = given.gather(-1, label)[..., 0].float().clamp(min=1e-30).log()
+        wanted = torch.einsum("brv,brv->br", logits, probs.to(logits.dtype)).float()
+        soft = own - log_own - wanted
+        gradient = given.sub_(probs, alpha=1 - text_weight)
+        gradient.scatter_add_(-1, label, torch.full_like(label, -text_weight, dtype=gradient.dtype))
+        ctx.save_for_backward(gradient.mul_(share[..., None].to(gradient.dtype)))
+        return (((1 - text_weight) * soft - text_weight * log_own) * share).sum()
+
+    @staticmethod
+    def backward(ctx: Any, above: Tensor) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
+        (gradient,) = ctx.saved_tensors
+        return gradient * above.to(gradient.dtype), None, None, None
 
 
 @torch.no_grad()

@@ -1,0 +1,159 @@
+"""Chimera's network on draft trees: trigram encoder, full-context encoder with its cache, heads.
+
+The same weights and arithmetic as `engine/training/chimera.py` on a few rows at a time. `Network` is what sessions
+share; `FullContext` is one session's cache. Knows tokens, places and rows of tensors; knows nothing of tree
+shapes, options or verdicts.
+
+Place p of a text is where the target's hidden state h of token p and the trigram output g of token p + 1 stand
+side by side, in columns 2p and 2p + 1 of the cache. Behind the last verified place come the columns of the draft:
+g of a node, and c, what the encoder made of its parent, in place of the h that the target has not computed.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor, nn
+
+from engine.drafters._weights import Weights
+from engine.errors import BadInput
+from engine.runtime.linear import pack
+
+MAX_DRAFT_COLUMNS = 256
+Triple = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class ChimeraShape:
+    """Sizes, as `config.json` keeps them."""
+
+    hidden_size: int
+    vocab_size: int
+    num_attention_heads: int
+    intermediate_size: int
+    num_heads: int = 4
+    """Draft steps, each with a head of its own."""
+    rms_norm_eps: float = 1e-6
+    rope_theta: float = 10_000.0
+
+    @property
+    def head_dim(self) -> int:
+        """Width of an attention head."""
+        return self.hidden_size // self.num_attention_heads
+
+
+def read_shape(weights: Weights) -> ChimeraShape:
+    """The sizes that a weights folder states. Raises BadInput."""
+    numbers = {field.name: weights.number(field.name) for field in fields(ChimeraShape) if field.type == "int"}
+    rest = {name: float(weights.config.get(name, 0)) for name in ("rms_norm_eps", "rope_theta")}
+    shape = ChimeraShape(**numbers, **{name: value for name, value in rest.items() if value > 0})
+    if shape.hidden_size % (2 * shape.num_attention_heads):
+        raise BadInput(f"{weights.folder}: {shape.num_attention_heads} attention heads do not divide the width.")
+    return shape
+
+
+class Network:
+    """Weights in the form in which they run; read-only."""
+
+    def __init__(self, weights: Weights, dtype: torch.dtype, device: torch.device) -> None:
+        """Raises BadInput where a tensor is missing or does not fit the sizes."""
+        self.shape = shape = read_shape(weights)
+        self.dtype, self.device = dtype, device
+        d, f = shape.hidden_size, shape.intermediate_size
+
+        def take(name: str, *size: int) -> Tensor:
+            return weights.take(name, *size).float()
+
+        attention_norm, mlp_norm = take("encoder.attention_norm.weight", d), take("encoder.mlp_norm.weight", d)
+        q, k, v = (take(f"encoder.{name}_proj.weight", d, d) for name in "qkv")
+        gate_up = [take(f"encoder.{name}_proj.weight", f, d) for name in ("gate", "up")]
+        self.mix = self._linear(take("trigram.mix.weight", 3 * d, 3 * d), take("trigram.mix.bias", 3 * d))
+        self.down = self._linear(take("trigram.down.weight", d, 3 * d))
+        # A norm's weight and the queries' scale are factors of the matrix behind them.
+        self.qkv = self._linear(torch.cat((q * shape.head_dim**-0.5, k, v)) * attention_norm)
+        self.output = self._linear(take("encoder.o_proj.weight", d, d))
+        self.gate_up = self._linear(torch.cat(gate_up) * mlp_norm)
+        self.mlp_down = self._linear(take("encoder.down_proj.weight", d, f))
+        heads = [take(f"heads.{i}.weight", d, 2 * d) for i in range(shape.num_heads)]
+        self.known = self._linear(torch.cat([head[:, :d] for head in heads]))
+        self.heads = [self._linear(head[:, d:]) for head in heads]
+
+    def _linear(self, weight: Tensor, bias: Tensor | None = None) -> nn.Module:
+        moved = None if bias is None else bias.to(self.device, self.dtype)
+        return pack(weight.to(self.device, self.dtype).contiguous(), moved)
+
+    def grams(self, embedded: Tensor) -> Tensor:
+        """Trigram outputs (m, d) of embeddings (m, 3d)."""
+        found: Tensor = self.down.forward(nn.functional.silu(self.mix.forward(embedded)).add_(embedded))
+        return found
+
+    def finish(self, x: Tensor, attended: Tensor) -> Tensor:
+        """The layer's output (m, d) from its input and what attention gave."""
+        x = self.output.forward(attended).add_(x)
+        gate_up = self.gate_up.forward(self.normed(x))
+        half = gate_up.shape[1] // 2
+        encoded: Tensor = self.mlp_down.forward(nn.functional.silu(gate_up[:, :half]).mul_(gate_up[:, half:])).add_(x)
+        return encoded
+
+    def normed(self, x: Tensor) -> Tensor:
+        """X ÷ √(mean x² + ε), the mean in float32."""
+        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+        scale = norm.square_().div_(x.shape[-1]).add_(self.shape.rms_norm_eps).rsqrt_()
+        return (x * scale).to(x.dtype)
+
+    def known_part(self, hidden: Tensor) -> list[Tensor]:
+        """What a hidden state (1, d) adds to each head's (1, d)."""
+        return list(self.known.forward(hidden).split(self.shape.hidden_size, dim=1))
+
+    @functools.cached_property
+    def frequencies(self) -> Tensor:
+        """(e ÷ 2,) angles of the rotary embedding per position."""
+        half = self.shape.head_dim // 2
+        exponents = torch.arange(half, device=self.device, dtype=torch.float32) / half
+        return self.shape.rope_theta**-exponents
+
+
+@functools.lru_cache(maxsize=4)
+def load_network(weights: Weights, dtype: torch.dtype, device: torch.device) -> Network:
+    """The network of a weights folder, once for all sessions."""
+    return Network(weights, dtype, device)
+
+
+class FullContext:
+    """The full-context encoder's keys and values in one session, float32."""
+
+    def __init__(self, network: Network, max_context: int) -> None:
+        shape, device = network.shape, network.device
+        self.network = network
+        size = (shape.num_attention_heads, 2 * max_context + MAX_DRAFT_COLUMNS, shape.head_dim)
+        self.keys, self.values = torch.zeros(size, device=device), torch.zeros(size, device=device)
+        angles = torch.arange(max_context + MAX_DRAFT_COLUMNS, device=device)[:, None] * network.frequencies
+        self._cos = torch.cat((angles.cos(), angles.cos()), dim=1)[:, None]
+        self._sin = torch.cat((-angles.sin(), angles.sin()), dim=1)[:, None]
+
+    def write(self, x: Tensor, positions: Tensor, columns: Tensor) -> Tensor:
+        """Keep keys and values of rows (m, d) in their columns (m,); their queries (heads, m, e)."""
+        heads, width = self.network.shape.num_attention_heads, self.network.shape.head_dim
+        qkv = self.network.qkv.forward(self.network.normed(x)).float().view(len(x), -1, width)
+        both, half = qkv[:, : 2 * heads], width // 2
+        swapped = torch.cat((both[..., half:], both[..., :half]), dim=-1)
+        rotated = torch.addcmul(both * self._cos[positions], swapped, self._sin[positions])
+        self.keys[:, columns] = rotated[:, heads:].transpose(0, 1)
+        self.values[:, columns] = qkv[:, 2 * heads :].transpose(0, 1)
+        return rotated[:, :heads].transpose(0, 1)
+
+    def attend(self, query: Tensor, end: int, mask: Tensor | None) -> Tensor:
+        """Queries (heads, q, e) on all columns before `end`: (q, d). `mask (q, n)` is added to the last n columns."""
+        scores = torch.bmm(query, self.keys[:, :end].mT)
+        if mask is not None:
+            scores[..., end - mask.shape[1] :] += mask
+        attended = torch.bmm(scores.softmax(dim=-1), self.values[:, :end])
+        return attended.transpose(0, 1).reshape(query.shape[1], -1).to(self.network.dtype)
+
+    def move(self, sources: Sequence[int], columns: Sequence[int]) -> None:
+        """Keep what stands in `sources` in `columns`."""
+        self.keys[:, columns] = self.keys[:, sources]
+        self.values[:, columns] = self.values[:, sources]

@@ -1,0 +1,264 @@
+"""Chimera: one small layer drafts, reading the target's hidden states and trigrams of the drafted tokens.
+
+Zeng et al. (arXiv 2402.15758) and the released code. The trigram encoder makes g of a token and the two before
+it; the full-context encoder lets g look at the target's last hidden states, and gives c, a stand-in for the hidden
+state that the target has not computed; head k scores the next token from [h ; c], where h is the last verified
+hidden state. Each level of a static tree is one pass over its inner nodes. Behind the verdict the target's own
+hidden states take the place of every c. Choices where the sources differ or are silent:
+- A node sees its ancestors' c and g; the released mask hides them by mistake.
+- A head is a matrix of 2d to d before the target's own output layer; the released ones score the vocabulary
+  themselves, and start as the target's output layer twice.
+- The tree is the one that held-out acceptance gave, cut to what pays on this machine; the released one is EAGLE's
+  25 nodes, used where nothing was measured.
+- Trigram outputs are remembered for one session, not for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor
+
+from engine.drafters import _shape
+from engine.drafters._chimera import FullContext, Triple, load_network
+from engine.drafters._weights import find_weights, missing_reason
+from engine.drafters.base import Context, Drafter, Needs
+from engine.errors import BadInput
+from engine.options import option
+from engine.runtime.row_cost import relative_costs
+from engine.tree import EMPTY_TREE, DraftTree
+
+if TYPE_CHECKING:
+    from engine.target import Scored, Target
+    from engine.verify import Verdict
+
+MOST_TRIGRAMS = 16_384
+"""Remembered trigram outputs of a session; then it starts to remember anew."""
+_PUBLISHED = (
+    "0 1 2 3 00 01 02 10 11 20 21 30 000 001 002 010 011 020 021 100 0000 0001 0002 00000 00001"  # EAGLE's 25 nodes
+)
+PUBLISHED_PATHS = tuple(tuple(map(int, path)) for path in _PUBLISHED.split())
+
+
+@dataclass(frozen=True)
+class ChimeraOptions:
+    """Which weights, and how much of the measured tree."""
+
+    weights: str = option("auto", "Weights: the target's own (auto), or a folder.")
+    budget: int = option(0, "Most nodes to draft; 0 fits this machine.", low=0, high=64, unit="nodes")
+    depth: int = option(0, "Most draft steps; 0 takes one for each head.", low=0, high=16, unit="tokens")
+    top_k: int = option(0, "Most candidates behind a node; 0 takes the measured tree's.", low=0, high=16, unit="tokens")
+    remembers: bool = option(True, "Remember the trigram encoder's outputs by their three tokens.")
+
+
+@dataclass(frozen=True)
+class Level:
+    """One pass: the nodes of one depth that have children (the root is -1)."""
+
+    nodes: tuple[int, ...]
+    parents: tuple[int, ...]
+    """Places in the level before whose c this level looks at."""
+    above: tuple[int, ...]
+    """Place of each node's parent in the level before."""
+    mask: Tensor
+    """(nodes, columns of the draft so far), 0 or -inf."""
+    children: tuple[int, ...]
+    rows: tuple[int, ...]
+    """Place of each child's parent in this level."""
+    ranks: tuple[int, ...]
+
+    @property
+    def num_columns(self) -> int:
+        """Columns that this level adds."""
+        return len(self.parents) + len(self.nodes)
+
+
+def plan(shape: _shape.Shape, device: torch.device) -> list[Level]:
+    """A static tree as passes, one a depth."""
+    parents = shape.parents
+    inner = set(parents)
+    sees: dict[int, list[int]] = {-1: []}
+    before: tuple[int, ...] = ()
+    levels: list[Level] = []
+    num_columns = 0
+    for depth in range(shape.depth):
+        nodes = (-1,) if depth == 0 else tuple(n for n in sorted(inner - {-1}) if len(shape.paths[n]) == depth)
+        above = tuple(before.index(parents[n]) for n in nodes if n >= 0)
+        used = tuple(sorted(set(above)))
+        for place, node in enumerate(nodes):
+            if node >= 0:
+                own = [num_columns + used.index(above[place]), num_columns + len(used) + place]
+                sees[node] = [*sees[parents[node]], *own]
+        num_columns += len(used) + (len(nodes) if depth else 0)
+        mask = torch.full((len(nodes), num_columns), -torch.inf)
+        for place, node in enumerate(nodes):
+            mask[place, sees[node]] = 0
+        children = tuple(n for n, parent in enumerate(parents) if parent in nodes)
+        rows, ranks = (nodes.index(parents[n]) for n in children), (shape.paths[n][-1] for n in children)
+        levels.append(Level(nodes, used, above, mask.to(device), children, tuple(rows), tuple(ranks)))
+        before = nodes
+    return levels
+
+
+class Chimera(Drafter):
+    """Grows a static tree level by level with one small layer."""
+
+    name = "chimera"
+    title = "Chimera"
+    summary = "One small layer drafts from the target's hidden states and from trigrams of what it has drafted."
+    source = "arXiv 2402.15758"
+    needs = Needs(weights=True, hidden_layers=(-1,))
+    Options = ChimeraOptions
+    options: ChimeraOptions
+
+    def __init__(self, options: ChimeraOptions, target: Target) -> None:
+        super().__init__(options, target)
+        weights = find_weights(target, self.name, options.weights)
+        loaded = target.loaded
+        self.network = load_network(weights, loaded.dtype, loaded.device)
+        self._check(target)
+        self.embedding = loaded.model.get_input_embeddings().weight
+        self.output_layer = target.runner.output_layer
+        self.max_context = target.max_context
+        self.shape = self._choose_shape(weights.shape_rows(), target)
+        self._plans: dict[int, list[Level]] = {}
+
+    @classmethod
+    def unavailable(cls, target: Target | None = None) -> str | None:
+        return missing_reason(target, cls.name)
+
+    def start(self, context: Context) -> None:
+        super().start(context)
+        assert context.prompt_hidden is not None or len(context.ids) < 2
+        self.cache = FullContext(self.network, self.max_context)
+        self._trigrams: dict[Triple, Tensor] = {}
+        self._columns: dict[tuple[int, ...], int] = {}
+        self._num_hidden = self._num_grams = 0
+        self._hidden = context.prompt_hidden[0] if context.prompt_hidden else torch.empty(0)
+        if len(context.ids) > 1:
+            self._catch_up(context.ids)
+
+    def propose(self, context: Context, budget: int) -> DraftTree:
+        self._columns = {}
+        num_nodes = min(budget, len(self.shape))
+        if num_nodes < 1 or len(context.ids) < 2:
+            return EMPTY_TREE
+        if num_nodes not in self._plans:
+            self._plans[num_nodes] = plan(self.shape.limited(num_nodes), self.network.device)
+        return self._grow(context.ids, self._plans[num_nodes], num_nodes)
+
+    def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
+        """Verified hidden states wait to take the place of c; the g of accepted nodes that were run is kept."""
+        assert scored.hidden is not None
+        self._hidden = scored.hidden[0][[0, *(node + 1 for node in verdict.path)]]
+        kept: list[int] = []
+        accepted = tuple(emitted[: len(verdict.path)])
+        while len(kept) < len(accepted) and accepted[: len(kept) + 1] in self._columns:
+            kept.append(self._columns[accepted[: len(kept) + 1]])
+        if kept:
+            self.cache.move(kept, range(2 * self._num_grams + 1, 2 * (self._num_grams + len(kept)) + 1, 2))
+            self._num_grams += len(kept)
+
+    @torch.inference_mode()
+    def _catch_up(self, ids: Sequence[int]) -> Tensor:
+        """Columns of every verified h and of g up to the root: c of the root, (1, d)."""
+        root, hidden = len(ids) - 1, self._hidden.to(self.network.dtype)
+        grams = range(min(self._num_grams, root - 1), root)
+        g = self._grams([triple_at(ids, place + 1) for place in grams])
+        places = torch.arange(self._num_hidden, root)
+        positions = torch.cat((places, torch.tensor(grams) + 1))
+        columns = torch.cat((2 * places, 2 * torch.tensor(grams) + 1))
+        query = self.cache.write(torch.cat((hidden, g)), positions, columns)
+        self._num_hidden = self._num_grams = root
+        if len(hidden):
+            self._last_hidden, self._hidden = hidden[-1:], hidden[:0]
+        return self.network.finish(g[-1:], self.cache.attend(query[:, -1:], 2 * root, None))
+
+    @torch.inference_mode()
+    def _grow(self, ids: Sequence[int], levels: Sequence[Level], num_nodes: int) -> DraftTree:
+        root = len(ids) - 1
+        encoded = self._catch_up(ids)
+        known = self.network.known_part(self._last_hidden)
+        tokens, parents, probs = [0] * num_nodes, [-1] * num_nodes, [0.0] * num_nodes
+        paths: dict[int, tuple[int, ...]] = {-1: ()}
+        end = 2 * root
+        for depth, level in enumerate(levels):
+            if depth:
+                self._columns |= {paths[n]: i for i, n in enumerate(level.nodes, start=end + len(level.parents))}
+                triples = [cast(Triple, (*ids[-2:], *paths[node])[-3:]) for node in level.nodes]
+                encoded = self._run(level, encoded, triples, root + depth, end)
+                end += level.num_columns
+            best, shares = self._candidates(depth, known[depth], encoded, max(level.ranks) + 1)
+            for child, row, rank in zip(level.children, level.rows, level.ranks, strict=True):
+                node = level.nodes[row]
+                tokens[child], parents[child], probs[child] = best[row][rank], node, shares[row][rank]
+                paths[child] = (*paths[node], tokens[child])
+        return DraftTree(tuple(tokens), tuple(parents), tuple(probs))
+
+    def _run(self, level: Level, encoded: Tensor, triples: Sequence[Triple], position: int, end: int) -> Tensor:
+        """One pass over a level's nodes, of which `encoded` holds the c of the level above: their c, (nodes, d)."""
+        g = self._grams(triples)
+        num_parents, num_nodes = len(level.parents), len(level.nodes)
+        positions = torch.tensor([position - 1] * num_parents + [position] * num_nodes)
+        columns = torch.arange(end, end + level.num_columns)
+        query = self.cache.write(torch.cat((encoded[list(level.parents)], g)), positions, columns)
+        attended = self.cache.attend(query[:, num_parents:], end + level.num_columns, level.mask)
+        return self.network.finish(g, attended)
+
+    def _candidates(
+        self, head: int, known: Tensor, encoded: Tensor, top_k: int
+    ) -> tuple[list[list[int]], list[list[float]]]:
+        """The likeliest tokens behind each row of c, and their probabilities."""
+        projected = self.network.heads[head].forward(encoded).add_(known)
+        scores = self.output_layer.forward(projected).float()
+        best = scores.topk(top_k, dim=1)
+        shares = (best.values - scores.logsumexp(dim=1, keepdim=True)).exp()
+        return best.indices.tolist(), shares.tolist()
+
+    def _grams(self, triples: Sequence[Triple]) -> Tensor:
+        """Trigram outputs (m, d), remembered by their tokens."""
+        missing = [triple for triple in dict.fromkeys(triples) if triple not in self._trigrams]
+        if missing:
+            if len(self._trigrams) + len(missing) > MOST_TRIGRAMS or not self.options.remembers:
+                self._trigrams = {}
+                missing = list(dict.fromkeys(triples))
+            ids = torch.tensor(missing, device=self.network.device)
+            embedded = torch.nn.functional.embedding(ids, self.embedding).flatten(1)
+            self._trigrams.update(zip(missing, self.network.grams(embedded), strict=True))
+        return torch.stack([self._trigrams[triple] for triple in triples])
+
+    def _choose_shape(self, rows: Any, target: Target) -> _shape.Shape:
+        """As much of the measured tree as pays here, or as options say; the published one where none was measured."""
+        options, sizes = self.options, self.network.shape
+        depth = min(options.depth or sizes.num_heads, sizes.num_heads)
+        top_k = min(options.top_k or sizes.vocab_size, sizes.vocab_size)
+        if rows is None:
+            published = _shape.Shape(PUBLISHED_PATHS, (0.0,) * len(PUBLISHED_PATHS))
+            return published.limited(options.budget or _shape.MAX_NODES, depth, top_k)
+        measured = _shape.from_rows(rows).limited(_shape.MAX_NODES, depth, top_k)
+        if options.budget:
+            return measured.limited(options.budget)
+        return _shape.choose(measured, relative_costs(target))
+
+    def _check(self, target: Target) -> None:
+        """Raises BadInput where the weights are made for other widths than the target's."""
+        wanted = tuple(target.loaded.model.get_input_embeddings().weight.shape)
+        found = (self.network.shape.vocab_size, self.network.shape.hidden_size)
+        if found != wanted:
+            raise BadInput(
+                f"These chimera weights are for a target of width {found[1]} with {found[0]} tokens; "
+                f"{target.loaded.name} has width {wanted[1]} and {wanted[0]} tokens."
+            )
+
+
+def triple_at(ids: Sequence[int], place: int) -> Triple:
+    """A token behind the two before it; the first two of a text are (a, a, a) and (a, b, b)."""
+    if place < 2:
+        return ids[0], ids[place], ids[place]
+    return ids[place - 2], ids[place - 1], ids[place]
+
+
+DRAFTER = Chimera

@@ -1,0 +1,233 @@
+"""Training of Chimera: every draft step at many places at once, learnt from text and from the target.
+
+Zeng et al. (arXiv 2402.15758) and the released code: step k's head reads [h ; c], where h is the target's last
+hidden state at place p and c what the full-context encoder made of the drafted tokens, and scores token
+p + 1 + k. A later step is fed the likeliest token of the step before it, and sees its own place's earlier c (the
+released code's mask hides them by mistake). The loss is cross-entropy with the text, divergence from the target's
+distribution at every head, and the distance of the first c from the hidden state that it stands in for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from engine.drafters._chimera import ChimeraShape
+from engine.training import activations
+from engine.training.chimera_encoders import Column, FullContextEncoder, TrigramEncoder
+from engine.training.heads import Heads, Material, labels_of, train_heads
+from engine.training.losses import soft_cross_entropy
+from engine.training.packing import IGNORED
+from engine.training.recipes import Recipe
+from engine.training.runs import Order
+
+NUM_HEADS = 4
+LATER_SHARE = 0.25
+"""Places of a row at which steps after the first are trained: their columns are their own, so any will do."""
+TEXT_WEIGHT = 0.2
+"""Weight of the text's own token beside the target's distribution."""
+HIDDEN_WEIGHT = 1.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """Draft step k, from 1, at r places."""
+
+    places: Tensor
+    """(b, r): p."""
+    encoded: Tensor
+    """(b, r, d): c, which stands in for the hidden state of place p + k."""
+    logits: Tensor
+    """(b, r, v): scores of token p + k + 1."""
+
+
+class Chimera(Heads):
+    """Trigram encoder, full-context encoder and heads, over a frozen target's embedding and output layer."""
+
+    def __init__(self, shape: ChimeraShape, embedding: Tensor, output: Tensor) -> None:
+        """`embedding` and `output` are the target's own, (v, d); neither is trained or kept."""
+        super().__init__()
+        self.shape, self.num_heads = shape, shape.num_heads
+        self.trigram = TrigramEncoder(shape.hidden_size)
+        self.encoder = FullContextEncoder(shape)
+        half = 0.5 * torch.eye(shape.hidden_size)
+        self.heads = nn.ModuleList(_linear(torch.cat((half, half), dim=1)) for _ in range(shape.num_heads))
+        self.register_buffer("embedding", embedding, persistent=False)
+        self.register_buffer("output", output, persistent=False)
+        # Kept in checkpoints, so that a resumed run draws the places that an unbroken one draws.
+        self.register_buffer("num_passes", torch.zeros((), dtype=torch.long))
+
+    def forward(self, ids: Tensor, hidden: Tensor) -> Tensor:
+        """Sum of the steps' losses over (b, t + 1) ids, padding below zero, and (b, t, d) hidden states."""
+        labels = labels_of(ids, self.num_heads, self.end_ids)
+        wanted = nn.functional.linear(hidden, self.output).softmax(dim=-1)
+        losses = []
+        for number, step in enumerate(self.steps(ids.clamp(min=0), hidden, self._draw_places(labels))):
+            label = labels[number].gather(1, step.places)
+            probs = _at(wanted, step.places + number + 1)
+            losses.append(soft_cross_entropy(step.logits, probs, label, TEXT_WEIGHT))
+            if number == 0:
+                losses.append(HIDDEN_WEIGHT * _distance(step.encoded, _at(hidden, step.places + 1), label))
+        return torch.stack(losses).sum()
+
+    def scores(self, ids: Tensor, hidden: Tensor) -> Iterator[Tensor]:
+        """Logits (b, t - num_heads, v) of one head after another, later steps fed the text's own tokens."""
+        num_places = hidden.shape[1] - self.num_heads
+        places = torch.arange(num_places, device=ids.device).expand(len(ids), -1)
+        for step in self.steps(ids, hidden, places, is_forced=True):
+            yield step.logits
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights by their names in this module."""
+        return {name: parameter.data for name, parameter in self.named_parameters()}
+
+    def config(self) -> dict[str, Any]:
+        """Sizes."""
+        return {"architectures": ["Chimera"], "model_type": "chimera", **asdict(self.shape)}
+
+    def steps(self, ids: Tensor, hidden: Tensor, later: Tensor, *, is_forced: bool = False) -> Iterator[Step]:
+        """Every draft step: the first at all t - num_heads places, the others at places `later (b, r)`.
+
+        `ids (b, t + 1)`, `hidden (b, t, d)`. A step is fed the likeliest token of the step before it, or where
+        `is_forced` the text's own.
+        """
+        places = torch.arange(hidden.shape[1] - self.num_heads, device=ids.device).expand(len(ids), -1)
+        known = hidden[:, : places.shape[1]]
+        grams = self._grams(trigrams(ids)[:, 1 : places.shape[1] + 1], hidden.dtype)
+        keys, values = self.encoder.key_value(torch.cat((known, grams), dim=1), torch.cat((places, places + 1), dim=1))
+        query = self.encoder.query(grams, places + 1)
+        encoded = self.encoder.finish(grams, self.encoder.attend(query, keys, values, _sees(places, keys)))
+        first = Step(places, encoded, self._logits(0, known, encoded))
+        yield first
+        yield from self._later(ids, known, later, first, (keys, values), is_forced)
+
+    def _later(
+        self, ids: Tensor, known: Tensor, places: Tensor, first: Step, shared: Column, is_forced: bool
+    ) -> Iterator[Step]:
+        """Steps 2 and on: a place sees the shared context and its own earlier steps.
+
+        As in the released code they learn with what earlier steps gave held fixed.
+        """
+        sees, known = _sees(places, shared[0]), _at(known, places)
+        encoded, logits = _at(first.encoded, places), _at(first.logits, places)
+        triple = torch.stack((ids.gather(1, places), ids.gather(1, places + 1)), dim=-1)
+        own: list[Column] = []
+        for number in range(2, self.num_heads + 1):
+            token = ids.gather(1, places + number) if is_forced else logits.argmax(dim=-1)
+            triple = torch.cat((triple[..., -2:], token[..., None]), dim=-1)
+            grams = self._grams(triple, known.dtype).detach()
+            own.append(self.encoder.key_value(encoded.detach(), places + number - 1))
+            own.append(self.encoder.key_value(grams, places + number))
+            query = self.encoder.query(grams, places + number)
+            encoded = self.encoder.finish(grams, self.encoder.attend(query, *shared, sees, own))
+            logits = self._logits(number - 1, known, encoded)
+            yield Step(places, encoded, logits)
+
+    @torch.no_grad()
+    def fit(self, ids: Tensor, hidden: Tensor) -> None:
+        """A start by least squares: what three embeddings and h say, linearly, of the hidden state to come.
+
+        The trigram encoder's last matrix and the heads are solved for in turn; the encoders' other parts add
+        nothing at first. Steps of gradient descent are dear, and this is worth hundreds of them.
+        """
+        num_places, size = hidden.shape[1] - self.num_heads, self.shape.hidden_size
+        hidden = hidden.float()
+        known, is_text = hidden[:, :num_places], ids[:, self.num_heads : self.num_heads + num_places] >= 0
+        embedded = nn.functional.embedding(trigrams(ids.clamp(min=0)), self.embedding).flatten(-2).float()
+        for number, head in enumerate(self.heads, start=1):
+            seen, wanted = embedded[:, number : number + num_places], hidden[:, number : number + num_places]
+            if number == 1:
+                found = _least_squares(torch.cat((seen, known), dim=-1)[is_text], wanted[is_text])
+                self.trigram.down.weight.copy_(found[:, :-size])
+                head.weight.copy_(torch.cat((found[:, -size:], torch.eye(size)), dim=1))
+            else:
+                grams = seen @ self.trigram.down.weight.T
+                head.weight.copy_(_least_squares(torch.cat((known, grams), dim=-1)[is_text], wanted[is_text]))
+
+    def _draw_places(self, labels: Tensor) -> Tensor:
+        """(b, r) places for later steps, drawn anew each pass."""
+        self.num_passes += 1
+        generator = torch.Generator().manual_seed(int(self.num_passes))
+        num_rows, num_places = labels.shape[1:]
+        drawn = torch.rand(num_rows, num_places, generator=generator).argsort(dim=1)
+        return drawn[:, : max(1, round(LATER_SHARE * num_places))].to(labels.device)
+
+    def _grams(self, triples: Tensor, dtype: torch.dtype) -> Tensor:
+        embedded = nn.functional.embedding(triples, self.embedding)
+        grams: Tensor = self.trigram(embedded.flatten(-2).to(dtype))
+        return grams
+
+    def _logits(self, head: int, hidden: Tensor, encoded: Tensor) -> Tensor:
+        projected = self.heads[head](torch.cat((hidden, encoded.to(hidden.dtype)), dim=-1))
+        return nn.functional.linear(projected, self.output.to(projected.dtype))
+
+
+def trigrams(ids: Tensor) -> Tensor:
+    """(b, t) ids → (b, t, 3): each behind the two before it; the first two are (a, a, a) and (a, b, b)."""
+    one, two = ids.roll(1, dims=1), ids.roll(2, dims=1)
+    one[:, :2] = ids[:, :2]
+    two[:, :2] = ids[:, :1]
+    return torch.stack((two, one, ids), dim=-1)
+
+
+def make(material: Material, recipe: Recipe) -> Chimera:
+    """The network for a target: the encoder as wide as one of the target's own layers."""
+    config = material.target.config.get_text_config()
+    size, num_heads = material.hidden_size, int(config.num_attention_heads)
+    shape = ChimeraShape(
+        hidden_size=size,
+        vocab_size=material.vocab_size,
+        num_attention_heads=num_heads if size % (2 * num_heads) == 0 else 1,
+        intermediate_size=int(getattr(config, "intermediate_size", None) or 4 * size),
+        num_heads=NUM_HEADS,
+    )
+    embedding, output = material.target.get_input_embeddings(), material.target.get_output_embeddings()
+    return Chimera(shape, cast(nn.Embedding, embedding).weight, cast(nn.Linear, output).weight)
+
+
+def make_fitted(material: Material, recipe: Recipe) -> Chimera:
+    """The network with its start fitted to the first of the text that the target wrote."""
+    heads = make(material, recipe)
+    heads.fit(*next(activations.shards(material.written, recipe.seed)))
+    return heads
+
+
+def train(order: Order) -> None:
+    """What `train chimera` does."""
+    train_heads(order, "heads", make_fitted)
+
+
+def _sees(places: Tensor, keys: Tensor) -> Tensor:
+    """(b, r) places → (b, 1, r, 2p): a place sees h of places up to its own and g of places up to the next."""
+    columns = torch.arange(keys.shape[2] // 2, device=places.device)
+    return (columns <= places[..., None]).repeat(1, 1, 2)[:, None]
+
+
+def _at(values: Tensor, places: Tensor) -> Tensor:
+    """(b, n, d) at (b, r) places → (b, r, d)."""
+    rows = torch.arange(len(values), device=values.device)[:, None]
+    return values[rows, places]
+
+
+def _distance(given: Tensor, wanted: Tensor, labels: Tensor) -> Tensor:
+    """Mean smooth L1 between hidden states where there is a label."""
+    found = nn.functional.smooth_l1_loss(given.float(), wanted.float(), reduction="none").mean(dim=-1)
+    is_text = labels != IGNORED
+    return (found * is_text).sum() / is_text.sum().clamp(min=1)
+
+
+def _least_squares(given: Tensor, wanted: Tensor, ridge: float = 1e-3) -> Tensor:
+    """The matrix (o, i) that best makes `wanted (n, o)` of `given (n, i)`."""
+    gram = given.T @ given
+    gram.diagonal().add_(ridge * gram.diagonal().mean())
+    return torch.linalg.solve(gram, given.T @ wanted).T
+
+
+def _linear(weight: Tensor) -> nn.Linear:
+    linear = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
+    linear.weight = nn.Parameter(weight.clone())
+    return linear
