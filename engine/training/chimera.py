@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from engine.drafters._chimera import ChimeraShape
 from engine.training import activations
 from engine.training.chimera_encoders import Column, FullContextEncoder, TrigramEncoder
-from engine.training.heads import Heads, Material, labels_of, train_heads
+from engine.training.heads import Heads, Material, labels_of, least_squares, train_heads
 from engine.training.losses import soft_cross_entropy
 from engine.training.packing import IGNORED
 from engine.training.recipes import Recipe
@@ -141,12 +141,12 @@ class Chimera(Heads):
         for number, head in enumerate(self.heads, start=1):
             seen, wanted = embedded[:, number : number + num_places], hidden[:, number : number + num_places]
             if number == 1:
-                found = _least_squares(torch.cat((seen, known), dim=-1)[is_text], wanted[is_text])
+                found = least_squares(torch.cat((seen, known), dim=-1)[is_text], wanted[is_text])
                 self.trigram.down.weight.copy_(found[:, :-size])
                 head.weight.copy_(torch.cat((found[:, -size:], torch.eye(size)), dim=1))
             else:
                 grams = seen @ self.trigram.down.weight.T
-                head.weight.copy_(_least_squares(torch.cat((known, grams), dim=-1)[is_text], wanted[is_text]))
+                head.weight.copy_(least_squares(torch.cat((known, grams), dim=-1)[is_text], wanted[is_text]))
 
     def _draw_places(self, labels: Tensor) -> Tensor:
         """(b, r) places for later steps, drawn anew each pass."""
@@ -218,13 +218,6 @@ def _distance(given: Tensor, wanted: Tensor, labels: Tensor) -> Tensor:
     found = nn.functional.smooth_l1_loss(given.float(), wanted.float(), reduction="none").mean(dim=-1)
     is_text = labels != IGNORED
     return (found * is_text).sum() / is_text.sum().clamp(min=1)
-
-
-def _least_squares(given: Tensor, wanted: Tensor, ridge: float = 1e-3) -> Tensor:
-    """The matrix (o, i) that best makes `wanted (n, o)` of `given (n, i)`."""
-    gram = given.T @ given
-    gram.diagonal().add_(ridge * gram.diagonal().mean())
-    return torch.linalg.solve(gram, given.T @ wanted).T
 
 
 def _linear(weight: Tensor) -> nn.Linear:

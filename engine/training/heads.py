@@ -103,6 +103,13 @@ class Heads(nn.Module, ABC):
         return total
 
 
+def least_squares(given: Tensor, wanted: Tensor, ridge: float = 1e-3) -> Tensor:
+    """The matrix (o, i) that best makes `wanted (n, o)` of `given (n, i)`."""
+    gram = given.T @ given
+    gram.diagonal().add_(ridge * gram.diagonal().mean())
+    return torch.linalg.solve(gram, given.T @ wanted).T
+
+
 def _cross_entropy(scores: Tensor, labels: Tensor, soft: tuple[Tensor, ...] | None) -> Tensor:
     """Mean over the k places that have a label; `soft` holds tokens and probabilities, both (k, s)."""
     if soft is None:

@@ -5,8 +5,9 @@ one that it foresees. Stage one of training takes both from the corpus, stage tw
 the loss is the sum of the stages' mean cross-entropies (Sections 2 and 3, and the authors' published code).
 
 Our choices: the trainer's schedule, and Muon for the projections, where the authors use AdamW alone; written text
-is half greedy, where theirs is sampled among the likeliest 10; where the inner width is the target's, tables
-begin as the target's own, which shortens a short training.
+is half greedy, where theirs is sampled among the likeliest 10; a stage learns the target's distribution at its place,
+where theirs learns the token; embeddings begin as the target's where widths agree, and output layers as the least
+squares fit, which shortens a short training.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from engine.drafters.mlp_speculator import EPS, mixing_ratio
-from engine.training.heads import Heads, Material, train_heads
+from engine.training import activations
+from engine.training.heads import Heads, Material, labels_of, least_squares, train_heads
+from engine.training.packing import IGNORED
 from engine.training.recipes import Recipe
 from engine.training.runs import Order
 
@@ -51,6 +54,11 @@ class SpeculatorHeads(Heads):
 
     def scores(self, ids: Tensor, hidden: Tensor) -> Iterator[Tensor]:
         """Teacher-forced logits of each stage."""
+        for i, state in enumerate(self.states(ids, hidden)):
+            yield self.lm_head[0 if self.is_tied else i](state)
+
+    def states(self, ids: Tensor, hidden: Tensor) -> Iterator[Tensor]:
+        """What each stage's output layer reads, (b, p, m)."""
         num_places = ids.shape[1] - 1 - self.num_heads
         ratio = mixing_ratio(self.num_heads, self.inner)
         state = _rms(hidden[:, :num_places]) * 2**-0.5
@@ -59,7 +67,22 @@ class SpeculatorHeads(Heads):
             token = self.embed[own](ids[:, 1 + i : 1 + i + num_places])
             mixed = self.proj[min(i, 1) if self.is_tied else i](state) + ratio * token
             state = nn.functional.gelu(_rms(mixed) * self.norm_weight[own] + self.norm_bias[own])
-            yield self.lm_head[own](state)
+            yield state
+
+    @torch.no_grad()
+    def fit(self, ids: Tensor, hidden: Tensor, output: Tensor) -> None:
+        """A start by least squares: output layers through which untrained stages foresee the target's hidden state.
+
+        `output (v, h)` turns hidden states into scores. Steps of gradient descent are dear; this is worth a hundred.
+        """
+        labels = labels_of(ids, self.num_heads, self.end_ids, self.begin_ids)
+        pairs: list[tuple[Tensor, Tensor]] = []
+        for i, state in enumerate(self.states(ids.clamp(min=0), hidden.float())):
+            is_asked = labels[i] != IGNORED
+            pairs.append((state[is_asked], hidden[:, 1 + i : 1 + i + is_asked.shape[1]][is_asked].float()))
+        together = [tuple(map(torch.cat, zip(*pairs, strict=True)))] if self.is_tied else pairs
+        for head, (state, wanted) in zip(self.lm_head.parameters(), together, strict=True):
+            head.copy_(output @ least_squares(state, wanted))
 
     def tensors(self) -> dict[str, Tensor]:
         """The published names; a tied checkpoint holds each tensor once."""
@@ -97,13 +120,21 @@ def _rms(x: Tensor) -> Tensor:
 def make(material: Material, recipe: Recipe) -> SpeculatorHeads:
     """Untrained heads for a target."""
     heads = SpeculatorHeads(material.hidden_size, material.vocab_size, INNER, NUM_HEADS, is_tied=True)
-    if material.target is not None and material.hidden_size == INNER:
-        for modules, table in ((heads.embed, material.input_table), (heads.lm_head, material.output_table)):
-            for module in modules:
-                module.load_state_dict({"weight": table * (INNER**-0.5 / table.std())})
+    return heads
+
+
+def make_fitted(material: Material, recipe: Recipe) -> SpeculatorHeads:
+    """Heads whose embeddings and output layers begin with what the target knows."""
+    heads = make(material, recipe)
+    heads.end_ids, heads.begin_ids = material.end_ids, material.begin_ids
+    if material.hidden_size == INNER:
+        table = material.input_table * (INNER**-0.5 / material.input_table.std())
+        for embed in heads.embed:
+            embed.load_state_dict({"weight": table})
+    heads.fit(*next(activations.shards(material.written, recipe.seed)), material.output_table)
     return heads
 
 
 def train(order: Order) -> None:
     """Train and write the weights folder."""
-    train_heads(order, "heads", make)
+    train_heads(order, "heads", make_fitted)
