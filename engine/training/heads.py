@@ -46,10 +46,13 @@ EVALUATED_NODES = 32
 
 
 class Heads(nn.Module, ABC):
-    """What a method trains. `end_ids` are the tokens that end a text."""
+    """What a method trains. `end_ids` end a text; `begin_ids` begin an answer, where a single token does."""
 
     num_heads: int
     end_ids: tuple[int, ...] = ()
+    begin_ids: tuple[int, ...] = ()
+    has_context = True
+    """Whether a place looks at the places before it; where not, places that are not asked are not computed."""
     has_static_tree = True
     """Whether the method's tree is of a shape measured here, and not of one that follows the text."""
 
@@ -75,21 +78,35 @@ class Heads(nn.Module, ABC):
 
     def forward(self, ids: Tensor, hidden: Tensor) -> Tensor:
         """Sum of the heads' losses over (b, t + 1) ids, padding below zero, and (b, t, h) hidden states."""
-        labels = labels_of(ids, self.num_heads, self.end_ids)
+        labels = labels_of(ids, self.num_heads, self.end_ids, self.begin_ids)
+        if not self.has_context:
+            is_asked = labels[0] != IGNORED
+            ids = ids.unfold(1, self.num_heads + 2, 1)[is_asked]
+            hidden, labels = hidden[:, : is_asked.shape[1]][is_asked][:, None], labels[:, is_asked]
         scores = self.scores(ids.clamp(min=0), hidden)
         return torch.stack([self.head_loss(i, s, labels[i]) for i, s in enumerate(scores)]).sum()
 
 
-def labels_of(ids: Tensor, num_heads: int, end_ids: Sequence[int]) -> Tensor:
-    """(n, b, p): token p + 2 + i for head i; IGNORED in padding and behind the end of a text."""
+def labels_of(ids: Tensor, num_heads: int, end_ids: Sequence[int], begin_ids: Sequence[int] = ()) -> Tensor:
+    """(n, b, p): token p + 2 + i for head i; IGNORED in padding, behind the end of a text and outside answers."""
     num_places = ids.shape[1] - 1 - num_heads
-    is_over = torch.isin(ids, torch.tensor(end_ids, device=ids.device)) if end_ids else torch.zeros_like(ids).bool()
+    is_over = torch.isin(ids, torch.tensor(end_ids, device=ids.device, dtype=ids.dtype))
     found = []
-    has_ended = torch.zeros_like(ids[:, :num_places]).bool()
+    has_ended = ~_is_in_answer(ids, is_over, begin_ids)[:, :num_places]
     for head in range(num_heads):
         has_ended = has_ended | is_over[:, 1 + head : 1 + head + num_places]
         found.append(ids[:, 2 + head : 2 + head + num_places].masked_fill(has_ended, IGNORED))
     return torch.stack(found)
+
+
+def _is_in_answer(ids: Tensor, is_over: Tensor, begin_ids: Sequence[int]) -> Tensor:
+    """(b, t + 1): whether the last token up to here that begins or ends an answer begins one."""
+    if not begin_ids:
+        return torch.ones_like(is_over)
+    begins = torch.isin(ids, torch.tensor(begin_ids, device=ids.device))
+    places = torch.arange(1, ids.shape[1] + 1, device=ids.device)
+    last_begin, last_end = (torch.where(found, places, 0).cummax(dim=1).values for found in (begins, is_over))
+    return last_begin > last_end
 
 
 @dataclass(frozen=True)
@@ -138,6 +155,19 @@ class Material:
         found = self.target.generation_config.eos_token_id if self.target.generation_config else None
         found = self.tokenizer.eos_token_id if found is None else found
         return tuple(found) if isinstance(found, list) else () if found is None else (int(found),)
+
+    @property
+    def begin_ids(self) -> tuple[int, ...]:
+        """The token that begins an answer in the chat template, where it is a single one."""
+        if not self.tokenizer.chat_template:
+            return ()
+        chat = [{"role": "user", "content": "Hello"}]
+        without, whole = (
+            str(self.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=has_prompt))
+            for has_prompt in (False, True)
+        )
+        ids = self.tokenizer(whole.removeprefix(without), add_special_tokens=False)["input_ids"]
+        return tuple(ids) if len(ids) == 1 else ()
 
     def identity(self) -> dict[str, str]:
         """What a weights folder says of its target."""
@@ -211,7 +241,7 @@ class HeadTraining:
         )
         self.module: nn.Module = heads
         self.figures: dict[str, str] = {}
-        heads.end_ids = material.end_ids
+        heads.end_ids, heads.begin_ids = material.end_ids, material.begin_ids
 
     def batches(self, progress: Progress) -> Iterator[list[Micro]]:
         """Rows of one pass over a stage's shards after another; a pass ends early where its stage does."""
