@@ -41,8 +41,13 @@ from engine.training.trainer import Micro, Trainer, num_parameters
 NUM_HELDOUT = 24
 """Held-out prompts of each task that the target answers."""
 TOP_K = 10
+NUM_SOFT = 16
 CHATS_AT_ONCE = 200
 EVALUATED_NODES = 32
+
+
+Soft = tuple[Tensor, Tensor]
+"""The target's likeliest tokens and their probabilities among themselves, (b, t, s) each."""
 
 
 class Heads(nn.Module, ABC):
@@ -51,6 +56,8 @@ class Heads(nn.Module, ABC):
     num_heads: int
     end_ids: tuple[int, ...] = ()
     begin_ids: tuple[int, ...] = ()
+    is_distilled = False
+    """Whether heads learn the target's distribution of the token, its likeliest `NUM_SOFT`, and not the token."""
     has_context = True
     """Whether a place looks at the places before it; where not, places that are not asked are not computed."""
     has_static_tree = True
@@ -72,19 +79,38 @@ class Heads(nn.Module, ABC):
     def config(self) -> dict[str, Any]:
         """What the method's `config.json` says of the architecture."""
 
-    def head_loss(self, head: int, scores: Tensor, labels: Tensor) -> Tensor:
-        """One head's part of the loss: mean cross-entropy with the true tokens, in nats."""
-        return nn.functional.cross_entropy(scores.flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
+    def head_weight(self, head: int) -> float:
+        """What one head's loss counts."""
+        return 1.0
 
-    def forward(self, ids: Tensor, hidden: Tensor) -> Tensor:
-        """Sum of the heads' losses over (b, t + 1) ids, padding below zero, and (b, t, h) hidden states."""
+    def forward(self, ids: Tensor, hidden: Tensor, soft: Soft | None = None) -> Tensor:
+        """Weighted sum of the heads' mean cross-entropies, in nats.
+
+        Over (b, t + 1) ids, padding below zero, and (b, t, h) hidden states: with the true tokens, or with the
+        target's distributions `soft`, whose row q is that of token q + 1.
+        """
         labels = labels_of(ids, self.num_heads, self.end_ids, self.begin_ids)
+        is_asked = labels[0] != IGNORED
+        num_places = is_asked.shape[1]
         if not self.has_context:
-            is_asked = labels[0] != IGNORED
             ids = ids.unfold(1, self.num_heads + 2, 1)[is_asked]
-            hidden, labels = hidden[:, : is_asked.shape[1]][is_asked][:, None], labels[:, is_asked]
-        scores = self.scores(ids.clamp(min=0), hidden)
-        return torch.stack([self.head_loss(i, s, labels[i]) for i, s in enumerate(scores)]).sum()
+            hidden = hidden[:, :num_places][is_asked][:, None]
+        total = torch.zeros((), device=ids.device)
+        for i, scores in enumerate(self.scores(ids.clamp(min=0), hidden)):
+            asked = scores[is_asked] if self.has_context else scores[:, 0]
+            likely = soft and tuple(part[:, 1 + i : 1 + i + num_places][is_asked] for part in soft)
+            total = total + self.head_weight(i) * _cross_entropy(asked, labels[i][is_asked], likely)
+        return total
+
+
+def _cross_entropy(scores: Tensor, labels: Tensor, soft: tuple[Tensor, ...] | None) -> Tensor:
+    """Mean over the k places that have a label; `soft` holds tokens and probabilities, both (k, s)."""
+    if soft is None:
+        return nn.functional.cross_entropy(scores.float(), labels, ignore_index=IGNORED)
+    tokens, probs = soft
+    scores = scores.float()
+    losses = scores.logsumexp(dim=1) - (probs * scores.gather(1, tokens)).sum(dim=1)
+    return losses[labels != IGNORED].mean()
 
 
 def labels_of(ids: Tensor, num_heads: int, end_ids: Sequence[int], begin_ids: Sequence[int] = ()) -> Tensor:
@@ -268,9 +294,18 @@ class HeadTraining:
                 yield list(zip(ids[chosen].split(num_micro), hidden[chosen].split(num_micro), strict=True))
 
     def loss(self, network: nn.Module, micro: Micro) -> Tensor:
-        """Sum of the heads' mean losses in nats."""
-        loss: Tensor = network(*micro)
+        """The heads' loss in nats."""
+        ids, hidden = micro
+        loss: Tensor = network(ids, hidden, self._soft(hidden) if self.heads.is_distilled else None)
         return loss
+
+    @torch.no_grad()
+    def _soft(self, hidden: Tensor) -> Soft:
+        """What the target itself expects next at every place; a final softcap would not change the order."""
+        output = self.material.target.get_output_embeddings()
+        scores = output(hidden.to(self.material.target.dtype)).float()
+        likely = scores.topk(NUM_SOFT, dim=-1)
+        return likely.indices, likely.values.softmax(dim=-1)
 
     def evaluate(self) -> dict[str, float]:
         """Mean rank-0 accuracy of the first and last head, and what a tree of 32 nodes would emit a step."""

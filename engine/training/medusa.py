@@ -27,6 +27,7 @@ HEAD_DECAY = 0.8
 class MedusaHeads(Heads):
     """`num_heads` heads of `num_layers` residual blocks; `output` is the target's own output layer."""
 
+    is_distilled = True
     has_context = False
     output: Tensor
 
@@ -49,9 +50,9 @@ class MedusaHeads(Heads):
                 y = y + nn.functional.silu(linear(y))
             yield nn.functional.linear(y, self.output.to(y.dtype))
 
-    def head_loss(self, head: int, scores: Tensor, labels: Tensor) -> Tensor:
-        """Mean cross-entropy with the true tokens, later heads counting less."""
-        return super().head_loss(head, scores, labels) * HEAD_DECAY**head
+    def head_weight(self, head: int) -> float:
+        """Later heads count less."""
+        return HEAD_DECAY**head
 
     def tensors(self) -> dict[str, Tensor]:
         """The published names: `{head}.{block}.linear.weight` and `.bias`."""
