@@ -41,15 +41,25 @@ from engine.training.trainer import Micro, Trainer, num_parameters
 NUM_HELDOUT = 24
 """Held-out prompts of each task that the target answers."""
 TOP_K = 10
+NUM_SOFT = 16
 CHATS_AT_ONCE = 200
 EVALUATED_NODES = 32
 
 
+Soft = tuple[Tensor, Tensor]
+"""The target's likeliest tokens and their probabilities among themselves, (b, t, s) each."""
+
+
 class Heads(nn.Module, ABC):
-    """What a method trains. `end_ids` are the tokens that end a text."""
+    """What a method trains. `end_ids` end a text; `begin_ids` begin an answer, where a single token does."""
 
     num_heads: int
     end_ids: tuple[int, ...] = ()
+    begin_ids: tuple[int, ...] = ()
+    is_distilled = False
+    """Whether heads learn the target's distribution of the token, its likeliest `NUM_SOFT`, and not the token."""
+    has_context = True
+    """Whether a place looks at the places before it; where not, places that are not asked are not computed."""
     has_static_tree = True
     """Whether the method's tree is of a shape measured here, and not of one that follows the text."""
 
@@ -69,27 +79,60 @@ class Heads(nn.Module, ABC):
     def config(self) -> dict[str, Any]:
         """What the method's `config.json` says of the architecture."""
 
-    def head_loss(self, head: int, scores: Tensor, labels: Tensor) -> Tensor:
-        """One head's part of the loss: mean cross-entropy with the true tokens, in nats."""
-        return nn.functional.cross_entropy(scores.flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
+    def head_weight(self, head: int) -> float:
+        """What one head's loss counts."""
+        return 1.0
 
-    def forward(self, ids: Tensor, hidden: Tensor) -> Tensor:
-        """Sum of the heads' losses over (b, t + 1) ids, padding below zero, and (b, t, h) hidden states."""
-        labels = labels_of(ids, self.num_heads, self.end_ids)
-        scores = self.scores(ids.clamp(min=0), hidden)
-        return torch.stack([self.head_loss(i, s, labels[i]) for i, s in enumerate(scores)]).sum()
+    def forward(self, ids: Tensor, hidden: Tensor, soft: Soft | None = None) -> Tensor:
+        """Weighted sum of the heads' mean cross-entropies, in nats.
+
+        Over (b, t + 1) ids, padding below zero, and (b, t, h) hidden states: with the true tokens, or with the
+        target's distributions `soft`, whose row q is that of token q + 1.
+        """
+        labels = labels_of(ids, self.num_heads, self.end_ids, self.begin_ids)
+        is_asked = labels[0] != IGNORED
+        num_places = is_asked.shape[1]
+        if not self.has_context:
+            ids = ids.unfold(1, self.num_heads + 2, 1)[is_asked]
+            hidden = hidden[:, :num_places][is_asked][:, None]
+        total = torch.zeros((), device=ids.device)
+        for i, scores in enumerate(self.scores(ids.clamp(min=0), hidden)):
+            asked = scores[is_asked] if self.has_context else scores[:, 0]
+            likely = soft and tuple(part[:, 1 + i : 1 + i + num_places][is_asked] for part in soft)
+            total = total + self.head_weight(i) * _cross_entropy(asked, labels[i][is_asked], likely)
+        return total
 
 
-def labels_of(ids: Tensor, num_heads: int, end_ids: Sequence[int]) -> Tensor:
-    """(n, b, p): token p + 2 + i for head i; IGNORED in padding and behind the end of a text."""
+def _cross_entropy(scores: Tensor, labels: Tensor, soft: tuple[Tensor, ...] | None) -> Tensor:
+    """Mean over the k places that have a label; `soft` holds tokens and probabilities, both (k, s)."""
+    if soft is None:
+        return nn.functional.cross_entropy(scores.float(), labels, ignore_index=IGNORED)
+    tokens, probs = soft
+    scores = scores.float()
+    losses = scores.logsumexp(dim=1) - (probs * scores.gather(1, tokens)).sum(dim=1)
+    return losses[labels != IGNORED].mean()
+
+
+def labels_of(ids: Tensor, num_heads: int, end_ids: Sequence[int], begin_ids: Sequence[int] = ()) -> Tensor:
+    """(n, b, p): token p + 2 + i for head i; IGNORED in padding, behind the end of a text and outside answers."""
     num_places = ids.shape[1] - 1 - num_heads
-    is_over = torch.isin(ids, torch.tensor(end_ids, device=ids.device)) if end_ids else torch.zeros_like(ids).bool()
+    is_over = torch.isin(ids, torch.tensor(end_ids, device=ids.device, dtype=ids.dtype))
     found = []
-    has_ended = torch.zeros_like(ids[:, :num_places]).bool()
+    has_ended = ~_is_in_answer(ids, is_over, begin_ids)[:, :num_places]
     for head in range(num_heads):
         has_ended = has_ended | is_over[:, 1 + head : 1 + head + num_places]
         found.append(ids[:, 2 + head : 2 + head + num_places].masked_fill(has_ended, IGNORED))
     return torch.stack(found)
+
+
+def _is_in_answer(ids: Tensor, is_over: Tensor, begin_ids: Sequence[int]) -> Tensor:
+    """(b, t + 1): whether the last token up to here that begins or ends an answer begins one."""
+    if not begin_ids:
+        return torch.ones_like(is_over)
+    begins = torch.isin(ids, torch.tensor(begin_ids, device=ids.device))
+    places = torch.arange(1, ids.shape[1] + 1, device=ids.device)
+    last_begin, last_end = (torch.where(found, places, 0).cummax(dim=1).values for found in (begins, is_over))
+    return last_begin > last_end
 
 
 @dataclass(frozen=True)
@@ -138,6 +181,19 @@ class Material:
         found = self.target.generation_config.eos_token_id if self.target.generation_config else None
         found = self.tokenizer.eos_token_id if found is None else found
         return tuple(found) if isinstance(found, list) else () if found is None else (int(found),)
+
+    @property
+    def begin_ids(self) -> tuple[int, ...]:
+        """The token that begins an answer in the chat template, where it is a single one."""
+        if not self.tokenizer.chat_template:
+            return ()
+        chat = [{"role": "user", "content": "Hello"}]
+        without, whole = (
+            str(self.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=has_prompt))
+            for has_prompt in (False, True)
+        )
+        ids = self.tokenizer(whole.removeprefix(without), add_special_tokens=False)["input_ids"]
+        return tuple(ids) if len(ids) == 1 else ()
 
     def identity(self) -> dict[str, str]:
         """What a weights folder says of its target."""
@@ -211,7 +267,7 @@ class HeadTraining:
         )
         self.module: nn.Module = heads
         self.figures: dict[str, str] = {}
-        heads.end_ids = material.end_ids
+        heads.end_ids, heads.begin_ids = material.end_ids, material.begin_ids
 
     def batches(self, progress: Progress) -> Iterator[list[Micro]]:
         """Rows of one pass over a stage's shards after another; a pass ends early where its stage does."""
@@ -238,9 +294,18 @@ class HeadTraining:
                 yield list(zip(ids[chosen].split(num_micro), hidden[chosen].split(num_micro), strict=True))
 
     def loss(self, network: nn.Module, micro: Micro) -> Tensor:
-        """Sum of the heads' mean losses in nats."""
-        loss: Tensor = network(*micro)
+        """The heads' loss in nats."""
+        ids, hidden = micro
+        loss: Tensor = network(ids, hidden, self._soft(hidden) if self.heads.is_distilled else None)
         return loss
+
+    @torch.no_grad()
+    def _soft(self, hidden: Tensor) -> Soft:
+        """What the target itself expects next at every place; a final softcap would not change the order."""
+        output = self.material.target.get_output_embeddings()
+        scores = output(hidden.to(self.material.target.dtype)).float()
+        likely = scores.topk(NUM_SOFT, dim=-1)
+        return likely.indices, likely.values.softmax(dim=-1)
 
     def evaluate(self) -> dict[str, float]:
         """Mean rank-0 accuracy of the first and last head, and what a tree of 32 nodes would emit a step."""

@@ -5,8 +5,8 @@ token k + 2 places on, knowing none of those between. The loss weighs head k wit
 published code's second version, whose heads score with the target's own output layer: at a vocabulary
 of 4,096 it is a tenth of the size and of the time of a draft, and its output layers cannot overfit few texts.
 
-Our choices: first the corpus, then text that the target wrote, where the authors take either; every place counts,
-not the answers' alone; W begins at zero and b too, so that an untrained head is the target's own.
+Our choices: first the corpus, then text that the target wrote, where the authors take either;
+W begins at zero and b too, so that an untrained head is the target's own.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ HEAD_DECAY = 0.8
 class MedusaHeads(Heads):
     """`num_heads` heads of `num_layers` residual blocks; `output` is the target's own output layer."""
 
+    is_distilled = True
+    has_context = False
     output: Tensor
 
     def __init__(self, hidden_size: int, num_heads: int, num_layers: int, output: Tensor | None) -> None:
@@ -48,9 +50,9 @@ class MedusaHeads(Heads):
                 y = y + nn.functional.silu(linear(y))
             yield nn.functional.linear(y, self.output.to(y.dtype))
 
-    def head_loss(self, head: int, scores: Tensor, labels: Tensor) -> Tensor:
-        """Mean cross-entropy with the true tokens, later heads counting less."""
-        return super().head_loss(head, scores, labels) * HEAD_DECAY**head
+    def head_weight(self, head: int) -> float:
+        """Later heads count less."""
+        return HEAD_DECAY**head
 
     def tensors(self) -> dict[str, Tensor]:
         """The published names: `{head}.{block}.linear.weight` and `.bias`."""

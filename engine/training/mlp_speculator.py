@@ -30,6 +30,8 @@ class SpeculatorHeads(Heads):
     """`num_heads` stages of width `inner` on hidden states of width `hidden_size`."""
 
     has_static_tree = False
+    is_distilled = True
+    has_context = False
 
     def __init__(self, hidden_size: int, vocab_size: int, inner: int, num_heads: int, *, is_tied: bool) -> None:
         super().__init__()
