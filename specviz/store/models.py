@@ -38,11 +38,13 @@ class Group(Base):
     """Runs that belong together: a comparison or a benchmark."""
 
     __tablename__ = "groups"
+    __table_args__ = (Index(None, "created_at", "id"),)
 
     id: Mapped[str] = mapped_column(primary_key=True)
     created_at: Mapped[str]
     kind: Mapped[str]
     title: Mapped[str]
+    details: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
 
 
 class Run(Base):

@@ -17,7 +17,7 @@ from engine import events
 from engine.errors import BadInput
 from engine.events import Event
 from specviz.store.database import Database
-from specviz.store.errors import StoreError, UnknownRun
+from specviz.store.errors import StoreError, UnknownGroup, UnknownRun
 from specviz.store.models import GROUPS, RUNS, STEPS, TAGS
 from specviz.store.search import Conditions, Sort, clauses, order
 from specviz.store.tally import RunStatus
@@ -86,6 +86,8 @@ class GroupRow:
     kind: str
     """"comparison" or "benchmark"."""
     title: str
+    details: dict[str, Any]
+    """What its maker wrote of the whole: a race its lanes and the order in which they ran."""
 
 
 _RUN_COLUMNS = [RUNS.c[field.name] for field in dataclasses.fields(RunRow) if field.name != "tags"]
@@ -161,6 +163,14 @@ class Reader:
             return [events.from_json(payload) for payload in payloads]
         except BadInput as error:
             raise StoreError(f"An event of run {run_id!r} cannot be read. {error}") from error
+
+    def get_group(self, group_id: str) -> GroupRow:
+        """One group. Raises UnknownGroup."""
+        with self._database.reading() as connection:
+            row = connection.execute(select(GROUPS).where(GROUPS.c.id == group_id)).first()
+        if row is None:
+            raise UnknownGroup(group_id)
+        return GroupRow(**row._mapping)
 
     def list_groups(self, limit: int = 50, offset: int = 0) -> list[GroupRow]:
         """Groups, newest first."""

@@ -6,7 +6,7 @@ Texts are searched by a plain scan of prompt, output and note. On 100,000 runs i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, Literal, TypedDict
 
@@ -62,7 +62,7 @@ def clauses(conditions: Mapping[str, Any]) -> list[ColumnElement[bool]]:
     return found
 
 
-def order(sort: Sort, is_descending: bool) -> list[ColumnElement[Any]]:
+def order(sort: Sort, is_descending: bool) -> Sequence[ColumnElement[Any]]:
     """ORDER BY; runs without the figure come last, equal ones newest first."""
     newest = [RUNS.c.created_at.desc(), RUNS.c.id.desc()]
     if sort == "when":

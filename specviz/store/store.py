@@ -85,11 +85,16 @@ class Store(Reader):
         known = select(RUNS.c.id).where(RUNS.c.id == baseline_run_id).scalar_subquery()
         self._later(RUNS.update().where(RUNS.c.id == run_id).values(baseline_run_id=known))
 
-    def add_group(self, kind: str, title: str) -> str:
+    def add_group(self, kind: str, title: str, details: dict[str, Any] | None = None) -> str:
         """Make a group; its id goes to `begin`."""
-        row = {"id": uuid.uuid4().hex, "created_at": owner.now(), "kind": kind, "title": title}
+        group_id = uuid.uuid4().hex
+        row = {"id": group_id, "created_at": owner.now(), "kind": kind, "title": title, "details": details or {}}
         self._now(lambda connection: connection.execute(GROUPS.insert(), row))
-        return row["id"]
+        return group_id
+
+    def set_group_details(self, group_id: str, details: dict[str, Any]) -> None:
+        """Write anew what is known of a group as a whole."""
+        self._later(GROUPS.update().where(GROUPS.c.id == group_id).values(details=details))
 
     def add_tag(self, run_id: str, name: str) -> None:
         """Put a word on a run; twice is once. Raises UnknownRun."""

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from engine import events
 from engine.events import Candidate, Counts, Emitted, Event, Node, Prefilled, SessionFinished, SessionStarted, Stepped
 from specviz import store as doorway
-from specviz.store import Store, StoreError, UnknownRun, exact, location, open_store, owner, writer
+from specviz.store import Store, StoreError, UnknownGroup, UnknownRun, exact, location, open_store, owner, writer
 
 HOSTILE = (
     "NUL \x00, DLE \x10, like an escape \x100000, half \ud83d, pair \ud83d\ude00, 😀, "
@@ -280,6 +280,16 @@ def test_runs_are_found_by_text_method_status_group_and_tag(store: Store) -> Non
     store.remove_tag("b", "keep")
     assert store.get_run("b").tags == ()
     run.finish(finished())
+
+
+def test_a_group_keeps_what_is_known_of_the_whole(store: Store) -> None:
+    group_id = store.add_group("comparison", "A race", {"order": [1, 0]})
+    assert store.get_group(group_id).details == {"order": [1, 0]}
+    store.set_group_details(group_id, {"order": [1, 0], "problem": HOSTILE})
+    assert store.flush()
+    assert store.get_group(group_id).details == {"order": [1, 0], "problem": HOSTILE}
+    with pytest.raises(UnknownGroup, match="There is no group of runs 'nobody'"):
+        store.get_group("nobody")
 
 
 def test_audit_and_baseline_are_kept_and_a_deleted_baseline_leaves_no_trace(store: Store) -> None:
