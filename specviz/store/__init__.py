@@ -3,6 +3,7 @@
 This is the doorway; nothing else of the folder is imported from outside.
 """
 
+from specviz.store.copies import RunCopy
 from specviz.store.errors import StoreError, UnknownGroup, UnknownRun
 from specviz.store.reader import GroupRow, Reader, RunRow
 from specviz.store.store import Store, open_store
@@ -11,6 +12,7 @@ from specviz.store.writer import RunWriter
 __all__ = [
     "GroupRow",
     "Reader",
+    "RunCopy",
     "RunRow",
     "RunWriter",
     "Store",

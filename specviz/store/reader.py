@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Connection, func, select, tuple_
 from engine import events
 from engine.errors import BadInput
 from engine.events import Event
+from specviz.store.copies import RunCopy
 from specviz.store.database import Database
 from specviz.store.errors import StoreError, UnknownGroup, UnknownRun
 from specviz.store.models import GROUPS, RUNS, STEPS, TAGS
@@ -163,6 +164,12 @@ class Reader:
             return [events.from_json(payload) for payload in payloads]
         except BadInput as error:
             raise StoreError(f"An event of run {run_id!r} cannot be read. {error}") from error
+
+    def copy(self, run_id: str) -> RunCopy:
+        """A whole run, to be carried elsewhere. Raises UnknownRun."""
+        row = self.get_run(run_id)
+        events = tuple(self.events(run_id))
+        return RunCopy(events, row.task, row.tags, row.note, row.audit, row.baseline_run_id)
 
     def get_group(self, group_id: str) -> GroupRow:
         """One group. Raises UnknownGroup."""

@@ -24,6 +24,7 @@ from sqlalchemy import ColumnElement, Connection, select
 
 from engine.events import SessionStarted
 from specviz.store import owner
+from specviz.store.copies import RunCopy, insert
 from specviz.store.database import Database, open_database
 from specviz.store.errors import DATABASE_ERRORS, StoreError, UnknownRun, sentence
 from specviz.store.location import locate
@@ -84,6 +85,11 @@ class Store(Reader):
         """Say which plain run this one's speedup is against. An unknown one leaves the place empty."""
         known = select(RUNS.c.id).where(RUNS.c.id == baseline_run_id).scalar_subquery()
         self._later(RUNS.update().where(RUNS.c.id == run_id).values(baseline_run_id=known))
+
+    def add_copies(self, copies: Sequence[RunCopy]) -> list[str]:
+        """Write whole runs, all or none; those that are already here stay as they are. Returns the ids of the new."""
+        added: list[str] = self._now(lambda connection: insert(connection, copies, owner.this_owner()))
+        return added
 
     def add_group(self, kind: str, title: str, details: dict[str, Any] | None = None) -> str:
         """Make a group; its id goes to `begin`."""
