@@ -4,7 +4,7 @@
     python scripts/many_runs.py FILE --measure
 
 The runs have the size of real ones (a prompt of 30 to 60 words, an output of 160 tokens), but only the first has its
-500 steps in full; the others have four, without alternatives, so that the file is made in minutes.
+500 steps in full. The others have four that emit one long piece of text each, so that the file is made in minutes.
 """
 
 from __future__ import annotations
@@ -17,8 +17,18 @@ import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 
-from engine.events import Candidate, Counts, Emitted, Event, Node, Prefilled, SessionFinished, SessionStarted, Stepped
-from engine.events import to_json
+from engine.events import (
+    Candidate,
+    Counts,
+    Emitted,
+    Event,
+    Node,
+    Prefilled,
+    SessionFinished,
+    SessionStarted,
+    Stepped,
+    to_json,
+)
 from specviz.store import RunCopy, Store, open_store
 
 BATCH = 1000
@@ -38,9 +48,10 @@ def text(chance: random.Random, num_words: int) -> str:
     return " ".join(chance.choices(WORDS, k=num_words))
 
 
-def step(chance: random.Random, number: int, num_tokens: int, has_alternatives: bool) -> Stepped:
-    words = [" " + word for word in chance.choices(WORDS, k=num_tokens)]
-    likeliest = tuple(Candidate(place, word, 0.2) for place, word in enumerate(WORDS[: 5 * has_alternatives]))
+def full_step(chance: random.Random, number: int) -> Stepped:
+    """Four tokens with all that the engine says of them."""
+    words = [" " + word for word in chance.choices(WORDS, k=4)]
+    likeliest = tuple(Candidate(place, word, 0.2) for place, word in enumerate(WORDS[:5]))
     nodes = tuple(Node(place, word, place - 1, "accepted", 0.8, 0.7) for place, word in enumerate(words[:-1]))
     emitted = tuple(Emitted(place, word, "accepted", place, 0.8, likeliest) for place, word in enumerate(words[:-1]))
     last = Emitted(9, words[-1], "bonus", None, 0.5, likeliest)
@@ -48,7 +59,13 @@ def step(chance: random.Random, number: int, num_tokens: int, has_alternatives: 
     return Stepped(number, 1, nodes, path, (*emitted, last), 2_000_000, 9_000_000, 300_000, 50_000, 400_000, 60)
 
 
-def events(chance: random.Random, number: int, num_steps: int, per_step: int) -> tuple[Event, ...]:
+def short_step(chance: random.Random, number: int) -> Stepped:
+    """As much text as forty tokens have, in one piece."""
+    piece = Emitted(9, f" {text(chance, 40)}", "plain")
+    return Stepped(number, 1, (), (), (piece,), 0, 9_000_000, 300_000, 50_000, 400_000, 60)
+
+
+def events(chance: random.Random, number: int) -> tuple[Event, ...]:
     created_at = (FIRST + timedelta(minutes=5 * number, seconds=chance.random())).isoformat(timespec="microseconds")
     prompt = f"Write a story. {text(chance, chance.randint(30, 60))}" + (f" {RARE}" if number % 1000 == 7 else "")
     config = {"temperature": chance.choice((0.0, 0.7, 1.0)), "seed": number % 5, "max_new_tokens": 160, "top_k": 0}
@@ -58,7 +75,8 @@ def events(chance: random.Random, number: int, num_steps: int, per_step: int) ->
         uuid.UUID(int=chance.getrandbits(128)).hex, created_at, prompt, tuple(range(60)), method, {}, "exact", model,
         "cpu", "float32", config, machine,
     )  # fmt: skip
-    steps = tuple(step(chance, place, per_step, num_steps == LONGEST) for place in range(num_steps))
+    make, num_steps, per_step = (full_step, LONGEST, 4) if number == 0 else (short_step, 4, 40)
+    steps = tuple(make(chance, place) for place in range(num_steps))
     tokens = num_steps * per_step
     end = SessionFinished(
         chance.choice(("eos", "length", "length", "stopped")),
@@ -71,9 +89,8 @@ def events(chance: random.Random, number: int, num_steps: int, per_step: int) ->
 def copies(num_runs: int) -> Iterator[RunCopy]:
     chance = random.Random(0)
     for number in range(num_runs):
-        size = (LONGEST, 4) if number == 0 else (4, 40)
         tags = ("keep",) if number % 50 == 0 else ()
-        yield RunCopy(events(chance, number, *size), chance.choice(TASKS), tags)
+        yield RunCopy(events(chance, number), chance.choice(TASKS), tags)
 
 
 def fill(store: Store, num_runs: int) -> None:

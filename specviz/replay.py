@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any, Protocol
 
 from engine.events import Event
 from specviz.notices import Audited, Ended, Happening, Opened
+from specviz.store import UnknownRun
 
 
 class StoredRun(Protocol):
@@ -32,11 +34,13 @@ class Archive(Protocol):
 
 
 def replay(archive: Archive, run_id: str) -> Iterator[Happening]:
-    """The baseline, where there is one, then the run, then the verdict. Raises StoreError."""
+    """The baseline, where it still is there, then the run, then the verdict. Raises StoreError."""
     run = archive.get_run(run_id)
     if run.baseline_run_id:
-        yield Opened("baseline")
-        yield from archive.events(run.baseline_run_id)
+        with contextlib.suppress(UnknownRun):
+            events = archive.events(run.baseline_run_id)
+            yield Opened("baseline")
+            yield from events
     yield Opened("method")
     yield from archive.events(run_id)
     if run.audit:
