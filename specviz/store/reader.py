@@ -128,6 +128,21 @@ class Reader:
         with self._database.reading() as connection:
             return connection.scalar(asked) or 0
 
+    def find_runs(
+        self,
+        limit: int = 50,
+        offset: int = 0,
+        *,
+        sort: Sort = "when",
+        is_descending: bool = True,
+        **conditions: Unpack[Conditions],
+    ) -> tuple[list[RunRow], int]:
+        """A page as `list_runs` gives it, and how many runs there are on all pages."""
+        rows = self.list_runs(limit, offset, sort=sort, is_descending=is_descending, **conditions)
+        is_last = 0 < len(rows) < limit or (not rows and offset == 0)
+        # A page that is not full tells the number: a search for something rare reads the texts once, not twice.
+        return rows, offset + len(rows) if is_last else self.count_runs(**conditions)
+
     def get_runs(self, run_ids: Iterable[str]) -> list[RunRow]:
         """Those of these runs that there are, in the order asked for."""
         with self._database.reading() as connection:

@@ -6,12 +6,16 @@ Texts are searched by a plain scan of prompt, output and note. On 100,000 runs i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, Literal, TypedDict
 
 import sqlalchemy
-from sqlalchemy import ColumnElement, Float, Text, func, or_, select, type_coerce
+from sqlalchemy import Boolean, ColumnElement, Float, Text, func, literal, or_, select, type_coerce
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from specviz.store.exact import encode
 from specviz.store.models import RUNS, TAGS
@@ -71,12 +75,25 @@ def order(sort: Sort, is_descending: bool) -> Sequence[ColumnElement[Any]]:
     return [(key.desc() if is_descending else key.asc()).nulls_last(), *newest]
 
 
+class _Contains(FunctionElement[bool]):
+    """Whether a text fits a pattern, whatever the case of a to z. SQLite's LIKE needs no folding of the text first."""
+
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(_Contains)
+def _like(element: _Contains, compiler: SQLCompiler, **given: Any) -> str:
+    text, pattern = (compiler.process(clause, **given) for clause in element.clauses)
+    return f"{text} {'ILIKE' if compiler.dialect.name == 'postgresql' else 'LIKE'} {pattern} ESCAPE '/'"
+
+
 def _has_text(search: str) -> ColumnElement[bool]:
-    pattern = encode(search)[:LONGEST_SEARCH]
+    wanted = re.sub("[/%_]", r"/\g<0>", encode(search)[:LONGEST_SEARCH])
     columns = [type_coerce(RUNS.c[name], Text) for name in _SEARCHED]  # the pattern is encoded already
-    found = [column.icontains(pattern, autoescape=True) for column in columns]
-    if len(pattern) >= _SHORTEST_ID:
-        found.append(type_coerce(RUNS.c.id, Text).startswith(pattern, autoescape=True))
+    found: list[ColumnElement[bool]] = [_Contains(column, literal(f"%{wanted}%", Text)) for column in columns]
+    if len(search) >= _SHORTEST_ID:
+        found.append(_Contains(type_coerce(RUNS.c.id, Text), literal(f"{wanted}%", Text)))
     return or_(*found)
 
 
