@@ -1,1 +1,4 @@
-"""Figures in two halves: the numbers here, the drawing in the page. Pure functions of events and rows."""
+"""Figures as numbers: pure functions from events or rows to plain dicts, drawn by assets/js/drawings.js.
+
+`specviz.pages.plot` says what such a dict holds. No queries, no layout, no colours.
+"""
