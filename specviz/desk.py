@@ -68,12 +68,14 @@ class Desk:
             self.put(Preparing(f"Loading {request.model} and warming up {request.method}"))
         self.device.prepare(request.model, request.method, request.options)
 
-    def record(self, request: Request, role: Role = "method", group_id: str | None = None) -> list[Event]:
+    def record(
+        self, request: Request, role: Role = "method", *, group_id: str | None = None, run_id: str = ""
+    ) -> list[Event]:
         """One session, to its end: to the page and to the store. Raises EngineError."""
         self.put(Opened(role))
         events: list[Event] = []
         run: RunRecord | None = None
-        for event in _with_end(self.events(request)):
+        for event in _with_end(self.events(request, run_id)):
             if isinstance(event, SessionStarted):
                 run = self.store.begin(event, group_id=group_id, task=task_of(request.prompt))
             elif run is not None:
@@ -84,15 +86,15 @@ class Desk:
             self.put(Unsaved(self.store.problem))
         return events
 
-    def events(self, request: Request) -> Iterator[Event]:
-        """One session that nobody keeps. Raises EngineError."""
+    def events(self, request: Request, run_id: str = "") -> Iterator[Event]:
+        """One session that nobody keeps, under a new id where none is given. Raises EngineError."""
         return self.device.generate(
             request.model,
             request.method,
             request.options,
             request.prompt,
             request.config,
-            uuid.uuid4().hex,
+            run_id or uuid.uuid4().hex,
             self.should_stop,
         )
 

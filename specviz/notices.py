@@ -69,6 +69,7 @@ class Lane:
 
     method: str
     options: Mapping[str, Any]
+    run_id: str = ""
 
 
 @dataclass(frozen=True)

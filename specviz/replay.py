@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -33,16 +32,23 @@ class Archive(Protocol):
         """Its events. Raises UnknownRun."""
 
 
-def replay(archive: Archive, run_id: str) -> Iterator[Happening]:
-    """The baseline, where it still is there, then the run, then the verdict. Raises StoreError."""
+def replay(archive: Archive, run_id: str, has_baseline: bool = True) -> Iterator[Happening]:
+    """The baseline, where it is wanted and still there, then the run, then the verdict. Raises StoreError."""
     run = archive.get_run(run_id)
-    if run.baseline_run_id:
-        with contextlib.suppress(UnknownRun):
-            events = archive.events(run.baseline_run_id)
-            yield Opened("baseline")
-            yield from events
+    plain = _events_if_there(archive, run.baseline_run_id) if has_baseline else []
+    if plain:
+        yield Opened("baseline")
+        yield from plain
     yield Opened("method")
     yield from archive.events(run_id)
     if run.audit:
         yield Audited(str(run.audit.get("verdict", "")), str(run.audit.get("text", "")))
     yield Ended()
+
+
+def _events_if_there(archive: Archive, run_id: str | None) -> list[Event]:
+    """A baseline may have been deleted meanwhile; the run itself is still worth seeing."""
+    try:
+        return archive.events(run_id) if run_id else []
+    except UnknownRun:
+        return []
