@@ -11,12 +11,8 @@ from gradio.components import Component
 
 from specviz import routes
 from specviz.pages import files
-    return (
-        Playground(sessions, streams),
-        Compare(sessions, store, streams),
-        Inspector(store),
-        SavedRuns(store, streams),
-    )
+from specviz.pages.compare import Compare
+from specviz.pages.inspector import Inspector
 from specviz.pages.playground import Playground
 from specviz.pages.saved import SavedRuns
 from specviz.pages.view import View, known, place

@@ -49,8 +49,9 @@ def _run(archive: Archive, run_id: str) -> dict[str, Any]:
 def _script() -> str:
     """One function, so that the components' own names stay inside it."""
     parts = files.script("offline", *SCRIPTS, "player")
-    start = "const element = document.getElementById('stage');"
-    return f"(() => {{\n'use strict';\n{start}\n{parts}\nfill();\nopen(0);\n({files.script('page')})();\n}})();"
+    start = "'use strict';\nconst element = document.getElementById('stage');"
+    end = f"goto = () => {{}};\nfill();\nopen(0);\n({files.script('page')})();"  # there is no view to go to
+    return f"(() => {{\n{start}\n{parts}\n{end}\n}})();"
 
 
 _HEADER = (
