@@ -11,6 +11,7 @@ from gradio.components import Component
 
 from specviz import routes
 from specviz.pages import files
+from specviz.pages.compare import Compare
 from specviz.pages.inspector import Inspector
 from specviz.pages.learn import Learn
 from specviz.pages.playground import Playground
@@ -29,7 +30,13 @@ _QUIET: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, 
 def views(sessions: Sessions, store: Store) -> tuple[View, ...]:
     """All tabs in their order; the first is where a bare address leads. A new view is a file and an entry here."""
     streams = Streams()
-    return (Playground(sessions, streams), Inspector(store), SavedRuns(store, streams), Learn(sessions.device))
+    return (
+        Playground(sessions, streams),
+        Compare(sessions, store, streams),
+        Inspector(store),
+        SavedRuns(store, streams),
+        Learn(sessions.device),
+    )
 
 
 def build(sessions: Sessions, store: Store) -> gr.Blocks:
