@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.training import activations, layer_sweep
-from engine.training.heads import Heads, Material, labels_of, train_heads
+from engine.training.heads import Heads, Material, Soft, labels_of, train_heads
 from engine.training.layered import Layered, RealRows
 from engine.training.losses import divergence
 from engine.training.recipes import RECIPES, Recipe
@@ -37,7 +37,7 @@ class Transfer(Heads):
         self.num_heads, self.layers = len(layers), layers
         self.maps = nn.ModuleList(nn.Linear(hidden_size, hidden_size) for _ in layers)
         self.sees_earlier = True
-        self.places_share = 0.5
+        self.places_share = 0.4
         """Of a row's places, those that pseudo rows look ahead from in one training pass."""
         # In a tuple: a frozen target is not the module's to save or to train.
         self._target = (layered,)
@@ -67,29 +67,35 @@ class Transfer(Heads):
     def scores(self, ids: Tensor, hidden: Tensor) -> Iterator[Tensor]:
         """As `Heads`: step k is asked at place p for token p + 1 + k."""
         rows = self.layered.real(ids[:, :-1])
-        places = torch.arange(ids.shape[1] - 1 - self.num_heads, device=ids.device)
+        places = torch.arange(ids.shape[1] - 1 - self.num_heads, device=ids.device).expand(len(ids), -1)
         states = self.last_states(rows, places)
         for step in range(self.num_heads):
             yield self.layered.scores(states[:, :, step])
 
-    def forward(self, ids: Tensor, hidden: Tensor) -> Tensor:
-        """Sum over steps of the mean KL(target ‖ pseudo) in nats, at a random part of the places."""
+    def forward(self, ids: Tensor, hidden: Tensor, soft: Soft | None = None) -> Tensor:
+        """Sum over steps of the mean KL(target ‖ pseudo) in nats, at a random part of the answers' places."""
         return self.loss_on(self.layered.real(ids[:, :-1].clamp(min=0)), ids, hidden)
 
     def loss_on(self, rows: RealRows, ids: Tensor, hidden: Tensor) -> Tensor:
         """The loss of a batch whose real rows are known; its gradient is in the maps alone."""
-        is_text = labels_of(ids, self.num_heads, self.end_ids) >= 0
-        num_places = is_text.shape[2]
-        num_chosen = max(1, int(self.places_share * num_places))
-        places = torch.randperm(num_places, device=ids.device)[:num_chosen].sort().values
+        is_asked = labels_of(ids, self.num_heads, self.end_ids, self.begin_ids) >= 0
+        places = self._chosen(is_asked[0])
         states = self.last_states(rows, places)
-        wanted = self.layered.head(hidden.to(self.layered.dtype))
-        losses = []
+        total = torch.zeros((), device=ids.device)
         for step in range(1, self.num_heads + 1):
-            if (kept := is_text[step - 1][:, places]).any():
-                given = self.layered.scores(states[:, :, step - 1])
-                losses.append(divergence(given, wanted[:, places + step], kept))
-        return torch.stack(losses).sum()
+            kept = is_asked[step - 1].gather(1, places)
+            if kept.any():
+                later = hidden.take_along_dim((places + step)[..., None], dim=1)[kept]
+                wanted = self.layered.head(later.to(self.layered.dtype))
+                given = self.layered.scores(states[:, :, step - 1][kept])
+                total = total + divergence(given, wanted, torch.ones(len(given), dtype=torch.bool, device=ids.device))
+        return total
+
+    def _chosen(self, is_asked: Tensor) -> Tensor:
+        """(b, p) places of each row, ascending: those that are asked before others, at random."""
+        num_chosen = max(1, int(self.places_share * is_asked.shape[1]))
+        drawn = torch.rand(is_asked.shape, device=is_asked.device) + is_asked.float()
+        return drawn.topk(num_chosen, dim=1).indices.sort(dim=1).values
 
     def tensors(self) -> dict[str, Tensor]:
         """`transfer.{step - 1}.weight` (h, h) and `.bias` (h,)."""
@@ -119,7 +125,7 @@ def make(material: Material, recipe: Recipe) -> Transfer:
 def solved(layered: Layered, layers: tuple[int, ...], material: Material) -> Transfer:
     """Maps that foresee states of their layer best in the least squares, on one shard of written text."""
     transfer = Transfer(layered, layers, material.hidden_size)
-    transfer.end_ids = material.end_ids
+    transfer.end_ids, transfer.begin_ids = material.end_ids, material.begin_ids
     ids, _ = next(activations.shards(material.written, seed=0))
     rows = layered.real(ids[:, :-1].clamp(min=0))
     is_text = ids[:, :-1] >= 0

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from engine.errors import RunFailed
 from engine.training import curve
-from engine.training.heads import Answers, HeadTraining, Material, heldout_ranks
+from engine.training.heads import Answers, HeadTraining, Material, Soft, heldout_ranks
 from engine.training.recipes import Recipe
 from engine.training.trainer import Trainer
 
@@ -33,6 +33,7 @@ NUM_ANSWERS = 5
 """Held-out answers of each task that accuracy is measured on."""
 PLACES_SHARE = 0.8
 """Of a row's places, shared out among the candidates: real rows should not take most of the time, nor pseudo rows."""
+PLATEAU = 0.01
 Solve = Callable[[tuple[int, ...]], "Transfer"]
 
 
@@ -66,7 +67,7 @@ class Together(nn.Module):
         super().__init__()
         self.candidates = nn.ModuleList(candidates)
 
-    def forward(self, ids: Tensor, hidden: Tensor) -> Tensor:
+    def forward(self, ids: Tensor, hidden: Tensor, soft: Soft | None = None) -> Tensor:
         """As `Heads.forward`, for all of them on the same real rows."""
         first: Any = self.candidates[0]
         rows = first.layered.real(ids[:, :-1].clamp(min=0))
@@ -119,10 +120,14 @@ def _train(
 
 
 def best_layers(accuracy: Mapping[str, Sequence[float]]) -> tuple[int, ...]:
-    """The layer at which each step is right most often; the later at a tie, where fewer rows are computed."""
+    """The last layer at which each step is right as often as anywhere, within PLATEAU: later rows cost less."""
     by_layer = {int(name.split()[1]): row for name, row in accuracy.items()}
-    num_steps = len(next(iter(by_layer.values())))
-    return tuple(max(by_layer, key=lambda layer: (by_layer[layer][step], layer)) for step in range(num_steps))
+    found = []
+    for column in zip(*by_layer.values(), strict=True):
+        found.append(
+            max(layer for layer, right in zip(by_layer, column, strict=True) if right >= max(column) - PLATEAU)
+        )
+    return tuple(found)
 
 
 @torch.inference_mode()
@@ -142,7 +147,7 @@ def _cosines_of(transfer: Transfer, num_prompt: int, ids: Tensor) -> dict[str, l
     rows = transfer.layered.real(ids[None, :-1].to(device))
     places = torch.arange(num_prompt - 1, len(ids) - 1 - transfer.num_heads, device=device)
     found = {}
-    for layer, states in transfer.layered.pseudo(rows, places, transfer.layers, transfer.make):
+    for layer, states in transfer.layered.pseudo(rows, places[None], transfer.layers, transfer.make):
         steps = [step for step, own in enumerate(transfer.layers, start=1) if own <= layer]
         real = rows.entering[layer]
         alike = [
@@ -165,7 +170,7 @@ def write(source: Path, folder: Path) -> None:
         "## Layers",
         "",
         f"Steps 1 to {len(found['layers'])} are transferred before layers {', '.join(map(str, found['layers']))}: "
-        "where each was right most often in the sweep.",
+        "the last at which each was right as often as anywhere in the sweep, within a hundredth.",
         "",
         f"![Accuracy by layer]({DRAWING})",
         "",
