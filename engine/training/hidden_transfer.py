@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from engine.training import activations, layer_sweep
 from engine.training.heads import Heads, Material, Soft, labels_of, train_heads
@@ -107,17 +108,19 @@ class Transfer(Heads):
 
 
 def make(material: Material, recipe: Recipe) -> Transfer:
-    """Maps at the layers that the sweep finds best, as far trained as the sweep brought them."""
-    if material.target is None:
+    """Maps at the layers that the sweep finds best, as far trained as the ablation brought them."""
+    target = cast(PreTrainedModel | None, material.target)
+    if target is None:  # nothing to sweep: the maps' sizes are all there is to know
         return Transfer(None, (1,) * NUM_STEPS, material.hidden_size)
-    layered = Layered(material.target)
+    layered = Layered(target)
+    minutes = recipe.limit_minutes * SWEEP_SHARE / (1 - SWEEP_SHARE)
     return layer_sweep.run(
         lambda layers: solved(layered, layers, material),
         material,
-        replace(recipe, limit_minutes=recipe.limit_minutes * SWEEP_SHARE / (1 - SWEEP_SHARE)),
+        replace(recipe, limit_minutes=minutes),
         len(layered),
         NUM_STEPS,
-        material.target.device.type,
+        target.device.type,
     )
 
 
@@ -137,13 +140,19 @@ def solved(layered: Layered, layers: tuple[int, ...], material: Material) -> Tra
         square = owners.T @ owners
         square += RIDGE * square.diagonal().mean() * torch.eye(len(square))
         solution = torch.linalg.solve(square, owners.T @ later)
-        linear.weight.copy_(solution[:-1].T)  # type: ignore[operator, union-attr]
-        linear.bias.copy_(solution[-1])  # type: ignore[operator, union-attr]
+        linear.weight.copy_(solution[:-1].T)  # type: ignore[operator]
+        linear.bias.copy_(solution[-1])  # type: ignore[operator]
     return transfer
 
 
 def train(order: Order) -> None:
     """`train hidden_transfer`: the sweep, then the maps. The time limit covers both."""
     limit = order.limit_minutes or RECIPES["hidden_transfer", order.preset].limit_minutes
-    train_heads(replace(order, limit_minutes=limit * (1 - SWEEP_SHARE)), "hidden_transfer", make)
-    layer_sweep.write(order.written or order.folder, order.folder)
+    made: list[tuple[Transfer, Material]] = []
+
+    def make_and_keep(material: Material, recipe: Recipe) -> Transfer:
+        made.append((make(material, recipe), material))
+        return made[0][0]
+
+    train_heads(replace(order, limit_minutes=limit * (1 - SWEEP_SHARE)), "hidden_transfer", make_and_keep)
+    layer_sweep.write(*made[0], order.folder)
