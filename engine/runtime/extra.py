@@ -30,8 +30,9 @@ Mask = npt.NDArray[np.bool_]
 class Transfer(Protocol):
     """How a drafter's extra rows come to be."""
 
-    layers: tuple[int, ...]
-    """Entry k - 1: the layer before which rows of step k enter."""
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Entry k - 1: the layer before which rows of step k enter."""
 
     def states(self, step: int, owners: Tensor) -> Tensor:
         """States (m, h) of rows of a step, of their owners' states (m, h) before that step's layer."""

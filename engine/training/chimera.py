@@ -63,12 +63,13 @@ class Chimera(Heads):
 
     def forward(self, ids: Tensor, hidden: Tensor) -> Tensor:
         """Sum of the steps' losses over (b, t + 1) ids, padding below zero, and (b, t, d) hidden states."""
-        labels = labels_of(ids, self.num_heads, self.end_ids)
-        wanted = nn.functional.linear(hidden, self.output).softmax(dim=-1)
+        labels = labels_of(ids, self.num_heads, self.end_ids, self.begin_ids)
+        places, later = self._draw_places(labels[0] != IGNORED)
         losses = []
-        for number, step in enumerate(self.steps(ids.clamp(min=0), hidden, self._draw_places(labels))):
+        for number, step in enumerate(self.steps(ids.clamp(min=0), hidden, places, later)):
             label = labels[number].gather(1, step.places)
-            probs = _at(wanted, step.places + number + 1)
+            with torch.no_grad():
+                probs = nn.functional.linear(_at(hidden, step.places + number + 1), self.output).softmax(dim=-1)
             losses.append(soft_cross_entropy(step.logits, probs, label, TEXT_WEIGHT))
             if number == 0:
                 losses.append(HIDDEN_WEIGHT * _distance(step.encoded, _at(hidden, step.places + 1), label))
@@ -76,9 +77,8 @@ class Chimera(Heads):
 
     def scores(self, ids: Tensor, hidden: Tensor) -> Iterator[Tensor]:
         """Logits (b, t - num_heads, v) of one head after another, later steps fed the text's own tokens."""
-        num_places = hidden.shape[1] - self.num_heads
-        places = torch.arange(num_places, device=ids.device).expand(len(ids), -1)
-        for step in self.steps(ids, hidden, places, is_forced=True):
+        places = torch.arange(hidden.shape[1] - self.num_heads, device=ids.device).expand(len(ids), -1)
+        for step in self.steps(ids, hidden, places, places, is_forced=True):
             yield step.logits
 
     def tensors(self) -> dict[str, Tensor]:
@@ -89,43 +89,43 @@ class Chimera(Heads):
         """Sizes."""
         return {"architectures": ["Chimera"], "model_type": "chimera", **asdict(self.shape)}
 
-    def steps(self, ids: Tensor, hidden: Tensor, later: Tensor, *, is_forced: bool = False) -> Iterator[Step]:
-        """Every draft step: the first at all t - num_heads places, the others at places `later (b, r)`.
+    def steps(
+        self, ids: Tensor, hidden: Tensor, places: Tensor, later: Tensor, *, is_forced: bool = False
+    ) -> Iterator[Step]:
+        """Every draft step: the first at `places (b, r)`, the others at those of them that `later (b, s)` counts out.
 
-        `ids (b, t + 1)`, `hidden (b, t, d)`. A step is fed the likeliest token of the step before it, or where
-        `is_forced` the text's own.
+        `ids (b, t + 1)`, `hidden (b, t, d)`, places below t - num_heads. A step is fed the likeliest token of the
+        step before it, or where `is_forced` the text's own.
         """
-        places = torch.arange(hidden.shape[1] - self.num_heads, device=ids.device).expand(len(ids), -1)
-        known = hidden[:, : places.shape[1]]
-        grams = self._grams(trigrams(ids)[:, 1 : places.shape[1] + 1], hidden.dtype)
-        keys, values = self.encoder.key_value(torch.cat((known, grams), dim=1), torch.cat((places, places + 1), dim=1))
-        query = self.encoder.query(grams, places + 1)
-        encoded = self.encoder.finish(grams, self.encoder.attend(query, keys, values, _sees(places, keys)))
+        num_places = hidden.shape[1] - self.num_heads
+        known, every = hidden[:, :num_places], torch.arange(num_places, device=ids.device).expand(len(ids), -1)
+        grams = self._grams(trigrams(ids)[:, 1 : num_places + 1], hidden.dtype)
+        shared = self.encoder.key_value(torch.cat((known, grams), dim=1), torch.cat((every, every + 1), dim=1))
+        grams, known, sees = _at(grams, places), _at(known, places), _sees(places, num_places)
+        encoded = self.encoder.finish(grams, self.encoder.attend(self.encoder.query(grams, places + 1), *shared, sees))
         first = Step(places, encoded, self._logits(0, known, encoded))
         yield first
-        yield from self._later(ids, known, later, first, (keys, values), is_forced)
+        chosen = Step(places.gather(1, later), _at(encoded, later), _at(first.logits, later))
+        yield from self._later(ids, _at(known, later), chosen, shared, is_forced)
 
-    def _later(
-        self, ids: Tensor, known: Tensor, places: Tensor, first: Step, shared: Column, is_forced: bool
-    ) -> Iterator[Step]:
+    def _later(self, ids: Tensor, known: Tensor, step: Step, shared: Column, is_forced: bool) -> Iterator[Step]:
         """Steps 2 and on: a place sees the shared context and its own earlier steps.
 
         As in the released code they learn with what earlier steps gave held fixed.
         """
-        sees, known = _sees(places, shared[0]), _at(known, places)
-        encoded, logits = _at(first.encoded, places), _at(first.logits, places)
+        places, sees = step.places, _sees(step.places, shared[0].shape[2] // 2)
         triple = torch.stack((ids.gather(1, places), ids.gather(1, places + 1)), dim=-1)
         own: list[Column] = []
         for number in range(2, self.num_heads + 1):
-            token = ids.gather(1, places + number) if is_forced else logits.argmax(dim=-1)
+            token = ids.gather(1, places + number) if is_forced else step.logits.argmax(dim=-1)
             triple = torch.cat((triple[..., -2:], token[..., None]), dim=-1)
             grams = self._grams(triple, known.dtype).detach()
-            own.append(self.encoder.key_value(encoded.detach(), places + number - 1))
+            own.append(self.encoder.key_value(step.encoded.detach(), places + number - 1))
             own.append(self.encoder.key_value(grams, places + number))
             query = self.encoder.query(grams, places + number)
             encoded = self.encoder.finish(grams, self.encoder.attend(query, *shared, sees, own))
-            logits = self._logits(number - 1, known, encoded)
-            yield Step(places, encoded, logits)
+            step = Step(places, encoded, self._logits(number - 1, known, encoded))
+            yield step
 
     @torch.no_grad()
     def fit(self, ids: Tensor, hidden: Tensor) -> None:
@@ -148,13 +148,13 @@ class Chimera(Heads):
                 grams = seen @ self.trigram.down.weight.T
                 head.weight.copy_(least_squares(torch.cat((known, grams), dim=-1)[is_text], wanted[is_text]))
 
-    def _draw_places(self, labels: Tensor) -> Tensor:
-        """(b, r) places for later steps, drawn anew each pass."""
+    def _draw_places(self, is_asked: Tensor) -> tuple[Tensor, Tensor]:
+        """Places asked (b, r), and which of them (b, s) later steps are trained at, drawn anew each pass."""
         self.num_passes += 1
         generator = torch.Generator().manual_seed(int(self.num_passes))
-        num_rows, num_places = labels.shape[1:]
-        drawn = torch.rand(num_rows, num_places, generator=generator).argsort(dim=1)
-        return drawn[:, : max(1, round(LATER_SHARE * num_places))].to(labels.device)
+        places = (~is_asked).long().argsort(dim=1, stable=True)[:, : max(1, int(is_asked.sum(dim=1).max()))]
+        drawn = torch.rand(places.shape, generator=generator).to(places.device) - is_asked.gather(1, places).float()
+        return places, drawn.argsort(dim=1)[:, : max(1, round(LATER_SHARE * places.shape[1]))]
 
     def _grams(self, triples: Tensor, dtype: torch.dtype) -> Tensor:
         embedded = nn.functional.embedding(triples, self.embedding)
@@ -201,9 +201,9 @@ def train(order: Order) -> None:
     train_heads(order, "heads", make_fitted)
 
 
-def _sees(places: Tensor, keys: Tensor) -> Tensor:
+def _sees(places: Tensor, num_places: int) -> Tensor:
     """(b, r) places → (b, 1, r, 2p): a place sees h of places up to its own and g of places up to the next."""
-    columns = torch.arange(keys.shape[2] // 2, device=places.device)
+    columns = torch.arange(num_places, device=places.device)
     return (columns <= places[..., None]).repeat(1, 1, 2)[:, None]
 
 

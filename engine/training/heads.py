@@ -303,7 +303,7 @@ class HeadTraining:
     def loss(self, network: nn.Module, micro: Micro) -> Tensor:
         """The heads' loss in nats."""
         ids, hidden = micro
-        loss: Tensor = network(ids, hidden, self._soft(hidden) if self.heads.is_distilled else None)
+        loss: Tensor = network(ids, hidden, self._soft(hidden)) if self.heads.is_distilled else network(ids, hidden)
         return loss
 
     @torch.no_grad()

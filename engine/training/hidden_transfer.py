@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from engine.training import activations, layer_sweep
-from engine.training.heads import Heads, Material, labels_of, train_heads
+from engine.training.heads import Heads, Material, Soft, labels_of, train_heads
 from engine.training.layered import Layered, RealRows
 from engine.training.losses import divergence
 from engine.training.recipes import RECIPES, Recipe
@@ -37,7 +38,7 @@ class Transfer(Heads):
         self.num_heads, self.layers = len(layers), layers
         self.maps = nn.ModuleList(nn.Linear(hidden_size, hidden_size) for _ in layers)
         self.sees_earlier = True
-        self.places_share = 0.5
+        self.places_share = 0.4
         """Of a row's places, those that pseudo rows look ahead from in one training pass."""
         # In a tuple: a frozen target is not the module's to save or to train.
         self._target = (layered,)
@@ -67,29 +68,35 @@ class Transfer(Heads):
     def scores(self, ids: Tensor, hidden: Tensor) -> Iterator[Tensor]:
         """As `Heads`: step k is asked at place p for token p + 1 + k."""
         rows = self.layered.real(ids[:, :-1])
-        places = torch.arange(ids.shape[1] - 1 - self.num_heads, device=ids.device)
+        places = torch.arange(ids.shape[1] - 1 - self.num_heads, device=ids.device).expand(len(ids), -1)
         states = self.last_states(rows, places)
         for step in range(self.num_heads):
             yield self.layered.scores(states[:, :, step])
 
-    def forward(self, ids: Tensor, hidden: Tensor) -> Tensor:
-        """Sum over steps of the mean KL(target ‖ pseudo) in nats, at a random part of the places."""
+    def forward(self, ids: Tensor, hidden: Tensor, soft: Soft | None = None) -> Tensor:
+        """Sum over steps of the mean KL(target ‖ pseudo) in nats, at a random part of the answers' places."""
         return self.loss_on(self.layered.real(ids[:, :-1].clamp(min=0)), ids, hidden)
 
     def loss_on(self, rows: RealRows, ids: Tensor, hidden: Tensor) -> Tensor:
         """The loss of a batch whose real rows are known; its gradient is in the maps alone."""
-        is_text = labels_of(ids, self.num_heads, self.end_ids) >= 0
-        num_places = is_text.shape[2]
-        num_chosen = max(1, int(self.places_share * num_places))
-        places = torch.randperm(num_places, device=ids.device)[:num_chosen].sort().values
+        is_asked = labels_of(ids, self.num_heads, self.end_ids, self.begin_ids) >= 0
+        places = self._chosen(is_asked[0])
         states = self.last_states(rows, places)
-        wanted = self.layered.head(hidden.to(self.layered.dtype))
-        losses = []
+        total = torch.zeros((), device=ids.device)
         for step in range(1, self.num_heads + 1):
-            if (kept := is_text[step - 1][:, places]).any():
-                given = self.layered.scores(states[:, :, step - 1])
-                losses.append(divergence(given, wanted[:, places + step], kept))
-        return torch.stack(losses).sum()
+            kept = is_asked[step - 1].gather(1, places)
+            if kept.any():
+                later = hidden.take_along_dim((places + step)[..., None], dim=1)[kept]
+                wanted = self.layered.head(later.to(self.layered.dtype))
+                given = self.layered.scores(states[:, :, step - 1][kept])
+                total = total + divergence(given, wanted, torch.ones(len(given), dtype=torch.bool, device=ids.device))
+        return total
+
+    def _chosen(self, is_asked: Tensor) -> Tensor:
+        """(b, p) places of each row, ascending: those that are asked before others, at random."""
+        num_chosen = max(1, int(self.places_share * is_asked.shape[1]))
+        drawn = torch.rand(is_asked.shape, device=is_asked.device) + is_asked.float()
+        return drawn.topk(num_chosen, dim=1).indices.sort(dim=1).values
 
     def tensors(self) -> dict[str, Tensor]:
         """`transfer.{step - 1}.weight` (h, h) and `.bias` (h,)."""
@@ -101,17 +108,19 @@ class Transfer(Heads):
 
 
 def make(material: Material, recipe: Recipe) -> Transfer:
-    """Maps at the layers that the sweep finds best, as far trained as the sweep brought them."""
-    if material.target is None:
+    """Maps at the layers that the sweep finds best, as far trained as the ablation brought them."""
+    target = cast(PreTrainedModel | None, material.target)
+    if target is None:  # nothing to sweep: the maps' sizes are all there is to know
         return Transfer(None, (1,) * NUM_STEPS, material.hidden_size)
-    layered = Layered(material.target)
+    layered = Layered(target)
+    minutes = recipe.limit_minutes * SWEEP_SHARE / (1 - SWEEP_SHARE)
     return layer_sweep.run(
         lambda layers: solved(layered, layers, material),
         material,
-        replace(recipe, limit_minutes=recipe.limit_minutes * SWEEP_SHARE / (1 - SWEEP_SHARE)),
+        replace(recipe, limit_minutes=minutes),
         len(layered),
         NUM_STEPS,
-        material.target.device.type,
+        target.device.type,
     )
 
 
@@ -119,7 +128,7 @@ def make(material: Material, recipe: Recipe) -> Transfer:
 def solved(layered: Layered, layers: tuple[int, ...], material: Material) -> Transfer:
     """Maps that foresee states of their layer best in the least squares, on one shard of written text."""
     transfer = Transfer(layered, layers, material.hidden_size)
-    transfer.end_ids = material.end_ids
+    transfer.end_ids, transfer.begin_ids = material.end_ids, material.begin_ids
     ids, _ = next(activations.shards(material.written, seed=0))
     rows = layered.real(ids[:, :-1].clamp(min=0))
     is_text = ids[:, :-1] >= 0
@@ -131,13 +140,19 @@ def solved(layered: Layered, layers: tuple[int, ...], material: Material) -> Tra
         square = owners.T @ owners
         square += RIDGE * square.diagonal().mean() * torch.eye(len(square))
         solution = torch.linalg.solve(square, owners.T @ later)
-        linear.weight.copy_(solution[:-1].T)  # type: ignore[operator, union-attr]
-        linear.bias.copy_(solution[-1])  # type: ignore[operator, union-attr]
+        linear.weight.copy_(solution[:-1].T)  # type: ignore[operator]
+        linear.bias.copy_(solution[-1])  # type: ignore[operator]
     return transfer
 
 
 def train(order: Order) -> None:
     """`train hidden_transfer`: the sweep, then the maps. The time limit covers both."""
     limit = order.limit_minutes or RECIPES["hidden_transfer", order.preset].limit_minutes
-    train_heads(replace(order, limit_minutes=limit * (1 - SWEEP_SHARE)), "hidden_transfer", make)
-    layer_sweep.write(order.written or order.folder, order.folder)
+    made: list[tuple[Transfer, Material]] = []
+
+    def make_and_keep(material: Material, recipe: Recipe) -> Transfer:
+        made.append((make(material, recipe), material))
+        return made[0][0]
+
+    train_heads(replace(order, limit_minutes=limit * (1 - SWEEP_SHARE)), "hidden_transfer", make_and_keep)
+    layer_sweep.write(*made[0], order.folder)

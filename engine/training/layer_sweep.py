@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from engine.errors import RunFailed
 from engine.training import curve
-from engine.training.heads import Answers, HeadTraining, Material, heldout_ranks
+from engine.training.heads import Answers, HeadTraining, Material, Soft, heldout_ranks
 from engine.training.recipes import Recipe
 from engine.training.trainer import Trainer
 
@@ -33,6 +33,7 @@ NUM_ANSWERS = 5
 """Held-out answers of each task that accuracy is measured on."""
 PLACES_SHARE = 0.8
 """Of a row's places, shared out among the candidates: real rows should not take most of the time, nor pseudo rows."""
+PLATEAU = 0.01
 Solve = Callable[[tuple[int, ...]], "Transfer"]
 
 
@@ -66,7 +67,7 @@ class Together(nn.Module):
         super().__init__()
         self.candidates = nn.ModuleList(candidates)
 
-    def forward(self, ids: Tensor, hidden: Tensor) -> Tensor:
+    def forward(self, ids: Tensor, hidden: Tensor, soft: Soft | None = None) -> Tensor:
         """As `Heads.forward`, for all of them on the same real rows."""
         first: Any = self.candidates[0]
         rows = first.layered.real(ids[:, :-1].clamp(min=0))
@@ -96,7 +97,6 @@ def run(solve: Solve, material: Material, recipe: Recipe, num_layers: int, num_s
         "accuracy_by_layer": {name.split()[1]: row for name, row in accuracy.items()},
         "layers": list(layers),
         "ablation_of_attention_to_earlier_steps": ablation,
-        "cosine_by_layer": cosines(ablated["with"], material),
     }
     (folder / FILE).write_text(json.dumps(found, indent=1) + "\n")
     return solve(layers).continued(ablated["with"])
@@ -119,44 +119,54 @@ def _train(
 
 
 def best_layers(accuracy: Mapping[str, Sequence[float]]) -> tuple[int, ...]:
-    """The layer at which each step is right most often; the later at a tie, where fewer rows are computed."""
+    """The last layer at which each step is right as often as anywhere, within PLATEAU: later rows cost less."""
     by_layer = {int(name.split()[1]): row for name, row in accuracy.items()}
-    num_steps = len(next(iter(by_layer.values())))
-    return tuple(max(by_layer, key=lambda layer: (by_layer[layer][step], layer)) for step in range(num_steps))
+    found = []
+    for column in zip(*by_layer.values(), strict=True):
+        found.append(
+            max(layer for layer, right in zip(by_layer, column, strict=True) if right >= max(column) - PLATEAU)
+        )
+    return tuple(found)
 
 
 @torch.inference_mode()
-def cosines(transfer: Transfer, material: Material) -> dict[str, list[float]]:
-    """Mean cosine of each step's pseudo states with the real states of the places they stand for, by layer."""
-    found: dict[str, list[list[float]]] = {}
+def cosines(transfer: Transfer, material: Material, *, is_centred: bool) -> dict[str, dict[str, float]]:
+    """Mean cosine of pseudo states with the real states of the places they stand for, by layer and step.
+
+    Real states of a layer share a large part. `is_centred` takes their mean off both sides, so that what is
+    compared is what tells one place from another.
+    """
+    found: dict[str, dict[str, list[float]]] = {}
     for answers in material.heldout:
         for num_prompt, ids, _ in answers.rows[:NUM_ANSWERS]:
             if len(ids) - 1 - transfer.num_heads > num_prompt:
-                for layer, row in _cosines_of(transfer, num_prompt, ids).items():
-                    found.setdefault(layer, []).append(row)
-    return {layer: [round(v, 4) for v in torch.tensor(rows).mean(dim=0).tolist()] for layer, rows in found.items()}
+                for layer, step, cosine in _cosines_of(transfer, num_prompt, ids, is_centred):
+                    found.setdefault(str(layer), {}).setdefault(str(step), []).append(cosine)
+    return {
+        layer: {step: round(sum(values) / len(values), 4) for step, values in by_step.items()}
+        for layer, by_step in found.items()
+    }
 
 
-def _cosines_of(transfer: Transfer, num_prompt: int, ids: Tensor) -> dict[str, list[float]]:
+def _cosines_of(transfer: Transfer, num_prompt: int, ids: Tensor, is_centred: bool) -> Iterator[tuple[int, int, float]]:
+    """(layer, step, mean cosine over an answer's places)."""
     device = next(transfer.parameters()).device
     rows = transfer.layered.real(ids[None, :-1].to(device))
     places = torch.arange(num_prompt - 1, len(ids) - 1 - transfer.num_heads, device=device)
-    found = {}
-    for layer, states in transfer.layered.pseudo(rows, places, transfer.layers, transfer.make):
+    for layer, states in transfer.layered.pseudo(rows, places[None], transfer.layers, transfer.make):
         steps = [step for step, own in enumerate(transfer.layers, start=1) if own <= layer]
-        real = rows.entering[layer]
-        alike = [
-            nn.functional.cosine_similarity(states[0, :, place].float(), real[0, places + step].float(), dim=-1)
-            for place, step in enumerate(steps)
-        ]
-        by_step = dict(zip(steps, (part.mean().item() for part in alike), strict=True))
-        found[str(layer)] = [by_step.get(step, float("nan")) for step in range(1, transfer.num_heads + 1)]
-    return found
+        real = rows.entering[layer][0].float()
+        shared = real[num_prompt:].mean(dim=0) if is_centred else torch.zeros_like(real[0])
+        for place, step in enumerate(steps):
+            given, wanted = states[0, :, place].float() - shared, real[places + step] - shared
+            yield layer, step, nn.functional.cosine_similarity(given, wanted, dim=-1).mean().item()
 
 
-def write(source: Path, folder: Path) -> None:
-    """The sweep's figures and their drawing into a weights folder, and a section about them into its card."""
-    found = json.loads((source / FILE).read_text())
+def write(transfer: Transfer, material: Material, folder: Path) -> None:
+    """The sweep's figures, their drawing and the trained maps' cosines into a weights folder; a section of its card."""
+    found = json.loads((material.written.parent / FILE).read_text())
+    found["cosine_by_layer"] = cosines(transfer, material, is_centred=False)
+    found["centred_cosine_by_layer"] = cosines(transfer, material, is_centred=True)
     (folder / FILE).write_text(json.dumps(found, indent=1) + "\n")
     (folder / DRAWING).write_text(draw(found["accuracy_by_layer"]), encoding="utf-8")
     ablation = found["ablation_of_attention_to_earlier_steps"]
@@ -165,7 +175,7 @@ def write(source: Path, folder: Path) -> None:
         "## Layers",
         "",
         f"Steps 1 to {len(found['layers'])} are transferred before layers {', '.join(map(str, found['layers']))}: "
-        "where each was right most often in the sweep.",
+        "the last at which each was right as often as anywhere in the sweep, within a hundredth.",
         "",
         f"![Accuracy by layer]({DRAWING})",
         "",

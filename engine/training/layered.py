@@ -71,7 +71,7 @@ class Layered:
     def pseudo(
         self, rows: RealRows, places: Tensor, layers: tuple[int, ...], make: MakeState, *, sees_earlier: bool = True
     ) -> Iterator[tuple[int, Tensor]]:
-        """States of pseudo rows of all steps that look ahead from `places (p,)` of every row.
+        """States of pseudo rows of all steps that look ahead from `places (b, p)` of the rows.
 
         Yields (layer, states before it (b, p, k, h)) from where the first enter, then (number of layers, states
         behind the last). `layers[k - 1]` is where step k enters; at a layer the steps that are there stand in order.
@@ -81,7 +81,8 @@ class Layered:
         for number, layer in enumerate(self.layers):
             for step, own in enumerate(layers, start=1):
                 if own == number:
-                    states[step] = make(step, rows.entering[number][:, places]).to(self.dtype)
+                    owners = rows.entering[number].take_along_dim(places[..., None], dim=1)
+                    states[step] = make(step, owners).to(self.dtype)
             if not states:
                 continue
             steps = sorted(states)
@@ -110,18 +111,18 @@ class Layered:
         """One layer over (b, p, k, h)."""
         num_rows, num_places, num_steps, width = x.shape
         flat = x.reshape(num_rows, num_places * num_steps, width)
-        positions = (places[:, None] + torch.tensor(steps, device=places.device)).reshape(1, -1)
+        positions = (places[..., None] + torch.tensor(steps, device=places.device)).flatten(1)
         query, key, value = self._project(layer, flat, self.rotary(flat, positions))
         scale = query.shape[-1] ** -0.5
         on_real = (query * scale) @ rows.keys[number].mT
-        is_hidden = torch.arange(on_real.shape[-1], device=places.device) > places[:, None]
-        on_real = on_real.masked_fill(is_hidden.repeat_interleave(num_steps, dim=0), -torch.inf)
+        is_hidden = torch.arange(on_real.shape[-1], device=places.device) > places[..., None]
+        on_real = on_real.masked_fill(is_hidden.repeat_interleave(num_steps, dim=1)[:, None], -torch.inf)
         query, key, value = (part.unflatten(2, (num_places, num_steps)) for part in (query, key, value))
         own = torch.ones(num_steps, num_steps, dtype=torch.bool, device=places.device)
         own = own.tril() if sees_earlier else own.tril().triu()
         on_own = ((query * scale) @ key.mT).masked_fill(~own, -torch.inf)
         scores = torch.cat((on_real.unflatten(2, (num_places, num_steps)), on_own), dim=-1)
-        weights = scores.float().softmax(dim=-1).to(value.dtype)
+        weights = scores.softmax(dim=-1, dtype=torch.float32).to(value.dtype)
         seen = weights[..., :-num_steps].flatten(2, 3) @ rows.values[number]
         attended = seen + (weights[..., -num_steps:] @ value).flatten(2, 3)
         return self._finish(layer, flat, attended).view_as(x)

@@ -52,7 +52,7 @@ def maps_of(transfer: Transfer) -> Maps:
 def test_training_gives_a_pseudo_row_the_logits_that_decoding_gives_it(family: str, layers: tuple[int, ...]) -> None:
     transfer, text = transfer_for(family, layers), prompt_ids(12)
     with torch.inference_mode():
-        states = transfer.last_states(transfer.layered.real(torch.tensor([text])), torch.tensor([4, 9]))
+        states = transfer.last_states(transfer.layered.real(torch.tensor([text])), torch.tensor([[4, 9]]))
         trained = transfer.layered.scores(states)[0]
     runner = ModelRunner(tiny(family).model, 160, is_row_invariant=True)
     for place, position in enumerate((4, 9)):
@@ -103,8 +103,8 @@ def test_a_target_of_another_family_is_refused_with_a_sentence() -> None:
         Layered(stock("gpt2"))
 
 
-def test_the_best_layer_of_each_step_is_taken_and_the_later_one_at_a_tie() -> None:
-    accuracy = {"layer 1": [0.3, 0.4], "layer 2": [0.5, 0.4], "layer 3": [0.5, 0.1]}
+def test_the_last_layer_of_a_steps_plateau_is_taken() -> None:
+    accuracy = {"layer 1": [0.3, 0.4], "layer 2": [0.5, 0.395], "layer 3": [0.495, 0.38]}
     assert layer_sweep.best_layers(accuracy) == (3, 2)
 
 
@@ -269,8 +269,8 @@ def test_accuracy_by_layer_was_swept_and_is_best_inside_or_on_a_plateau() -> Non
     first, *_, last = by_layer.values()
     for step, layer in enumerate(figures()["layers"]):
         best = by_layer[str(layer)][step]
-        assert best == max(row[step] for row in by_layer.values())
-        assert best >= max(first[step], last[step])
+        assert best >= max(row[step] for row in by_layer.values()) - layer_sweep.PLATEAU
+        assert best >= max(first[step], last[step]) - layer_sweep.PLATEAU
     assert (EMBEDDED / layer_sweep.DRAWING).is_file()
 
 
