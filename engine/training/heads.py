@@ -107,7 +107,8 @@ def least_squares(given: Tensor, wanted: Tensor, ridge: float = 1e-3) -> Tensor:
     """The matrix (o, i) that best makes `wanted (n, o)` of `given (n, i)`."""
     gram = given.T @ given
     gram.diagonal().add_(ridge * gram.diagonal().mean())
-    return torch.linalg.solve(gram, given.T @ wanted).T
+    solution: Tensor = torch.linalg.solve(gram, given.T @ wanted)
+    return solution.T
 
 
 def _cross_entropy(scores: Tensor, labels: Tensor, soft: tuple[Tensor, ...] | None) -> Tensor:
