@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from engine.drafters._chimera import ChimeraShape
 from engine.training import activations
 from engine.training.chimera_encoders import Column, FullContextEncoder, TrigramEncoder
-from engine.training.heads import Heads, Material, labels_of, train_heads
+from engine.training.heads import Heads, Material, Soft, labels_of, train_heads
 from engine.training.losses import soft_cross_entropy
 from engine.training.packing import IGNORED
 from engine.training.recipes import Recipe
@@ -61,7 +61,7 @@ class Chimera(Heads):
         # Kept in checkpoints, so that a resumed run draws the places that an unbroken one draws.
         self.register_buffer("num_passes", torch.zeros((), dtype=torch.long))
 
-    def forward(self, ids: Tensor, hidden: Tensor) -> Tensor:
+    def forward(self, ids: Tensor, hidden: Tensor, soft: Soft | None = None) -> Tensor:
         """Sum of the steps' losses over (b, t + 1) ids, padding below zero, and (b, t, d) hidden states."""
         labels = labels_of(ids, self.num_heads, self.end_ids, self.begin_ids)
         places, later = self._draw_places(labels[0] != IGNORED)
@@ -198,7 +198,7 @@ def make_fitted(material: Material, recipe: Recipe) -> Chimera:
 
 def train(order: Order) -> None:
     """What `train chimera` does."""
-    train_heads(order, "heads", make_fitted)
+    train_heads(order, "chimera", make_fitted)
 
 
 def _sees(places: Tensor, num_places: int) -> Tensor:

@@ -98,6 +98,18 @@ RECIPES: dict[tuple[str, str], Recipe] = {
         num_written=1000,
         num_text_tokens=400_000,
     ),
+    ("chimera", "cpu"): Recipe(
+        _DRAFT,
+        20_000_000,
+        2048,
+        3e-3,
+        12,
+        stages=_TEXT_THEN_WRITTEN,
+        micro_tokens=2048,
+        decay_from=0.1,
+        num_written=1000,
+        num_text_tokens=400_000,
+    ),
     ("heads", "gpu"): Recipe(
         _DRAFT,
         100_000_000,
@@ -111,6 +123,9 @@ RECIPES: dict[tuple[str, str], Recipe] = {
         num_text_tokens=20_000_000,
     ),
 }
+
+
+RECIPES["chimera", "gpu"] = RECIPES["heads", "gpu"]
 
 
 @dataclass
