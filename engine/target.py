@@ -25,6 +25,8 @@ class Scored:
     """(n + 1, v) float32; row 0 follows the root, row i + 1 follows node i."""
     hidden: tuple[Tensor, ...] | None
     """Per asked-for layer (n + 1, h)."""
+    extra: Tensor | None = None
+    """(e, v) float32: what follows each extra row, in the tree's order of them."""
 
 
 class Target:
@@ -55,9 +57,12 @@ class Target:
     def score(self, root_id: int, tree: DraftTree) -> Scored:
         """One pass over root and tree. Nothing is committed yet."""
         rows = self.runner.extend(
-            (root_id, *tree.tokens), (-1, *(parent + 1 for parent in tree.parents)), hidden_layers=self.hidden_layers
+            (root_id, *tree.tokens),
+            (-1, *(parent + 1 for parent in tree.parents)),
+            hidden_layers=self.hidden_layers,
+            extra=tree.extra and tree.extra.moved({node: node + 1 for node in range(-1, len(tree))}),
         )
-        return Scored(rows.logits.float(), rows.hidden)
+        return Scored(rows.logits.float(), rows.hidden, None if rows.extra is None else rows.extra.float())
 
     def commit(self, path: Sequence[int]) -> None:
         """Keep root and accepted nodes in the KV cache, drop the rest."""

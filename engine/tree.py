@@ -10,11 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from engine.errors import RunFailed
 from engine.events import Status
+
+if TYPE_CHECKING:
+    from engine.runtime.extra import ExtraRows
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +29,8 @@ class DraftTree:
     probability of each token, to be shown. `drawn_from (n, v)`: the exact conditional distribution
     that each node was sampled from, given everything known when it was drawn, its earlier siblings
     included; None where tokens were chosen deterministically. Siblings stand in draw order.
-    `proposed_by`: the method's name, where a session has two of them.
+    `proposed_by`: the method's name, where a session has two of them. `extra`: rows of the drafter's
+    own that look ahead from root or nodes in the target pass; an empty tree may have some too.
     """
 
     tokens: tuple[int, ...] = ()
@@ -33,6 +38,7 @@ class DraftTree:
     draft_probs: tuple[float, ...] | None = None
     drawn_from: Tensor | None = field(default=None, repr=False)
     proposed_by: str | None = None
+    extra: ExtraRows | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if len(self.tokens) != len(self.parents):
@@ -102,6 +108,7 @@ class DraftTree:
             draft_probs=self.draft_probs and tuple(self.draft_probs[i] for i in kept),
             drawn_from=None if self.drawn_from is None else self.drawn_from[kept],
             proposed_by=self.proposed_by,
+            extra=self.extra and self.extra.moved(place),
         )
 
 

@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM
 
 from engine import models
 from engine.config import GenerationConfig
+from engine.drafters.prompt_lookup import PromptLookupOptions
 from engine.errors import BadInput
 from engine.models import LoadedModel
 
@@ -57,7 +58,8 @@ def load_peers(loaded: LoadedModel, source: str, config: GenerationConfig) -> li
     model = _stock(models.locate(source), loaded)
     peers = [
         Peer("generate", model),
-        Peer("generate(prompt_lookup)", model, prompt_lookup_num_tokens=10),
+        # As many as our own method copies: what is compared is the engine, not a setting.
+        Peer("generate(prompt_lookup)", model, prompt_lookup_num_tokens=PromptLookupOptions().depth),
     ]
     if loaded.draft is not None:
         assistant = _stock(models.locate(loaded.draft), loaded)

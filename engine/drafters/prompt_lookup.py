@@ -6,6 +6,8 @@ Saxena, "Prompt Lookup Decoding" (2023). Rules, where the sources differ or are 
 - The match may not be the suffix itself, and what follows it is cut at the context's end, so a
   copy never reads past the root. `is_whole` passes over matches that `depth` tokens do not follow,
   as the original does; transformers allows a shorter copy.
+- 15 tokens, the root and them being 16 rows: a pass of 11, with the 10 of the sources, costs nearly
+  as much and was 15 % slower on text that copies (docs/log.md, 2026-11-21).
 - The proposal is what followed, up to `depth` tokens and the first end-of-text token; a loop (a
   match that overlaps the suffix) is copied as far as it is written, not unrolled.
 State: a hash index from each n-gram to the places where it ended, ascending, extended by the emitted
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 class PromptLookupOptions:
     """How much to match and how far to copy."""
 
-    depth: int = option(10, "Most tokens to copy in a step.", low=1, high=64, unit="tokens")
+    depth: int = option(15, "Most tokens to copy in a step.", low=1, high=64, unit="tokens")
     max_ngram: int = option(3, "Longest suffix to look for.", low=1, high=16, unit="tokens")
     min_ngram: int = option(1, "Shortest suffix to look for.", low=1, high=16, unit="tokens")
     tie: str = option("recent", "Which of several equal matches to copy.", choices=("recent", "first"))

@@ -19,6 +19,7 @@ from transformers import PreTrainedModel
 from engine.runtime import lean
 from engine.runtime.attention import attend_fused, attend_row_invariant
 from engine.runtime.cache import KVCache
+from engine.runtime.extra import Layout
 from engine.runtime.linear import pack
 
 FAMILIES = {"llama", "mistral", "qwen2", "qwen3"}
@@ -68,20 +69,26 @@ class FusedDecoder:
         num_logits: int | None,
         *,
         is_row_invariant: bool,
+        layout: Layout | None = None,
     ) -> tuple[Tensor, tuple[Tensor, ...] | None]:
         """Rows (m,) → logits (m or num_logits, v) and the asked-for hidden states, each (m, h).
 
-        `mask (m, t)` is True where a row may look; None where every row may look everywhere.
+        `mask (m, t)` is True where a row may look; None where every row may look everywhere. The extra
+        rows of `layout` are computed from their own layer on.
         """
         is_few = len(ids) <= lean.MAX_ROWS and cache.kv_layers[0].is_initialized
-        if self.lean is not None and is_few and not is_row_invariant and not hidden_layers:
+        if self.lean is not None and is_few and not is_row_invariant and not hidden_layers and layout is None:
             return self.lean.forward(ids, positions, mask, cache, num_logits), None
         attend = attend_row_invariant if is_row_invariant else attend_fused
-        x = nn.functional.embedding(ids, self.embedding)
-        rotary = self.cos[positions], self.sin[positions]
+        cos, sin = self.cos[positions], self.sin[positions]
+        x = nn.functional.embedding(ids if layout is None else ids[: layout.num_real], self.embedding)
         seen = [x]
-        for layer, kv in zip(self.layers, cache.kv_layers, strict=True):
-            x = self._layer(layer, x, rotary, mask, kv.update, attend)
+        rotary, looks = (cos[: len(x)], sin[: len(x)]), _looks(mask, len(x))
+        for number, (layer, kv) in enumerate(zip(self.layers, cache.kv_layers, strict=True)):
+            if layout is not None and number in layout.groups:
+                x = torch.cat((x, layout.entering(number, x)))
+                rotary, looks = (cos[: len(x)], sin[: len(x)]), _looks(mask, len(x))
+            x = self._layer(layer, x, rotary, looks, kv.update, attend)
             if hidden_layers:
                 seen.append(x)
         x = self._rms_norm(x, self.norm)
@@ -128,6 +135,13 @@ class FusedDecoder:
         half = self.head_dim // 2
         swapped = torch.cat((heads[..., half:], heads[..., :half]), dim=-1)
         return torch.addcmul(heads * cos, swapped, sin)
+
+
+def _looks(mask: Tensor | None, num_rows: int) -> Tensor | None:
+    """The mask of the rows that are there so far."""
+    if mask is None or len(mask) == num_rows:
+        return mask
+    return mask[:num_rows, : mask.shape[1] - len(mask) + num_rows]
 
 
 def supports(model: PreTrainedModel) -> bool:

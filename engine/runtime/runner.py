@@ -24,6 +24,7 @@ from engine.errors import BadInput, ContextFull, RunFailed
 from engine.runtime import fused
 from engine.runtime.attention import FUSED, ROW_INVARIANT
 from engine.runtime.cache import KVCache
+from engine.runtime.extra import ExtraRows, Layout, riding
 from engine.runtime.linear import are_row_invariant, pack_linears
 
 ROW_BUCKET = 8
@@ -40,6 +41,8 @@ class Rows:
     """(m, v) in the model's dtype."""
     hidden: tuple[Tensor, ...] | None
     """Per asked-for layer (m, h), where hidden states were asked for."""
+    extra: Tensor | None = None
+    """(e, v): logits of the extra rows, where there were any."""
 
 
 class ModelRunner:
@@ -111,26 +114,51 @@ class ModelRunner:
         *,
         hidden_layers: Sequence[int] = (),
         num_logits: int | None = None,
+        extra: ExtraRows | None = None,
     ) -> Rows:
         """One forward pass over m new pending rows.
 
         `parents[i]` is the pending row, numbered from the first since the last commit, that row i
         follows; -1 follows the last committed token. Siblings share a position. `num_logits` keeps
-        the logits of the last rows only.
+        the logits of the last rows only. `extra` rows, whose owners are numbered among these m, are
+        gone when the pass is over.
         """
         num_rows, first = len(token_ids), self.num_pending
         padded = -num_rows % self._row_bucket
-        if first + num_rows + padded > MAX_PENDING:
-            raise RunFailed(f"{first + num_rows} rows wait for a verdict; at most {MAX_PENDING} can.")
+        layout = Layout(extra, num_rows + padded, self._row_bucket) if extra else None
+        num_all = num_rows + padded if layout is None else layout.num_rows
+        if first + num_all > MAX_PENDING:
+            raise RunFailed(f"{first + num_all} rows wait for a verdict; at most {MAX_PENDING} can.")
         self._add_pending(parents)
-        ids = torch.tensor([*token_ids, *[0] * padded], device=self.device)
+        ids = torch.tensor([*token_ids, *[0] * (num_all - num_rows)], device=self.device)
         depths = [*self._depths[first:], *[1] * padded]
+        if layout is not None:
+            depths += layout.depths(depths)
         positions = torch.tensor(depths, device=self.device) + (self.num_committed - 1)
-        mask = self._mask(first, num_rows, padded)
+        # An extra row may look beyond the context, where a learnt position does not exist.
+        positions[num_rows + padded :].clamp_(max=self.max_context - 1)
+        mask = self._mask(first, num_rows, num_all, layout)
         self._cache.length = self.num_committed + first
-        logits, hidden = self._forward(ids, positions, mask, hidden_layers, num_logits, num_rows)
+        kept = None if num_logits is None else num_logits + num_all - num_rows
+        logits, hidden = self._forward(ids, positions, mask, hidden_layers, kept, layout)
         self._cache.length = self.num_committed + self.num_pending
-        return Rows(logits, hidden)
+        return self._rows(logits, hidden, num_rows, num_all, layout)
+
+    def _rows(
+        self,
+        logits: Tensor,
+        hidden: tuple[Tensor, ...] | None,
+        num_rows: int,
+        num_all: int,
+        layout: Layout | None,
+    ) -> Rows:
+        """Sorts a pass's results: padding is dropped, extra rows are apart."""
+        dropped = num_all - num_rows
+        of_extra = None if layout is None else logits[[place - num_all for place in layout.places]]
+        if dropped:
+            logits = logits[:-dropped]
+            hidden = None if hidden is None else tuple(layer[:num_rows] for layer in hidden)
+        return Rows(logits, hidden, of_extra)
 
     def _forward(
         self,
@@ -139,21 +167,21 @@ class ModelRunner:
         mask: Tensor | None,
         hidden_layers: Sequence[int],
         num_logits: int | None,
-        num_rows: int,
+        layout: Layout | None,
     ) -> tuple[Tensor, tuple[Tensor, ...] | None]:
-        """Logits and hidden states of the first `num_rows` rows; padding is dropped."""
-        padded = len(ids) - num_rows
+        """Logits of the last rows and hidden states of all, padding and extra rows among them."""
         if self._decoder is not None:
-            kept = None if num_logits is None else num_logits + padded
-            logits, hidden = self._decoder.forward(
-                ids, positions, mask, self._cache, hidden_layers, kept, is_row_invariant=self.is_row_invariant
+            return self._decoder.forward(
+                ids,
+                positions,
+                mask,
+                self._cache,
+                hidden_layers,
+                num_logits,
+                is_row_invariant=self.is_row_invariant,
+                layout=layout,
             )
-        else:
-            logits, hidden = self._transformers_forward(ids, positions, mask, hidden_layers, num_logits, padded)
-        if padded:
-            logits = logits[:-padded]
-            hidden = None if hidden is None else tuple(layer[:-padded] for layer in hidden)
-        return logits, hidden
+        return self._transformers_forward(ids, positions, mask, hidden_layers, num_logits, layout)
 
     def _transformers_forward(
         self,
@@ -162,25 +190,24 @@ class ModelRunner:
         mask: Tensor | None,
         hidden_layers: Sequence[int],
         num_logits: int | None,
-        padded: int,
+        layout: Layout | None,
     ) -> tuple[Tensor, tuple[Tensor, ...] | None]:
         num_columns = self._cache.length + len(ids)
         if mask is None:
             mask = torch.ones(len(ids), num_columns, dtype=torch.bool, device=self.device)
-        full = mask[None, None]
-        masks: Tensor | dict[str, Tensor] = full
+        masks = {"full_attention": mask[None, None]}
         if self.sliding_window is not None:
-            in_window = self._is_in_window(positions, num_columns)
-            masks = {"full_attention": full, "sliding_attention": full & in_window}
-        output = self.model(
-            input_ids=ids[None],
-            position_ids=positions[None],
-            attention_mask=masks,
-            past_key_values=self._cache,
-            use_cache=True,
-            output_hidden_states=bool(hidden_layers),
-            logits_to_keep=0 if num_logits is None else num_logits + padded,
-        )
+            masks["sliding_attention"] = masks["full_attention"] & self._is_in_window(positions, num_columns)
+        with riding(self.model, layout, list(masks.values()), self._cache.length):
+            output = self.model(
+                input_ids=ids[None],
+                position_ids=positions[None],
+                attention_mask=masks if len(masks) > 1 else masks["full_attention"],
+                past_key_values=self._cache,
+                use_cache=True,
+                output_hidden_states=bool(hidden_layers),
+                logits_to_keep=num_logits or 0,
+            )
         hidden = tuple(output.hidden_states[i][0] for i in hidden_layers) if hidden_layers else None
         return output.logits[0], hidden
 
@@ -205,25 +232,29 @@ class ModelRunner:
             self._ancestors[row, row] = True
             self._depths.append(1 if parent < 0 else self._depths[parent] + 1)
 
-    def _mask(self, first: int, num_rows: int, padded: int) -> Tensor | None:
+    def _mask(self, first: int, num_rows: int, num_all: int, layout: Layout | None) -> Tensor | None:
         """Who may look at whom, (rows, columns); None for a lone row that follows all that is there."""
-        if num_rows + padded == 1 and self._depths[first] == first + 1:
+        if num_all == 1 and self._depths[first] == first + 1:
             return None
-        num_columns = self.num_committed + first + num_rows + padded
-        mask = np.zeros((num_rows + padded, num_columns), dtype=np.bool_)
+        num_before = self.num_committed + first
+        mask = np.zeros((num_all, num_before + num_all), dtype=np.bool_)
         mask[:, : self.num_committed] = True
         end = first + num_rows
         mask[:num_rows, self.num_committed : self.num_committed + end] = self._ancestors[first:end, :end]
         # A row that looks at nothing is NaN, and NaN spreads: padding looks at itself.
-        for row in range(num_rows, num_rows + padded):
-            mask[row, self.num_committed + first + row] = True
+        for row in range(num_rows, num_all if layout is None else layout.num_real):
+            mask[row, num_before + row] = True
+        if layout is not None:
+            layout.fill(mask, num_before)
         return torch.from_numpy(mask).to(self.device)
 
     def _is_in_window(self, positions: Tensor, num_columns: int) -> Tensor:
         assert self.sliding_window is not None
         columns = torch.arange(num_columns, device=self.device)
-        depths = [*self._depths, *[1] * (num_columns - self.num_committed - self.num_pending)]
-        columns[self.num_committed :] = torch.tensor(depths, device=self.device) + (self.num_committed - 1)
+        num_before = num_columns - len(positions)
+        waiting = self._depths[: num_before - self.num_committed]
+        columns[self.num_committed : num_before] = torch.tensor(waiting, device=self.device) + (self.num_committed - 1)
+        columns[num_before:] = positions
         return (positions[:, None] - columns[None, :] < self.sliding_window)[None, None]
 
 

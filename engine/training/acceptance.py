@@ -58,8 +58,8 @@ def tree_figures(target: Target, prompts: Sequence[list[int]], method: str, opti
         drafter = drafters.create(method, options, target)
         config = GenerationConfig(max_new_tokens=MAX_NEW_TOKENS, has_detail=False)
         steps = [event for event in generate(target, drafter, prompt, config) if isinstance(event, Stepped)]
-        # A step that a limit cut short was not offered every node.
-        paths += [step.path for step in steps if len(step.nodes) == num_nodes]
+        # A step that a limit cut short was not offered every node; one without a draft is the method's own choice.
+        paths += [step.path for step in steps[:-1] if len(step.nodes) in (0, num_nodes)]
     num_steps = max(1, len(paths))
     accepted = Counter(node for path in paths for node in path)
     return {

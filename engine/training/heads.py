@@ -203,7 +203,7 @@ class Material:
 def gather(order: Order, recipe: Recipe) -> Material:
     """Load the target; write, compute and keep what is not there yet in the order's folder of written text."""
     target, tokenizer = load_target(str(order.target), order.device)
-    folder = order.written or order.folder
+    folder = order.material
     folder.mkdir(parents=True, exist_ok=True)
     train_documents, heldout = corpus.split_heldout(corpus.read_folder(order.data))
     stage = recipe.stages[-1]
@@ -296,7 +296,7 @@ class HeadTraining:
     def loss(self, network: nn.Module, micro: Micro) -> Tensor:
         """The heads' loss in nats."""
         ids, hidden = micro
-        loss: Tensor = network(ids, hidden, self._soft(hidden) if self.heads.is_distilled else None)
+        loss: Tensor = network(ids, hidden, self._soft(hidden)) if self.heads.is_distilled else network(ids, hidden)
         return loss
 
     @torch.no_grad()

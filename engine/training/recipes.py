@@ -6,7 +6,7 @@ whichever is larger, so a run under a time limit ends with its learning rate dec
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 VOCAB_SIZE = 4096
 MAX_CONTEXT = 1024
@@ -62,6 +62,7 @@ class Recipe:
 
 _TARGET, _DRAFT = Shape(384, 8, 6, 1024), Shape(192, 3, 3, 512)
 _ROWS_OF_ONE_LENGTH = (Stage(0.0, 512),)
+_MOSTLY_WRITTEN = (Stage(0.0, 512), Stage(0.2, 512, is_written=True))
 _TEXT_THEN_WRITTEN = (Stage(0.0, 512), Stage(0.5, 512, is_written=True))
 
 RECIPES: dict[tuple[str, str], Recipe] = {
@@ -72,7 +73,7 @@ RECIPES: dict[tuple[str, str], Recipe] = {
     ("draft", "cpu"): Recipe(_DRAFT, 12_000_000, 8192, 4e-3, 15),
     ("draft", "gpu"): Recipe(_DRAFT, 200_000_000, 65_536, 4e-3, 8, micro_tokens=65_536, max_shard_mb=15),
     ("align", "cpu"): Recipe(
-        _DRAFT, 8_000_000, 16_384, 2e-3, 12, stages=_ROWS_OF_ONE_LENGTH, decay_from=0.1, num_written=1000
+        _DRAFT, 8_000_000, 16_384, 2e-3, 12, stages=_ROWS_OF_ONE_LENGTH, decay_from=0.1, num_written=2500
     ),
     ("align", "gpu"): Recipe(
         _DRAFT,
@@ -95,20 +96,32 @@ RECIPES: dict[tuple[str, str], Recipe] = {
         stages=_TEXT_THEN_WRITTEN,
         micro_tokens=2048,
         decay_from=0.3,
-        num_written=1000,
+        num_written=2500,
         num_text_tokens=400_000,
     ),
-    ("chimera", "cpu"): Recipe(
+    ("hidden_transfer", "cpu"): Recipe(
         _DRAFT,
         20_000_000,
         2048,
-        3e-3,
+        1e-3,
         12,
-        stages=_TEXT_THEN_WRITTEN,
+        stages=_MOSTLY_WRITTEN,
         micro_tokens=2048,
-        decay_from=0.1,
-        num_written=1000,
-        num_text_tokens=400_000,
+        decay_from=0.3,
+        num_written=2500,
+        num_text_tokens=600_000,
+    ),
+    ("hidden_transfer", "gpu"): Recipe(
+        _DRAFT,
+        100_000_000,
+        16_384,
+        1e-3,
+        20,
+        stages=_MOSTLY_WRITTEN,
+        micro_tokens=8192,
+        decay_from=0.3,
+        num_written=40_000,
+        num_text_tokens=20_000_000,
     ),
     ("heads", "gpu"): Recipe(
         _DRAFT,
@@ -125,6 +138,10 @@ RECIPES: dict[tuple[str, str], Recipe] = {
 }
 
 
+# Chimera's passes are dear: many small steps of few tokens.
+RECIPES["chimera", "cpu"] = replace(
+    RECIPES["heads", "cpu"], batch_tokens=2048, lr=3e-3, stages=_MOSTLY_WRITTEN, decay_from=0.1
+)
 RECIPES["chimera", "gpu"] = RECIPES["heads", "gpu"]
 
 

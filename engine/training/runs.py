@@ -52,6 +52,11 @@ class Order:
         return self.out or Path("runs") / f"story-{self.name}"
 
     @property
+    def material(self) -> Path:
+        """Where the target's written text and hidden states go."""
+        return self.written or self.folder
+
+    @property
     def device(self) -> str:
         """Where it is computed."""
         return "cuda" if self.preset == "gpu" else "cpu"
@@ -104,7 +109,7 @@ def _train_draft(order: Order) -> None:
     target, tokenizer = load_target(str(order.target), order.device)
     documents = corpus.read_folder(order.data)
     first = order.folder / "pretrained"
-    if not (first / "config.json").is_file() or (order.is_resumed and not (order.folder / "written.jsonl").is_file()):
+    if not (first / "config.json").is_file() or (order.is_resumed and not (order.material / "written.jsonl").is_file()):
         job = Pretraining("story-draft", order.recipe("draft", 0.5), documents, tokenizer, len_vocabulary(target))
         if not run_trainer(
             Trainer(job, job.recipe, first, order.device, is_compiled=order.is_compiled), order.is_resumed
@@ -119,12 +124,12 @@ def _align(
     recipe = order.recipe("align", 0.5)
     train_documents, heldout = corpus.split_heldout(documents)
     prompt_ids = written.prompts(train_documents, tokenizer, recipe.num_written, order.seed)
-    texts = written.write(target, tokenizer, prompt_ids, order.folder / "written.jsonl", seed=order.seed)
+    texts = written.write(target, tokenizer, prompt_ids, order.material / "written.jsonl", seed=order.seed)
     rows = packing.rows(texts, recipe.stages[-1].context)
-    activations.compute(target, rows, order.folder / "activations")
+    activations.compute(target, rows, order.material / "activations")
     draft = LlamaForCausalLM.from_pretrained(order.folder / "pretrained", dtype=torch.float32)
     stream = encode_epoch(heldout, tokenizer, seed=0)
-    job = Alignment("story-draft", recipe, draft, target, tokenizer, order.folder / "activations", stream)
+    job = Alignment("story-draft", recipe, draft, target, tokenizer, order.material / "activations", stream)
     if not run_trainer(
         Trainer(job, recipe, order.folder, order.device), order.is_resumed and has_checkpoint(order.folder)
     ):

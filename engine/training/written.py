@@ -21,7 +21,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from engine.training import tasks
 from engine.training.corpus import Document
 
-BATCH_ROWS = 24
+BATCH_ROWS = 64
 MAX_NEW_TOKENS = 256
 MAX_PROMPT_TOKENS = 400
 

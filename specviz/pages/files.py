@@ -1,36 +1,37 @@
-"""What lies in assets/: scripts, styles, the logo, example prompts."""
+"""What lies in assets/: scripts, styles, the logo, the menu of examples."""
 
 from __future__ import annotations
 
 import functools
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from specviz.examples import examples as examples
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 TEMPLATE = '<div class="sv-root"></div>'
 """Of every component that a script draws. Static: Gradio compiles what stands in `${}` or `{{}}`."""
 
 
-@dataclass(frozen=True)
-class Example:
-    """A prompt to start from."""
-
-    id: str
-    task: str
-    title: str
-    prompt: str
-
-
 def script(*names: str) -> str:
-    """These scripts as one, to be run when a component loads."""
-    return "\n".join((ASSETS / "js" / f"{name}.js").read_text(encoding="utf-8") for name in names)
+    """These scripts as one, to be run when a component loads. "palette" is the colours, as `PALETTE`."""
+    return "\n".join(_script(name) for name in names)
 
 
 def on_load(*names: str) -> str:
     """These scripts, to draw inside TEMPLATE."""
     return f"element = element.querySelector('.sv-root') || element;\n{script(*names)}"
+
+
+@functools.cache
+def palette() -> dict[str, Any]:
+    """Colours of `states`, `phases`, `page`, `plain` and `methods`, as `#rrggbb` for light and dark.
+
+    Hue never stands alone: a state has a shape and a glyph, a method a dash and a marker.
+    """
+    read: dict[str, Any] = json.loads((ASSETS / "palette.json").read_text(encoding="utf-8"))
+    return read
 
 
 def styles() -> str:
@@ -43,16 +44,15 @@ def logo() -> str:
     return (ASSETS / "logo.svg").read_text(encoding="utf-8")
 
 
-@functools.cache
-def examples() -> tuple[Example, ...]:
-    """All example prompts, task by task."""
-    tasks = json.loads((ASSETS / "prompts.json").read_text(encoding="utf-8"))
-    return tuple(Example(task=task["task"], **row) for task in tasks for row in task["examples"])
-
-
 def example_menu() -> str:
     """Tasks with their examples' titles, as JSON text for the page."""
     menu: dict[str, list[dict[str, Any]]] = {}
     for example in examples():
         menu.setdefault(example.task, []).append({"id": example.id, "title": example.title})
     return json.dumps([{"task": task, "examples": rows} for task, rows in menu.items()])
+
+
+def _script(name: str) -> str:
+    if name == "palette":
+        return f"const PALETTE = {json.dumps(palette(), ensure_ascii=True)};"
+    return (ASSETS / "js" / f"{name}.js").read_text(encoding="utf-8")

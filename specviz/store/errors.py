@@ -1,7 +1,8 @@
 """What the store raises, and what a database's error means in plain words.
 
     StoreError        the database cannot be opened, read or written
-    └── UnknownRun    no run has this id
+    ├── UnknownRun    no run has this id
+    └── UnknownGroup  no group has this id
 
 A message is one or two plain sentences, fit to be shown as it is: it holds a database's short name,
 never its path, user or password.
@@ -42,6 +43,13 @@ class UnknownRun(StoreError):
 
     def __init__(self, run_id: str) -> None:
         super().__init__(f"There is no run {run_id[:80]!r}; it may have been deleted.")
+
+
+class UnknownGroup(StoreError):
+    """No group has this id."""
+
+    def __init__(self, group_id: str) -> None:
+        super().__init__(f"There is no group of runs {group_id[:80]!r}; it may have been deleted.")
 
 
 def sentence(error: BaseException, name: str) -> str:

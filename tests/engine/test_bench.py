@@ -144,7 +144,7 @@ def test_methods_and_peers_have_the_same_conversation_when_they_decode_greedily(
     cells = [c for c in bench.run(Target(loaded), asked) if isinstance(c, Cell)]
     assert {c.method for c in cells} == set(asked.contenders)
     assert len(cells) == 6
-    assert [peer.options for peer in peers] == [{}, {"prompt_lookup_num_tokens": 10}, {"assistant_model": "target"}]
+    assert [peer.options for peer in peers] == [{}, {"prompt_lookup_num_tokens": 15}, {"assistant_model": "target"}]
     for found in cells:
         assert found.is_same_text, found.method
         assert (found.num_turns, found.category) == (3, "qa")

@@ -141,3 +141,16 @@ def test_each_column_has_its_line_in_the_docs() -> None:
     line = re.compile(r"^\| `(\w+)` \| \S.* \| \S.* \|$", re.MULTILINE)
     described = {table: line.findall(text) for table, text in sections.items()}
     assert described == {name: list(table.columns.keys()) for name, table in Base.metadata.tables.items()}
+
+
+def test_groups_of_the_first_schema_keep_their_titles(path: Path) -> None:
+    database = open_database(locate(path))
+    settings = schema.config()
+    with database.writing() as connection:
+        settings.attributes["connection"] = connection
+        command.downgrade(settings, "0001")
+    database.close()
+    _execute(path, "INSERT INTO groups VALUES ('g', '2026-11-21', 'comparison', 'Two methods')")
+    with open_store(path) as store:
+        group = store.get_group("g")
+    assert (group.title, group.details) == ("Two methods", {})

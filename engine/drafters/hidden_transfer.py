@@ -1,0 +1,220 @@
+"""Hidden Transfer: the target's own upper layers guess ahead, in the pass that verifies the last guess.
+
+Wu et al., "Parallel Decoding via Hidden Transfer for Lossless LLM Acceleration" (arXiv 2404.12022). Before
+layer t_k a linear map makes, of a row's hidden state, a pseudo hidden state of the place k further on; it passes
+the layers above as an extra row (runtime/extra.py) and the target's own output layer reads a token from it. So
+a pass that scores a tree also foresees, behind the rows that have pseudo rows, what follows next: no pass,
+head or model of the drafter's own. Only the abstract and the figures' titles of the paper were to be had, and no
+code was found. Ours, where it is silent: maps have a bias; the tree is Medusa's kind, every node of a
+depth drawing on one list, and its shape is the one most often right on held-out text; the root and the nodes at
+which a step is most likely to end look ahead (`ends`), and behind any other end the next step drafts nothing; the
+first step of a session is such a step. Nodes are chosen deterministically, so sampling is exact with node-sampling.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from engine.drafters import _shape
+from engine.drafters._shape import Shape
+from engine.drafters._weights import Weights, find_weights, missing_reason
+from engine.drafters.base import Context, Drafter, Needs
+from engine.errors import BadInput
+from engine.options import option
+from engine.runtime.extra import ExtraRows
+from engine.runtime.linear import pack
+from engine.runtime.row_cost import relative_costs
+from engine.tree import EMPTY_TREE, DraftTree
+from engine.verify import Verdict
+
+if TYPE_CHECKING:
+    from engine.target import Scored, Target
+
+UNMEASURED_RATE, DEPTH_DECAY, RANK_DECAY = 0.5, 0.8, 0.4
+"""Without a measured shape: the candidate of rank r of step d + 1 is taken to be right 0.5 · 0.8^d · 0.4^r of times."""
+
+
+@dataclass(frozen=True)
+class HiddenTransferOptions:
+    """Size of the tree, and who looks ahead."""
+
+    weights: str = option("auto", "Trained maps: the target's own (auto), or a folder.")
+    budget: int = option(0, "Most nodes to draft; 0 fits this machine.", low=0, high=64, unit="nodes")
+    depth: int = option(0, "Steps to use; 0 uses all there are.", low=0, high=8, unit="tokens")
+    top_k: int = option(0, "Candidates of a step; 0 takes all in the tree.", low=0, high=16, unit="tokens")
+    ends: int = option(0, "Most rows that look ahead, root included; 0 fits this machine.", low=0, high=32, unit="rows")
+
+
+@dataclass(frozen=True, eq=False)
+class Maps:
+    """The trained maps in the target's dtype: a `runtime.extra.Transfer`."""
+
+    layers: tuple[int, ...]
+    linears: tuple[nn.Module, ...]
+
+    def states(self, step: int, owners: Tensor) -> Tensor:
+        """Pseudo states (m, h) of a step, of its owners' (m, h)."""
+        made: Tensor = self.linears[step - 1](owners)
+        return made
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A static tree, and which of its rows look ahead: -1 the root, then nodes."""
+
+    shape: Shape
+    ends: tuple[int, ...]
+
+
+class HiddenTransfer(Drafter):
+    """Pseudo hidden states in the target's own pass."""
+
+    name = "hidden_transfer"
+    title = "Hidden Transfer"
+    summary = (
+        "Linear maps put hidden states of coming tokens into the target's upper layers; one pass drafts and verifies."
+    )
+    source = "arXiv 2404.12022"
+    needs = Needs(weights=True)
+    Options = HiddenTransferOptions
+    options: HiddenTransferOptions
+
+    def __init__(self, options: HiddenTransferOptions, target: Target) -> None:
+        super().__init__(options, target)
+        weights = find_weights(target, self.name, options.weights)
+        self._maps = load_maps(weights, target)
+        self._num_tokens = len(target.loaded.tokenizer)
+        num_steps = min(options.depth or _shape.MAX_NODES, len(self._maps.layers))
+        self._steps = tuple(range(1, num_steps + 1))
+        shape = measured_shape(weights, len(self._maps.layers)).limited(
+            options.budget or _shape.MAX_NODES, num_steps, min(options.top_k or _shape.MAX_NODES, self._num_tokens)
+        )
+        upper = [upper_share(target, layer) for layer in self._maps.layers[:num_steps]]
+        costs = relative_costs(target) if options.budget == 0 or options.ends == 0 else [1.0]
+        self._plan = plan(shape, costs, sum(upper), num_nodes=options.budget, num_ends=options.ends)
+        self._extra = self._rows(self._plan.ends)
+
+    @classmethod
+    def unavailable(cls, target: Target | None = None) -> str | None:
+        return missing_reason(target, cls.name)
+
+    def start(self, context: Context) -> None:
+        super().start(context)
+        self._candidates: tuple[Any, Any] | None = None
+
+    def propose(self, context: Context, budget: int) -> DraftTree:
+        if budget < 1:
+            return EMPTY_TREE
+        if self._candidates is None:
+            return DraftTree(extra=self._rows((-1,)))
+        tokens, probs = self._candidates
+        shape = self._plan.shape
+        tree = DraftTree(
+            tokens=tuple(tokens[shape.depths, shape.ranks].tolist()),
+            parents=shape.parents,
+            draft_probs=tuple(probs[shape.depths, shape.ranks].tolist()),
+            extra=self._extra,
+        )
+        return tree.pruned(budget, budget)
+
+    def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
+        """Read what the end of the accepted path foresees; nothing where it did not look ahead."""
+        extra, end = self.context.tree.extra, verdict.path[-1] if verdict.path else -1
+        own = [place for place, owner in enumerate(extra.owners) if owner == end] if extra else []
+        if not own or scored.extra is None:
+            self._candidates = None
+            return
+        probs = scored.extra[own, : self._num_tokens].softmax(dim=1)
+        best = probs.topk(1 + int(self._plan.shape.ranks.max(initial=0)), dim=1)
+        self._candidates = best.indices.cpu().numpy(), best.values.cpu().numpy()
+
+    def _rows(self, ends: Sequence[int]) -> ExtraRows:
+        """Every step's row to each of these."""
+        pairs = [(end, step) for end in ends for step in self._steps]
+        return ExtraRows(self._maps, tuple(end for end, _ in pairs), tuple(step for _, step in pairs))
+
+
+def load_maps(weights: Weights, target: Target) -> Maps:
+    """The maps as a target's pass takes them. Raises BadInput where they do not fit it."""
+    config = target.loaded.model.config.get_text_config()
+    layers = weights.config.get("layers")
+    num_steps = weights.number("num_steps")
+    if not isinstance(layers, list) or len(layers) != num_steps or not all(isinstance(n, int) for n in layers):
+        raise BadInput(f"layers in {weights.folder} is {layers!r}; wanted {num_steps} whole numbers.")
+    if not all(0 <= layer < config.num_hidden_layers for layer in layers):
+        raise BadInput(
+            f"The maps in {weights.folder} enter before layers {layers}; the target {target.loaded.name} has "
+            f"{config.num_hidden_layers} layers, counted from 0."
+        )
+    return _maps(weights, tuple(layers), config.hidden_size, target.loaded.dtype, target.loaded.device)
+
+
+@functools.lru_cache(maxsize=4)
+def _maps(weights: Weights, layers: tuple[int, ...], width: int, dtype: torch.dtype, device: torch.device) -> Maps:
+    linears = []
+    for step in range(len(layers)):
+        weight = weights.take(f"transfer.{step}.weight", width, width).to(device, dtype)
+        linears.append(pack(weight, weights.take(f"transfer.{step}.bias", width).to(device, dtype)))
+    return Maps(layers, tuple(linears))
+
+
+def measured_shape(weights: Weights, num_steps: int) -> Shape:
+    """The tree that was measured for these maps, or one that is likely where none was."""
+    rows = weights.shape_rows()
+    if rows is not None:
+        return _shape.from_rows(rows)
+    guess = [[UNMEASURED_RATE * DEPTH_DECAY**d * RANK_DECAY**r for r in range(10)] for d in range(num_steps)]
+    return _shape.grow(guess, _shape.MAX_NODES)
+
+
+def upper_share(target: Target, layer: int) -> float:
+    """Part of a pass that a row costs which enters before a layer; the output layer counts as one of them."""
+    num_layers = target.loaded.model.config.get_text_config().num_hidden_layers
+    return float((num_layers - layer + 1) / (num_layers + 1))
+
+
+def plan(shape: Shape, costs: Sequence[float], extra_cost: float, *, num_nodes: int = 0, num_ends: int = 0) -> Plan:
+    """The tree and its ends that promise most tokens per time; 0 leaves a number to be chosen.
+
+    A step whose end does not look ahead is followed by one without a draft, so with a share s of such ends
+    n + 1 rows emit (1 + accepted + s) tokens in the time of one full pass and s bare ones. `costs[n]`: a pass over
+    n + 1 rows ÷ one over one; an end adds rows worth `extra_cost` real ones.
+    """
+    measured = np.arange(1, len(costs) + 1)
+
+    def cost(rows: float) -> float:
+        # Beyond the widest pass that was measured, rows cost what the last ones did on average.
+        return float(np.interp(rows, measured, costs) * max(1.0, rows / len(costs)))
+
+    best, best_rate = Plan(shape.limited(num_nodes or len(shape)), (-1,)), 0.0
+    for nodes in [num_nodes] if num_nodes else range(1, len(shape) + 1):
+        limited = shape.limited(nodes)
+        ends = ranked_ends(limited)
+        missed = 1.0
+        for count, (_, share) in enumerate(ends, start=1):
+            missed -= share
+            if num_ends and count != min(num_ends, len(ends)):
+                continue
+            time = cost(1 + len(limited) + count * extra_cost) + missed * cost(1 + extra_cost)
+            if (rate := (limited.expected_emitted + missed) / time) > best_rate:
+                best, best_rate = Plan(limited, tuple(node for node, _ in ends[:count])), rate
+    return best
+
+
+def ranked_ends(shape: Shape) -> list[tuple[int, float]]:
+    """Root (-1) first, then nodes by how often a step ends at them, each with that share."""
+    left = [1.0, *shape.shares]
+    for node, parent in enumerate(shape.parents):
+        left[parent + 1] -= shape.shares[node]
+    nodes = sorted(range(len(shape)), key=lambda node: -left[node + 1])
+    return [(-1, left[0]), *((node, left[node + 1]) for node in nodes)]
+
+
+DRAFTER = HiddenTransfer

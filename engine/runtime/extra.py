@@ -1,0 +1,175 @@
+"""Extra rows: rows of a drafter's own that ride in a target pass and leave no trace in it.
+
+An extra row looks ahead from its owner, a real row of the same pass: step k stands k places behind
+it. It enters before a layer of its step, with a state that the drafter's `Transfer` makes of the
+owner's; it sees the context, the owner's path with the owner, the owner's extra rows of lower steps,
+and itself. No real row ever sees one, so the real rows' bits are what they were; the KV cache
+forgets them with the pass. Hidden Transfer (arXiv 2404.12022) needs this; prompt tokens (PPD,
+2405.18628) are the case of layer 0. Knows rows, layers and masks; knows neither tokens nor models.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from engine.errors import RunFailed
+
+Mask = npt.NDArray[np.bool_]
+
+
+class Transfer(Protocol):
+    """How a drafter's extra rows come to be."""
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Entry k - 1: the layer before which rows of step k enter."""
+
+    def states(self, step: int, owners: Tensor) -> Tensor:
+        """States (m, h) of rows of a step, of their owners' states (m, h) before that step's layer."""
+
+
+@dataclass(frozen=True, eq=False)
+class ExtraRows:
+    """e extra rows: `owners (e,)` and `steps (e,)`, which begin at 1.
+
+    In a draft tree owners are nodes, -1 the root; in a pass they are rows.
+    """
+
+    transfer: Transfer
+    owners: tuple[int, ...]
+    steps: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.owners) != len(self.steps):
+            raise RunFailed(f"{len(self.owners)} owners of extra rows, and {len(self.steps)} steps.")
+        if any(not 1 <= step <= len(self.transfer.layers) for step in self.steps):
+            raise RunFailed(f"Extra rows of steps {self.steps}; their transfer has {len(self.transfer.layers)}.")
+
+    def __len__(self) -> int:
+        return len(self.owners)
+
+    def moved(self, place: Mapping[int, int]) -> ExtraRows:
+        """With each owner at its new place; rows whose owner has none are left out."""
+        kept = [(place[owner], step) for owner, step in zip(self.owners, self.steps, strict=True) if owner in place]
+        return ExtraRows(self.transfer, tuple(owner for owner, _ in kept), tuple(step for _, step in kept))
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows that enter a pass before one layer: extra rows by step, then padding."""
+
+    first: int
+    members: tuple[int, ...]
+    padding: int
+
+    @property
+    def end(self) -> int:
+        """The row behind the last."""
+        return self.first + len(self.members) + self.padding
+
+
+class Layout:
+    """Where the extra rows of one pass stand: behind its `num_real` rows, the first to enter first.
+
+    Each layer's group is filled up to a multiple of `bucket` rows, like the real rows before it.
+    """
+
+    def __init__(self, extra: ExtraRows, num_real: int, bucket: int) -> None:
+        self.extra, self.num_real = extra, num_real
+        self.groups: dict[int, Group] = {}
+        self.places = [0] * len(extra)
+        """The row of each extra row."""
+        layers = [extra.transfer.layers[step - 1] for step in extra.steps]
+        end = num_real
+        for layer in sorted(set(layers)):
+            members = tuple(sorted((i for i, own in enumerate(layers) if own == layer), key=extra.steps.__getitem__))
+            self.groups[layer] = Group(end, members, -len(members) % bucket)
+            for row, member in enumerate(members, start=end):
+                self.places[member] = row
+            end = self.groups[layer].end
+        self.num_rows = end
+
+    def depths(self, depths: Sequence[int]) -> list[int]:
+        """Depth of every row behind the real ones, whose depths are given; padding has 1."""
+        found = [1] * (self.num_rows - self.num_real)
+        for place, owner, step in zip(self.places, self.extra.owners, self.extra.steps, strict=True):
+            found[place - self.num_real] = depths[owner] + step
+        return found
+
+    def fill(self, mask: Mask, num_before: int) -> None:
+        """Extra rows of `mask (rows, columns)`; those of the real rows are done.
+
+        `num_before` columns stand before the pass's own.
+        """
+        own = np.arange(self.num_real, self.num_rows)
+        mask[own, num_before + own] = True
+        places, owners, steps = np.array(self.places), np.array(self.extra.owners), np.array(self.extra.steps)
+        mask[places] = mask[owners]
+        is_seen = (owners[:, None] == owners[None, :]) & (steps[None, :] <= steps[:, None])
+        mask[np.ix_(places, num_before + places)] = is_seen
+
+    def entering(self, layer: int, x: Tensor) -> Tensor:
+        """States of the rows that enter before a layer, of those that are there: (rows, h) → (m, h)."""
+        group, extra = self.groups[layer], self.extra
+        found = []
+        for step, members in itertools.groupby(group.members, key=extra.steps.__getitem__):
+            owners = x[[extra.owners[member] for member in members]]
+            found.append(extra.transfer.states(step, owners).to(x.dtype))
+        return torch.cat((*found, x[: group.padding]))
+
+
+@contextmanager
+def riding(model: PreTrainedModel, layout: Layout | None, masks: Sequence[Tensor], num_before: int) -> Iterator[None]:
+    """Let extra rows enter a transformers model's forward, in which every row is there from the start.
+
+    Before its layer a row is a placeholder that nobody else sees; before the layer its state is
+    overwritten and `masks`, each (1, 1, rows, columns) with `num_before` columns before the pass's own, let it be seen.
+    """
+    if layout is None:
+        yield
+        return
+    wholes = [mask.clone() for mask in masks]
+    for group in layout.groups.values():
+        for mask in masks:
+            mask[..., : group.first, num_before + group.first : num_before + group.end] = False
+            mask[..., group.end :, num_before + group.first : num_before + group.end] = False
+
+    def enter(layer: int, hidden: Tensor) -> Tensor:
+        group = layout.groups[layer]
+        columns = slice(num_before + group.first, num_before + group.end)
+        for mask, whole in zip(masks, wholes, strict=True):
+            mask[..., columns] = whole[..., columns]
+        hidden = hidden.clone()
+        hidden[0, group.first : group.end] = layout.entering(layer, hidden[0])
+        return hidden
+
+    layers = decoder_layers(model)
+    handles = [layers[layer].register_forward_pre_hook(_hook(enter, layer)) for layer in layout.groups]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _hook(enter: Any, layer: int) -> Any:
+    return lambda module, args: (enter(layer, args[0]), *args[1:])
+
+
+def decoder_layers(model: PreTrainedModel) -> nn.ModuleList:
+    """The layers of a causal LM, in order. Raises RunFailed where they are not to be found."""
+    wanted = model.config.get_text_config().num_hidden_layers
+    for module in model.base_model.modules():
+        if isinstance(module, nn.ModuleList) and len(module) == wanted:
+            return module
+    raise RunFailed(f"No list of {wanted} layers was found in a {model.config.model_type} model.")
