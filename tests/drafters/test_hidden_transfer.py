@@ -311,7 +311,7 @@ def test_on_the_embedded_target_real_rows_keep_their_bits_and_the_cache_holds_no
     target.discard()
     assert torch.equal(target.score(token, replace(tree, extra=None)).logits, with_rows)
     target.commit(tree.path_to(0))
-    assert target.kv_length == len(ids) + 1
+    assert target.kv_length == len(ids) + 2
     fresh = ModelRunner(target.loaded.model, target.max_context, is_row_invariant=True)
     fresh.prefill([*ids, token, tree.tokens[0]])
     for layer in range(target.loaded.model.config.num_hidden_layers):
