@@ -12,6 +12,7 @@ from gradio.components import Component
 from specviz import routes
 from specviz.pages import files
 from specviz.pages.compare import Compare
+from specviz.pages.inspector import Inspector
 from specviz.pages.playground import Playground
 from specviz.pages.saved import SavedRuns
 from specviz.pages.view import View, known, place
@@ -28,7 +29,12 @@ _QUIET: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, 
 def views(sessions: Sessions, store: Store) -> tuple[View, ...]:
     """All tabs in their order; the first is where a bare address leads. A new view is a file and an entry here."""
     streams = Streams()
-    return (Playground(sessions, streams), Compare(sessions, store, streams), SavedRuns(store, streams))
+    return (
+        Playground(sessions, streams),
+        Compare(sessions, store, streams),
+        Inspector(store),
+        SavedRuns(store, streams),
+    )
 
 
 def build(sessions: Sessions, store: Store) -> gr.Blocks:
