@@ -13,6 +13,7 @@ from specviz import routes
 from specviz.pages import files
 from specviz.pages.compare import Compare
 from specviz.pages.inspector import Inspector
+from specviz.pages.learn import Learn
 from specviz.pages.playground import Playground
 from specviz.pages.saved import SavedRuns
 from specviz.pages.view import View, known, place
@@ -29,12 +30,16 @@ _QUIET: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, 
 def views(sessions: Sessions, store: Store) -> tuple[View, ...]:
     """All tabs in their order; the first is where a bare address leads. A new view is a file and an entry here."""
     streams = Streams()
+<<<<<<< HEAD
     return (
         Playground(sessions, streams),
         Compare(sessions, store, streams),
         Inspector(store),
         SavedRuns(store, streams),
     )
+=======
+    return (Playground(sessions, streams), Inspector(store), SavedRuns(store, streams), Learn(sessions.device))
+>>>>>>> view
 
 
 def build(sessions: Sessions, store: Store) -> gr.Blocks:
