@@ -30,16 +30,13 @@ _QUIET: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, 
 def views(sessions: Sessions, store: Store) -> tuple[View, ...]:
     """All tabs in their order; the first is where a bare address leads. A new view is a file and an entry here."""
     streams = Streams()
-<<<<<<< HEAD
     return (
         Playground(sessions, streams),
         Compare(sessions, store, streams),
         Inspector(store),
         SavedRuns(store, streams),
+        Learn(),
     )
-=======
-    return (Playground(sessions, streams), Inspector(store), SavedRuns(store, streams), Learn(sessions.device))
->>>>>>> view
 
 
 def build(sessions: Sessions, store: Store) -> gr.Blocks:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from accessible import assert_accessible
+
 Open = Callable[..., Any]
 CONTRAST = Path(__file__).with_name("contrast.js")
 SAM = (
@@ -198,6 +200,8 @@ def test_a_narrow_race_does_not_scroll_sideways(visit: Open, scripted_server: st
 def test_a_race_has_enough_contrast_light_and_dark(visit: Open, scripted_server: str) -> None:
     page = raced(visit, scripted_server, "broken", "scripted").page
     assert page.evaluate(CONTRAST.read_text()) == []
+    assert_accessible(page, "#race-stage")
+    assert_accessible(page, "#race-settings")
     page.click("#theme-switch")
     assert page.evaluate("getComputedStyle(document.querySelector('.sv-lane')).backgroundColor") == "rgb(23, 30, 38)"
     assert page.evaluate(CONTRAST.read_text()) == []
