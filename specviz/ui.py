@@ -35,7 +35,7 @@ def views(sessions: Sessions, store: Store) -> tuple[View, ...]:
         Compare(sessions, store, streams),
         Inspector(store),
         SavedRuns(store, streams),
-        Learn(),
+        Learn(sessions.device),
     )
 
 
