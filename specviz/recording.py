@@ -1,4 +1,7 @@
-"""The recorded run that comes with the program: assets/tour.jsonl, made by scripts/record_tour.py with the embedded model."""
+"""The recorded run that comes with the program: assets/tour.jsonl.
+
+Made by scripts/record_tour.py with the embedded model, and read as any other run.
+"""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from specviz import routes
 from specviz.pages import files
 from specviz.pages.compare import Compare
 from specviz.pages.inspector import Inspector
+from specviz.pages.learn import Learn
 from specviz.pages.playground import Playground
 from specviz.pages.saved import SavedRuns
 from specviz.pages.view import View, known, place
@@ -34,6 +35,7 @@ def views(sessions: Sessions, store: Store) -> tuple[View, ...]:
         Compare(sessions, store, streams),
         Inspector(store),
         SavedRuns(store, streams),
+        Learn(sessions.device),
     )
 
 

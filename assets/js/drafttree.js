@@ -24,20 +24,24 @@ function sizeBelow(children, node) {
 }
 
 // Places in a grid: column is depth, row is counted over the leaves from the top, a parent stands beside its first
-// child. Depth and draft probability alone decide, so a node keeps its place from step to step. In a large tree what
-// hangs below an unreached node is folded into a count.
+// child. Depth and draft probability decide, so a node keeps its place from step to step; the target's own token
+// ('next') stands first where it ended the path. In a large tree what hangs below an unreached node is folded away.
 function placed(step) {
   const children = childrenOf(step);
   const isLarge = step.up.length > MOST_NODES;
   const places = new Map();
   const folded = new Map();
+  const last = step.path.length ? step.path[step.path.length - 1] : -1;
+  const hasNext = step.k.length > 0 && step.k[step.k.length - 1].node === null;
   let row = 0;
   function visit(node, column) {
     const isFolded = isLarge && node >= 0 && STATUS[step.s[node]] === 'unreached' && children[node + 1].length > 0;
     if (isFolded) folded.set(node, sizeBelow(children, node));
     const below = isFolded ? [] : children[node + 1];
     const own = row;
-    below.forEach((child, index) => { if (index) row += 1; visit(child, column + 1); });
+    const isLast = node === last && hasNext;
+    if (isLast) places.set('next', { column: column + 1, row: own });
+    below.forEach((child, index) => { if (index || isLast) row += 1; visit(child, column + 1); });
     places.set(node, { column, row: own });
   }
   visit(-1, 0);

@@ -1,7 +1,7 @@
 // The run as a ruler: one bar per step, as high as the tokens it emitted; a step that accepted nothing is outlined.
 // Click or drag goes to a step. A native slider beside it serves keyboards and screen readers.
 
-const RULER_HEIGHT = 44;
+const WIDEST_BAR = 40;
 
 function makeRuler(onStep) {
   const holder = make('div', 'sv-ruler');
@@ -25,6 +25,10 @@ function makeRuler(onStep) {
       return makeSvg('rect', { x: index + 0.1, y: highest - step.k.length, width: 0.8, height: step.k.length, class: 'sv-ruler-bar is-' + name });
     });
     svg.replaceChildren(...bars);
+    const count = Math.max(1, steps.length);
+    holder.style.maxWidth = Math.max(240, count * WIDEST_BAR) + 'px';
+    slider.style.marginLeft = `calc(${50 / count}% - 8px)`;  // the slider's thumb stands below its bar
+    slider.style.width = `calc(${100 - 100 / count}% + 16px)`;
     Object.assign(slider, { min: 0, max: Math.max(0, steps.length - 1), step: 1, value: 0 });
   }
 

@@ -1,13 +1,15 @@
 // The draft tree as a drawing: layers from left to right, status by shape and colour, size by draft probability,
 // edge width by target probability. Any node by mouse or keyboard.
 
-const COLUMN = 104;
+const NARROWEST = 104;
+const WIDEST = 168;
 const ROW = 46;
-const MARGIN = { left: 46, top: 34, right: 60, bottom: 20 };
+const MARGIN = { left: 46, top: 46, right: 60, bottom: 20 };
 const LONGEST_LABEL = 12;
 
+// Most tokens begin with a space: it is left out where something follows.
 function shortLabel(text) {
-  const label = spelled(text);
+  const label = spelled(/^ \S/.test(text) ? text.slice(1) : text);
   return [...label].length > LONGEST_LABEL ? [...label].slice(0, LONGEST_LABEL - 1).join('') + '…' : label;
 }
 
@@ -20,16 +22,17 @@ function makeTree(onPick) {
   let layout = null;
   let marks = new Map();
   let chosen = null;
+  let pitch = NARROWEST;
   holder.appendChild(svg);
 
-  function x(column) { return MARGIN.left + column * COLUMN; }
+  function x(column) { return MARGIN.left + column * pitch; }
   function y(row) { return MARGIN.top + row * ROW; }
 
   function radius(q) { return q === null || q === undefined ? 7 : 4.5 + 7 * Math.sqrt(q); }
   function thickness(p) { return p === null || p === undefined ? 1.5 : 0.8 + 5.2 * p; }
 
   function edge(from, to, p, name) {
-    const x1 = x(from.column), y1 = y(from.row), x2 = x(to.column), y2 = y(to.row), middle = x1 + COLUMN * 0.45;
+    const x1 = x(from.column), y1 = y(from.row), x2 = x(to.column), y2 = y(to.row), middle = x1 + pitch * 0.45;
     const d = y1 === y2 ? `M${x1} ${y1}H${x2}` : `M${x1} ${y1}C${middle} ${y1} ${middle} ${y2} ${x2} ${y2}`;
     return makeSvg('path', { d, class: 'sv-edge is-' + name, 'stroke-width': thickness(p).toFixed(2) });
   }
@@ -60,7 +63,7 @@ function makeTree(onPick) {
 
   function drawNodes(edges, nodes) {
     for (const [node, at] of layout.places) {
-      if (node < 0) continue;
+      if (node === 'next' || node < 0) continue;
       const name = STATUS[step.s[node]];
       edges.push(edge(layout.places.get(step.up[node]), at, step.p[node], name));
       const group = mark(String(node), at, name, radius(step.q[node]), trace.pieces[step.t[node]], spokenNode(node));
@@ -69,17 +72,12 @@ function makeTree(onPick) {
     }
   }
 
-  // The target's own token: behind the last accepted node, in the row that is free there.
+    // The target's own token, behind the last accepted node.
   function drawNext(edges, nodes) {
-    const next = step.k[step.k.length - 1];
-    if (!next || next.node !== null) return;
-    const last = step.path.length ? step.path[step.path.length - 1] : -1;
-    const from = layout.places.get(last) || { column: 0, row: 0 };
-    const hasChildren = layout.children[last + 1].length > 0;
-    const row = hasChildren ? layout.rows : from.row;
-    const at = { column: from.column + 1, row };
-    layout.height = Math.max(layout.rows, row + 1);
-    edges.push(edge(from, at, next.p, next.o));
+    const at = layout.places.get('next');
+    if (!at) return;
+    const next = step.k[step.k.length - 1], last = step.path.length ? step.path[step.path.length - 1] : -1;
+    edges.push(edge(layout.places.get(last), at, next.p, next.o));
     nodes.push(mark('next', at, next.o, 7, trace.pieces[next.raw], spelled(trace.pieces[next.raw]) + ', ' + SPOKEN[next.o] + ', target ' + probability(next.p)));
   }
 
@@ -91,17 +89,23 @@ function makeTree(onPick) {
     return names;
   }
 
+  // Columns as wide as the run's deepest tree allows, so that they stay where they are from step to step.
+  function fit() {
+    const deepest = Math.max(1, ...trace.steps.map((each) => Math.max(0, ...depthsOf(each)) + 1));
+    const room = (holder.clientWidth || 700) - MARGIN.left - MARGIN.right;
+    pitch = Math.min(WIDEST, Math.max(NARROWEST, room / deepest));
+  }
+
   function draw(nextTrace, nextStep, rootText) {
-    trace = nextTrace;
+    if (trace !== nextTrace) { trace = nextTrace; fit(); }
     step = nextStep;
     layout = placed(step);
-    layout.height = layout.rows;
     marks = new Map();
     const edges = [], nodes = [];
     const root = mark('-1', { column: 0, row: 0 }, 'root', 6, rootText, 'Root: ' + spelled(rootText) + ', the last token before this step');
     drawNodes(edges, nodes);
     drawNext(edges, nodes);
-    const wide = x(Math.max(layout.columns, step.path.length + 1)) + MARGIN.right, high = y(layout.height - 1) + MARGIN.bottom;
+    const wide = x(layout.columns) + MARGIN.right, high = y(layout.rows - 1) + MARGIN.bottom;
     svg.setAttribute('width', wide);
     svg.setAttribute('height', high);
     svg.setAttribute('viewBox', `0 0 ${wide} ${high}`);
