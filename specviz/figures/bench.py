@@ -1,7 +1,6 @@
-"""Numbers of a benchmark's figures, from an opened report (`specviz.bench.Shelf.open`). Pure; draws nothing.
+"""A benchmark's figures, from an opened report (`specviz.bench.Shelf.open`). Pure; draws nothing.
 
-Definitions are those of `engine.bench.report`: nothing is divided here that it has not divided, but for the time
-per emitted token, which is a sum over a sum.
+Definitions are those of `engine.bench.report`; nothing is divided here but the time per emitted token.
 """
 
 from __future__ import annotations
@@ -12,84 +11,161 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 Json = Mapping[str, Any]
-PARTS = ("draft", "target", "host", "outside")
-"""`outside` is what a run takes besides its steps: prefill, and the reader's own time."""
+OVERALL = "all"
+PARTS = ("draft", "target", "host")
+OUTSIDE = "prefill and rest"
+"""What a run takes besides its steps; of peers, which do not say, everything."""
+
+
+def suites(report: Json) -> list[str]:
+    """Its suites, and all of them together where there are several: the choices of the figures below."""
+    found = list(dict.fromkeys(row["suite"] for row in _whole(report["rows"])))
+    return [*found, OVERALL] if len(found) > 1 else found
+
+
+def methods(report: Json) -> list[str]:
+    """All contenders, the fastest first."""
+    rows = sorted(_whole(report["overall"]), key=lambda row: -row["speedup"])
+    return [row["method"] for row in rows]
+
+
+def rows_of(report: Json, suite: str) -> list[Json]:
+    """A row per method on a suite, the fastest first."""
+    rows = report["overall"] if suite == OVERALL else report["rows"]
+    wanted = [row for row in _whole(rows) if suite in (OVERALL, row["suite"])]
+    return sorted(wanted, key=lambda row: -row["speedup"])
 
 
 def heat(report: Json) -> dict[str, Any]:
-    """Speedup by method and suite, the fastest method first; all suites together stand last, where there are several.
-
-    `cells[method][suite]` is None where nothing was measured.
-    """
-    suites = _suites(report)
-    columns = [*suites, *(["all"] if len(suites) > 1 else [])]
-    found = {(row["method"], row["suite"]): row for row in [*_whole(report["rows"]), *_overall(report)]}
-    methods = _methods(report)
-    cells = [[_cell(found.get((method, suite))) for suite in columns] for method in methods]
-    values = [cell["speedup"] for line in cells for cell in line if cell]
-    return {"methods": methods, "suites": columns, "cells": cells, "reach": _reach(values)}
-
-
-def scatter(report: Json) -> list[dict[str, Any]]:
-    """A point per method and suite that says how many passes it took; `expected` is the theory's speedup."""
-    names = ("block_efficiency", "speedup", "speedup_low", "speedup_high", "relative_pass_cost", "relative_draft_cost")
-    return [
-        {"method": row["method"], "suite": row["suite"], "expected": row["expected_speedup"]}
-        | {name: row[name] for name in names}
-        for row in _whole(report["rows"])
-        if row["block_efficiency"] is not None and row["method"] != "plain"
-    ]
+    """Speedup by method and suite, coloured by its logarithm: half and twice as fast stand equally far from 1."""
+    names, columns = methods(report), suites(report)
+    found = {(row["method"], suite): row for suite in columns for row in rows_of(report, suite)}
+    lines = [[found.get((name, suite)) for suite in columns] for name in names]
+    return {
+        "kind": "heat",
+        "title": "Speedup over plain decoding",
+        "caption": "Median over prompts of paired ratios, prefill included; in brackets the 95 % interval, empty "
+        "below six prompts. ▼ and orange: slower than plain decoding.",
+        "rows": names,
+        "columns": columns,
+        "values": [[math.log2(row["speedup"]) if row else None for row in line] for line in lines],
+        "middle": 0,
+        "texts": [[speedup_text(row, has_interval=True) if row else "" for row in line] for line in lines],
+        "shortTexts": [[speedup_text(row) if row else "" for row in line] for line in lines],
+        "labels": [[_spoken(row) if row else "not measured" for row in line] for line in lines],
+    }
 
 
-def time_split(report: Json) -> list[dict[str, Any]]:
-    """Milliseconds per emitted token by part, over all runs of a method; parts are None where it does not say."""
+def scatter(report: Json, suite: str) -> dict[str, Any]:
+    """Block efficiency against speedup on a suite, measured and expected."""
+    rows = [row for row in rows_of(report, suite) if row["expected_speedup"] is not None]
+    most = max([1.0, *(row["block_efficiency"] for row in rows)]) * 1.08
+    return {
+        "kind": "points",
+        "title": f"Block efficiency against speedup, {_named(suite)}",
+        "caption": "Filled: measured, with its 95 % interval. Hollow: expected from what was accepted and from what "
+        "passes and drafts cost, block efficiency ÷ (relative pass cost + relative draft cost). The line is where "
+        "drafting cost nothing. What lies between hollow and filled is prefill, host time and chance.",
+        "x": {"title": "Block efficiency", "unit": "tokens per target pass"},
+        "y": {"title": "Speedup", "zero": True},
+        "methods": methods(report),
+        "showsLegend": False,
+        "marks": [{"y": 1, "text": "as fast as plain decoding"}],
+        "series": [_free(most), *map(_expected, rows), *map(_measured, rows)],
+        "table": _scatter_table(rows),
+    }
+
+
+def time_split(report: Json, suite: str) -> dict[str, Any]:
+    """Milliseconds per emitted token by part, over all runs of a method on a suite."""
     cells: dict[str, list[Json]] = defaultdict(list)
     for cell in report["cells"]:
-        cells[cell["method"]].append(cell)
-    return [_split(method, cells[method]) for method in _methods(report)]
+        if suite in (OVERALL, cell["suite"]):
+            cells[cell["method"]].append(cell)
+    names = [row["method"] for row in rows_of(report, suite)]
+    lines = [per_token_ms(cells[name]) for name in names]
+    series = [
+        {"name": part, "role": role, "x": names, "y": [line[part] for line in lines]}
+        for part, role in (*((part, part) for part in PARTS), (OUTSIDE, "unreached"))
+    ]
+    return {
+        "kind": "stacked",
+        "title": f"Time per emitted token, {_named(suite)}",
+        "caption": "All runs of a method together. Peers do not say what they spend their time on.",
+        "x": {"categories": True},
+        "y": {"title": "Time per token", "unit": "ms", "zero": True},
+        "series": series,
+    }
 
 
-def slower(speedup: float) -> bool:
-    """Whether a speedup, as it is printed, is below 1."""
-    return round(speedup, 2) < 1
-
-
-def _split(method: str, cells: Sequence[Json]) -> dict[str, Any]:
+def per_token_ms(cells: Sequence[Json]) -> dict[str, float]:
+    """Time in each part ÷ emitted tokens, over all these runs of one contender."""
     emitted = sum(cell["num_emitted"] for cell in cells)
     total_ms = 1000 * sum(cell["seconds"] for cell in cells)
-    inside = [[cell[f"{part}_ms"] for cell in cells] for part in PARTS[:3]]
-    line: dict[str, Any] = {"method": method, "total": total_ms / emitted}
-    if any(value is None for values in inside for value in values):
-        return line | dict.fromkeys(PARTS)
-    sums = [sum(values) for values in inside]
-    return line | {part: ms / emitted for part, ms in zip(PARTS, [*sums, total_ms - sum(sums)], strict=True)}
+    known = [[cell[f"{part}_ms"] or 0.0 for cell in cells] for part in PARTS]
+    sums = [sum(values) for values in known]
+    parts = zip((*PARTS, OUTSIDE), [*sums, total_ms - sum(sums)], strict=True)
+    return {part: ms / emitted for part, ms in parts}
 
 
-def _cell(row: Json | None) -> dict[str, Any] | None:
-    if row is None:
-        return None
-    names = ("speedup", "speedup_low", "speedup_high", "num_prompts", "num_runs", "same_text", "block_efficiency")
-    return {name: row[name] for name in names} | {"is_slower": slower(row["speedup"])}
+def speedup_text(row: Json, *, has_interval: bool = False) -> str:
+    """`2.40 [1.94, 2.86]`, with ▼ where what is printed is below 1."""
+    text = f"{row['speedup']:.2f}"
+    text = f"▼ {text}" if float(text) < 1 else text
+    if not has_interval or row["speedup_low"] is None:
+        return text
+    return f"{text} [{row['speedup_low']:.2f}, {row['speedup_high']:.2f}]"
 
 
-def _reach(values: Sequence[float]) -> float:
-    """How far the colours reach to both sides of 1, as a factor: an eighth and eight times are alike."""
-    return 2 ** max([0.5, *(abs(math.log2(value)) for value in values if value > 0)])
+def _spoken(row: Json) -> str:
+    count = f"{row['num_prompts']} prompts" if row["num_prompts"] != 1 else "1 prompt"
+    return f"{speedup_text(row, has_interval=True)} from {count}; same text as plain {row['same_text']}"
 
 
-def _methods(report: Json) -> list[str]:
-    rows = [row for row in report["overall"] if not row["category"]]
-    return [row["method"] for row in sorted(rows, key=lambda row: -row["speedup"])]
+def _measured(row: Json) -> dict[str, Any]:
+    series = _point(row, row["speedup"], "") | {"texts": [row["method"]]}
+    if row["speedup_low"] is None:
+        return series
+    return series | {"low": [row["speedup_low"]], "high": [row["speedup_high"]]}
 
 
-def _suites(report: Json) -> list[str]:
-    return list(dict.fromkeys(row["suite"] for row in _whole(report["rows"])))
+def _expected(row: Json) -> dict[str, Any]:
+    return _point(row, row["expected_speedup"], " expected") | {"isOpen": True}
+
+
+def _point(row: Json, speedup: float, what: str) -> dict[str, Any]:
+    label = (
+        f"speedup {speedup:.2f}, block efficiency {row['block_efficiency']:.2f}, "
+        f"pass cost {row['relative_pass_cost']:.2f}, draft cost {row['relative_draft_cost']:.2f}"
+    )
+    name = row["method"] + what
+    return {
+        "name": name,
+        "method": row["method"],
+        "x": [row["block_efficiency"]],
+        "y": [speedup],
+        "labels": [label],
+        "keys": [row["method"]],
+    }
+
+
+def _free(most: float) -> dict[str, Any]:
+    return {"name": "drafting costs nothing", "kind": "lines", "role": "unreached", "x": [1, most], "y": [1, most]}
+
+
+def _scatter_table(rows: Sequence[Json]) -> dict[str, Any]:
+    names = ["block_efficiency", "relative_pass_cost", "relative_draft_cost", "expected_speedup"]
+    head = ["Method", "Block efficiency", "Relative pass cost", "Relative draft cost", "Expected", "Measured"]
+    lines = [
+        [row["method"], *(f"{row[name]:.2f}" for name in names), speedup_text(row, has_interval=True)] for row in rows
+    ]
+    return {"head": head, "rows": lines}
+
+
+def _named(suite: str) -> str:
+    return "all suites" if suite == OVERALL else suite
 
 
 def _whole(rows: Sequence[Json]) -> list[Json]:
     """Rows of suites, those of their categories left out."""
     return [row for row in rows if not row["category"]]
-
-
-def _overall(report: Json) -> list[Json]:
-    return [{**row, "suite": "all"} for row in _whole(report["overall"])]
