@@ -2,53 +2,99 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
+from specviz import routes
 from specviz.pages import files
 from specviz.pages.playground import Playground
 from specviz.pages.saved import SavedRuns
+from specviz.pages.view import View, known, place
 from specviz.session import Sessions
 from specviz.store import Store
 from specviz.wire import Streams
 
-TABS = {"play": "Playground", "sessions": "Sessions"}
 MAX_QUEUED = 64
 PAPER, DARK_PAPER = "#fbfaf7", "#11161c"
 """As in assets/css; the page behind everything takes its colour from the theme only."""
+_QUIET: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
+
+
+def views(sessions: Sessions, store: Store) -> tuple[View, ...]:
+    """All tabs in their order; the first is where a bare address leads. A new view is a file and an entry here."""
+    streams = Streams()
+    return (Playground(sessions, streams), SavedRuns(store, streams))
 
 
 def build(sessions: Sessions, store: Store) -> gr.Blocks:
     """The whole page."""
-    streams = Streams()
-    saved = SavedRuns(store, streams)
+    tabs_in_order = views(sessions, store)
     page: gr.Blocks = gr.Blocks(title="SpecViz", analytics_enabled=False)
     with page:
         gr.HTML(_header(), apply_default_css=False, elem_id="header", elem_classes=["sv-component"])
-        with gr.Tabs(selected="play", elem_id="views") as tabs:
-            with gr.Tab(TABS["play"], id="play"):
-                Playground(sessions, streams).build()
-            with gr.Tab(TABS["sessions"], id="sessions") as sessions_tab:
-                table, stage = saved.build()
+        address = _address()
+        search = gr.Textbox(visible=False)
+        laid_out: list[tuple[View, gr.Tab, list[Component]]] = []
+        with gr.Tabs(selected=tabs_in_order[0].id, elem_id="views") as tabs:
+            for view in tabs_in_order:
+                with gr.Tab(view.title, id=view.id) as tab:
+                    laid_out.append((view, tab, list(view.build())))
+        sizes: list[tuple[View, int]] = [(view, len(components)) for view, _, components in laid_out]
+        outputs = [tabs, address, *(component for _, _, components in laid_out for component in components)]
 
-        def arrive(who: gr.Request) -> tuple[Any, ...]:
-            """Open the view that the address names."""
-            return arrival(saved, dict(who.query_params))
+        def load(who: gr.Request) -> tuple[Any, ...]:
+            return arrival(sizes, known(who.query_params))
 
-        quiet: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
-        page.load(arrive, None, [tabs, table, stage], **quiet)
-        sessions_tab.select(saved.rows, None, [table], **quiet)
+        def go(event: gr.EventData) -> tuple[Any, ...]:
+            return arrival(sizes, place(getattr(event, "query", "")))
+
+        page.load(load, None, outputs, **_QUIET)
+        address.go(go, None, outputs, **_QUIET)
+        for view, tab, components in laid_out:
+            _follow(view, tab, search, [address, *components])
     page.queue(max_size=MAX_QUEUED)
     return page
 
 
-def arrival(saved: SavedRuns, query: dict[str, str]) -> tuple[Any, ...]:
-    """Tab, list and stage for an address such as `?view=sessions&run=ID`."""
-    run_id = query.get("run", "")
-    if query.get("view") != "sessions":
-        return gr.skip(), saved.rows(), gr.skip()
-    return gr.Tabs(selected="sessions"), saved.rows(run_id), saved.open(run_id) if run_id else gr.skip()
+def arrival(sizes: Sequence[tuple[View, int]], query: Mapping[str, str]) -> tuple[Any, ...]:
+    """Selected tab, notice, and every view's updates for an address such as `?view=sessions&run=ID`.
+
+    `sizes`: each view with how many components it updates.
+    """
+    wanted = query.get("view", sizes[0][0].id)
+    is_known = any(view.id == wanted for view, _ in sizes)
+    names = ", ".join(view.id for view, _ in sizes)
+    notice = "" if is_known else f"There is no view {wanted[:40]!r}; there are: {names}."
+    updates: list[Any] = []
+    for view, size in sizes:
+        updates.extend(view.arrive(query) if view.id == wanted else [gr.skip()] * size)
+    return gr.Tabs(selected=wanted) if is_known else gr.skip(), notice, *updates
+
+
+def _follow(view: View, tab: gr.Tab, search: gr.Textbox, outputs: list[Component]) -> None:
+    """When the tab is opened by hand, the address follows and the view arrives where it was left."""
+
+    def opened(given: str) -> tuple[Any, ...]:
+        return "", *view.arrive(place(given))
+
+    script = f"() => [({files.script('tab')})({json.dumps(view.id)})]"
+    tab.select(opened, [search], outputs, js=script, **_QUIET)
+
+
+def _address() -> gr.HTML:
+    """Listens to `goto`, Back and Forward; shows a sentence where the address leads nowhere."""
+    return gr.HTML(
+        value="",
+        html_template=files.TEMPLATE,
+        js_on_load=files.on_load("dom", "arrival"),
+        apply_default_css=False,
+        elem_id="address",
+        elem_classes=["sv-component"],
+    )
 
 
 def launch_options() -> dict[str, Any]:
@@ -64,6 +110,7 @@ def launch_options() -> dict[str, Any]:
         "ssr_mode": False,
         "mcp_server": False,
         "share": False,
+        "app_kwargs": {"routes": routes.routes()},
     }
 
 

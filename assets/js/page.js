@@ -1,4 +1,4 @@
-// Keys and the light/dark switch of the whole page; runs once when the page has loaded.
+// Keys, the light/dark switch and the address of the whole page; runs once when the page has loaded.
 () => {
   document.addEventListener('keydown', (event) => {
     if (event.key !== 'Enter' || !(event.ctrlKey || event.metaKey)) return;

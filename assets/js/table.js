@@ -28,10 +28,7 @@ function line(row) {
 
 function openRun(id) {
   for (const row of holder.querySelectorAll('tr')) row.classList.toggle('is-open', row.dataset.run === id);
-  const address = new URL(window.location.href);
-  address.searchParams.set('view', 'sessions');
-  address.searchParams.set('run', id);
-  window.history.replaceState(null, '', address);
+  note({ view: 'sessions', run: id });
   trigger('open', { run: id });
 }
 

@@ -24,13 +24,23 @@ class Example:
 
 
 def script(*names: str) -> str:
-    """These scripts as one, to be run when a component loads."""
-    return "\n".join((ASSETS / "js" / f"{name}.js").read_text(encoding="utf-8") for name in names)
+    """These scripts as one, to be run when a component loads. "palette" is the colours, as `PALETTE`."""
+    return "\n".join(_script(name) for name in names)
 
 
 def on_load(*names: str) -> str:
     """These scripts, to draw inside TEMPLATE."""
     return f"element = element.querySelector('.sv-root') || element;\n{script(*names)}"
+
+
+@functools.cache
+def palette() -> dict[str, Any]:
+    """Colours of `states`, `phases`, `page`, `plain` and `methods`, as `#rrggbb` for light and dark.
+
+    Hue never stands alone: a state has a shape and a glyph, a method a dash and a marker.
+    """
+    read: dict[str, Any] = json.loads((ASSETS / "palette.json").read_text(encoding="utf-8"))
+    return read
 
 
 def styles() -> str:
@@ -56,3 +66,9 @@ def example_menu() -> str:
     for example in examples():
         menu.setdefault(example.task, []).append({"id": example.id, "title": example.title})
     return json.dumps([{"task": task, "examples": rows} for task, rows in menu.items()])
+
+
+def _script(name: str) -> str:
+    if name == "palette":
+        return f"const PALETTE = {json.dumps(palette(), ensure_ascii=True)};"
+    return (ASSETS / "js" / f"{name}.js").read_text(encoding="utf-8")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import uuid
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import gradio as gr
+from gradio.components import Component
 
 from engine.errors import BadInput
 from engine.options import OptionSpec
@@ -32,8 +33,14 @@ _READY = (gr.Button(interactive=True), gr.Button(interactive=True), gr.Button(in
 class Playground:
     """The page and its handlers. What belongs to one visitor is in that visitor's state."""
 
+    id: ClassVar[str] = "play"
+    title: ClassVar[str] = "Playground"
     sessions: Sessions
     streams: Streams
+
+    def arrive(self, query: Mapping[str, str]) -> Sequence[Any]:
+        """Nothing to open here."""
+        return ()
 
     def messages(
         self, prompt: object, model: object, settings: object, baseline: object, visitor: str
@@ -78,14 +85,15 @@ class Playground:
             return gr.skip(), gr.skip(), gr.skip(), gr.skip()
         return asked["prompt"], asked["model"], asked["settings"], asked["baseline"]
 
-    def build(self) -> None:
-        """Lay the page out inside the current Blocks."""
+    def build(self) -> Sequence[Component]:
+        """Lay the page out inside the current tab."""
         with gr.Row(elem_classes=["sv-columns"]):
             with gr.Column(elem_classes=["sv-controls"], min_width=280):
                 controls = _controls(self.sessions.device)
             with gr.Column(elem_classes=["sv-main"], min_width=280):
                 stage = make_stage("stage", self.streams)
         self._wire(controls, stage)
+        return ()
 
     def _wire(self, controls: _Controls, stage: gr.HTML) -> None:
         inputs = [controls.prompt, controls.model, controls.settings, controls.baseline]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import gradio as gr
+from gradio.components import Component
 
 from specviz import wire
 from specviz.fold import ViewState, fold_all
@@ -24,8 +27,15 @@ MAX_ID_CHARS = 80
 class SavedRuns:
     """The page and its handlers."""
 
+    id: ClassVar[str] = "sessions"
+    title: ClassVar[str] = "Sessions"
     store: Reader
     streams: Streams
+
+    def arrive(self, query: Mapping[str, str]) -> Sequence[Any]:
+        """The newest runs, and the one that the address names."""
+        run_id = query.get("run", "")
+        return self.rows(run_id), self.open(run_id) if run_id else gr.skip()
 
     def rows(self, open_run: str = "") -> str:
         """The newest runs as JSON text for the list."""
@@ -52,12 +62,12 @@ class SavedRuns:
         """A row was pressed."""
         return self.open(getattr(event, "run", None))
 
-    def build(self) -> tuple[gr.HTML, gr.HTML]:
+    def build(self) -> Sequence[Component]:
         """Lay the page out inside the current tab. Returns list and stage."""
         table = gr.HTML(
             value=to_wire({"rows": [], "note": "Loading …"}),
             html_template=files.TEMPLATE,
-            js_on_load=files.on_load("dom", "table"),
+            js_on_load=files.on_load("dom", "address", "table"),
             apply_default_css=False,
             elem_id="runs",
             elem_classes=["sv-component"],

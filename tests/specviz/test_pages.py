@@ -18,6 +18,7 @@ from specviz import ui
 from specviz.pages import files
 from specviz.pages.playground import Playground, catalog, default_settings, pick
 from specviz.pages.saved import SavedRuns
+from specviz.pages.view import place
 from specviz.rows import to_row
 from specviz.session import Sessions
 from specviz.store import Store, open_store
@@ -193,11 +194,43 @@ def test_an_id_that_is_none_gets_a_sentence(store: Store, run_id: Any) -> None:
 def test_addresses_open_views(store: Store) -> None:
     save(store)
     saved = SavedRuns(store, Streams())
-    tabs, rows, stage = ui.arrival(saved, {"view": "sessions", "run": "run-1"})
+    sizes = [(playground(ScriptedDevice()), 0), (saved, 2)]
+    tabs, notice, rows, stage = ui.arrival(sizes, {"view": "sessions", "run": "run-1"})
     assert tabs.selected == "sessions"
+    assert notice == ""
     assert json.loads(rows)["open"] == "run-1"
     assert json.loads(stage)["snapshot"] is True
-    assert not isinstance(ui.arrival(saved, {"view": "<script>"})[0], gr.Tabs)
+    tabs, notice, *_ = ui.arrival(sizes, {"view": "<script>"})
+    assert not isinstance(tabs, gr.Tabs)
+    assert notice == "There is no view '<script>'; there are: play, sessions."
+
+
+def test_every_view_gives_one_update_for_each_of_its_components(store: Store) -> None:
+    async def sizes() -> list[tuple[int, int]]:
+        with gr.Blocks(), gr.Tabs():
+            found = []
+            for view in ui.views(Sessions(ScriptedDevice(), store), store):
+                with gr.Tab(view.title, id=view.id):
+                    size = len(view.build())
+                found += [
+                    (size, len(view.arrive(query))) for query in ({}, {"run": "nobody", "step": "<b>", "ids": ","})
+                ]
+            return found
+
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(asyncio.run, sizes()).result()
+    assert [size for size, _ in found] == [updates for _, updates in found]
+
+
+def test_an_address_holds_known_keys_only() -> None:
+    assert place("?view=inspect&run=a%20b&step=4&ids=a,b&x=1&__theme=dark") == {
+        "view": "inspect",
+        "run": "a b",
+        "step": "4",
+        "ids": "a,b",
+    }
+    assert place(None) == {}
+    assert place("?run=%ff\ud800") == {"run": "\ufffd\\ud800"}
 
 
 def test_a_row_without_end_has_no_ratio_it_cannot_have(store: Store) -> None:

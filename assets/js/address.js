@@ -1,0 +1,32 @@
+// The address is the state of the page: which view, run, step and runs. `goto` leads there without a reload; copying
+// the address leads to the same. Any component may include this file: they agree through one event on the window.
+
+const PLACE_KEYS = ['view', 'run', 'step', 'ids'];
+
+// Where we are, as an object with `view` and whatever else is known; texts all.
+function place() {
+  const found = {};
+  for (const [key, value] of new URLSearchParams(window.location.search)) if (PLACE_KEYS.includes(key)) found[key] = value;
+  return found;
+}
+
+function addressOf(wanted) {
+  const address = new URL(window.location.href);
+  for (const key of PLACE_KEYS) {
+    const value = Array.isArray(wanted[key]) ? wanted[key].join(',') : wanted[key];
+    if (value === undefined || value === null || value === '') address.searchParams.delete(key);
+    else address.searchParams.set(key, String(value));
+  }
+  return address;
+}
+
+// Open a view: goto({ view: 'inspect', run: id, step: 4 }), goto({ view: 'race', ids: [a, b] }).
+function goto(wanted) {
+  window.history.pushState(null, '', addressOf(wanted));
+  window.dispatchEvent(new CustomEvent('sv-go'));
+}
+
+// Say where the visitor has come to, without opening anything: note({ ...place(), step: 5 }).
+function note(wanted) {
+  window.history.replaceState(null, '', addressOf(wanted));
+}

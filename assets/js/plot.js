@@ -1,0 +1,109 @@
+// One chart: plotly.js on demand from our own server, a caption, the numbers as a table, PNG and SVG. No Python needed.
+
+const PLOT_CONFIG = { displaylogo: false, displayModeBar: false, responsive: true, scrollZoom: false, doubleClick: 'reset', showTips: false };
+
+// plotly.js, loaded once for the page when the first chart is drawn.
+function loadPlotly(path) {
+  if (window.Plotly) return Promise.resolve(window.Plotly);
+  window.specvizPlotly = window.specvizPlotly || new Promise((resolve, reject) => {
+    const tag = document.createElement('script');
+    tag.src = path;
+    tag.addEventListener('load', () => resolve(window.Plotly));
+    tag.addEventListener('error', () => { window.specvizPlotly = undefined; reject(new Error('plotly.js is not there')); });
+    document.head.appendChild(tag);
+  });
+  return window.specvizPlotly;
+}
+
+function numbersTable(table, caption) {
+  const node = make('table', 'sv-plot-table');
+  const head = make('tr', '');
+  for (const name of table.head) add(head, Object.assign(make('th', '', shown(String(name))), { scope: 'col' }));
+  const body = make('tbody', '');
+  for (const row of table.rows) {
+    const line = make('tr', '');
+    row.forEach((value, index) => add(line, Object.assign(make(index ? 'td' : 'th', '', shown(String(value))), index ? {} : { scope: 'row' })));
+    add(body, line);
+  }
+  return add(node, make('caption', 'sv-visually-hidden', caption), add(make('thead', ''), head), body);
+}
+
+// options: { path: of plotly.js, name: of a saved file, height: px, onPick({ series, index, key }) }
+function makePlot(options) {
+  const figureNode = make('figure', 'sv-chart');
+  const head = make('div', 'sv-chart-head');
+  const title = make('p', 'sv-chart-title');
+  const tools = make('span', 'sv-chart-tools');
+  const plot = make('div', 'sv-chart-plot');
+  const caption = make('figcaption', 'sv-chart-caption');
+  const details = make('details', 'sv-chart-numbers');
+  const tableHolder = make('div', 'sv-chart-table');
+  const spoken = make('p', 'sv-visually-hidden');
+  let figure = null;
+  let at = [0, -1];
+  let isDrawn = false;
+  plot.style.height = (options.height || 260) + 'px';
+  plot.tabIndex = 0;
+  plot.setAttribute('role', 'group');
+  spoken.setAttribute('aria-live', 'polite');
+  for (const format of ['PNG', 'SVG']) {
+    const button = make('button', 'sv-chart-save', format);
+    button.type = 'button';
+    button.setAttribute('aria-label', 'Download this chart as ' + format);
+    button.addEventListener('click', () => save(format.toLowerCase()));
+    add(tools, button);
+  }
+  add(details, make('summary', '', 'Numbers'), tableHolder);
+  add(figureNode, add(head, title, tools), plot, caption, details, spoken);
+  new MutationObserver(() => { if (figure) draw(figure); }).observe(document.body, { attributes: true, attributeFilter: ['class'] });
+  new ResizeObserver(() => { if (isDrawn && plot.offsetParent !== null) window.Plotly.Plots.resize(plot); }).observe(plot);
+  plot.addEventListener('keydown', onKey);
+  details.addEventListener('toggle', showNumbers);
+
+  async function draw(next) {
+    figure = next;
+    title.textContent = shown(figure.title || '');
+    caption.textContent = shown(figure.caption || '');
+    caption.hidden = !figure.caption;
+    plot.setAttribute('aria-label', (figure.title || 'Chart') + '. Arrow keys go from point to point; the numbers are in the table below.');
+    showNumbers();
+    const Plotly = await loadPlotly(options.path);
+    const { data, layout } = drawing(figure);
+    await Plotly.react(plot, data, layout, PLOT_CONFIG);
+    if (isDrawn) return;
+    isDrawn = true;
+    plot.on('plotly_click', (event) => { const point = event.points[0]; pick(point.curveNumber, point.pointNumber); });
+  }
+
+  function showNumbers() {
+    if (!details.open || !figure) return;
+    empty(tableHolder);
+    add(tableHolder, numbersTable(tableOf(figure), figure.title || 'Numbers'));
+  }
+
+  function pick(series, index) {
+    if (options.onPick && figure.series) options.onPick({ series: figure.series[series].name, index, key: figure.series[series].keys?.[index] ?? null });
+  }
+
+  function onKey(event) {
+    if (!figure?.series || !isDrawn) return;
+    const moves = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] };
+    if (event.key === 'Enter' && at[1] >= 0) pick(...at);
+    if (!(event.key in moves) || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    const [down, right] = moves[event.key];
+    const series = Math.min(figure.series.length - 1, Math.max(0, at[0] + down));
+    const last = figure.series[series].x.length - 1;
+    at = [series, Math.min(last, Math.max(0, at[1] + right))];
+    window.Plotly.Fx.hover(plot, [{ curveNumber: at[0], pointNumber: at[1] }]);
+    spoken.textContent = shown(spokenPoint(figure, figure.series[at[0]], at[1]));
+  }
+
+  function save(format) {
+    if (!isDrawn) return;
+    const box = plot.getBoundingClientRect();
+    window.Plotly.downloadImage(plot, { format, filename: options.name || 'specviz', width: Math.round(box.width), height: Math.round(box.height), scale: format === 'png' ? 2 : 1 });
+  }
+
+  return { node: figureNode, draw };
+}

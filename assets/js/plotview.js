@@ -1,0 +1,13 @@
+// A chart whose numbers come from the server as one JSON text; a picked point is reported as 'pick'.
+
+const chart = makePlot({ path: props.plotly, name: props.filename, height: props.height, onPick: (point) => trigger('pick', point) });
+element.appendChild(chart.node);
+
+function receive() {
+  const figure = props.value ? JSON.parse(props.value) : null;
+  chart.node.hidden = figure === null;
+  if (figure !== null) chart.draw(figure);
+}
+
+watch('value', receive);
+receive();

@@ -1,0 +1,40 @@
+"""The page's one chart component: numbers in, drawn by assets/js/plot.js with the server's own plotly.js.
+
+A figure is a plain dict of numbers from `specviz.figures`, sent as `to_wire(figure)`:
+
+- `kind`: "lines", "bars", "stacked" or "points", with `series`; or "heat", with `rows`, `columns` and `values`.
+- `title`, `caption`: sentences. `x`, `y`: `{title, unit, range, log, zero, categories}`, each key optional.
+- `series`: `[{name, x, y}]`, each with optional `method` (its colour, dash and marker) or `role` (a phase or state of
+  the palette), `labels` (what hover and screen reader say), `texts` (drawn beside points), `low` and `high` (interval),
+  `keys` (what a picked point reports), `shape` ("hv" for steps).
+- `methods`: all methods in the order of their colours, where several charts are to agree.
+- `marks`: reference lines, `[{y or x, text}]`. `heat` takes `middle` (the neutral value), `texts` and `labels`.
+- `table`: `{head, rows}` in place of the table made from the series. `revision`: a new one resets the visitor's zoom.
+
+Texts are shown as written, whoever wrote them.
+"""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from specviz.pages import files
+from specviz.routes import PLOTLY_PATH
+
+SCRIPTS = ("dom", "palette", "drawings", "plot")
+"""What a script needs to draw charts of its own with `makePlot`."""
+
+
+def make_plot(elem_id: str, *, height: int = 260, filename: str = "specviz") -> gr.HTML:
+    """An empty chart. Its value is a figure as JSON text; its event `pick` has `series`, `index` and `key`."""
+    return gr.HTML(
+        value="",
+        html_template=files.TEMPLATE,
+        js_on_load=files.on_load(*SCRIPTS, "plotview"),
+        plotly=PLOTLY_PATH,
+        filename=filename,
+        height=height,
+        apply_default_css=False,
+        elem_id=elem_id,
+        elem_classes=["sv-component"],
+    )

@@ -1,0 +1,45 @@
+"""What a view is: a tab that lays itself out and knows where an address leads inside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+from urllib.parse import parse_qsl
+
+from gradio.components import Component
+
+from specviz.text import without_surrogates
+
+MAX_QUERY_CHARS = 4_000
+KEYS = ("view", "run", "step", "ids")
+
+
+class View(Protocol):
+    """One tab of the page."""
+
+    @property
+    def id(self) -> str:
+        """Its name in an address: `?view=ID`."""
+
+    @property
+    def title(self) -> str:
+        """Its name on the page."""
+
+    def build(self) -> Sequence[Component]:
+        """Lay it out inside the current tab. Returns the components that `arrive` updates."""
+
+    def arrive(self, query: Mapping[str, str]) -> Sequence[Any]:
+        """One update for each component of `build`, whenever the tab is opened. `query` may hold anything."""
+
+
+def place(search: object) -> dict[str, str]:
+    """The known keys of an address such as `?view=inspect&run=ID&step=4`; anything else is left out."""
+    if not isinstance(search, str):
+        return {}
+    pairs = parse_qsl(search[:MAX_QUERY_CHARS].removeprefix("?"), errors="replace")
+    return known(dict(pairs))
+
+
+def known(query: Mapping[str, Any]) -> dict[str, str]:
+    """The known keys of a query."""
+    return {key: without_surrogates(str(query[key]))[:MAX_QUERY_CHARS] for key in KEYS if key in query}
