@@ -10,7 +10,9 @@ import gradio as gr
 from gradio.components import Component
 
 from specviz import routes
+from specviz.bench import Benchmarks, Shelf
 from specviz.pages import files
+from specviz.pages.bench import BenchView
 from specviz.pages.playground import Playground
 from specviz.pages.saved import SavedRuns
 from specviz.pages.view import View, known, place
@@ -27,7 +29,8 @@ _QUIET: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, 
 def views(sessions: Sessions, store: Store) -> tuple[View, ...]:
     """All tabs in their order; the first is where a bare address leads. A new view is a file and an entry here."""
     streams = Streams()
-    return (Playground(sessions, streams), SavedRuns(store, streams))
+    benchmarks = Benchmarks(sessions, store, Shelf(store.folder("bench")))
+    return (Playground(sessions, streams), SavedRuns(store, streams), BenchView(benchmarks, sessions.device, store))
 
 
 def build(sessions: Sessions, store: Store) -> gr.Blocks:

@@ -121,7 +121,7 @@ function pointTrace(figure, series, style) {
   return {
     type: 'scatter', mode: series.texts ? 'markers+text' : 'markers', name: plain(series.name), x: category(figure, series.x), y: series.y,
     text: series.texts ? series.texts.map(plain) : undefined, textposition: 'top center', textfont: { size: 11, color: pageShade('ink') },
-    marker: { symbol: style.marker, size: 11, color: shade(style), line: { color: pageShade('sheet'), width: 1 } }, ...spread(series), ...hovers(figure, series),
+    marker: { symbol: style.marker + (series.isOpen ? '-open' : ''), size: 11, color: shade(style), line: { color: series.isOpen ? shade(style) : pageShade('sheet'), width: series.isOpen ? 1.6 : 1 } }, ...spread(series), ...hovers(figure, series),
   };
 }
 
@@ -153,7 +153,7 @@ function drawing(figure) {
   const styles = stylesOf(figure);
   layout.barmode = figure.kind === 'stacked' ? 'stack' : 'group';
   if (figure.showsLegend !== undefined) layout.showlegend = figure.showsLegend;
-  return { data: figure.series.map((series, index) => TRACES[figure.kind](figure, series, styles[index])), layout };
+  return { data: figure.series.map((series, index) => TRACES[series.kind || figure.kind](figure, series, styles[index])), layout };
 }
 
 // The same numbers as rows of text, for the table beside a chart.

@@ -110,7 +110,7 @@ class BenchView:
             return str(error)
 
     def _parse(self, given: Sequence[object]) -> Asked:
-        return parse(self.device, *given)  # type: ignore[call-arg]
+        return parse(self.device, *given)
 
     def _begin(self, begin: Callable[[], str]) -> tuple[Any, ...]:
         shown = {"id": "", "num_reports": self.benchmarks.progress.num_reports}
@@ -162,7 +162,9 @@ class BenchView:
         board.open(self.open, None, [board, shown], **_QUIET)
         board.resume(self.resume, None, outputs, **_QUIET)
         timer.tick(self.poll, [shown], outputs, **_QUIET)
-        gr.on([given.change for given in inputs], self.estimate, inputs, [estimate], trigger_mode="always_last", **_QUIET)
+        gr.on(
+            [given.change for given in inputs], self.estimate, inputs, [estimate], trigger_mode="always_last", **_QUIET
+        )
         return outputs
 
     def _board(self) -> gr.HTML:
