@@ -39,15 +39,14 @@ def build(sessions: Sessions, store: Store) -> gr.Blocks:
     page: gr.Blocks = gr.Blocks(title="SpecViz", analytics_enabled=False)
     with page:
         gr.HTML(_header(), apply_default_css=False, elem_id="header", elem_classes=["sv-component"])
-        address = _address()
-        search = gr.Textbox(visible=False)
-        laid_out: list[tuple[View, gr.Tab, list[Component]]] = []
+        address = _address(tabs_in_order)
+        laid_out: list[tuple[View, list[Component]]] = []
         with gr.Tabs(selected=tabs_in_order[0].id, elem_id="views") as tabs:
             for view in tabs_in_order:
-                with gr.Tab(view.title, id=view.id) as tab:
-                    laid_out.append((view, tab, list(view.build())))
-        sizes: list[tuple[View, int]] = [(view, len(components)) for view, _, components in laid_out]
-        outputs = [tabs, address, *(component for _, _, components in laid_out for component in components)]
+                with gr.Tab(view.title, id=view.id):
+                    laid_out.append((view, list(view.build())))
+        sizes = [(view, len(components)) for view, components in laid_out]
+        outputs = [tabs, address, *(component for _, components in laid_out for component in components)]
 
         def load(who: gr.Request) -> tuple[Any, ...]:
             return arrival(sizes, known(who.query_params))
@@ -57,8 +56,6 @@ def build(sessions: Sessions, store: Store) -> gr.Blocks:
 
         page.load(load, None, outputs, **_QUIET)
         address.go(go, None, outputs, **_QUIET)
-        for view, tab, components in laid_out:
-            _follow(view, tab, search, [address, *components])
     page.queue(max_size=MAX_QUEUED)
     return page
 
@@ -78,22 +75,13 @@ def arrival(sizes: Sequence[tuple[View, int]], query: Mapping[str, str]) -> tupl
     return gr.Tabs(selected=wanted) if is_known else gr.skip(), notice, *updates
 
 
-def _follow(view: View, tab: gr.Tab, search: gr.Textbox, outputs: list[Component]) -> None:
-    """When the tab is opened by hand, the address follows and the view arrives where it was left."""
-
-    def opened(given: str) -> tuple[Any, ...]:
-        return "", *view.arrive(place(given))
-
-    script = f"() => [({files.script('tab')})({json.dumps(view.id)})]"
-    tab.select(opened, [search], outputs, js=script, **_QUIET)
-
-
-def _address() -> gr.HTML:
-    """Listens to `goto`, Back and Forward; shows a sentence where the address leads nowhere."""
+def _address(views: Sequence[View]) -> gr.HTML:
+    """Listens to `goto`, Back, Forward and the tabs; shows a sentence where the address leads nowhere."""
     return gr.HTML(
         value="",
         html_template=files.TEMPLATE,
-        js_on_load=files.on_load("dom", "arrival"),
+        js_on_load=files.on_load("dom", "address", "arrival"),
+        views=json.dumps({view.title: view.id for view in views}),
         apply_default_css=False,
         elem_id="address",
         elem_classes=["sv-component"],

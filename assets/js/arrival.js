@@ -1,6 +1,9 @@
-// Tells the server where the address points, after `goto` and after Back and Forward; shows its sentence where that is nowhere.
+// Tells the server where the address points: after `goto`, after Back and Forward, and when a tab is pressed. Shows the
+// server's sentence where that is nowhere. A pressed tab leads to the last place there.
 
+const titles = JSON.parse(props.views);
 const notice = make('p', 'sv-alert sv-notice');
+const left = {};
 notice.setAttribute('role', 'alert');
 element.appendChild(notice);
 
@@ -11,7 +14,18 @@ function showNotice() {
   notice.hidden = !props.value;
 }
 
+function pressed(event) {
+  const button = event.target instanceof Element ? event.target.closest('#views .tab-wrapper button') : null;
+  const view = button && titles[button.textContent.trim()];
+  if (!view) return;
+  const here = { view: Object.values(titles)[0], ...place() };
+  if (here.view === view) return;
+  left[here.view] = here;
+  goto(left[view] || { view });
+}
+
 window.addEventListener('sv-go', arrive);
 window.addEventListener('popstate', arrive);
+document.addEventListener('click', pressed, true);
 watch('value', showNotice);
 showNotice();
