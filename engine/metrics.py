@@ -20,6 +20,10 @@ DEFINITIONS = {
     "draft_ms": "Time in the drafter's proposals, whole session.",
     "target_ms": "Time in target passes and in keeping their KV rows, whole session; prefill is not counted.",
     "host_ms": "Everything else while decoding: verification, text, events, the drafter's bookkeeping, the loop.",
+    "wasted_drafts_per_token": "Proposed draft tokens that were not accepted ÷ emitted tokens.",
+    "time_per_token_ms": "Time inside the steps ÷ emitted tokens, split into draft, target and host.",
+    "acceptance_by_position": "Steps whose accepted length reached a depth ÷ steps whose draft reached it; the latter "
+    "is n.",
     "speedup": "Plain decoding's time per emitted token ÷ this run's, both inside the steps; same target, prompt, "
     "settings, dtype and machine, measured after warm-up. Empty where no plain run was measured.",
 }
@@ -100,6 +104,71 @@ class Tally:
             target_ms=self.target_ns / 1e6,
             host_ms=self.host_ns / 1e6,
         )
+
+
+@dataclass(frozen=True)
+class Position:
+    """How drafts fared at one depth."""
+
+    depth: int
+    """1 is the first drafted token."""
+    num_drafted: int
+    """Steps whose draft reached this depth."""
+    num_accepted: int
+    """Steps whose accepted length reached it."""
+
+    @property
+    def share(self) -> float:
+        """Per-position acceptance."""
+        return self.num_accepted / self.num_drafted
+
+
+@dataclass(frozen=True)
+class TimePerToken:
+    """Milliseconds per emitted token."""
+
+    draft_ms: float
+    target_ms: float
+    host_ms: float
+
+
+def acceptance_by_position(events: Iterable[Event]) -> list[Position]:
+    """One position for each depth that some draft reached."""
+    drafted: Counter[int] = Counter()
+    accepted: Counter[int] = Counter()
+    for event in events:
+        if isinstance(event, Stepped):
+            drafted[_draft_depth(event)] += 1
+            accepted[sum(token.origin == "accepted" for token in event.emitted)] += 1
+    return [
+        Position(depth, _at_least(drafted, depth), _at_least(accepted, depth))
+        for depth in range(1, max(drafted, default=0) + 1)
+    ]
+
+
+def _draft_depth(step: Stepped) -> int:
+    """Longest path of the draft tree; a parent stands before its children."""
+    depths: list[int] = []
+    for node in step.nodes:
+        depths.append(1 if node.parent < 0 else depths[node.parent] + 1)
+    return max(depths, default=0)
+
+
+def _at_least(counts: Counter[int], depth: int) -> int:
+    return sum(count for reached, count in counts.items() if reached >= depth)
+
+
+def time_per_token(total: Tally) -> TimePerToken | None:
+    """The time inside the steps by what it was spent on; None before the first token."""
+    if not total.emitted:
+        return None
+    draft, target, host = (ns / 1e6 / total.emitted for ns in (total.draft_ns, total.target_ns, total.host_ns))
+    return TimePerToken(draft, target, host)
+
+
+def wasted_drafts_per_token(total: Tally) -> float | None:
+    """Drafted and not accepted, per emitted token."""
+    return ratio(total.proposed - total.accepted, total.emitted)
 
 
 def ratio(numerator: float, denominator: float) -> float | None:

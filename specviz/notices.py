@@ -5,8 +5,9 @@ Together with `engine.events` these are all that a page ever folds.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from engine.events import Event
 
@@ -63,9 +64,37 @@ class Unsaved:
 
 
 @dataclass(frozen=True)
+class Lane:
+    """One contender of a race, as it was asked for."""
+
+    method: str
+    options: Mapping[str, Any]
+    run_id: str = ""
+
+
+@dataclass(frozen=True)
+class Racing:
+    """A race begins, or one that was saved is opened."""
+
+    lanes: tuple[Lane, ...]
+    order: tuple[int, ...] = ()
+    """Places of the lanes in the order in which they run; empty where it is not known."""
+    group_id: str = ""
+    """Where it is kept; empty where it is not."""
+
+
+@dataclass(frozen=True)
+class InLane:
+    """Something happened in one lane of a race."""
+
+    place: int
+    happening: Happening
+
+
+@dataclass(frozen=True)
 class Ended:
     """Nothing more comes."""
 
 
-Notice = Waiting | Preparing | Opened | Auditing | Audited | Failed | Unsaved | Ended
+Notice = Waiting | Preparing | Opened | Auditing | Audited | Failed | Unsaved | Racing | InLane | Ended
 Happening = Event | Notice

@@ -31,10 +31,10 @@ class Archive(Protocol):
         """Its events. Raises UnknownRun."""
 
 
-def replay(archive: Archive, run_id: str) -> Iterator[Happening]:
-    """The baseline, where there is one, then the run, then the verdict. Raises StoreError."""
+def replay(archive: Archive, run_id: str, has_baseline: bool = True) -> Iterator[Happening]:
+    """The baseline, where there is one and it is wanted, then the run, then the verdict. Raises StoreError."""
     run = archive.get_run(run_id)
-    if run.baseline_run_id:
+    if has_baseline and run.baseline_run_id:
         yield Opened("baseline")
         yield from archive.events(run.baseline_run_id)
     yield Opened("method")

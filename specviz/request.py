@@ -19,6 +19,7 @@ MAX_NEW_TOKENS = 1_000
 MAX_SETTINGS_CHARS = 20_000
 SAMPLING = ("max_new_tokens", "temperature", "top_k", "top_p", "repetition_penalty", "seed")
 PLAIN = "plain"
+FEWEST_LANES, MOST_LANES = 2, 8
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,21 @@ def parse(device: Device, prompt: object, model: object, settings: object, has_b
         config=_config(_mapping(given.get("sampling"), "sampling")),
         has_baseline=has_baseline is True,
     )
+
+
+def parse_race(device: Device, prompt: object, model: object, settings: object) -> tuple[Request, ...]:
+    """The requests of a race's lanes, alike but for method and options; plain decoding is always one of them.
+
+    Raises BadInput with a sentence to show.
+    """
+    given = _settings(settings)
+    contenders = [_contender(device, lane) for lane in _lanes(given.get("lanes"))]
+    if not any(method == PLAIN for method, _ in contenders):
+        contenders.insert(0, (PLAIN, {}))
+    _check_field(device, contenders)
+    checked, known = _prompt(prompt), _model(device, model)
+    config = _config(_mapping(given.get("sampling"), "sampling"))
+    return tuple(Request(checked, known, method, chosen, config, False) for method, chosen in contenders)
 
 
 def sampling_specs() -> tuple[OptionSpec, ...]:
@@ -101,6 +117,31 @@ def _model(device: Device, given: object) -> str:
     if not isinstance(given, str) or given not in known:
         raise UnknownName("model", str(given)[:80], known)
     return given
+
+
+def _lanes(given: object) -> list[Mapping[str, Any]]:
+    if not isinstance(given, list):
+        raise BadInput("The lanes cannot be read; reload the page.")
+    if len(given) > MOST_LANES:
+        raise BadInput(f"{len(given)} lanes are too many; a race has {FEWEST_LANES} to {MOST_LANES}, plain among them.")
+    return [_mapping(lane, "lane") for lane in given]
+
+
+def _contender(device: Device, lane: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    method = _method(device, lane.get("method"))
+    return method.name, _options(device, method, _mapping(lane.get("options"), f"options of {method.name}"))
+
+
+def _check_field(device: Device, contenders: list[tuple[str, Mapping[str, Any]]]) -> None:
+    """Refuses too few, too many, and the same lane twice."""
+    if not FEWEST_LANES <= len(contenders) <= MOST_LANES:
+        count = f"{len(contenders)} lanes, plain decoding included"
+        raise BadInput(f"This race has {count}; a race has {FEWEST_LANES} to {MOST_LANES}.")
+    defaults = {method.name: {spec.name: spec.default for spec in method.options} for method in device.methods()}
+    filled = [(method, {**defaults[method], **chosen}) for method, chosen in contenders]
+    for place, contender in enumerate(filled):
+        if contender in filled[:place]:
+            raise BadInput(f"{contender[0]} is there twice with the same options; change one of the two or remove it.")
 
 
 def _method(device: Device, given: object) -> Method:

@@ -1,27 +1,26 @@
-"""Runs sessions: the dashboard's only caller of the device, one run at a time, everything teed to the store.
+"""The door to the device: one visitor's turn at a time, each in a thread of its own.
 
-`Sessions.run` is a plain generator of batches. The decode loop has a thread of its own and never waits for whoever
+`Sessions.perform` is a plain generator of batches. The decode loop has a thread of its own and never waits for whoever
 reads the batches; a reader that goes away (closed tab, Stop) stops the loop at its next step. Stopped and failed runs
 are stored like finished ones.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 import queue
 import threading
 import time
-import uuid
-from collections.abc import Generator, Iterator
-from dataclasses import asdict, is_dataclass, replace
-from typing import Any, Protocol, cast
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 
 from engine.errors import BadInput, EngineError
-from engine.events import Event, SessionFinished, SessionStarted
-from engine.metrics import Tally
+from engine.events import Event
+from specviz.desk import Desk, Recorder, has_ended_by_itself
 from specviz.device import Device
 from specviz.line import Line, Ticket
-from specviz.notices import Audited, Auditing, Ended, Failed, Happening, Opened, Preparing, Role, Unsaved, Waiting
+from specviz.notices import Ended, Failed, Happening, Waiting
 from specviz.request import PLAIN, Request
 
 MAX_TICKETS = 17
@@ -33,35 +32,15 @@ PACE_S = 0.11
 _log = logging.getLogger(__name__)
 
 
-class RunRecord(Protocol):
-    """A run that is being written."""
-
-    def append(self, event: Event) -> None:
-        """Take in the next event."""
-
-
-class Recorder(Protocol):
-    """What of the store a session needs."""
-
-    @property
-    def problem(self) -> str | None:
-        """Why something is not saved."""
-
-    def begin(self, started: SessionStarted) -> RunRecord:
-        """Open a run with its first event."""
-
-    def set_audit(self, run_id: str, audit: dict[str, Any]) -> None:
-        """Keep a verdict."""
-
-    def set_baseline(self, run_id: str, baseline_run_id: str) -> None:
-        """Say which plain run a speedup is against."""
+Work = Callable[[Desk], None]
+"""What to do when it is a visitor's turn. Raises EngineError."""
 
 
 class Job:
-    """One visitor's run: its place in the line, its events on their way to the page, its stop flag."""
+    """One visitor's turn: its place in the line, its events on their way to the page, its stop flag."""
 
-    def __init__(self, request: Request, ticket: Ticket) -> None:
-        self.request = request
+    def __init__(self, work: Work, ticket: Ticket) -> None:
+        self.work = work
         self.ticket = ticket
         self.has_stopped = threading.Event()
         self._inbox: queue.SimpleQueue[Happening] = queue.SimpleQueue()
@@ -91,11 +70,15 @@ class Sessions:
         self._guard = threading.Lock()
 
     def run(self, request: Request, visitor: str) -> Generator[list[Happening], None, None]:
+        """One session, beside a plain one where asked for; else as `perform`."""
+        return self.perform(functools.partial(_run, request), visitor)
+
+    def perform(self, work: Work, visitor: str) -> Generator[list[Happening], None, None]:
         """Batches of what happens; an empty one says only that time has passed. Raises BadInput at once.
 
-        Closing the generator stops the run.
+        Closing the generator stops the work.
         """
-        job = self._admit(request, visitor)
+        job = self._admit(work, visitor)
         is_working = False
         try:
             yield from self._wait(job)
@@ -148,11 +131,11 @@ class Sessions:
             position = ticket.position(PATIENCE_S, known=position)
         ticket.leave()
 
-    def _admit(self, request: Request, visitor: str) -> Job:
+    def _admit(self, work: Work, visitor: str) -> Job:
         with self._guard:
             if visitor in self._jobs:
                 raise BadInput("A run of yours is going on; stop it or wait for its end.")
-            job = Job(request, self._line.join())
+            job = Job(work, self._line.join())
             self._jobs[visitor] = job
             return job
 
@@ -167,7 +150,7 @@ class Sessions:
     def _work(self, job: Job) -> None:
         """The whole run, in a thread of its own."""
         try:
-            self._perform(job)
+            job.work(Desk(self.device, self._store, job.put, job.has_stopped.is_set))
         except EngineError as error:
             job.put(Failed(str(error)))
         except Exception as error:  # noqa: BLE001 - a bug must not take the page or the line with it
@@ -177,60 +160,20 @@ class Sessions:
             job.ticket.leave()
             job.put(Ended())
 
-    def _perform(self, job: Job) -> None:
-        request = job.request
-        self._prepare(job, request)
-        plain: list[Event] = []
-        if request.measures_baseline:
-            baseline = replace(request, method=PLAIN, options={})
-            self._prepare(job, baseline)
-            plain = self._record(job, baseline, "baseline")
-            if not _has_ended_by_itself(plain):
-                return
-        events = self._record(job, request, "method")
-        if plain and _has_ended_by_itself(events):
-            self._judge(job, plain, events)
 
-    def _prepare(self, job: Job, request: Request) -> None:
-        if not self.device.is_ready(request.model, request.method):
-            job.put(Preparing(f"Loading {request.model} and warming up {request.method}"))
-        self.device.prepare(request.model, request.method, request.options)
-
-    def _record(self, job: Job, request: Request, role: Role) -> list[Event]:
-        """One session: to the page, to the store and to the audit."""
-        job.put(Opened(role))
-        events: list[Event] = []
-        run: RunRecord | None = None
-        for event in _with_end(self._events(job, request)):
-            if isinstance(event, SessionStarted):
-                run = self._store.begin(event)
-            elif run is not None:
-                run.append(event)
-            events.append(event)
-            job.put(event)
-        if self._store.problem:
-            job.put(Unsaved(self._store.problem))
-        return events
-
-    def _events(self, job: Job, request: Request) -> Iterator[Event]:
-        return self.device.generate(
-            request.model,
-            request.method,
-            request.options,
-            request.prompt,
-            request.config,
-            uuid.uuid4().hex,
-            job.has_stopped.is_set,
-        )
-
-    def _judge(self, job: Job, plain: list[Event], events: list[Event]) -> None:
-        job.put(Auditing())
-        verdict = self.device.audit(job.request.model, plain, events)
-        run_id, baseline_id = _session_id(events), _session_id(plain)
-        self._store.set_baseline(run_id, baseline_id)
-        kept: dict[str, Any] = asdict(cast(Any, verdict)) if is_dataclass(verdict) else {}
-        self._store.set_audit(run_id, {**kept, "verdict": verdict.verdict, "text": verdict.text})
-        job.put(Audited(verdict.verdict, verdict.text))
+def _run(request: Request, desk: Desk) -> None:
+    """The baseline where asked for, the method's session, the verdict."""
+    desk.prepare(request)
+    plain: list[Event] = []
+    if request.measures_baseline:
+        baseline = replace(request, method=PLAIN, options={})
+        desk.prepare(baseline)
+        plain = desk.record(baseline, "baseline")
+        if not has_ended_by_itself(plain):
+            return
+    events = desk.record(request)
+    if plain and has_ended_by_itself(events):
+        desk.judge(request.model, plain, events)
 
 
 def _read(job: Job) -> Iterator[list[Happening]]:
@@ -242,30 +185,3 @@ def _read(job: Job) -> Iterator[list[Happening]]:
         if batch and isinstance(batch[-1], Ended):
             return
         time.sleep(max(0.0, PACE_S - (time.monotonic() - started)))
-
-
-def _with_end(events: Iterator[Event]) -> Iterator[Event]:
-    """The events; where they break off with an error, an end that says so comes before it."""
-    tally = Tally()
-    has_started = False
-    try:
-        for event in events:
-            has_started = True
-            tally.add(event)
-            yield event
-    except Exception as error:
-        if has_started:
-            decode_ns = tally.draft_ns + tally.target_ns + tally.host_ns
-            yield SessionFinished("failed", tally.counts, decode_ns, str(error))
-        raise
-
-
-def _has_ended_by_itself(events: list[Event]) -> bool:
-    last = events[-1] if events else None
-    return isinstance(last, SessionFinished) and last.reason not in ("stopped", "failed", "timeout")
-
-
-def _session_id(events: list[Event]) -> str:
-    first = events[0]
-    assert isinstance(first, SessionStarted)
-    return first.session_id

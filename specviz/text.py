@@ -20,3 +20,14 @@ def first_line(text: str, num_chars: int) -> str:
     """The beginning of a text on one line, for lists."""
     line = " ".join(without_surrogates(text).split())
     return line if len(line) <= num_chars else line[: num_chars - 1] + "…"
+
+
+def printable(value: Any) -> Any:
+    """Plain values with every text in them made fit for any encoding."""
+    if isinstance(value, str):
+        return without_surrogates(value)
+    if isinstance(value, dict):
+        return {name: printable(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [printable(item) for item in value]
+    return value

@@ -11,7 +11,7 @@ import time
 import uuid
 from collections import OrderedDict
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from engine.events import Emitted, Node, Stepped
 from specviz import tiles
@@ -22,6 +22,7 @@ TILES_EVERY_S = 0.3
 MAX_GHOSTS = 24
 """Drafted tokens shown per step beside the accepted ones; the rest is counted."""
 PENDING = {"preparing", "running"}
+S = TypeVar("S", bound="Source")
 
 
 class Stream:
@@ -95,17 +96,31 @@ class Stream:
         return {"tiles": shown, "figures": tiles.captions(state)}
 
 
+class Source(Protocol):
+    """Whatever can tell the whole of what it has sent."""
+
+    @property
+    def id(self) -> str:
+        """By which a browser asks."""
+
+    def snapshot(self) -> str:
+        """Everything, as one message."""
+
+
 class Streams:
     """The last few streams by id, for browsers that missed something."""
 
     def __init__(self, most: int = 64) -> None:
         self._most = most
-        self._streams: OrderedDict[str, Stream] = OrderedDict()
+        self._streams: OrderedDict[str, Source] = OrderedDict()
         self._guard = threading.Lock()
 
     def open(self) -> Stream:
-        """A new stream."""
-        stream = Stream()
+        """A new stream of one run."""
+        return self.keep(Stream())
+
+    def keep(self, stream: S) -> S:
+        """Remember a stream, in place of the oldest where there are too many."""
         with self._guard:
             self._streams[stream.id] = stream
             while len(self._streams) > self._most:

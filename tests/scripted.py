@@ -170,9 +170,12 @@ class ScriptedRecorder:
         self.runs: dict[str, list[Event]] = {}
         self.audits: dict[str, dict[str, Any]] = {}
         self.baselines: dict[str, str] = {}
+        self.groups: dict[str, dict[str, Any]] = {}
+        self.members: dict[str, str | None] = {}
 
-    def begin(self, event: SessionStarted) -> ScriptedRun:
+    def begin(self, event: SessionStarted, *, group_id: str | None = None) -> ScriptedRun:
         self.runs[event.session_id] = [event]
+        self.members[event.session_id] = group_id
         return ScriptedRun(self.runs[event.session_id])
 
     def set_audit(self, run_id: str, audit: dict[str, Any]) -> None:
@@ -180,6 +183,14 @@ class ScriptedRecorder:
 
     def set_baseline(self, run_id: str, baseline_run_id: str) -> None:
         self.baselines[run_id] = baseline_run_id
+
+    def add_group(self, kind: str, title: str, details: dict[str, Any] | None = None) -> str:
+        group_id = f"group-{len(self.groups)}"
+        self.groups[group_id] = {"kind": kind, "title": title, **(details or {})}
+        return group_id
+
+    def set_group_details(self, group_id: str, details: dict[str, Any]) -> None:
+        self.groups[group_id] |= details
 
 
 class ScriptedRun:

@@ -8,7 +8,16 @@ from typing import Any
 import pytest
 
 from engine.events import Counts, Emitted, Event, Node, Prefilled, SessionFinished, SessionStarted, Stepped
-from engine.metrics import DEFINITIONS, Metrics, speedup, summarise, tally
+from engine.metrics import (
+    DEFINITIONS,
+    Metrics,
+    acceptance_by_position,
+    speedup,
+    summarise,
+    tally,
+    time_per_token,
+    wasted_drafts_per_token,
+)
 
 STARTED = SessionStarted("1", "", "p", (1, 2), "plain", {}, "exact", "m", "cpu", "float32", {"rule": "auto"}, {})
 MS = 1_000_000
@@ -76,4 +85,27 @@ def test_speedup_is_empty_where_the_runs_may_not_be_compared() -> None:
 
 
 def test_every_figure_has_a_definition_in_words() -> None:
-    assert set(DEFINITIONS) == {*Metrics.__dataclass_fields__, "speedup"}
+    others = {"speedup", "wasted_drafts_per_token", "time_per_token_ms", "acceptance_by_position"}
+    assert set(DEFINITIONS) == {*Metrics.__dataclass_fields__, *others}
+
+
+def test_acceptance_by_position_counts_only_steps_that_drafted_so_deep() -> None:
+    found = acceptance_by_position(run())
+    assert [(place.depth, place.num_drafted, place.num_accepted) for place in found] == [
+        (1, 4, 3),
+        (2, 4, 2),
+        (3, 3, 1),
+        (4, 3, 1),
+    ]
+    assert found[0].share == 3 / 4
+    assert acceptance_by_position([STARTED]) == []
+
+
+def test_waste_and_time_are_per_emitted_token() -> None:
+    total = tally(run())
+    assert wasted_drafts_per_token(total) == 7 / 10
+    split = time_per_token(total)
+    assert split is not None
+    assert (split.draft_ms, split.target_ms, split.host_ms) == pytest.approx((0.8, 2.4, 0.8))
+    assert wasted_drafts_per_token(tally([STARTED])) is None
+    assert time_per_token(tally([STARTED])) is None
