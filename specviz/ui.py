@@ -13,6 +13,7 @@ from specviz import routes
 from specviz.bench import Benchmarks, Shelf
 from specviz.pages import files
 from specviz.pages.bench import BenchView
+from specviz.pages.compare import Compare
 from specviz.pages.playground import Playground
 from specviz.pages.saved import SavedRuns
 from specviz.pages.view import View, known, place
@@ -30,7 +31,12 @@ def views(sessions: Sessions, store: Store) -> tuple[View, ...]:
     """All tabs in their order; the first is where a bare address leads. A new view is a file and an entry here."""
     streams = Streams()
     benchmarks = Benchmarks(sessions, store, Shelf(store.folder("bench")))
-    return (Playground(sessions, streams), SavedRuns(store, streams), BenchView(benchmarks, sessions.device, store))
+    return (
+        Playground(sessions, streams),
+        Compare(sessions, store, streams),
+        SavedRuns(store, streams),
+        BenchView(benchmarks, sessions.device, store),
+    )
 
 
 def build(sessions: Sessions, store: Store) -> gr.Blocks:

@@ -4,87 +4,9 @@
 const catalog = JSON.parse(props.catalog);
 const state = Object.assign({ method: '', options: {}, sampling: {} }, JSON.parse(props.value || '{}'));
 const root = make('div', 'sv-settings');
-let controlCount = 0;
 const isWide = window.innerWidth > 820;
 
 function save() { props.value = JSON.stringify(state); }
-
-function isSlider(spec) {
-  if (spec.low === null || spec.high === null) return false;
-  return spec.type === 'float' ? spec.high - spec.low <= 10 : spec.high - spec.low <= 256;
-}
-
-function stepOf(spec) { return spec.type === 'float' ? '0.05' : '1'; }
-
-function makeSelect(spec, value, change) {
-  const select = make('select', 'sv-input');
-  for (const choice of spec.choices) add(select, Object.assign(make('option', '', choice.replace(/_/g, ' ')), { value: choice }));
-  select.value = value;
-  select.addEventListener('change', () => change(select.value));
-  return [select];
-}
-
-function makeCheckbox(spec, value, change) {
-  const box = make('input', 'sv-check');
-  box.type = 'checkbox';
-  box.checked = value === true || value === 'true';
-  box.addEventListener('change', () => change(box.checked));
-  return [box];
-}
-
-function makeNumber(spec, value, change) {
-  const input = make('input', 'sv-input sv-number');
-  input.type = 'text';
-  input.inputMode = spec.type === 'int' ? 'numeric' : 'decimal';
-  input.value = value;
-  const check = () => {
-    const isGood = input.value.trim() !== '' && Number(input.value) >= (spec.low ?? -Infinity) && Number(input.value) <= (spec.high ?? Infinity);
-    input.setAttribute('aria-invalid', String(!isGood));
-  };
-  input.addEventListener('input', () => { check(); change(input.value); });
-  if (!isSlider(spec)) return [input];
-  const slider = make('input', 'sv-range');
-  Object.assign(slider, { type: 'range', min: spec.low, max: spec.high, step: stepOf(spec), tabIndex: -1 });
-  slider.value = value;
-  slider.setAttribute('aria-hidden', 'true');
-  slider.addEventListener('input', () => { input.value = slider.value; check(); change(slider.value); });
-  input.addEventListener('input', () => { slider.value = input.value; });
-  return [slider, input];
-}
-
-function makeText(spec, value, change) {
-  const input = make('input', 'sv-input');
-  input.type = 'text';
-  input.value = value;
-  input.addEventListener('input', () => change(input.value));
-  return [input];
-}
-
-function makeField(spec, values) {
-  const id = 'sv-option-' + ++controlCount;
-  const row = make('div', 'sv-field is-' + spec.type);
-  const label = make('label', 'sv-field-label', spec.label);
-  const value = spec.name in values ? values[spec.name] : spec.default;
-  const change = (next) => { values[spec.name] = next; save(); };
-  const maker = spec.choices.length ? makeSelect : spec.type === 'bool' ? makeCheckbox : spec.type === 'str' ? makeText : makeNumber;
-  const inputs = maker(spec, value, change);
-  const main = inputs[inputs.length - 1];
-  main.id = id;
-  main.name = spec.name;
-  label.htmlFor = id;
-  if (spec.unit && !spec.label.toLowerCase().includes(spec.unit)) label.appendChild(make('span', 'sv-unit', spec.unit));
-  add(row, add(make('div', 'sv-field-head'), label, tooltip(spec.label, spec.help + ' ' + spec.range)), add(make('div', 'sv-field-inputs'), ...inputs));
-  return row;
-}
-
-function makeGroup(title, specs, values, isOpen) {
-  const group = make('details', 'sv-group');
-  group.open = isOpen;
-  add(group, make('summary', '', title));
-  const fields = make('div', 'sv-fields');
-  for (const spec of specs) fields.appendChild(makeField(spec, values));
-  return add(group, fields);
-}
 
 function makeMethods() {
   const holder = make('div', 'sv-method');
@@ -106,8 +28,8 @@ function draw() {
   add(about, make('span', 'sv-guarantee is-' + method.guarantee, method.guarantee));
   add(root, makeMethods(), about);
   state.options[method.name] = state.options[method.name] || {};
-  if (method.options.length) add(root, makeGroup('Method options', method.options, state.options[method.name], isWide));
-  const sampling = makeGroup('Sampling', catalog.sampling, state.sampling, samplingWasOpen);
+  if (method.options.length) add(root, makeGroup('Method options', method.options, state.options[method.name], isWide, save));
+  const sampling = makeGroup('Sampling', catalog.sampling, state.sampling, samplingWasOpen, save);
   sampling.classList.add('is-sampling');
   add(root, sampling);
 }

@@ -1,4 +1,7 @@
-"""The figures of a race as numbers: tokens over time, time per token, acceptance by position, wasted drafts."""
+"""The figures of a race: tokens over time, time per token, acceptance by position, wasted drafts.
+
+One series a lane, in the colour, dash and marker that the lane has everywhere (`lane_keys`).
+"""
 
 from __future__ import annotations
 
@@ -7,28 +10,51 @@ from itertools import accumulate
 from typing import Any
 
 from engine.events import Event, Stepped
-from engine.metrics import acceptance_by_position
+from engine.metrics import DEFINITIONS, acceptance_by_position
 from specviz.race.board import Row
 from specviz.race.fold import RaceState
+from specviz.request import PLAIN
+
+PHASES = {"draft": "draft_ms", "target": "target_ms", "host": "host_ms"}
 
 
-def figures(state: RaceState, rows: Sequence[Row]) -> dict[str, Any]:
-    """Plain values, one entry a lane; `lane` is its place."""
+def figures(state: RaceState, rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    """All four, by name."""
     runs = [view.events for view in state.views]
     return {
-        "tokens": [{"lane": place, **tokens_over_time(run)} for place, run in enumerate(runs)],
-        "split": [{"lane": place, **time_split(row)} for place, row in enumerate(rows)],
-        "acceptance": [{"lane": place, **acceptance(run)} for place, run in enumerate(runs)],
-        "waste": [{"lane": place, "drafts": row.wasted_drafts_per_token} for place, row in enumerate(rows)],
+        "tokens": tokens_over_time(runs, rows),
+        "split": time_split(rows),
+        "acceptance": acceptance(runs, rows),
+        "waste": waste(rows),
     }
 
 
-def tokens_over_time(events: Sequence[Event]) -> dict[str, list[float]]:
-    """Milliseconds inside the steps and emitted tokens, after each step; begins at 0."""
-    steps = [event for event in events if isinstance(event, Stepped)]
-    spent = accumulate((step_ms(step) for step in steps), initial=0.0)
-    emitted = accumulate((len(step.emitted) for step in steps), initial=0)
-    return {"ms": [round(ms, 3) for ms in spent], "tokens": list(emitted)}
+def lane_keys(rows: Sequence[Row]) -> list[str]:
+    """What colours go by: two lanes may run the same method. Only the first plain lane is the baseline's ink."""
+    plain = next((place for place, row in enumerate(rows) if row.method == PLAIN), None)
+    return [PLAIN if place == plain else f"lane {place}" for place in range(len(rows))]
+
+
+def tokens_over_time(runs: Sequence[Sequence[Event]], rows: Sequence[Row]) -> dict[str, Any]:
+    """Emitted tokens after each step, over the seconds inside the steps; each line begins at 0."""
+    series: list[dict[str, Any]] = []
+    for events, lane in zip(runs, _lanes(rows), strict=True):
+        steps = [event for event in events if isinstance(event, Stepped)]
+        spent_ms = accumulate((step_ms(step) for step in steps), initial=0.0)
+        emitted = accumulate((len(step.emitted) for step in steps), initial=0)
+        series.append(lane | {"x": [round(ms / 1e3, 6) for ms in spent_ms], "y": list(emitted), "shape": "hv"})
+    caption = (
+        "One line a lane, all from the same start. Steeper is faster; a tall stair is a step that kept many drafts."
+    )
+    return {
+        "kind": "lines",
+        "title": "Tokens over time",
+        "caption": caption,
+        "x": {"title": "Time inside the steps", "unit": "s", "zero": True},
+        "y": {"title": "Emitted tokens", "zero": True},
+        "methods": lane_keys(rows),
+        "series": series,
+    }
 
 
 def step_ms(step: Stepped) -> float:
@@ -36,19 +62,72 @@ def step_ms(step: Stepped) -> float:
     return (step.draft_ns + step.target_ns + step.verify_ns + step.commit_ns + step.host_ns) / 1e6
 
 
-def time_split(row: Row) -> dict[str, float | None]:
-    """Milliseconds per emitted token."""
-    split = row.time_per_token
-    if split is None:
-        return {"draft": None, "target": None, "host": None}
-    return {"draft": split.draft_ms, "target": split.target_ms, "host": split.host_ms}
-
-
-def acceptance(events: Sequence[Event]) -> dict[str, list[float]]:
-    """By depth: share of the steps that drafted so deep which were accepted so deep, and how many those steps were."""
-    places = acceptance_by_position(events)
+def time_split(rows: Sequence[Row]) -> dict[str, Any]:
+    """Milliseconds per emitted token: draft, target and host, one stack a lane."""
+    timed = [row for row in rows if row.time_per_token]
+    names = [row.label for row in timed]
+    series = [
+        {"name": phase, "role": phase, "x": names, "y": [getattr(row.time_per_token, name) for row in timed]}
+        for phase, name in PHASES.items()
+    ]
     return {
-        "depth": [place.depth for place in places],
-        "share": [place.share for place in places],
-        "n": [place.num_drafted for place in places],
+        "kind": "stacked",
+        "title": "Time per emitted token",
+        "caption": DEFINITIONS["time_per_token_ms"],
+        "x": {"categories": True},
+        "y": {"title": "Time per token", "unit": "ms", "zero": True},
+        "series": series,
     }
+
+
+def acceptance(runs: Sequence[Sequence[Event]], rows: Sequence[Row]) -> dict[str, Any]:
+    """By depth: share of the steps that drafted so deep which were accepted so deep; n is the number of those steps."""
+    series: list[dict[str, Any]] = []
+    for events, lane in zip(runs, _lanes(rows), strict=True):
+        places = acceptance_by_position(events)
+        if places:
+            labels = [f"{100 * p.share:.0f} % at depth {p.depth} (n = {p.num_drafted:,})" for p in places]
+            numbers = {"x": [p.depth for p in places], "y": [round(100 * p.share, 2) for p in places]}
+            series.append(lane | numbers | {"labels": labels, "n": [p.num_drafted for p in places]})
+    return {
+        "kind": "lines",
+        "title": "Acceptance by draft position",
+        "caption": DEFINITIONS["acceptance_by_position"],
+        "x": {"title": "Draft position"},
+        "y": {"title": "Accepted", "unit": "%", "range": [0, 104]},
+        "methods": lane_keys(rows),
+        "series": series,
+        "table": {
+            "head": ["Method", "Position", "Accepted", "n"],
+            "rows": [
+                [found["name"], depth, f"{share:.0f} %", n]
+                for found in series
+                for depth, share, n in zip(found["x"], found["y"], found["n"], strict=True)
+            ],
+        },
+    }
+
+
+def waste(rows: Sequence[Row]) -> dict[str, Any]:
+    """Drafted and not accepted, per emitted token."""
+    drafting = [row for row in rows if row.wasted_drafts_per_token is not None]
+    return {
+        "kind": "bars",
+        "title": "Wasted drafts per emitted token",
+        "caption": DEFINITIONS["wasted_drafts_per_token"],
+        "x": {"categories": True},
+        "y": {"title": "Drafts", "unit": "per token", "zero": True},
+        "showsLegend": False,
+        "series": [
+            {
+                "name": "Wasted drafts",
+                "role": "rejected",
+                "x": [row.label for row in drafting],
+                "y": [row.wasted_drafts_per_token for row in drafting],
+            }
+        ],
+    }
+
+
+def _lanes(rows: Sequence[Row]) -> list[dict[str, str]]:
+    return [{"name": row.label, "method": key} for row, key in zip(rows, lane_keys(rows), strict=True)]

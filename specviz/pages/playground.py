@@ -198,7 +198,7 @@ def _controls(device: Device) -> _Controls:
     settings = gr.HTML(
         value=default_settings(device),
         html_template=files.TEMPLATE,
-        js_on_load=files.on_load("dom", "tooltip", "settings"),
+        js_on_load=files.on_load("dom", "tooltip", "fields", "settings"),
         catalog=catalog(device),
         apply_default_css=False,
         elem_id="settings",

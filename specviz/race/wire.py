@@ -15,7 +15,7 @@ from typing import Any
 
 from engine.events import Event
 from specviz.device import Method
-from specviz.figures.race import figures, step_ms
+from specviz.figures.race import figures, lane_keys, step_ms
 from specviz.fold import ViewState
 from specviz.race import board, table, words
 from specviz.race.board import Row
@@ -81,6 +81,7 @@ class RaceStream:
             "text": words.status_text(state, rows),
             "meta": words.meta_text(state),
             "order": words.order_text(state, rows),
+            "keys": lane_keys(rows),
             "ids": [lane.run_id for lane in state.lanes],
             "isSaved": bool(state.group_id),
         }

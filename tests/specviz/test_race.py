@@ -15,8 +15,9 @@ from scripted import HOSTILE, ScriptedDevice, ScriptedRecorder, hostile_device, 
 from engine.config import GenerationConfig
 from engine.errors import BadInput, RunFailed
 from engine.events import Candidate, Emitted, Event, SessionFinished, SessionStarted, Stepped
+from engine.metrics import TimePerToken
 from specviz import request
-from specviz.figures.race import acceptance, tokens_over_time
+from specviz.figures.race import acceptance, lane_keys, time_split, tokens_over_time, waste
 from specviz.notices import Happening, InLane, Racing, Unsaved
 from specviz.race import board, table, words
 from specviz.race.course import NOT_RUN, WARM_UP_TOKENS, course
@@ -271,9 +272,28 @@ def test_the_speedup_is_against_the_plain_lane() -> None:
 
 def test_tokens_over_time_begin_at_zero_and_end_at_the_last_token() -> None:
     steps = [stepped(0, ["a", "b"]), stepped(1, ["c"])]
-    assert tokens_over_time([started(), *steps]) == {"ms": [0.0, 1.0, 2.0], "tokens": [0, 2, 3]}
-    assert tokens_over_time([]) == {"ms": [0.0], "tokens": [0]}
-    assert acceptance(steps) == {"depth": [1, 2, 3], "share": [1.0, 0.0, 0.0], "n": [1, 1, 1]}
+    lines = tokens_over_time([[started(), *steps], []], [_row(), _row()])["series"]
+    assert [(line["x"], line["y"]) for line in lines] == [([0.0, 0.001, 0.002], [0, 2, 3]), ([0.0], [0])]
+
+
+def test_acceptance_by_position_tells_how_many_steps_it_counts() -> None:
+    figure = acceptance([[stepped(0, ["a", "b"]), stepped(1, ["c", "d", "e"])], []], [_row(), _row("Other")])
+    (line,) = figure["series"]
+    assert (line["x"], line["y"], line["n"]) == ([1, 2, 3, 4], [100.0, 50.0, 0.0, 0.0], [2, 2, 2, 1])
+    assert line["labels"][1] == "50 % at depth 2 (n = 2)"
+    assert figure["table"]["rows"][1] == ["Draft model", 2, "50 %", 2]
+
+
+def test_lanes_of_one_method_have_colours_of_their_own() -> None:
+    plain = replace(_row("Plain"), method="plain")
+    assert lane_keys([_row(), plain, _row(), plain]) == ["lane 0", "plain", "lane 2", "lane 3"]
+    split = time_split([plain, replace(_row(), time_per_token=TimePerToken(1.0, 2.0, 0.5))])
+    assert [(series["name"], series["x"], series["y"]) for series in split["series"]] == [
+        ("draft", ["Draft model"], [1.0]),
+        ("target", ["Draft model"], [2.0]),
+        ("host", ["Draft model"], [0.5]),
+    ]
+    assert waste([_row(), plain])["series"][0]["y"] == [1.25, 1.25]
 
 
 # ---- where texts part

@@ -1,0 +1,82 @@
+// The shared clock of a replay: play, pause, scrub, speed. Knows only milliseconds.
+
+const SPEEDS = [0.125, 0.25, 0.5, 1, 2, 4];
+const SHORTEST_REPLAY_MS = 5000;
+
+function makeClock(onTime) {
+  const node = make('div', 'sv-clock');
+  const button = make('button', 'sv-clock-play');
+  const slider = make('input', 'sv-range sv-clock-slider');
+  const shownTime = make('output', 'sv-clock-time');
+  const speedLabel = make('label', 'sv-clock-speed', 'Speed ');
+  const speed = make('select', 'sv-input');
+  let total = 0;
+  let now = 0;
+  let before = null;
+  button.type = 'button';
+  slider.type = 'range';
+  slider.min = 0;
+  slider.setAttribute('aria-label', 'Shared clock');
+  node.setAttribute('role', 'group');
+  node.setAttribute('aria-label', 'Replay');
+  for (const value of SPEEDS) add(speed, Object.assign(make('option', '', (value < 1 ? '1/' + 1 / value : value) + ' ×'), { value }));
+  speedLabel.appendChild(speed);
+  add(node, button, slider, shownTime, speedLabel);
+
+  function seconds(ms) { return (ms / 1000).toFixed(2) + ' s'; }
+
+  function draw() {
+    const isPlaying = before !== null;
+    button.textContent = isPlaying ? '❚❚ Pause' : now >= total ? '▶ Replay' : '▶ Play';
+    button.setAttribute('aria-pressed', String(isPlaying));
+    slider.value = now;
+    slider.setAttribute('aria-valuetext', seconds(now) + ' of ' + seconds(total));
+    shownTime.textContent = seconds(now) + ' / ' + seconds(total);
+  }
+
+  function set(ms) {
+    now = Math.min(total, Math.max(0, ms));
+    if (now >= total) before = null;
+    draw();
+    onTime(now, total);
+  }
+
+  function tick(at) {
+    if (before === null) return;
+    const passed = Math.min(250, at - before) * Number(speed.value);
+    before = at;
+    set(now + passed);
+    if (before !== null) requestAnimationFrame(tick);
+  }
+
+  function play() {
+    if (now >= total) set(0);
+    before = performance.now();
+    draw();
+    requestAnimationFrame(tick);
+  }
+
+  function pause() { before = null; draw(); }
+
+  button.addEventListener('click', () => (before === null ? play() : pause()));
+  slider.addEventListener('input', () => { before = null; set(Number(slider.value)); });
+  slider.addEventListener('keydown', (event) => {
+    if (event.key !== ' ') return;
+    event.preventDefault();
+    button.click();
+  });
+
+  return {
+    node,
+    pause,
+    // A new race of this length, at its end; the speed is such that its replay can be followed.
+    open(ms) {
+      total = ms;
+      slider.max = ms;
+      slider.step = Math.max(1, ms / 500);
+      speed.value = [...SPEEDS].reverse().find((value) => value <= 1 && ms / value >= SHORTEST_REPLAY_MS) || SPEEDS[0];
+      before = null;
+      set(ms);
+    },
+  };
+}

@@ -1,0 +1,85 @@
+// Who races: one row a lane, plain decoding first and always. The component's value is one JSON text; the server checks
+// everything again.
+
+const MOST_LANES = 8;
+const catalog = JSON.parse(props.catalog);
+const state = { lanes: [], sampling: {}, ...JSON.parse(props.value || '{}') };
+const root = make('div', 'sv-settings sv-contenders');
+const isWide = window.innerWidth > 820;
+
+function save() { props.value = JSON.stringify(state); }
+
+function keyOf(index) { return index ? 'lane ' + index : 'plain'; }
+
+function stylesNow() { return methodStyles(state.lanes.map((_, index) => keyOf(index))); }
+
+function options(lane, method) {
+  const group = makeGroup('Options', method.options, lane.options, false, save);
+  group.classList.add('is-lane');
+  return group;
+}
+
+function remover(index, title) {
+  const button = make('button', 'sv-lane-remove', '×');
+  button.type = 'button';
+  button.setAttribute('aria-label', 'Remove lane ' + (index + 1) + ', ' + title);
+  button.addEventListener('click', () => {
+    state.lanes.splice(index, 1);
+    change();
+    (root.querySelectorAll('.sv-lane-remove')[Math.max(0, index - 2)] || root.querySelector('.sv-lane-add')).focus();
+  });
+  return button;
+}
+
+function chooser(lane, index) {
+  const select = make('select', 'sv-input');
+  select.setAttribute('aria-label', 'Method of lane ' + (index + 1));
+  for (const method of catalog.methods) if (method.name !== 'plain') add(select, Object.assign(make('option', '', method.title), { value: method.name }));
+  select.value = lane.method;
+  select.addEventListener('change', () => {
+    Object.assign(lane, { method: select.value, options: {} });
+    change();
+    root.querySelectorAll('.sv-lane-row select.sv-input')[index - 1].focus();
+  });
+  return select;
+}
+
+function row(lane, index) {
+  const method = catalog.methods.find((known) => known.name === lane.method) || catalog.methods[0];
+  const node = make('li', 'sv-lane-row');
+  const line = make('div', 'sv-lane-line');
+  add(line, makeSwatch(stylesNow()[keyOf(index)]));
+  if (index === 0) add(line, make('span', 'sv-lane-fixed', method.title), make('span', 'sv-lane-note', 'always measured'));
+  else add(line, chooser(lane, index), remover(index, method.title));
+  add(node, line);
+  if (index > 0 && method.options.length) add(node, options(lane, method));
+  return node;
+}
+
+function addLane() {
+  const used = new Set(state.lanes.map((lane) => lane.method));
+  const next = catalog.methods.find((method) => !used.has(method.name)) || catalog.methods[catalog.methods.length - 1];
+  state.lanes.push({ method: next.name, options: {} });
+  change();
+  [...root.querySelectorAll('.sv-lane-row select')].pop()?.focus();
+}
+
+function change() { save(); draw(); }
+
+function draw() {
+  const samplingWasOpen = root.querySelector('.sv-group.is-sampling')?.open ?? isWide;
+  empty(root);
+  const list = make('ul', 'sv-lane-rows');
+  const more = make('button', 'sv-lane-add', state.lanes.length < MOST_LANES ? 'Add a method' : 'Eight lanes are the most');
+  list.setAttribute('aria-label', 'Methods that race');
+  state.lanes.forEach((lane, index) => add(list, row(lane, index)));
+  more.type = 'button';
+  more.disabled = state.lanes.length >= MOST_LANES;
+  more.addEventListener('click', addLane);
+  const sampling = makeGroup('Sampling', catalog.sampling, state.sampling, samplingWasOpen, save);
+  sampling.classList.add('is-sampling');
+  add(root, make('p', 'sv-field-label', 'Methods'), list, more, sampling);
+}
+
+element.appendChild(root);
+draw();

@@ -1,0 +1,145 @@
+// A race on screen: status, shared clock, lanes, and the board below them. Fed numbered deltas; asks for a snapshot when
+// one is missing. While it runs, lanes fill one after another; when it has ended, they replay together.
+
+const ORIGINS = [['accepted', 'accepted draft'], ['correction', 'correction'], ['bonus', 'bonus'], ['plain', 'target only'], ['rejected', 'rejected draft']];
+
+const race = make('section', 'sv-stage sv-race');
+const alertBox = make('p', 'sv-alert');
+const status = make('p', 'sv-status');
+const statusText = make('span', 'sv-status-text');
+const statusMeta = make('span', 'sv-status-meta');
+const order = make('p', 'sv-race-order');
+const links = make('p', 'sv-race-links');
+const linkSaid = make('span', 'sv-board-said');
+const legend = make('div', 'sv-legend');
+const ghosts = make('button', 'sv-ghosts');
+const laneList = make('div', 'sv-lanes');
+const spoken = make('p', 'sv-visually-hidden');
+const clock = makeClock(showAt);
+const board = makeBoard(stylesOfLanes, (index, step) => inspect(index, step));
+let lanes = [];
+let state = { ids: [], keys: [], rows: [] };
+let streamId = '';
+let lastSeq = -1;
+let isAsking = false;
+
+function stylesOfLanes(keys) {
+  const styles = methodStyles(keys);
+  return keys.map((key) => styles[key]);
+}
+
+function inspect(index, step) { goto({ view: 'inspect', run: state.ids[index], step }); }
+
+function buildLegend() {
+  const list = make('ul', 'sv-legend-list');
+  list.setAttribute('aria-label', 'Legend');
+  for (const [name, text] of ORIGINS) {
+    const mark = add(make('span', 'sv-token is-' + name), make('span', 'sv-body', 'word'));
+    mark.setAttribute('aria-hidden', 'true');
+    add(list, add(make('li', ''), mark, make('span', '', text)));
+  }
+  ghosts.type = 'button';
+  ghosts.setAttribute('aria-pressed', 'false');
+  add(ghosts, make('span', '', 'Show rejected drafts'));
+  ghosts.addEventListener('click', () => ghosts.setAttribute('aria-pressed', String(race.classList.toggle('has-ghosts'))));
+  add(legend, list, ghosts);
+}
+
+function build() {
+  alertBox.setAttribute('role', 'alert');
+  alertBox.hidden = true;
+  spoken.setAttribute('role', 'status');
+  linkSaid.setAttribute('role', 'status');
+  buildLegend();
+  add(status, add(make('span', 'sv-status-line'), make('span', 'sv-dot'), statusText), statusMeta);
+  add(links, make('span', 'sv-race-saved'), makeCopy('Copy link', 'Copy the address of this race', () => addressOf({ view: 'compare', ids: state.ids }).href, linkSaid), linkSaid);
+  add(race, alertBox, status, order, clock.node, legend, laneList, board.node, links, spoken);
+  element.appendChild(race);
+  showPhase('idle');
+}
+
+// Nothing but the status before a race; the clock and the board after it.
+function showPhase(phase) {
+  const isOver = phase === 'ended' && lanes.length > 0;
+  race.dataset.phase = { racing: 'running', ended: 'finished' }[phase] || phase;
+  clock.node.hidden = !isOver || !lanes.some((lane) => lane.length);
+  board.node.hidden = links.hidden = !isOver;
+  legend.hidden = !lanes.length;
+}
+
+function apply(message) {
+  if (message.alert !== undefined) showAlert(message.alert);
+  if (message.seq === undefined) return;
+  const isNew = message.stream !== streamId;
+  const isGap = !message.snapshot && (isNew ? message.seq !== 0 : message.seq > lastSeq + 1);
+  if (isGap) return askSnapshot(message.stream);
+  if (!isNew && (message.snapshot ? message.seq < lastSeq : message.seq <= lastSeq)) return;
+  streamId = message.stream;
+  lastSeq = message.seq;
+  show(message);
+}
+
+function showAlert(text) {
+  alertBox.textContent = text;
+  alertBox.hidden = text === '';
+}
+
+function show(message) {
+  if (message.race) Object.assign(state, message.race, { rows: message.rows });
+  const isSame = message.snapshot && lanes.length === state.ids.length && race.dataset.ids === state.ids.join();
+  if (message.reset && !isSame) reset();
+  message.lanes.forEach((steps, index) => lanes[index].append(message.snapshot ? steps.slice(lanes[index].length) : steps));
+  if (message.race) showStatus();
+  if (message.board) finish(message.board);
+  if (message.spoken) spoken.textContent = message.spoken;
+}
+
+function reset() {
+  clock.pause();
+  empty(laneList);
+  for (const card of race.querySelectorAll(':scope > .sv-card')) card.remove();
+  race.dataset.ids = state.ids.join();
+  lanes = stylesOfLanes(state.keys).map((style, index) => makeLane(race, style, () => inspect(index)));
+  laneList.dataset.count = lanes.length;
+  for (const lane of lanes) add(laneList, lane.node);
+}
+
+function showStatus() {
+  statusText.textContent = state.text;
+  statusMeta.textContent = state.meta;
+  order.textContent = shown(state.order);
+  order.hidden = state.order === '';
+  state.rows.forEach((row, index) => lanes[index].update(row));
+  links.querySelector('.sv-race-saved').textContent = state.isSaved ? 'Saved as one group of runs.' : 'Shown side by side from saved runs.';
+  showPhase(state.phase);
+}
+
+function finish(found) {
+  board.draw(found, state.rows, state.keys, state.ids.join());
+  clock.open(Math.max(0, ...lanes.map((lane) => lane.end)));
+  if (place().view === 'compare') note({ view: 'compare', ids: state.ids });
+}
+
+function showAt(ms, total) {
+  for (const lane of lanes) lane.showAt(ms);
+  board.showAt(ms, total);
+}
+
+async function askSnapshot(wanted) {
+  if (isAsking) return;
+  isAsking = true;
+  try {
+    const text = await server.snapshot(wanted);
+    if (text) apply(JSON.parse(text));
+  } finally {
+    isAsking = false;
+  }
+}
+
+function receive() {
+  if (typeof props.value === 'string' && props.value) apply(JSON.parse(props.value));
+}
+
+build();
+watch('value', receive);
+receive();

@@ -1,0 +1,185 @@
+"""Compare: several methods on one prompt, raced one after another and replayed together. Layout first, wiring last."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import gradio as gr
+from gradio.components import Component
+
+from engine.errors import BadInput
+from specviz import request, wire
+from specviz.device import Device
+from specviz.pages import files
+from specviz.pages.playground import catalog, pick, visitor_of
+from specviz.race.course import course
+from specviz.race.fold import RaceState, fold_all
+from specviz.race.reopening import reopen, run_ids
+from specviz.race.wire import RaceStream
+from specviz.request import PLAIN
+from specviz.routes import PLOTLY_PATH
+from specviz.session import Sessions
+from specviz.store import Store, StoreError
+from specviz.text import without_surrogates
+from specviz.wire import Streams
+
+FIRST_LANES = ("draft_model", "prompt_lookup", "aded")
+"""Beside plain decoding, where they exist."""
+CONTROL_SCRIPTS = ("dom", "tooltip", "palette", "drawings", "swatch", "fields", "contenders")
+STAGE_SCRIPTS = (
+    *("dom", "address", "tooltip", "card", "tokens", "palette", "drawings", "plot"),
+    *("swatch", "clock", "lane", "board", "race"),
+)
+_log = logging.getLogger(__name__)
+_BUSY = (gr.Button(interactive=False), gr.Button(interactive=True))
+_READY = (gr.Button(interactive=True), gr.Button(interactive=False))
+
+
+@dataclass(frozen=True)
+class Compare:
+    """The page and its handlers."""
+
+    id: ClassVar[str] = "compare"
+    title: ClassVar[str] = "Compare"
+    sessions: Sessions
+    store: Store
+    streams: Streams
+
+    def arrive(self, query: Mapping[str, str]) -> Sequence[Any]:
+        """The runs that the address names; without any, what is on screen stays."""
+        return (self.open(query["ids"]) if query.get("ids") else gr.skip(),)
+
+    def open(self, ids: object) -> str:
+        """Saved runs side by side, as one message for the stage."""
+        try:
+            state = fold_all(RaceState(), reopen(self.store, run_ids(without_surrogates(str(ids)))))
+        except (BadInput, StoreError) as error:
+            return wire.alert(str(error))
+        return self._open_stream().snapshot(state)
+
+    def messages(self, prompt: object, model: object, settings: object, visitor: str) -> Generator[str, None, None]:
+        """One race as messages for the stage. Closing the generator stops it."""
+        try:
+            lanes = request.parse_race(self.sessions.device, prompt, model, settings)
+            yield from self._stream(lanes, visitor)
+        except BadInput as error:
+            yield wire.alert(str(error))
+        except Exception as error:  # noqa: BLE001 - a bug must not leave the page with its buttons off
+            _log.exception("the page broke")
+            yield wire.alert(f"The page broke: {type(error).__name__}. What was decoded is saved; please try again.")
+
+    def _stream(self, lanes: Sequence[request.Request], visitor: str) -> Iterator[str]:
+        stream, state = self._open_stream(), RaceState()
+        with closing(self.sessions.perform(course(lanes), visitor)) as batches:
+            for batch in batches:
+                state = fold_all(state, batch)
+                yield stream.delta(state)
+        yield stream.snapshot(state)
+
+    def _open_stream(self) -> RaceStream:
+        return self.streams.keep(RaceStream({method.name: method for method in self.sessions.device.methods()}))
+
+    def run(self, prompt: object, model: object, settings: object, who: gr.Request) -> Iterator[tuple[Any, ...]]:
+        """The Race button: stage, Race, Stop."""
+        yield gr.skip(), *_BUSY
+        with closing(self.messages(prompt, model, settings, visitor_of(who))) as messages:
+            for message in messages:
+                yield message, gr.skip(), gr.skip()
+        yield gr.skip(), *_READY
+
+    def stop(self, who: gr.Request) -> None:
+        """The Stop button."""
+        self.sessions.stop(visitor_of(who))
+
+    def build(self) -> Sequence[Component]:
+        """Lay the page out inside the current tab."""
+        with gr.Row(elem_classes=["sv-columns"]):
+            with gr.Column(elem_classes=["sv-controls"], min_width=280):
+                controls = _controls(self.sessions.device)
+            with gr.Column(elem_classes=["sv-main"], min_width=280):
+                stage = self._stage()
+        self._wire(controls, stage)
+        return (stage,)
+
+    def _stage(self) -> gr.HTML:
+        def snapshot(stream_id: str) -> str:
+            return self.streams.snapshot(stream_id)
+
+        return gr.HTML(
+            value=self._open_stream().snapshot(),
+            html_template=files.TEMPLATE,
+            js_on_load=files.on_load(*STAGE_SCRIPTS),
+            server_functions=[snapshot],
+            plotly=PLOTLY_PATH,
+            apply_default_css=False,
+            elem_id="race-stage",
+            elem_classes=["sv-component"],
+        )
+
+    def _wire(self, controls: _Controls, stage: gr.HTML) -> None:
+        inputs = [controls.prompt, controls.model, controls.settings]
+        outputs = [stage, controls.run, controls.stop]
+        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        # What the address named is not what is on screen any more.
+        forget = f"() => {{ {files.script('address')}\nnote({{ view: 'compare' }}); }}"
+        controls.run.click(None, None, None, js=forget, **quiet)
+        controls.run.click(self.run, inputs, outputs, concurrency_limit=None, **quiet)
+        controls.stop.click(self.stop, None, None, queue=False, **quiet)
+        controls.examples.pick(pick, None, [controls.prompt], queue=False, **quiet)
+
+
+@dataclass(frozen=True)
+class _Controls:
+    prompt: gr.Textbox
+    examples: gr.HTML
+    model: gr.Dropdown
+    settings: gr.HTML
+    run: gr.Button
+    stop: gr.Button
+
+
+def first_settings(device: Device) -> str:
+    """The lanes component's first value: plain decoding and a few others."""
+    names = {method.name for method in device.methods()} - {PLAIN}
+    chosen = [name for name in FIRST_LANES if name in names] or sorted(names)[:1]
+    return json.dumps({"lanes": [{"method": name, "options": {}} for name in (PLAIN, *chosen)], "sampling": {}})
+
+
+def _controls(device: Device) -> _Controls:
+    prompt = gr.Textbox(
+        label="Prompt",
+        value=files.examples()[0].prompt,
+        lines=5,
+        max_lines=14,
+        placeholder="Ask for a short story …",
+        elem_id="race-prompt",
+        elem_classes=["sv-prompt"],
+    )
+    examples = gr.HTML(
+        html_template=files.TEMPLATE,
+        js_on_load=files.on_load("dom", "chips"),
+        tasks=files.example_menu(),
+        apply_default_css=False,
+        elem_id="race-examples",
+        elem_classes=["sv-component"],
+    )
+    with gr.Row(elem_classes=["sv-actions"]):
+        run = gr.Button("Race", variant="primary", elem_id="race-run", min_width=96, scale=2)
+        stop = gr.Button("Stop", variant="stop", elem_id="race-stop", interactive=False, min_width=72, scale=1)
+    choices = [(title, name) for name, title in device.models().items()]
+    model = gr.Dropdown(choices, value=choices[0][1], label="Model", elem_id="race-model", elem_classes=["sv-model"])
+    settings = gr.HTML(
+        value=first_settings(device),
+        html_template=files.TEMPLATE,
+        js_on_load=files.on_load(*CONTROL_SCRIPTS),
+        catalog=catalog(device),
+        apply_default_css=False,
+        elem_id="race-settings",
+        elem_classes=["sv-component"],
+    )
+    return _Controls(prompt, examples, model, settings, run, stop)
