@@ -74,7 +74,7 @@ function drawChooser() {
   empty(chooser);
   chooser.hidden = open.suites.length < 2;
   for (const name of open.suites) {
-    const button = make('button', 'sv-chip', name === 'all' ? 'all suites' : shown(name));
+    const button = make('button', 'sv-chip', shown(name));
     button.type = 'button';
     button.setAttribute('aria-pressed', String(name === suite));
     button.addEventListener('click', () => { suite = name; drawSuite(); chooser.querySelector('[aria-pressed="true"]').focus(); });
@@ -106,15 +106,14 @@ function drawTable(rows) {
   const head = make('tr', '');
   add(head, Object.assign(make('th', '', 'Method'), { scope: 'col' }));
   for (const column of open.columns) {
-    const name = (column.name.charAt(0).toUpperCase() + column.name.slice(1)).replace(/_/g, ' ').replace('Tokens per second', 'Tokens/s');
-    add(head, add(Object.assign(make('th', 'is-number'), { scope: 'col' }), make('span', '', name + ' '), tooltip(name, column.help)));
+    add(head, add(Object.assign(make('th', 'is-number'), { scope: 'col' }), make('span', '', column.name + ' '), tooltip(column.name, column.help)));
   }
   const body = make('tbody', '');
   for (const row of rows) {
     const line = make('tr', '');
     row.forEach((value, index) => {
       const cell = make('td', index ? 'is-number' : '', shown(value));
-      cell.dataset.label = index ? open.columns[index - 1].name.replace(/_/g, ' ') : 'method';
+      cell.dataset.label = index ? open.columns[index - 1].name : 'Method';
       add(line, cell);
     });
     add(body, line);
@@ -133,7 +132,7 @@ function draw() {
   if (!open.heat) return;
   about.textContent = shown((open.isComplete ? '' : 'Not complete: only the rounds that were finished are counted. ') + open.about);
   costs.textContent = shown([open.costs, ...open.skipped].join(' '));
-  if (!open.suites.includes(suite)) suite = open.suites[open.suites.length - 1];
+  if (!open.suites.includes(suite)) suite = open.suites[0];
   drawHeat();
   drawSuite();
 }

@@ -18,9 +18,8 @@ OUTSIDE = "prefill and rest"
 
 
 def suites(report: Json) -> list[str]:
-    """Its suites, and all of them together where there are several: the choices of the figures below."""
-    found = list(dict.fromkeys(row["suite"] for row in _whole(report["rows"])))
-    return [*found, OVERALL] if len(found) > 1 else found
+    """Those that were asked."""
+    return list(dict.fromkeys(row["suite"] for row in _whole(report["rows"])))
 
 
 def methods(report: Json) -> list[str]:
@@ -37,8 +36,12 @@ def rows_of(report: Json, suite: str) -> list[Json]:
 
 
 def heat(report: Json) -> dict[str, Any]:
-    """Speedup by method and suite, coloured by its logarithm: half and twice as fast stand equally far from 1."""
-    names, columns = methods(report), suites(report)
+    """Speedup by method and suite, coloured by its logarithm: half and twice as fast stand equally far from 1.
+
+    All suites together stand last, where there are several.
+    """
+    names, asked = methods(report), suites(report)
+    columns = [*asked, OVERALL] if len(asked) > 1 else asked
     found = {(row["method"], suite): row for suite in columns for row in rows_of(report, suite)}
     lines = [[found.get((name, suite)) for suite in columns] for name in names]
     return {
@@ -60,9 +63,10 @@ def scatter(report: Json, suite: str) -> dict[str, Any]:
     """Block efficiency against speedup on a suite, measured and expected."""
     rows = [row for row in rows_of(report, suite) if row["expected_speedup"] is not None]
     most = max([1.0, *(row["block_efficiency"] for row in rows)]) * 1.08
+    places = _places([(row["block_efficiency"], row["speedup"], row["method"]) for row in rows])
     return {
         "kind": "points",
-        "title": f"Block efficiency against speedup, {_named(suite)}",
+        "title": f"Block efficiency against speedup: {suite}",
         "caption": "Filled: measured, with its 95 % interval. Hollow: expected from what was accepted and from what "
         "passes and drafts cost, block efficiency ÷ (relative pass cost + relative draft cost). The line is where "
         "drafting cost nothing. What lies between hollow and filled is prefill, host time and chance.",
@@ -71,7 +75,7 @@ def scatter(report: Json, suite: str) -> dict[str, Any]:
         "methods": methods(report),
         "showsLegend": False,
         "marks": [{"y": 1, "text": "as fast as plain decoding"}],
-        "series": [_free(most), *map(_expected, rows), *map(_measured, rows)],
+        "series": [_free(most), *map(_expected, rows), *map(_measured, rows, places)],
         "table": _scatter_table(rows),
     }
 
@@ -85,12 +89,12 @@ def time_split(report: Json, suite: str) -> dict[str, Any]:
     names = [row["method"] for row in rows_of(report, suite)]
     lines = [per_token_ms(cells[name]) for name in names]
     series = [
-        {"name": part, "role": role, "x": names, "y": [line[part] for line in lines]}
+        {"name": part, "role": role, "x": names, "y": [line[part] for line in lines], "isHatched": part == OUTSIDE}
         for part, role in (*((part, part) for part in PARTS), (OUTSIDE, "unreached"))
     ]
     return {
         "kind": "stacked",
-        "title": f"Time per emitted token, {_named(suite)}",
+        "title": f"Time per emitted token: {suite}",
         "caption": "All runs of a method together. Peers do not say what they spend their time on.",
         "x": {"categories": True},
         "y": {"title": "Time per token", "unit": "ms", "zero": True},
@@ -122,8 +126,8 @@ def _spoken(row: Json) -> str:
     return f"{speedup_text(row, has_interval=True)} from {count}; same text as plain {row['same_text']}"
 
 
-def _measured(row: Json) -> dict[str, Any]:
-    series = _point(row, row["speedup"], "") | {"texts": [row["method"]]}
+def _measured(row: Json, place: str) -> dict[str, Any]:
+    series = _point(row, row["speedup"], "") | {"texts": [row["method"]], "place": place}
     if row["speedup_low"] is None:
         return series
     return series | {"low": [row["speedup_low"]], "high": [row["speedup_high"]]}
@@ -149,6 +153,38 @@ def _point(row: Json, speedup: float, what: str) -> dict[str, Any]:
     }
 
 
+def _places(points: Sequence[tuple[float, float, str]]) -> list[str]:
+    """Where each point's name stands, so that names keep clear of each other and of points where they can."""
+    width, height = (max([1e-9, *(point[axis] for point in points)]) for axis in (0, 1))
+    taken = [_box(x / width, y / height, 0.02) for x, y, _ in points]
+    chosen = []
+    for x, y, name in points:
+        half = 0.008 * len(name)
+        boxes = {
+            place: _box(x / width + dx * (half + 0.025), y / height + dy * 0.06, half) for place, (dx, dy) in _AROUND
+        }
+        best = min(boxes, key=lambda place: sum(_is_over(boxes[place], other) for other in taken))
+        taken.append(boxes[best])
+        chosen.append(best)
+    return chosen
+
+
+_AROUND = (
+    ("top center", (0, 1)),
+    ("bottom center", (0, -1)),
+    ("middle right", (1, 0)),
+    ("middle left", (-1, 0)),
+)
+
+
+def _box(x: float, y: float, half: float) -> tuple[float, float, float, float]:
+    return x - half, x + half, y - 0.025, y + 0.025
+
+
+def _is_over(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
+    return a[0] < b[1] and b[0] < a[1] and a[2] < b[3] and b[2] < a[3]
+
+
 def _free(most: float) -> dict[str, Any]:
     return {"name": "drafting costs nothing", "kind": "lines", "role": "unreached", "x": [1, most], "y": [1, most]}
 
@@ -160,10 +196,6 @@ def _scatter_table(rows: Sequence[Json]) -> dict[str, Any]:
         [row["method"], *(f"{row[name]:.2f}" for name in names), speedup_text(row, has_interval=True)] for row in rows
     ]
     return {"head": head, "rows": lines}
-
-
-def _named(suite: str) -> str:
-    return "all suites" if suite == OVERALL else suite
 
 
 def _whole(rows: Sequence[Json]) -> list[Json]:

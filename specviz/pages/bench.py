@@ -29,8 +29,16 @@ MAX_ENTRIES = 40
 FIRST_SUITES = ("story", "retell", "repair")
 FIRST_METHODS = ("draft_model", "prompt_lookup", "aded", "token_recycling")
 FIRST_NUM_TOKENS = 96
-SHOWN = ("tokens_per_second", "speedup", "block_efficiency", "expected_speedup", "relative_pass_cost",
-         "relative_draft_cost", "same_text")  # fmt: skip
+COLUMNS = {
+    "tokens_per_second": "Tokens/s",
+    "speedup": "Speedup",
+    "block_efficiency": "Block efficiency",
+    "expected_speedup": "Expected",
+    "relative_pass_cost": "Pass cost",
+    "relative_draft_cost": "Draft cost",
+    "same_text": "Same text",
+}
+"""Figures of the table, with their heads."""
 _log = logging.getLogger(__name__)
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
 
@@ -150,7 +158,9 @@ class BenchView:
         """Lay the page out inside the current tab. Returns progress, timer, Stop, board and what is shown."""
         with gr.Row(elem_classes=["sv-columns"]):
             with gr.Column(elem_classes=["sv-controls"], min_width=280):
-                inputs, start, stop, estimate = self._controls()
+                inputs, start, stop = self._controls()
+                estimate = _component("bench-estimate", "dom", "words")
+                estimate.value = self.estimate(*(given.value for given in inputs))
             with gr.Column(elem_classes=["sv-main"], min_width=280):
                 progress = _component("bench-progress", "dom", "benchprogress")
                 board = self._board()
@@ -182,15 +192,14 @@ class BenchView:
             elem_classes=["sv-component"],
         )
 
-    def _controls(self) -> tuple[list[Any], gr.Button, gr.Button, gr.HTML]:
+    def _controls(self) -> tuple[list[Any], gr.Button, gr.Button]:
         known = [method for method in self.device.methods() if method.name != PLAIN]
         models = [(title, name) for name, title in self.device.models().items()]
         first = [method.name for method in known if method.name in FIRST_METHODS] or [known[0].name]
         with gr.Row(elem_classes=["sv-actions"]):
             start = gr.Button("Start", variant="primary", elem_id="bench-start", min_width=96, scale=2)
             stop = gr.Button("Stop", variant="stop", elem_id="bench-stop", interactive=False, min_width=72, scale=1)
-        estimate = _component("bench-estimate", "dom", "words")
-        inputs = [
+        inputs: list[Any] = [
             gr.Dropdown(models, value=models[0][1], label="Model", elem_id="bench-model"),
             gr.CheckboxGroup(suites.names(), value=list(FIRST_SUITES), label="Suites", elem_id="bench-suites"),
             gr.Number(6, label="Prompts of each suite", precision=0, elem_id="bench-prompts"),
@@ -205,7 +214,7 @@ class BenchView:
             gr.Number(FIRST_NUM_TOKENS, label="Max new tokens", precision=0, elem_id="bench-tokens"),
             gr.Number(0, label="Temperature", elem_id="bench-temperature"),
         ]
-        return inputs, start, stop, estimate
+        return inputs, start, stop
 
 
 def told_progress(progress: Progress) -> dict[str, Any]:
@@ -238,7 +247,7 @@ def _report(report: Mapping[str, Any]) -> dict[str, Any]:
         "suites": choices,
         "heat": figures.heat(report),
         "bySuite": {suite: _of_suite(report, suite) for suite in choices},
-        "columns": [{"name": name, "help": DEFINITIONS.get(name, "")} for name in SHOWN],
+        "columns": [{"name": title, "help": DEFINITIONS[name]} for name, title in COLUMNS.items()],
     }
 
 
@@ -246,18 +255,17 @@ def _of_suite(report: Mapping[str, Any], suite: str) -> dict[str, Any]:
     return {
         "scatter": figures.scatter(report, suite),
         "time": figures.time_split(report, suite),
-        "rows": [[row["method"], *map(_shown(row), SHOWN)] for row in figures.rows_of(report, suite)],
+        "rows": [[row["method"], *(_shown(row, name) for name in COLUMNS)] for row in figures.rows_of(report, suite)],
     }
 
 
-def _shown(row: Mapping[str, Any]) -> Callable[[str], str]:
-    def text(name: str) -> str:
-        value = row[name]
-        if name == "speedup":
-            return figures.speedup_text(row, has_interval=True)
-        return "–" if value is None else value if isinstance(value, str) else f"{value:.{0 if value > 99 else 2}f}"
-
-    return text
+def _shown(row: Mapping[str, Any], name: str) -> str:
+    value = row[name]
+    if name == "speedup":
+        return figures.speedup_text(row, has_interval=True)
+    if value is None or isinstance(value, str):
+        return value or "–"
+    return f"{value:.0f}" if name == "tokens_per_second" else f"{value:.2f}"
 
 
 def _component(elem_id: str, *scripts: str) -> gr.HTML:
