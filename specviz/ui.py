@@ -14,6 +14,8 @@ from specviz.bench import Benchmarks, Shelf
 from specviz.pages import files
 from specviz.pages.bench import BenchView
 from specviz.pages.compare import Compare
+from specviz.pages.inspector import Inspector
+from specviz.pages.learn import Learn
 from specviz.pages.playground import Playground
 from specviz.pages.saved import SavedRuns
 from specviz.pages.view import View, known, place
@@ -34,8 +36,10 @@ def views(sessions: Sessions, store: Store) -> tuple[View, ...]:
     return (
         Playground(sessions, streams),
         Compare(sessions, store, streams),
+        Inspector(store),
         SavedRuns(store, streams),
         BenchView(benchmarks, sessions.device, store),
+        Learn(sessions.device),
     )
 
 

@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 PACKAGES = ("engine", "specviz")
 RECORDS = ("SessionStarted", "Prefilled", "Stepped", "Node", "Emitted", "Candidate", "SessionFinished", "Counts")
-IMPORT_NAMES = {"sqlalchemy": "SQLAlchemy"}
+IMPORT_NAMES = {"sqlalchemy": "SQLAlchemy", "markdown_it": "markdown-it-py"}
 
 
 def read(name: str) -> str:

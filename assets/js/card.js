@@ -44,6 +44,7 @@ function makeCard(stage) {
     fact(facts, 'This step', milliseconds(step.ms[0] + step.ms[1] + step.ms[2]));
     add(card, head, facts);
     if (token.a.length) add(card, make('p', 'sv-card-caption', 'Target’s likeliest tokens here'), alternatives(token));
+    add(card, make('p', 'sv-card-hint', 'Press: this step in the Inspector'));
   }
 
   function place(anchor) {

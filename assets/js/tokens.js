@@ -9,8 +9,9 @@ function makeTokens(stage) {
   const firstOfStep = new Map();
   const caret = make('span', 'sv-caret', '…');
   let stop = null;
+  let pressed = null;
   view.setAttribute('role', 'listbox');
-  view.setAttribute('aria-label', 'Output, token by token. Arrow keys move, up and down change the step, Escape closes the card.');
+  view.setAttribute('aria-label', 'Output, token by token. Arrow keys move, up and down change the step, Enter opens the step in the inspector, Escape closes the card.');
   view.setAttribute('aria-live', 'off');
   caret.setAttribute('aria-hidden', 'true');
 
@@ -104,6 +105,10 @@ function makeTokens(stage) {
     End: () => [...view.children].reverse().find(isShown),
   };
 
+  function inspect(node) {
+    goto({ view: 'inspect', run: stage.dataset.session, step: node.dataset.step });
+  }
+
   function tokenOf(event) {
     return event.target instanceof Element ? event.target.closest('.sv-token') : null;
   }
@@ -124,6 +129,7 @@ function makeTokens(stage) {
     const node = tokenOf(event);
     if (!node) return;
     if (event.key === 'Escape') hide();
+    if (event.key === 'Enter' && !event.ctrlKey && !event.metaKey) inspect(node);
     if (!MOVES[event.key] || event.altKey || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
     const next = MOVES[event.key](node);
@@ -147,9 +153,13 @@ function makeTokens(stage) {
     hide();
     if (view.contains(document.activeElement) && document.activeElement !== view) show(document.activeElement);
   });
+  // A press leads to the token's step in the inspector; a finger's first press shows the card, its second leads there.
+  view.addEventListener('pointerdown', (event) => { pressed = event.pointerType === 'touch' && tokenOf(event) !== document.activeElement ? null : tokenOf(event); });
   view.addEventListener('click', (event) => {
     const node = tokenOf(event);
-    if (node && String(window.getSelection()) === '') node.focus();
+    if (!node || String(window.getSelection()) !== '') return;
+    if (node === pressed && stage.dataset.session) inspect(node);
+    else node.focus();
   });
   view.addEventListener('scroll', () => card.hide(), { passive: true });
 

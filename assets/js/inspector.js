@@ -1,0 +1,203 @@
+// One run, step by step: ruler, tree, node, text, times. Given a trace (specviz/trace.py) it asks nobody for anything.
+
+const NEAR_TOKENS = 90;
+const PLAY_MS = 260;
+
+// options: { onStep(index), isSmall }. Returns { node, load(trace, index), go(index), choose(key), step() }.
+function makeInspector(options = {}) {
+  const root = make('section', 'sv-inspector');
+  const title = make('p', 'sv-inspector-run');
+  const meta = make('p', 'sv-inspector-meta');
+  const story = make('p', 'sv-inspector-story');
+  const counter = make('output', 'sv-inspector-counter');
+  const text = make('p', 'sv-inspector-text');
+  const spoken = make('p', 'sv-visually-hidden');
+  const ruler = makeRuler((index) => go(index));
+  const tree = makeTree((key, hasFocus) => choose(key, hasFocus));
+  const card = makeNodeCard();
+  const phases = makePhases();
+  const cuts = makeFold('What if it had drafted less?', 'sv-whatif', drawCuts);
+  const mask = makeFold('Attention mask', 'sv-masks', drawMask);
+  const nodes = makeNodeTable((key) => choose(key, false));
+  let trace = null;
+  let starts = [];
+  let at = 0;
+  let chosen = '-1';
+  let timer = null;
+
+  const buttons = {
+    first: tool('|◀', 'First step', () => go(0)),
+    back: tool('◀', 'Step back', () => go(at - 1)),
+    play: tool('▶ Play', 'Play through the steps', play),
+    on: tool('▶', 'Step on', () => go(at + 1)),
+    last: tool('▶|', 'Last step', () => go(trace.steps.length - 1)),
+    rejection: tool('Next rejection', 'Go to the next step in which a draft was rejected (key R)', () => seek(hasRejection), 'R'),
+    full: tool('Next full accept', 'Go to the next step whose path survived to its end (key F)', () => seek(isFullAccept), 'F'),
+  };
+
+  function tool(label, spokenLabel, action, key) {
+    const button = make('button', 'sv-tool', label);
+    button.type = 'button';
+    button.setAttribute('aria-label', spokenLabel);
+    button.title = spokenLabel;
+    if (key) add(button, make('kbd', '', key));
+    button.addEventListener('click', action);
+    return button;
+  }
+
+  function build() {
+    spoken.setAttribute('aria-live', 'polite');
+    const moves = add(make('div', 'sv-tools'), ...Object.values(buttons), counter);
+    moves.setAttribute('role', 'toolbar');
+    moves.setAttribute('aria-label', 'Steps');
+    const key = make('p', 'sv-tree-key', 'Size: draft probability. Line: target probability.');
+    const names = [['accepted', 'accepted'], ['rejected', 'rejected'], ['unreached', 'never considered'], ['correction', 'target’s own'], ['bonus', 'bonus']];
+    const legend = make('ul', 'sv-tree-legend');
+    for (const [name, label] of names) add(legend, add(make('li', ''), sample(name), make('span', '', label)));
+    const save = add(make('span', 'sv-chart-tools'), saver('JSON', saveStep), saver('SVG', saveTree));
+    const left = add(make('div', 'sv-inspector-left'), add(make('div', 'sv-tree-head'), legend, save), tree.node, key, text);
+    const right = add(make('div', 'sv-inspector-right'), card.node, phases.node);
+    add(root, add(make('header', 'sv-inspector-head'), title, meta), ruler.node, moves, story, add(make('div', 'sv-inspector-columns'), left, right), cuts.node, mask.node, nodes.node, spoken);
+    root.addEventListener('keydown', onKey);
+  }
+
+  function sample(name) {
+    const svg = makeSvg('svg', { width: 18, height: 18, viewBox: '-9 -9 18 18', 'aria-hidden': 'true', class: 'sv-node is-' + name });
+    const r = name === 'unreached' ? 4.5 : 6;
+    if (name === 'bonus' || name === 'correction') svg.appendChild(makeSvg('rect', { x: -5, y: -5, width: 10, height: 10, class: 'sv-shape', ...(name === 'bonus' ? { transform: 'rotate(45)' } : {}) }));
+    else svg.appendChild(makeSvg('circle', { r, class: 'sv-shape' }));
+    if (name === 'rejected') svg.appendChild(makeSvg('path', { d: 'M-3 -3L3 3M-3 3L3 -3', class: 'sv-cross' }));
+    return svg;
+  }
+
+  function saver(format, action) {
+    const button = make('button', 'sv-chart-save', format);
+    button.type = 'button';
+    button.setAttribute('aria-label', 'Download this step as ' + format);
+    button.addEventListener('click', action);
+    return button;
+  }
+
+  function download(parts, type, name) {
+    const link = make('a', '');
+    link.href = URL.createObjectURL(new Blob(parts, { type }));
+    link.download = name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  }
+
+  function saveStep() {
+    const step = trace.steps[at], named = step.t.map((place) => trace.pieces[place]);
+    download([JSON.stringify({ run: trace.run, step: { ...step, text: named } }, null, 1)], 'application/json', 'specviz-step-' + step.n + '.json');
+  }
+
+  // The picture carries its colours with it: the page's style sheet stays behind.
+  function saveTree() {
+    const copy = tree.svg.cloneNode(true), inked = copy.querySelectorAll('*');
+    tree.svg.querySelectorAll('*').forEach((node, index) => {
+      const style = getComputedStyle(node);
+      for (const name of ['fill', 'stroke', 'stroke-width', 'stroke-dasharray', 'font', 'paint-order']) inked[index].style.setProperty(name, style.getPropertyValue(name));
+    });
+    copy.setAttribute('xmlns', SVG);
+    copy.style.background = getComputedStyle(tree.node).backgroundColor;
+    download([new XMLSerializer().serializeToString(copy)], 'image/svg+xml', 'specviz-step-' + trace.steps[at].n + '.svg');
+  }
+
+  function rootText(index) {
+    if (index === 0) return '(prompt)';
+    const before = trace.steps[index - 1].k;
+    return trace.pieces[before[before.length - 1].raw];
+  }
+
+  function showText() {
+    const step = trace.steps[at], from = starts[at], till = from + step.k.length, tokens = [];
+    for (let index = at; index >= 0 && from - starts[index] <= NEAR_TOKENS; index--) tokens.unshift(...trace.steps[index].k.map((token) => [token, index]));
+    const ahead = trace.steps[at + 1] ? trace.steps[at + 1].k.map((token) => [token, at + 1]) : [];
+    const parts = [];
+    if (tokens.length < till) parts.push(make('span', 'sv-soft', '… '));
+    for (const [token, index] of [...tokens, ...ahead]) {
+      const node = make('span', 'sv-token is-' + token.o + (index === at ? ' is-now' : index > at ? ' is-ahead' : ' is-before'));
+      add(node, make('span', 'sv-body', index === at ? spelled(trace.pieces[token.raw]).replace(/␣/g, ' ') : shown(trace.pieces[token.t])));
+      parts.push(node);
+    }
+    text.replaceChildren(...parts);
+  }
+
+  function go(index, key) {
+    if (!trace || !trace.steps.length) return;
+    const next = Math.min(trace.steps.length - 1, Math.max(0, index));
+    const hasMoved = next !== at || key !== undefined;
+    at = next;
+    const step = trace.steps[at];
+    ruler.go(at);
+    tree.draw(trace, step, rootText(at));
+    counter.textContent = 'Step ' + (step.n + 1) + ' of ' + trace.steps.length;
+    story.textContent = storyOf(trace, step) + (step.by ? ' Drafted by ' + step.by + '.' : '');
+    showText();
+    phases.draw(step);
+    cuts.draw(trace, step);
+    choose(key ?? firstKey(step), false);
+    if (hasMoved && options.onStep) options.onStep(step.n);
+  }
+
+  // What a step is looked at for: the draft that was rejected on the path, else the target's token.
+  function firstKey(step) {
+    const last = step.path.length ? step.path[step.path.length - 1] : -1;
+    const failed = step.up.findIndex((parent, node) => parent === last && STATUS[step.s[node]] === 'rejected');
+    return failed >= 0 ? String(failed) : step.up.length ? String(last) : 'next';
+  }
+
+  function choose(key, hasFocus) {
+    chosen = tree.choose(key, hasFocus);
+    const step = trace.steps[at];
+    card.show(trace, step, chosen, rootText(at));
+    mask.draw(trace, step, chosen);
+    nodes.draw(trace, step, chosen);
+  }
+
+  function seek(isWanted) {
+    const found = trace.steps.findIndex((step, index) => index > at && isWanted(step));
+    if (found >= 0) go(found);
+    spoken.textContent = found >= 0 ? story.textContent : 'There is none after this step.';
+  }
+
+  function play() {
+    if (timer) return pause();
+    if (at === trace.steps.length - 1) go(0);
+    buttons.play.firstChild.textContent = '❚❚ Pause';
+    timer = setInterval(() => { if (at >= trace.steps.length - 1 || root.offsetParent === null) pause(); else go(at + 1); }, PLAY_MS);
+  }
+
+  function pause() {
+    clearInterval(timer);
+    timer = null;
+    buttons.play.firstChild.textContent = '▶ Play';
+  }
+
+  function onKey(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || !trace || event.target.closest('select, input:not([type=range])')) return;
+    const keys = { r: () => seek(hasRejection), f: () => seek(isFullAccept), '[': () => go(at - 1), ']': () => go(at + 1) };
+    const action = keys[event.key.toLowerCase()];
+    if (action) { event.preventDefault(); action(); }
+  }
+
+  function load(next, stepNumber) {
+    pause();
+    trace = next;
+    starts = [];
+    let total = 0;
+    for (const step of trace.steps) { starts.push(total); total += step.k.length; }
+    title.textContent = trace.run.prompt || 'A run';
+    meta.textContent = [trace.run.method, trace.run.model, trace.run.where, trace.run.rule, trace.run.created && trace.run.created + ' UTC'].filter(Boolean).join(' · ');
+    root.dataset.run = trace.run.id || '';
+    ruler.draw(trace.steps);
+    at = -1;
+    const found = trace.steps.findIndex((step) => step.n === stepNumber);
+    if (trace.steps.length) go(Math.max(0, found));
+    else story.textContent = 'This run ended before its first step.';
+    root.classList.toggle('is-empty', !trace.steps.length);
+  }
+
+  build();
+  return { node: root, load, go, choose, seek, number: () => (trace && trace.steps[at] ? trace.steps[at].n : null), trace: () => trace };
+}

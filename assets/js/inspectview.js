@@ -1,0 +1,62 @@
+// The inspector on the page: reads the run that the address names, once, and keeps the address at the step.
+
+const holder = make('div', 'sv-inspect');
+const picker = make('div', 'sv-inspect-picker');
+const label = make('label', 'sv-field-label', 'Run');
+const select = make('select', 'sv-input');
+const alertBox = make('p', 'sv-alert');
+const inspector = makeInspector({ onStep: (n) => { if (isHere()) noteSoon(n); } });
+let loaded = '';
+let asked = 0;
+let noteTimer = null;
+
+function isHere() { return place().view === 'inspect' && element.offsetParent !== null; }
+
+// Browsers refuse an address that changes many times a second.
+function noteSoon(n) {
+  clearTimeout(noteTimer);
+  noteTimer = setTimeout(() => { if (isHere()) note({ ...place(), run: loaded, step: n }); }, 200);
+}
+
+function showAlert(text) {
+  alertBox.textContent = text;
+  alertBox.hidden = !text;
+}
+
+async function open(run, step) {
+  if (run === loaded) { if (step !== null && inspector.number() !== step) inspector.load(inspector.trace(), step); return; }
+  const mine = ++asked;
+  holder.dataset.state = 'loading';
+  const answer = JSON.parse(await server.read(run));
+  if (mine !== asked) return;
+  holder.dataset.state = 'ready';
+  showAlert(answer.alert || '');
+  inspector.node.hidden = Boolean(answer.alert);
+  if (answer.alert) { loaded = ''; return; }
+  loaded = run;
+  inspector.load(answer, step);
+}
+
+function fillPicker(runs, wanted) {
+  empty(select);
+  if (!runs.some((run) => run.id === wanted)) runs = [{ id: wanted, label: 'The run of this address' }, ...runs];
+  for (const run of runs) add(select, Object.assign(make('option', '', shown(run.label)), { value: run.id }));
+  select.value = wanted;
+}
+
+function receive() {
+  const message = JSON.parse(props.value || '{}');
+  if (!message.run) return;
+  fillPicker(message.runs, message.run);
+  open(message.run, message.step ?? null);
+}
+
+select.id = 'sv-inspect-run';
+label.htmlFor = select.id;
+select.addEventListener('change', () => goto({ view: 'inspect', run: select.value }));
+alertBox.setAttribute('role', 'alert');
+alertBox.hidden = true;
+inspector.node.hidden = true;
+add(element, add(holder, add(picker, label, select), alertBox, inspector.node));
+watch('value', receive);
+receive();

@@ -1,0 +1,57 @@
+// The run as a ruler: one bar per step, as high as the tokens it emitted; a step that accepted nothing is outlined.
+// Click or drag goes to a step. A native slider beside it serves keyboards and screen readers.
+
+const WIDEST_BAR = 40;
+
+function makeRuler(onStep) {
+  const holder = make('div', 'sv-ruler');
+  const svg = makeSvg('svg', { preserveAspectRatio: 'none', 'aria-hidden': 'true', focusable: 'false' });
+  const hand = make('span', 'sv-ruler-hand');
+  const slider = make('input', 'sv-ruler-slider');
+  let steps = [];
+  let bars = [];
+  let at = -1;
+  slider.type = 'range';
+  slider.setAttribute('aria-label', 'Step');
+  add(holder, add(make('div', 'sv-ruler-plot'), svg, hand), slider);
+
+  function draw(next) {
+    steps = next;
+    at = -1;
+    const highest = Math.max(1, ...steps.map((step) => step.k.length));
+    svg.setAttribute('viewBox', `0 0 ${Math.max(1, steps.length)} ${highest}`);
+    bars = steps.map((step, index) => {
+      const name = isFullAccept(step) ? 'bonus' : step.path.length ? 'accepted' : 'none';
+      return makeSvg('rect', { x: index + 0.1, y: highest - step.k.length, width: 0.8, height: step.k.length, class: 'sv-ruler-bar is-' + name });
+    });
+    svg.replaceChildren(...bars);
+    const count = Math.max(1, steps.length);
+    holder.style.maxWidth = Math.max(240, count * WIDEST_BAR) + 'px';
+    slider.style.marginLeft = `calc(${50 / count}% - 8px)`;  // the slider's thumb stands below its bar
+    slider.style.width = `calc(${100 - 100 / count}% + 16px)`;
+    Object.assign(slider, { min: 0, max: Math.max(0, steps.length - 1), step: 1, value: 0 });
+  }
+
+  function go(index) {
+    if (index === at || !steps[index]) return;
+    if (bars[at]) bars[at].classList.remove('is-here');
+    at = index;
+    bars[at].classList.add('is-here');
+    slider.value = index;
+    const step = steps[at];
+    slider.setAttribute('aria-valuetext', 'step ' + step.n + ', ' + step.k.length + ' tokens');
+    hand.style.left = (100 * (index + 0.5)) / steps.length + '%';
+  }
+
+  function pointed(event) {
+    const box = svg.getBoundingClientRect();
+    const index = Math.floor(((event.clientX - box.left) / box.width) * steps.length);
+    onStep(Math.min(steps.length - 1, Math.max(0, index)));
+  }
+
+  svg.addEventListener('pointerdown', (event) => { svg.setPointerCapture(event.pointerId); pointed(event); });
+  svg.addEventListener('pointermove', (event) => { if (event.buttons) pointed(event); });
+  slider.addEventListener('input', () => onStep(Number(slider.value)));
+
+  return { node: holder, draw, go };
+}

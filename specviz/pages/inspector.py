@@ -1,0 +1,83 @@
+"""Inspector: a saved run step by step, with every draft tree. The run is read once; scrubbing asks nobody."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import gradio as gr
+from gradio.components import Component
+
+from specviz import recording
+from specviz.pages import files
+from specviz.store import Reader, StoreError
+from specviz.text import first_line, to_wire, without_surrogates
+from specviz.trace import trace
+
+SCRIPTS = ("dom", "drafttree", "treeview", "ruler", "nodecard", "steppanels", "inspector")
+"""All that draws a run from a trace, without a server."""
+NUM_RUNS = 40
+MAX_ID_CHARS = 80
+MAX_STEP_CHARS = 9
+PROMPT_CHARS = 60
+
+
+@dataclass(frozen=True)
+class Inspector:
+    """The page and its handlers."""
+
+    id: ClassVar[str] = "inspect"
+    title: ClassVar[str] = "Inspector"
+    store: Reader
+
+    def arrive(self, query: Mapping[str, str]) -> Sequence[Any]:
+        """Which run and step the address names; the newest run, or the recorded one, where it names none."""
+        runs = self._runs()
+        wanted = query.get("run") or runs[0]["id"]
+        step = query.get("step", "")
+        is_number = step.isascii() and step.isdigit() and len(step) <= MAX_STEP_CHARS
+        message = {"run": wanted[:MAX_ID_CHARS], "runs": runs, "step": int(step) if is_number else None}
+        return (to_wire(message | {"nonce": uuid.uuid4().hex}),)
+
+    def read(self, run_id: object) -> str:
+        """A whole run as one text for the page's scripts, or a sentence about why there is none."""
+        if not isinstance(run_id, str) or not 0 < len(run_id) <= MAX_ID_CHARS:
+            return to_wire({"alert": "That is not a run's id."})
+        if run_id == recording.ID:
+            return to_wire(trace(recording.events()))
+        try:
+            return to_wire(trace(self.store.events(without_surrogates(run_id))))
+        except StoreError as error:
+            return to_wire({"alert": without_surrogates(str(error))})
+
+    def build(self) -> Sequence[Component]:
+        """Lay the page out inside the current tab."""
+
+        def read(run_id: str) -> str:
+            return self.read(run_id)
+
+        view = gr.HTML(
+            value="",
+            html_template=files.TEMPLATE,
+            js_on_load=files.on_load("address", *SCRIPTS, "inspectview"),
+            server_functions=[read],
+            apply_default_css=False,
+            elem_id="inspector",
+            elem_classes=["sv-component"],
+        )
+        return (view,)
+
+    def _runs(self) -> list[dict[str, str]]:
+        """The newest runs and the recorded one, for the menu."""
+        try:
+            rows = self.store.list_runs(limit=NUM_RUNS)
+        except StoreError:
+            rows = []
+        labels = [
+            f"{row.created_at[:19].replace('T', ' ')} · {row.method} · {first_line(row.prompt, PROMPT_CHARS)}"
+            for row in rows
+        ]
+        found = [{"id": row.id, "label": label} for row, label in zip(rows, labels, strict=True)]
+        return [*found, {"id": recording.ID, "label": recording.TITLE}]

@@ -1,0 +1,71 @@
+"""Learn: a guided tour of five stops through a recorded run, a page per method, the glossary."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import gradio as gr
+from gradio.components import Component
+
+from specviz import prose, recording
+from specviz.device import Device
+from specviz.pages import files, inspector
+from specviz.text import to_wire
+from specviz.trace import trace
+
+NUM_STOPS = 5
+
+
+@dataclass(frozen=True)
+class Learn:
+    """The page and its handlers."""
+
+    id: ClassVar[str] = "learn"
+    title: ClassVar[str] = "Learn"
+    device: Device
+
+    def arrive(self, query: Mapping[str, str]) -> Sequence[Any]:
+        """The stop of the tour (`step`, from 1) and the method's page (`ids`) that the address names."""
+        step, method = query.get("step", ""), query.get("ids", "")
+        is_stop = step in [str(stop) for stop in range(1, NUM_STOPS + 1)]
+        names = [each.name for each in self.device.methods()]
+        message = {"stop": int(step) if is_stop else 0, "method": method if method in names else ""}
+        return (to_wire(message | {"nonce": uuid.uuid4().hex}),)
+
+    def read(self) -> str:
+        """The recorded run as a trace."""
+        return to_wire(trace(recording.events()))
+
+    def method_page(self, name: object) -> str:
+        """A method's page as trees of plain values."""
+        method = next((each for each in self.device.methods() if each.name == name), None)
+        if method is None:
+            return to_wire({"alert": f"There is no method {str(name)[:40]!r}."})
+        page = {"title": method.title, "summary": method.summary, "source": method.source}
+        return to_wire(page | {"guarantee": method.guarantee, "trees": prose.method_page(method.name)})
+
+    def build(self) -> Sequence[Component]:
+        """Lay the page out inside the current tab."""
+
+        def read(_name: object) -> str:
+            return self.read()
+
+        def method_page(name: str) -> str:
+            return self.method_page(name)
+
+        methods = [[method.name, method.title, method.summary] for method in self.device.methods()]
+        view = gr.HTML(
+            value="",
+            html_template=files.TEMPLATE,
+            js_on_load=files.on_load("address", *inspector.SCRIPTS, "tour", "learn"),
+            server_functions=[read, method_page],
+            methods=to_wire({"rows": methods}),
+            glossary=to_wire({"figures": prose.figures(), "words": prose.words()}),
+            apply_default_css=False,
+            elem_id="learn",
+            elem_classes=["sv-component"],
+        )
+        return (view,)
