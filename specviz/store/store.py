@@ -87,15 +87,10 @@ class Store(Reader):
 
     def add_group(self, kind: str, title: str, details: dict[str, Any] | None = None) -> str:
         """Make a group; its id goes to `begin`."""
-        row = {
-            "id": uuid.uuid4().hex,
-            "created_at": owner.now(),
-            "kind": kind,
-            "title": title,
-            "details": details or {},
-        }
+        group_id = uuid.uuid4().hex
+        row = {"id": group_id, "created_at": owner.now(), "kind": kind, "title": title, "details": details or {}}
         self._now(lambda connection: connection.execute(GROUPS.insert(), row))
-        return row["id"]
+        return group_id
 
     def set_group_details(self, group_id: str, details: dict[str, Any]) -> None:
         """Write anew what is known of a group as a whole."""
