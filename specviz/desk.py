@@ -13,6 +13,7 @@ from typing import Any, Protocol, cast
 from engine.events import Event, SessionFinished, SessionStarted
 from engine.metrics import Tally
 from specviz.device import Device
+from specviz.examples import task_of
 from specviz.notices import Audited, Auditing, Happening, InLane, Opened, Preparing, Role, Unsaved
 from specviz.request import Request
 
@@ -31,7 +32,7 @@ class Recorder(Protocol):
     def problem(self) -> str | None:
         """Why something is not saved."""
 
-    def begin(self, started: SessionStarted, *, group_id: str | None = None) -> RunRecord:
+    def begin(self, started: SessionStarted, *, group_id: str | None = None, task: str = "") -> RunRecord:
         """Open a run with its first event."""
 
     def set_audit(self, run_id: str, audit: dict[str, Any]) -> None:
@@ -76,7 +77,7 @@ class Desk:
         run: RunRecord | None = None
         for event in _with_end(self.events(request, run_id)):
             if isinstance(event, SessionStarted):
-                run = self.store.begin(event, group_id=group_id)
+                run = self.store.begin(event, group_id=group_id, task=task_of(request.prompt))
             elif run is not None:
                 run.append(event)
             events.append(event)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from engine.events import Event
 from specviz.notices import Audited, Ended, Happening, Opened
+from specviz.store import UnknownRun
 
 
 class StoredRun(Protocol):
@@ -32,13 +33,22 @@ class Archive(Protocol):
 
 
 def replay(archive: Archive, run_id: str, has_baseline: bool = True) -> Iterator[Happening]:
-    """The baseline, where there is one and it is wanted, then the run, then the verdict. Raises StoreError."""
+    """The baseline, where it is wanted and still there, then the run, then the verdict. Raises StoreError."""
     run = archive.get_run(run_id)
-    if has_baseline and run.baseline_run_id:
+    plain = _events_if_there(archive, run.baseline_run_id) if has_baseline else []
+    if plain:
         yield Opened("baseline")
-        yield from archive.events(run.baseline_run_id)
+        yield from plain
     yield Opened("method")
     yield from archive.events(run_id)
     if run.audit:
         yield Audited(str(run.audit.get("verdict", "")), str(run.audit.get("text", "")))
     yield Ended()
+
+
+def _events_if_there(archive: Archive, run_id: str | None) -> list[Event]:
+    """A baseline may have been deleted meanwhile; the run itself is still worth seeing."""
+    try:
+        return archive.events(run_id) if run_id else []
+    except UnknownRun:
+        return []

@@ -172,10 +172,12 @@ class ScriptedRecorder:
         self.baselines: dict[str, str] = {}
         self.groups: dict[str, dict[str, Any]] = {}
         self.members: dict[str, str | None] = {}
+        self.tasks: dict[str, str] = {}
 
-    def begin(self, event: SessionStarted, *, group_id: str | None = None) -> ScriptedRun:
+    def begin(self, event: SessionStarted, *, group_id: str | None = None, task: str = "") -> ScriptedRun:
         self.runs[event.session_id] = [event]
         self.members[event.session_id] = group_id
+        self.tasks[event.session_id] = task
         return ScriptedRun(self.runs[event.session_id])
 
     def set_audit(self, run_id: str, audit: dict[str, Any]) -> None:

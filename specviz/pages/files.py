@@ -1,26 +1,17 @@
-"""What lies in assets/: scripts, styles, the logo, example prompts."""
+"""What lies in assets/: scripts, styles, the logo, the menu of examples."""
 
 from __future__ import annotations
 
 import functools
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from specviz.examples import examples as examples
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 TEMPLATE = '<div class="sv-root"></div>'
 """Of every component that a script draws. Static: Gradio compiles what stands in `${}` or `{{}}`."""
-
-
-@dataclass(frozen=True)
-class Example:
-    """A prompt to start from."""
-
-    id: str
-    task: str
-    title: str
-    prompt: str
 
 
 def script(*names: str) -> str:
@@ -51,13 +42,6 @@ def styles() -> str:
 def logo() -> str:
     """The logo as SVG text."""
     return (ASSETS / "logo.svg").read_text(encoding="utf-8")
-
-
-@functools.cache
-def examples() -> tuple[Example, ...]:
-    """All example prompts, task by task."""
-    tasks = json.loads((ASSETS / "prompts.json").read_text(encoding="utf-8"))
-    return tuple(Example(task=task["task"], **row) for task in tasks for row in task["examples"])
 
 
 def example_menu() -> str:

@@ -1,26 +1,57 @@
-"""Sessions: the saved runs, newest first; one of them opens in the same view as a live run."""
+"""Sessions: find saved runs, look at one, compare several, carry them in and out. Layout first, wiring last.
+
+The list is drawn by assets/js/browser.js, which asks through server functions; what an address names arrives as
+`{open, compare}`. Handlers answer with JSON text: what was asked for, or `{error: a sentence}`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+import functools
+import logging
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import gradio as gr
 from gradio.components import Component
 
-from specviz import wire
+from engine.errors import BadInput
+from specviz import listing, wire
+from specviz.archive import lines
 from specviz.fold import ViewState, fold_all
-from specviz.pages import files
+from specviz.listing import Listing
+from specviz.pages import exports, files, plot
+from specviz.pages.side_by_side import side_by_side
 from specviz.pages.stage import make_stage
 from specviz.replay import replay
+from specviz.routes import PLOTLY_PATH
 from specviz.rows import to_row
-from specviz.store import Reader, StoreError
+from specviz.store import Store, StoreError
 from specviz.text import to_wire, without_surrogates
 from specviz.wire import Streams
 
-NUM_ROWS = 100
 MAX_ID_CHARS = 80
+SCRIPTS = ("address", "filters", "runtable", "selection", "sidebyside", "browser")
+_log = logging.getLogger(__name__)
+Answer = Callable[[Any, Any], dict[str, Any]]
+
+
+def answering(handler: Answer) -> Callable[[Any, Any], str]:
+    """The handler's answer as text; a visitor's mistake or the database's trouble as a sentence."""
+
+    @functools.wraps(handler)
+    def answer(page: Any, given: Any) -> str:
+        try:
+            return to_wire(handler(page, given))
+        except (BadInput, StoreError) as error:
+            return to_wire({"error": without_surrogates(str(error))})
+        except Exception as error:  # noqa: BLE001 - a bug must not leave the page without an answer
+            _log.exception("the page broke")
+            return to_wire({"error": f"The page broke: {type(error).__name__}. Nothing was changed; please try again."})
+
+    return answer
 
 
 @dataclass(frozen=True)
@@ -29,24 +60,77 @@ class SavedRuns:
 
     id: ClassVar[str] = "sessions"
     title: ClassVar[str] = "Sessions"
-    store: Reader
+    store: Store
     streams: Streams
 
     def arrive(self, query: Mapping[str, str]) -> Sequence[Any]:
-        """The newest runs, and the one that the address names."""
-        run_id = query.get("run", "")
-        return self.rows(run_id), self.open(run_id) if run_id else gr.skip()
+        """The list, and the run or the comparison that the address names."""
+        run_id, ids = query.get("run", ""), [part for part in query.get("ids", "").split(",") if part]
+        shown = {"open": "" if ids else run_id, "nonce": uuid.uuid4().hex}
+        if ids:
+            shown["compare"] = self.compare(ids)
+        return to_wire(shown), self.open(run_id) if run_id and not ids else gr.skip()
 
-    def rows(self, open_run: str = "") -> str:
-        """The newest runs as JSON text for the list."""
-        try:
-            rows = [to_row(run) for run in self.store.list_runs(limit=NUM_ROWS)]
-            count = self.store.count_runs()
-        except StoreError as error:
-            return to_wire({"rows": [], "note": str(error)})
-        note = f"The newest {NUM_ROWS} of {count:,} runs." if count > NUM_ROWS else ""
-        note = note if rows else "Nothing is saved yet. Every run of the Playground is kept here."
-        return to_wire({"rows": rows, "note": note, "open": open_run})
+    @answering
+    def find(self, given: Any) -> dict[str, Any]:
+        """One page of the list, with the values to choose from."""
+        wanted: Listing = listing.parse(given)
+        order: dict[str, Any] = {"sort": wanted.sort, "is_descending": wanted.is_descending}
+        rows, total = self.store.find_runs(listing.NUM_ROWS, wanted.offset, **order, **wanted.conditions)
+        plain = {run.id: run for run in self.store.get_runs(run.baseline_run_id or "" for run in rows)}
+        return {
+            "rows": [to_row(run, plain.get(run.baseline_run_id or "")) for run in rows],
+            "total": total,
+            "first": wanted.offset + 1,
+            "size": listing.NUM_ROWS,
+            "page": wanted.page,
+            "is_filtered": bool(wanted.conditions),
+            "known": self.store.known_values(),
+            "kept": self.store.problem or f"Kept in {self.store.name}.",
+        }
+
+    @answering
+    def mark(self, given: Any) -> dict[str, Any]:
+        """Tag, untag, write a note, delete or bring back: `{action, ids, text}`."""
+        row = listing.mapping(given)
+        ids, action = listing.run_ids(row.get("ids")), row.get("action")
+        if action == "delete":
+            return {"deleted": self.store.trash(ids)}
+        if action == "restore":
+            return {"restored": self.store.restore(ids)}
+        if action == "note":
+            self.store.set_note(ids[0], listing.text(row.get("text"), "note", lines.MAX_NOTE_CHARS))
+            return {"noted": ids[:1]}
+        word = listing.text(row.get("text"), "tag", lines.MAX_TAG_CHARS)
+        if action not in ("tag", "untag") or not word:
+            raise BadInput("A tag is a word of 1 to 40 characters.")
+        for run in self.store.get_runs(ids):
+            if action == "untag":
+                self.store.remove_tag(run.id, word)
+            elif word not in run.tags and len(run.tags) >= lines.MAX_TAGS:
+                raise BadInput(f"A run takes at most {lines.MAX_TAGS} tags.")
+            else:
+                self.store.add_tag(run.id, word)
+        return {"tagged": ids}
+
+    @answering
+    def export(self, given: Any) -> dict[str, Any]:
+        """A file: `{kind, ids}`, or `{kind, listing}` for all that was found."""
+        return exports.export(self.store, listing.mapping(given))
+
+    @answering
+    def take_in(self, given: Any) -> dict[str, Any]:
+        """Import the text of an exported file."""
+        if not isinstance(given, str):
+            raise BadInput("That file cannot be read as text.")
+        copies = lines.from_lines(given)
+        added = self.store.add_copies(copies)
+        return {"added": added, "known": len({copy.run_id for copy in copies}) - len(added)}
+
+    @answering
+    def compare(self, given: Any) -> dict[str, Any]:
+        """Runs side by side."""
+        return side_by_side(self.store, given)
 
     def open(self, run_id: object) -> str:
         """A saved run as one message for the stage."""
@@ -58,20 +142,33 @@ class SavedRuns:
             return wire.alert(str(error))
         return self.streams.open().snapshot(state)
 
-    def picked(self, event: gr.EventData) -> str:
-        """A row was pressed."""
-        return self.open(getattr(event, "run", None))
-
     def build(self) -> Sequence[Component]:
         """Lay the page out inside the current tab. Returns list and stage."""
-        table = gr.HTML(
-            value=to_wire({"rows": [], "note": "Loading …"}),
+        browser = gr.HTML(
+            value="",
             html_template=files.TEMPLATE,
-            js_on_load=files.on_load("dom", "address", "table"),
+            js_on_load=files.on_load(*plot.SCRIPTS, *SCRIPTS),
+            server_functions=self._server_functions(),
+            plotly=PLOTLY_PATH,
             apply_default_css=False,
             elem_id="runs",
             elem_classes=["sv-component"],
         )
-        stage = make_stage("saved-stage", self.streams)
-        table.open(self.picked, None, [stage], show_progress="hidden", concurrency_limit=None, api_visibility="private")
-        return table, stage
+        return browser, make_stage("saved-stage", self.streams, "player")
+
+    def _server_functions(self) -> list[Callable[..., Any]]:
+        """In threads of their own: the server answers others meanwhile."""
+
+        async def find_runs(given: Any) -> str:
+            return await asyncio.to_thread(self.find, given)
+
+        async def mark_runs(given: Any) -> str:
+            return await asyncio.to_thread(self.mark, given)
+
+        async def export_runs(given: Any) -> str:
+            return await asyncio.to_thread(self.export, given)
+
+        async def import_runs(given: Any) -> str:
+            return await asyncio.to_thread(self.take_in, given)
+
+        return [find_runs, mark_runs, export_runs, import_runs]

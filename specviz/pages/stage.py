@@ -11,8 +11,8 @@ from specviz.wire import Streams
 SCRIPTS = ("dom", "address", "tooltip", "card", "tokens", "tiles", "figures", "stage")
 
 
-def make_stage(elem_id: str, streams: Streams) -> gr.HTML:
-    """An empty stage. Give it `Stream.delta` and `Stream.snapshot` texts."""
+def make_stage(elem_id: str, streams: Streams, *extra: str) -> gr.HTML:
+    """An empty stage. Give it `Stream.delta` and `Stream.snapshot` texts. `extra`: more scripts to draw on it."""
 
     def snapshot(stream_id: str) -> str:
         return streams.snapshot(stream_id)
@@ -20,7 +20,7 @@ def make_stage(elem_id: str, streams: Streams) -> gr.HTML:
     return gr.HTML(
         value=streams.open().snapshot(ViewState()),
         html_template=files.TEMPLATE,
-        js_on_load=files.on_load(*SCRIPTS),
+        js_on_load=files.on_load(*SCRIPTS, *extra),
         server_functions=[snapshot],
         apply_default_css=False,
         elem_id=elem_id,

@@ -3,16 +3,25 @@
 This is the doorway; nothing else of the folder is imported from outside.
 """
 
+from specviz.store.copies import RunCopy
 from specviz.store.errors import StoreError, UnknownGroup, UnknownRun
 from specviz.store.reader import GroupRow, Reader, RunRow
+from specviz.store.search import SORTS, Conditions, Sampling, Sort
 from specviz.store.store import Store, open_store
+from specviz.store.tally import RunStatus
 from specviz.store.writer import RunWriter
 
 __all__ = [
+    "SORTS",
+    "Conditions",
     "GroupRow",
     "Reader",
+    "RunCopy",
     "RunRow",
+    "RunStatus",
     "RunWriter",
+    "Sampling",
+    "Sort",
     "Store",
     "StoreError",
     "UnknownGroup",

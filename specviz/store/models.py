@@ -13,6 +13,13 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from specviz.store.exact import ExactJson, ExactText
 
+BROWSED = (
+    *("deleted_at", "created_at", "id", "status", "method", "model", "task", "temperature"),
+    *("steps", "proposed", "accepted", "emitted", "target_passes", "decode_ns"),
+)
+"""All that lists are filtered and sorted by, searched text aside: one index answers every such question, newest first,
+without a look at the rows themselves."""
+
 _NAMES = {  # named constraints can be altered later on every database
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "fk": "fk_%(table_name)s_%(column_0_N_name)s",
@@ -45,9 +52,7 @@ class Run(Base):
 
     __tablename__ = "runs"
     __table_args__ = (
-        Index(None, "created_at", "id"),
-        Index(None, "status", "created_at"),
-        Index(None, "method", "created_at"),
+        Index("ix_runs_browse", *BROWSED),
         Index(None, "group_id"),
         Index(None, "baseline_run_id"),
     )
@@ -58,6 +63,7 @@ class Run(Base):
     method: Mapped[str]
     guarantee: Mapped[str]
     model: Mapped[str]
+    task: Mapped[str] = mapped_column(server_default="")
     device: Mapped[str]
     dtype: Mapped[str]
     temperature: Mapped[float | None]
@@ -82,6 +88,8 @@ class Run(Base):
     baseline_run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id", ondelete="SET NULL"))
     owner: Mapped[str]
     heartbeat_at: Mapped[str]
+    deleted_at: Mapped[str] = mapped_column(server_default="")
+    note: Mapped[str] = mapped_column(server_default="")
     prompt: Mapped[str]
     method_options: Mapped[dict[str, Any]]
     config: Mapped[dict[str, Any]]

@@ -8,21 +8,20 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import sqlalchemy
-from sqlalchemy import ColumnElement, Connection, Row, Text, func, or_, select, tuple_, type_coerce
+from sqlalchemy import ColumnElement, Connection, func, select, tuple_
 
 from engine import events
 from engine.errors import BadInput
 from engine.events import Event
+from specviz.store.copies import RunCopy
 from specviz.store.database import Database
 from specviz.store.errors import StoreError, UnknownGroup, UnknownRun
-from specviz.store.exact import encode
 from specviz.store.models import GROUPS, RUNS, STEPS, TAGS
+from specviz.store.search import Conditions, Sort, clauses, order
 from specviz.store.tally import RunStatus
-
-_LONGEST_SEARCH = 1000  # SQLite refuses very long patterns
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,8 @@ class RunRow:
     guarantee: str
     """"exact" or "lossy"."""
     model: str
+    task: str
+    """Of the example that the prompt is; else empty."""
     device: str
     dtype: str
     temperature: float | None
@@ -72,6 +73,8 @@ class RunRow:
     """The verdict of the exactness audit; None where there was none."""
     text: str
     """The emitted output so far."""
+    note: str = ""
+    """What a user wrote about it."""
     tags: tuple[str, ...] = ()
 
 
@@ -103,51 +106,71 @@ class Reader:
         offset: int = 0,
         *,
         before: str | None = None,
-        search: str | None = None,
-        method: str | None = None,
-        status: RunStatus | None = None,
-        group_id: str | None = None,
-        tag: str | None = None,
+        sort: Sort = "when",
+        is_descending: bool = True,
+        **conditions: Unpack[Conditions],
     ) -> list[RunRow]:
-        """Runs, newest first.
+        """Runs that fulfil the conditions, newest first unless another order is asked for.
 
-        `before` is the id of the last run of the page above. `search` is looked for in prompt and text, without
-        regard to the case of a to z. Raises UnknownRun for an unknown `before`.
+        `before` is the id of the last run of the page above, newest first. Raises UnknownRun for an unknown one.
         """
-        asked = select(RUNS.c.id).where(*_conditions(search, method, status, group_id, tag))
+        asked = select(RUNS.c.id).where(*clauses(conditions)).order_by(*order(sort, is_descending))
         with self._database.reading() as connection:
             if before is not None:
                 asked = asked.where(_is_older(connection, before))
             # The ids first: skipping `offset` rows of an index is cheap, of the table it is not.
-            ids = list(connection.scalars(_newest_first(asked).limit(limit).offset(offset)))
-            rows = connection.execute(_newest_first(select(*_RUN_COLUMNS).where(RUNS.c.id.in_(ids)))).all()
-            return _with_tags(connection, rows)
+            ids = list(connection.scalars(asked.limit(limit).offset(offset)))
+            return _rows(connection, ids)
 
-    def count_runs(
-        self,
-        *,
-        search: str | None = None,
-        method: str | None = None,
-        status: RunStatus | None = None,
-        group_id: str | None = None,
-        tag: str | None = None,
-    ) -> int:
+    def count_runs(self, **conditions: Unpack[Conditions]) -> int:
         """How many runs `list_runs` would list without a limit."""
-        asked = select(func.count()).select_from(RUNS).where(*_conditions(search, method, status, group_id, tag))
+        asked = select(func.count()).select_from(RUNS).where(*clauses(conditions))
         with self._database.reading() as connection:
             return connection.scalar(asked) or 0
+
+    def find_runs(
+        self,
+        limit: int = 50,
+        offset: int = 0,
+        *,
+        sort: Sort = "when",
+        is_descending: bool = True,
+        **conditions: Unpack[Conditions],
+    ) -> tuple[list[RunRow], int]:
+        """A page as `list_runs` gives it, and how many runs there are on all pages."""
+        rows = self.list_runs(limit, offset, sort=sort, is_descending=is_descending, **conditions)
+        is_last = 0 < len(rows) < limit or (not rows and offset == 0)
+        # A page that is not full tells the number: a search for something rare reads the texts once, not twice.
+        return rows, offset + len(rows) if is_last else self.count_runs(**conditions)
+
+    def get_runs(self, run_ids: Iterable[str]) -> list[RunRow]:
+        """Those of these runs that there are, in the order asked for."""
+        with self._database.reading() as connection:
+            return _rows(connection, list(run_ids))
+
+    def known_values(self) -> dict[str, list[str]]:
+        """The methods, models, tasks and tags that runs have, to choose from."""
+        found: dict[str, list[str]] = {}
+        with self._database.reading() as connection:
+            for name in ("method", "model", "task"):
+                asked = select(RUNS.c[name]).where(RUNS.c.deleted_at == "").distinct()
+                found[name] = sorted(value for value in connection.scalars(asked) if value)
+            tagged = select(TAGS.c.name).join(RUNS, RUNS.c.id == TAGS.c.run_id).where(RUNS.c.deleted_at == "")
+            found["tag"] = sorted(connection.scalars(tagged.distinct()))
+        return found
 
     def get_run(self, run_id: str) -> RunRow:
         """One run. Raises UnknownRun."""
         with self._database.reading() as connection:
-            rows = connection.execute(select(*_RUN_COLUMNS).where(RUNS.c.id == run_id)).all()
-            if not rows:
-                raise UnknownRun(run_id)
-            return _with_tags(connection, rows)[0]
+            rows = _rows(connection, [run_id])
+        if not rows:
+            raise UnknownRun(run_id)
+        return rows[0]
 
     def events(self, run_id: str) -> list[Event]:
         """The events of a run as they were, for a replay. Raises UnknownRun."""
-        asked = select(STEPS.c.payload).where(STEPS.c.run_id == run_id).order_by(STEPS.c.seq)
+        asked = select(STEPS.c.payload).join(RUNS, RUNS.c.id == STEPS.c.run_id)
+        asked = asked.where(STEPS.c.run_id == run_id, RUNS.c.deleted_at == "").order_by(STEPS.c.seq)
         with self._database.reading() as connection:
             payloads = list(connection.scalars(asked))
         if not payloads:  # a run is stored together with its first event
@@ -156,6 +179,12 @@ class Reader:
             return [events.from_json(payload) for payload in payloads]
         except BadInput as error:
             raise StoreError(f"An event of run {run_id!r} cannot be read. {error}") from error
+
+    def copy(self, run_id: str) -> RunCopy:
+        """A whole run, to be carried elsewhere. Raises UnknownRun."""
+        row = self.get_run(run_id)
+        events = tuple(self.events(run_id))
+        return RunCopy(events, row.task, row.tags, row.note, row.audit, row.baseline_run_id)
 
     def get_group(self, group_id: str) -> GroupRow:
         """One group. Raises UnknownGroup."""
@@ -172,24 +201,6 @@ class Reader:
             return [GroupRow(**row._mapping) for row in connection.execute(asked)]
 
 
-def _conditions(
-    search: str | None, method: str | None, status: str | None, group_id: str | None, tag: str | None
-) -> list[ColumnElement[bool]]:
-    wanted = {"method": method, "status": status, "group_id": group_id}
-    conditions = [RUNS.c[name] == value for name, value in wanted.items() if value is not None]
-    if tag is not None:
-        conditions.append(RUNS.c.id.in_(select(TAGS.c.run_id).where(TAGS.c.name == tag)))
-    if search:
-        pattern = encode(search)[:_LONGEST_SEARCH]
-        columns = [type_coerce(RUNS.c[name], Text) for name in ("prompt", "text")]  # the pattern is encoded already
-        conditions.append(or_(*(column.icontains(pattern, autoescape=True) for column in columns)))
-    return conditions
-
-
-def _newest_first(asked: sqlalchemy.Select[Any]) -> sqlalchemy.Select[Any]:
-    return asked.order_by(RUNS.c.created_at.desc(), RUNS.c.id.desc())
-
-
 def _is_older(connection: Connection, run_id: str) -> ColumnElement[bool]:
     created_at = connection.scalar(select(RUNS.c.created_at).where(RUNS.c.id == run_id))
     if created_at is None:
@@ -198,10 +209,13 @@ def _is_older(connection: Connection, run_id: str) -> ColumnElement[bool]:
     return tuple_(RUNS.c.created_at, RUNS.c.id) < bound
 
 
-def _with_tags(connection: Connection, rows: Iterable[Row[Any]]) -> list[RunRow]:
-    found = {row.id: row for row in rows}
+def _rows(connection: Connection, run_ids: list[str]) -> list[RunRow]:
+    """In the order of the ids; deleted ones are left out."""
+    asked = select(*_RUN_COLUMNS).where(RUNS.c.id.in_(run_ids), RUNS.c.deleted_at == "")
+    found = {row.id: row for row in connection.execute(asked)}
     tags: dict[str, list[str]] = {}
-    asked = select(TAGS.c.run_id, TAGS.c.name).where(TAGS.c.run_id.in_(list(found))).order_by(TAGS.c.name)
-    for run_id, name in connection.execute(asked):
+    worded = select(TAGS.c.run_id, TAGS.c.name).where(TAGS.c.run_id.in_(list(found))).order_by(TAGS.c.name)
+    for run_id, name in connection.execute(worded):
         tags.setdefault(run_id, []).append(name)
-    return [RunRow(**row._mapping, tags=tuple(tags.get(run_id, ()))) for run_id, row in found.items()]
+    ordered = (found[run_id] for run_id in run_ids if run_id in found)
+    return [RunRow(**row._mapping, tags=tuple(tags.get(row.id, ()))) for row in ordered]

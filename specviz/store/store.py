@@ -14,15 +14,21 @@ from __future__ import annotations
 import atexit
 import os
 import uuid
+from collections.abc import Sequence
 from concurrent.futures import Future
+<<<<<<< HEAD
 from pathlib import Path
+=======
+from datetime import UTC, datetime, timedelta
+>>>>>>> sessions
 from types import TracebackType
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from engine.events import SessionStarted
 from specviz.store import owner
+from specviz.store.copies import RunCopy, insert
 from specviz.store.database import Database, open_database
 from specviz.store.errors import DATABASE_ERRORS, StoreError, UnknownRun, sentence
 from specviz.store.location import folder_beside, locate
@@ -31,6 +37,8 @@ from specviz.store.reader import Reader
 from specviz.store.tally import INTERRUPTED
 from specviz.store.writer import RunWriter, Statements, Writer
 
+KEPT_DELETED = timedelta(days=1)
+"""How long a deletion can be undone."""
 _PATIENCE_S = 30.0
 
 
@@ -44,6 +52,7 @@ def open_store(url_or_path: str | os.PathLike[str] | None = None) -> Store:
     try:
         with database.writing() as connection:
             interrupt_dead_runs(connection)
+            purge(connection)
     except DATABASE_ERRORS as error:
         database.close()
         raise StoreError(sentence(error, database.name)) from error
@@ -72,9 +81,9 @@ class Store(Reader):
         """Why something is not saved, in a sentence; None where all is well."""
         return self._writer.problem
 
-    def begin(self, started: SessionStarted, *, group_id: str | None = None) -> RunWriter:
-        """Open a run with its first event."""
-        return self._writer.begin(started, group_id)
+    def begin(self, started: SessionStarted, *, group_id: str | None = None, task: str = "") -> RunWriter:
+        """Open a run with its first event. `task` is what kind of prompt it is, where that is known."""
+        return self._writer.begin(started, group_id, task)
 
     def set_audit(self, run_id: str, audit: dict[str, Any]) -> None:
         """Keep the verdict of a run's exactness audit."""
@@ -84,6 +93,11 @@ class Store(Reader):
         """Say which plain run this one's speedup is against. An unknown one leaves the place empty."""
         known = select(RUNS.c.id).where(RUNS.c.id == baseline_run_id).scalar_subquery()
         self._later(RUNS.update().where(RUNS.c.id == run_id).values(baseline_run_id=known))
+
+    def add_copies(self, copies: Sequence[RunCopy]) -> list[str]:
+        """Write whole runs, all or none; those that are already here stay as they are. Returns the ids of the new."""
+        added: list[str] = self._now(lambda connection: insert(connection, copies, owner.this_owner()))
+        return added
 
     def add_group(self, kind: str, title: str, details: dict[str, Any] | None = None) -> str:
         """Make a group; its id goes to `begin`."""
@@ -112,8 +126,25 @@ class Store(Reader):
         gone = TAGS.delete().where(TAGS.c.run_id == run_id, TAGS.c.name == name)
         self._now(lambda connection: connection.execute(gone))
 
+    def set_note(self, run_id: str, note: str) -> None:
+        """Write a note on a run, in place of the last one. Raises UnknownRun."""
+
+        def statements(connection: Connection) -> None:
+            _expect_run(connection, run_id)
+            connection.execute(RUNS.update().where(RUNS.c.id == run_id).values(note=note))
+
+        self._now(statements)
+
+    def trash(self, run_ids: Sequence[str]) -> list[str]:
+        """Take runs out of every list; `restore` brings them back for KEPT_DELETED. Returns those that were there."""
+        return self._mark_deleted(run_ids, RUNS.c.deleted_at == "", owner.now())
+
+    def restore(self, run_ids: Sequence[str]) -> list[str]:
+        """Bring deleted runs back. Returns those that still were there."""
+        return self._mark_deleted(run_ids, RUNS.c.deleted_at != "", "")
+
     def delete_run(self, run_id: str) -> None:
-        """Delete a run with its events and tags. Raises UnknownRun."""
+        """Delete a run with its events and tags, for good. Raises UnknownRun."""
 
         def statements(connection: Connection) -> None:
             _expect_run(connection, run_id)
@@ -146,10 +177,19 @@ class Store(Reader):
     def _later(self, statement: Any) -> None:
         self._writer.submit(lambda connection: connection.execute(statement), is_kept=True)
 
-    def _now(self, statements: Statements) -> None:
+    def _mark_deleted(self, run_ids: Sequence[str], is_meant: ColumnElement[bool], deleted_at: str) -> list[str]:
+        def statements(connection: Connection) -> list[str]:
+            found = list(connection.scalars(select(RUNS.c.id).where(RUNS.c.id.in_(list(run_ids)), is_meant)))
+            connection.execute(RUNS.update().where(RUNS.c.id.in_(found)).values(deleted_at=deleted_at))
+            return found
+
+        moved: list[str] = self._now(statements)
+        return moved
+
+    def _now(self, statements: Statements) -> Any:
         answer: Future[Any] = self._writer.submit(statements)
         try:
-            answer.result(timeout=_PATIENCE_S)
+            return answer.result(timeout=_PATIENCE_S)
         except DATABASE_ERRORS as error:
             raise StoreError(sentence(error, self.name)) from error
         except TimeoutError as error:
@@ -158,7 +198,9 @@ class Store(Reader):
 
 def interrupt_dead_runs(connection: Connection) -> int:
     """Mark runs whose process has died; how many there were. Their counts are those of the stored events."""
-    asked = select(RUNS.c.id, RUNS.c.owner, RUNS.c.heartbeat_at).where(RUNS.c.status == "running")
+    # In two questions: the first is answered from the index, whatever the number of runs.
+    running = list(connection.scalars(select(RUNS.c.id).where(RUNS.c.status == "running")))
+    asked = select(RUNS.c.id, RUNS.c.owner, RUNS.c.heartbeat_at).where(RUNS.c.id.in_(running))
     dead = [row.id for row in connection.execute(asked) if not owner.is_alive(row.owner, row.heartbeat_at)]
     # Also where there are none: SQLite tells a read-only file at the first statement that could write.
     mark = RUNS.update().where(RUNS.c.id.in_(dead), RUNS.c.status == "running")
@@ -166,6 +208,13 @@ def interrupt_dead_runs(connection: Connection) -> int:
     return len(dead)
 
 
+def purge(connection: Connection) -> None:
+    """Delete for good what was deleted longer than KEPT_DELETED ago."""
+    before = (datetime.now(UTC) - KEPT_DELETED).isoformat(timespec="microseconds")
+    connection.execute(RUNS.delete().where(RUNS.c.deleted_at > "", RUNS.c.deleted_at < before))
+
+
 def _expect_run(connection: Connection, run_id: str) -> None:
-    if connection.execute(select(RUNS.c.id).where(RUNS.c.id == run_id)).first() is None:
+    there = select(RUNS.c.id).where(RUNS.c.id == run_id, RUNS.c.deleted_at == "")
+    if connection.execute(there).first() is None:
         raise UnknownRun(run_id)

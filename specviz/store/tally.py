@@ -30,13 +30,13 @@ INTERRUPTED = "The program ended before the run did."
 class Tally:
     """What is known of one run, and which of its events are not yet in the database."""
 
-    def __init__(self, started: SessionStarted, group_id: str | None, owner_name: str) -> None:
+    def __init__(self, started: SessionStarted, group_id: str | None, owner_name: str, task: str = "") -> None:
         self.run_id = started.session_id
         self.steps: list[dict[str, Any]] = []
         """Rows of the table `steps` that wait to be written."""
         self._seq = 0
         self._text: list[str] = []
-        self._fixed = _fixed_columns(started, group_id, owner_name)
+        self._fixed = _fixed_columns(started, group_id, owner_name) | {"task": task}
         self._status: RunStatus = "running"
         self._changing: dict[str, Any] = {"reason": None, "message": "", "prefill_ns": None, "decode_ns": None}
         self._changing |= dict.fromkeys(_COUNTS + _TIMES, 0)

@@ -52,6 +52,7 @@ class _OpenRun:
 
     started: SessionStarted
     group_id: str | None
+    task: str = ""
     tally: Tally | None = None
     is_inserted: bool = False
     is_lost: bool = False
@@ -105,9 +106,9 @@ class Writer:
         """Why something is not saved, in a sentence; None where all is well."""
         return self._loss or self._trouble
 
-    def begin(self, started: SessionStarted, group_id: str | None) -> RunWriter:
+    def begin(self, started: SessionStarted, group_id: str | None, task: str) -> RunWriter:
         """Open a run and queue its first event."""
-        run = _OpenRun(started, group_id)
+        run = _OpenRun(started, group_id, task)
         self._inbox.append((run, started))
         self._wake.set()
         return RunWriter(self._inbox, self._wake, run)
@@ -160,7 +161,7 @@ class Writer:
             return
         try:
             if run.tally is None:
-                run.tally = Tally(run.started, run.group_id, self._owner)
+                run.tally = Tally(run.started, run.group_id, self._owner, run.task)
                 self._runs.append(run)
             elif run.tally.is_running and not isinstance(event, SessionStarted):  # begin had that one
                 run.tally.add(event)

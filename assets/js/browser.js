@@ -1,0 +1,182 @@
+// The Sessions view: asks the server for pages of the list and draws what the address names. `value` is `{open, compare}`.
+
+const UNDO_MS = 12000;
+const chosen = new Set();
+const known = new Map(); // rows that were seen, so that chosen ones of other pages are known too
+let listing = { sort: 'when', is_descending: true, page: 0 };
+let list = { rows: [], total: 0, first: 1, size: 50 };
+let asked = 0;
+let openId = '';
+
+const holder = make('div', 'sv-sessions');
+const problem = make('p', 'sv-alert');
+const toast = make('div', 'sv-toast');
+const summary = make('p', 'sv-note');
+const pager = make('nav', 'sv-pager');
+const filters = makeFilters((conditions) => { listing = { sort: listing.sort, is_descending: listing.is_descending, page: 0, ...conditions }; refresh(); });
+const rows = makeRunTable({
+  open: (id) => goto({ view: 'sessions', run: id }),
+  choose: (id, isOn) => { if (isOn) chosen.add(id); else chosen.delete(id); draw(); },
+  chooseAll: (ids, isOn) => { for (const id of ids) if (isOn) chosen.add(id); else chosen.delete(id); draw(); },
+  sort: (key) => { listing = { ...listing, page: 0, sort: key, is_descending: listing.sort === key ? !listing.is_descending : true }; refresh(); },
+});
+const selection = makeSelection({
+  compare: () => goto({ view: 'sessions', ids: [...chosen] }),
+  open: () => goto({ view: 'sessions', run: [...chosen][0] }),
+  inspect: () => goto({ view: 'inspect', run: [...chosen][0] }),
+  none: () => { chosen.clear(); draw(); },
+  link: copyLink,
+  remove: () => remove([...chosen]),
+  tag: (text) => mark('tag', text),
+  untag: (text) => mark('untag', text),
+  note: (text) => mark('note', text),
+  export: exportRuns,
+});
+const sides = makeSideBySide(props.plotly, (id) => goto({ view: 'sessions', run: id }), () => goto({ view: 'sessions' }));
+
+// An answer, or null after its sentence was shown.
+async function ask(call, given) {
+  let answer;
+  try {
+    answer = JSON.parse(await server[call](given));
+  } catch (error) {
+    answer = { error: 'The server does not answer. Nothing was changed; please try again.' };
+  }
+  problem.textContent = answer.error || '';
+  problem.hidden = !answer.error;
+  return answer.error ? null : answer;
+}
+
+async function refresh() {
+  const turn = ++asked;
+  holder.setAttribute('aria-busy', 'true');
+  const answer = await ask('find_runs', JSON.stringify(listing));
+  if (turn !== asked) return; // a newer question is on its way
+  holder.removeAttribute('aria-busy');
+  if (!answer) return;
+  list = answer;
+  for (const row of list.rows) known.set(row.id, row);
+  filters.offer(list.known);
+  draw();
+}
+
+function draw() {
+  const last = list.first + list.rows.length - 1;
+  const none = list.is_filtered ? 'No run fulfils all of this.' : 'Nothing is saved yet. Every run is kept here.';
+  summary.textContent = (list.rows.length ? list.first.toLocaleString('en') + '–' + last.toLocaleString('en') + ' of ' + list.total.toLocaleString('en') + (list.total === 1 ? ' run. ' : ' runs. ') : none + ' ') + (list.kept || '');
+  rows.draw(list, listing, chosen, openId);
+  selection.draw([...chosen], [...chosen].map((id) => known.get(id)).filter(Boolean), list.total);
+  drawPager();
+}
+
+function drawPager() {
+  const numPages = Math.max(1, Math.ceil(list.total / list.size));
+  const page = listing.page;
+  empty(pager);
+  for (const [text, label, to] of [['«', 'First page', 0], ['‹', 'Page before', page - 1], ['›', 'Next page', page + 1], ['»', 'Last page', numPages - 1]]) {
+    const button = Object.assign(make('button', 'sv-button', text), { type: 'button', disabled: to < 0 || to >= numPages || to === page });
+    button.setAttribute('aria-label', label);
+    button.addEventListener('click', () => { listing = { ...listing, page: to }; refresh(); });
+    add(pager, button);
+    if (text === '‹') add(pager, make('span', '', 'Page ' + (page + 1).toLocaleString('en') + ' of ' + numPages.toLocaleString('en')));
+  }
+  pager.hidden = numPages === 1 && page === 0;
+}
+
+async function mark(action, text) {
+  if (await ask('mark_runs', JSON.stringify({ action, ids: [...chosen], text }))) refresh();
+}
+
+async function remove(ids) {
+  const answer = await ask('mark_runs', JSON.stringify({ action: 'delete', ids }));
+  if (!answer) return;
+  for (const id of ids) { chosen.delete(id); known.delete(id); }
+  const n = answer.deleted.length;
+  say(n + (n === 1 ? ' run was deleted.' : ' runs were deleted.'), 'Undo', () => restore(answer.deleted));
+  refresh();
+}
+
+async function restore(ids) {
+  const answer = ids.length && await ask('mark_runs', JSON.stringify({ action: 'restore', ids }));
+  if (answer) say(answer.restored.length === 1 ? 'The run is back.' : 'The runs are back.');
+  refresh();
+}
+
+function say(text, action, listener) {
+  empty(toast);
+  add(toast, make('span', '', text));
+  if (action) {
+    const button = Object.assign(make('button', 'sv-button', action), { type: 'button' });
+    button.addEventListener('click', () => { empty(toast); listener(); });
+    add(toast, button);
+    button.focus();
+  }
+  const shownText = toast.firstChild;
+  window.setTimeout(() => { if (toast.firstChild === shownText && !toast.contains(document.activeElement)) empty(toast); }, UNDO_MS);
+}
+
+async function copyLink() {
+  const ids = [...chosen];
+  const link = String(addressOf(ids.length === 1 ? { view: 'sessions', run: ids[0] } : { view: 'sessions', ids }));
+  try {
+    await navigator.clipboard.writeText(link);
+    say('The link is copied.');
+  } catch (error) {
+    say(link);
+  }
+}
+
+async function exportRuns(kind) {
+  const answer = await ask('export_runs', JSON.stringify(chosen.size ? { kind, ids: [...chosen] } : { kind, listing: { ...listing, page: 0 } }));
+  if (!answer) return;
+  const content = answer.is_base64 ? Uint8Array.from(atob(answer.content), (char) => char.charCodeAt(0)) : answer.content;
+  const link = make('a', '');
+  link.href = URL.createObjectURL(new Blob([content], { type: answer.type }));
+  link.download = answer.name;
+  link.click();
+  window.setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
+async function importFile(file) {
+  const answer = file && await ask('import_runs', await file.text());
+  if (!answer) return;
+  const n = answer.added.length;
+  const others = answer.known ? ' ' + answer.known + (answer.known === 1 ? ' was here already.' : ' were here already.') : '';
+  say(n + (n === 1 ? ' run was imported.' : ' runs were imported.') + others);
+  chosen.clear();
+  for (const id of answer.added) chosen.add(id);
+  refresh();
+}
+
+function importButton() {
+  const input = Object.assign(make('input', 'sv-visually-hidden'), { type: 'file', accept: '.jsonl,.ndjson,.txt', tabIndex: -1 });
+  const button = Object.assign(make('button', 'sv-button', 'Import JSONL'), { type: 'button' });
+  input.setAttribute('aria-label', 'File of exported runs');
+  button.addEventListener('click', () => input.click());
+  input.addEventListener('change', async () => { await importFile(input.files[0]); input.value = ''; });
+  return add(make('span', 'sv-import'), button, input);
+}
+
+// What the address names: a run on the stage below, some runs side by side, or neither.
+function arrive() {
+  const wanted = props.value ? JSON.parse(props.value) : null;
+  if (!wanted) return;
+  const compared = wanted.compare ? JSON.parse(wanted.compare) : null;
+  openId = wanted.open;
+  sides.draw(compared);
+  if (compared && compared.runs && !chosen.size) for (const run of compared.runs) chosen.add(run.id);
+  const stage = document.querySelector('#saved-stage');
+  if (stage) stage.classList.toggle('is-away', !openId);
+  refresh();
+  const target = compared ? sides.node : openId ? stage : null;
+  if (target) window.setTimeout(() => target.scrollIntoView({ block: 'nearest' }), 100);
+}
+
+problem.setAttribute('role', 'alert');
+problem.hidden = true;
+toast.setAttribute('role', 'status');
+pager.setAttribute('aria-label', 'Pages');
+add(holder, filters.node, problem, add(make('div', 'sv-list-head'), summary, importButton()), rows.node, pager, selection.node, toast, sides.node);
+element.appendChild(holder);
+watch('value', arrive);
+arrive();

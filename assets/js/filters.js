@@ -1,0 +1,71 @@
+// The conditions of the list: a search field, menus of what there is, days. `onChange(conditions)` after each change.
+
+const MENUS = [
+  ['method', 'Method'], ['model', 'Model'], ['task', 'Task'], ['sampling', 'Sampling', ['greedy', 'sampled']],
+  ['status', 'Status', ['finished', 'stopped', 'failed', 'interrupted', 'running']], ['tag', 'Tag'],
+];
+const DAYS = [['since', 'From'], ['until', 'To']];
+const TYPING_MS = 250;
+
+function makeFilters(onChange) {
+  const node = make('form', 'sv-filters');
+  const fields = {};
+  const clear = make('button', 'sv-button', 'Clear');
+  let timer = 0;
+  node.setAttribute('role', 'search');
+  node.setAttribute('aria-label', 'Saved runs');
+
+  function field(name, label, input) {
+    const box = make('label', 'sv-filter is-' + name);
+    fields[name] = input;
+    input.name = name;
+    return add(box, make('span', 'sv-filter-label', label), input);
+  }
+
+  function option(value, text) {
+    return Object.assign(make('option', '', text), { value });
+  }
+
+  const search = Object.assign(make('input', 'sv-input'), { type: 'search', placeholder: 'Prompt, text, note or id', maxLength: 200 });
+  add(node, field('search', 'Search', search));
+  for (const [name, label, words] of MENUS) {
+    const menu = add(make('select', 'sv-input'), option('', 'all'));
+    for (const word of words || []) add(menu, option(word, word));
+    add(node, field(name, label, menu));
+  }
+  for (const [name, label] of DAYS) add(node, field(name, label, Object.assign(make('input', 'sv-input'), { type: 'date' })));
+  clear.type = 'reset';
+  add(node, clear);
+
+  function conditions() {
+    const found = {};
+    for (const [name, input] of Object.entries(fields)) if (input.value.trim()) found[name] = input.value;
+    return found;
+  }
+
+  function changed() {
+    window.clearTimeout(timer);
+    clear.disabled = !Object.keys(conditions()).length;
+    onChange(conditions());
+  }
+
+  node.addEventListener('submit', (event) => { event.preventDefault(); changed(); });
+  node.addEventListener('reset', () => window.setTimeout(changed));
+  node.addEventListener('change', changed);
+  search.addEventListener('input', () => { window.clearTimeout(timer); timer = window.setTimeout(changed, TYPING_MS); });
+  clear.disabled = true;
+
+  // The values that runs have; a chosen one stays although no run has it any more.
+  function offer(known) {
+    for (const [name, values] of Object.entries(known)) {
+      const menu = fields[name];
+      const chosen = menu.value;
+      empty(menu);
+      add(menu, option('', 'all'));
+      for (const value of new Set(chosen ? [...values, chosen].sort() : values)) add(menu, option(value, shown(value)));
+      menu.value = chosen;
+    }
+  }
+
+  return { node, offer, reset: () => node.reset() };
+}

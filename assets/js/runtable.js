@@ -1,0 +1,80 @@
+// The rows of the list. Texts are set as text; sorting, opening and choosing are reported.
+
+const COLUMNS = [
+  ['when', 'When (UTC)', ''], ['status', 'Status', ''], ['method', 'Method', ''], ['model', 'Model', ''], ['', 'Prompt', ''],
+  ['tokens', 'Tokens', 'is-number'], ['speed', 'Tokens/s', 'is-number'], ['', 'Speedup', 'is-number'], ['efficiency', 'Block efficiency', 'is-number'],
+  ['acceptance', 'Accepted', 'is-number'], ['', 'Verdict', ''],
+];
+
+// on: { sort(key), open(id), choose(id, isOn), chooseAll(ids, isOn) }
+function makeRunTable(on) {
+  const node = make('div', 'sv-table-box');
+
+  function cell(row, key, label, className) {
+    const td = make('td', className || '');
+    td.dataset.label = label;
+    return add(td, make('bdi', '', shown(String(row[key]))));
+  }
+
+  function checkbox(label, isOn, listener) {
+    const box = Object.assign(make('input', 'sv-choose'), { type: 'checkbox', checked: isOn });
+    box.setAttribute('aria-label', label);
+    box.addEventListener('change', () => listener(box.checked));
+    return box;
+  }
+
+  function head(list, listing, chosen) {
+    const line = make('tr', '');
+    const ids = list.rows.map((row) => row.id);
+    const all = checkbox('Choose all on this page', ids.every((id) => chosen.has(id)), (isOn) => on.chooseAll(ids, isOn));
+    add(line, add(Object.assign(make('th', 'sv-choose-cell'), { scope: 'col' }), all));
+    for (const [key, name, className] of COLUMNS) {
+      const th = Object.assign(make('th', className), { scope: 'col' });
+      if (key) {
+        const isSorted = listing.sort === key;
+        const arrow = isSorted ? (listing.is_descending ? ' ↓' : ' ↑') : '';
+        const button = Object.assign(make('button', 'sv-sort', name + arrow), { type: 'button' });
+        if (isSorted) th.setAttribute('aria-sort', listing.is_descending ? 'descending' : 'ascending');
+        button.addEventListener('click', () => on.sort(key));
+        add(th, button);
+      } else th.textContent = name;
+      add(line, th);
+    }
+    return add(make('thead', ''), line);
+  }
+
+  function promptCell(row) {
+    const td = cell(row, 'prompt', 'Prompt', 'sv-run-prompt');
+    const marks = make('span', 'sv-marks');
+    if (row.task) add(marks, make('bdi', 'sv-mark is-task', shown(row.task)));
+    for (const tag of row.tags) add(marks, make('bdi', 'sv-mark is-tag', shown(tag)));
+    if (row.note) add(marks, make('bdi', 'sv-mark is-note', shown(row.note)));
+    return marks.childElementCount ? add(td, marks) : td;
+  }
+
+  function line(row, chosen, openId) {
+    const tr = make('tr', 'is-' + row.status + (row.id === openId ? ' is-open' : ''));
+    tr.dataset.run = row.id;
+    const open = Object.assign(make('button', 'sv-open', row.when), { type: 'button' });
+    open.setAttribute('aria-label', 'Open the run of ' + row.when + ', ' + row.method);
+    open.addEventListener('click', () => on.open(row.id));
+    tr.addEventListener('click', (event) => { if (!event.target.closest('button, input') && String(window.getSelection()) === '') on.open(row.id); });
+    const when = make('td', '');
+    when.dataset.label = 'When';
+    const box = checkbox('Choose the run of ' + row.when + ', ' + row.method, chosen.has(row.id), (isOn) => on.choose(row.id, isOn));
+    return add(tr, add(make('td', 'sv-choose-cell'), box), add(when, open), cell(row, 'status', 'Status', 'sv-run-status'),
+      cell(row, 'method', 'Method'), cell(row, 'model', 'Model'), promptCell(row), cell(row, 'tokens', 'Tokens', 'is-number'),
+      cell(row, 'speed', 'Tokens/s', 'is-number'), cell(row, 'speedup', 'Speedup', 'is-number'),
+      cell(row, 'efficiency', 'Block efficiency', 'is-number'), cell(row, 'acceptance', 'Accepted', 'is-number'), cell(row, 'verdict', 'Verdict', 'sv-run-verdict'));
+  }
+
+  function draw(list, listing, chosen, openId) {
+    empty(node);
+    if (!list.rows.length) return;
+    const body = make('tbody', '');
+    for (const row of list.rows) add(body, line(row, chosen, openId));
+    add(node, add(make('table', 'sv-table'), head(list, listing, chosen), body));
+  }
+
+  return { node, draw };
+}

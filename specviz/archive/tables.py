@@ -1,0 +1,79 @@
+"""Runs as a table, one row each: CSV for spreadsheets, Parquet for data frames. Ratios come from engine.metrics."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from specviz.rows import stored_metrics, stored_speedup
+from specviz.store import RunRow
+from specviz.text import without_surrogates
+
+_PLAIN = (
+    *("id", "created_at", "status", "reason", "method", "guarantee", "model", "task", "device", "dtype"),
+    *("temperature", "seed", "max_new_tokens", "num_prompt_tokens", "steps", "proposed", "accepted", "emitted"),
+    *("target_passes", "prefill_ns", "decode_ns", "draft_ns", "target_ns", "verify_ns", "commit_ns", "host_ns"),
+    *("group_id", "baseline_run_id"),
+)
+_RATIOS = ("tokens_per_second", "block_efficiency", "acceptance_rate", "mean_accepted_length")
+_OBJECTS = ("method_options", "config", "machine")
+_TEXTS = ("note", "message", "prompt", "text")
+COLUMNS = (*_PLAIN, *_RATIOS, "speedup", "verdict", "tags", *_OBJECTS, *_TEXTS)
+_FLOATS = {"temperature", *_RATIOS, "speedup"}
+_WHOLES = {name for name in _PLAIN if name.endswith("_ns") or name.startswith(("num_", "max_"))} | {
+    *("seed", "steps", "proposed", "accepted", "emitted", "target_passes"),
+}
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""How a text begins that a spreadsheet would run."""
+
+
+def to_row(run: RunRow, baseline: RunRow | None) -> dict[str, Any]:
+    """One run as plain values, in the order of COLUMNS."""
+    metrics = stored_metrics(run)
+    return {
+        **{name: _clean(getattr(run, name)) for name in _PLAIN},
+        **{name: getattr(metrics, name) for name in _RATIOS},
+        "speedup": stored_speedup(run, baseline),
+        "verdict": _clean((run.audit or {}).get("verdict")),
+        "tags": ", ".join(map(without_surrogates, run.tags)),
+        **{name: json.dumps(getattr(run, name)) for name in _OBJECTS},
+        **{name: _clean(getattr(run, name)) for name in _TEXTS},
+    }
+
+
+def to_csv(runs: Sequence[RunRow], baselines: Mapping[str, RunRow]) -> str:
+    """RFC 4180 with a head line. Texts that a spreadsheet would run as a formula get an apostrophe in front."""
+    file = io.StringIO(newline="")
+    writer = csv.DictWriter(file, COLUMNS)
+    writer.writeheader()
+    for row in _rows(runs, baselines):
+        writer.writerow({name: _defused(value) for name, value in row.items()})
+    return file.getvalue()
+
+
+def to_parquet(runs: Sequence[RunRow], baselines: Mapping[str, RunRow]) -> bytes:
+    """The same columns, typed; texts as they are."""
+    import pyarrow as pa  # heavy, and rarely asked for
+    import pyarrow.parquet as pq
+
+    kinds = {**dict.fromkeys(_FLOATS, pa.float64()), **dict.fromkeys(_WHOLES, pa.int64())}
+    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(_rows(runs, baselines), schema=schema), sink)
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
+def _rows(runs: Sequence[RunRow], baselines: Mapping[str, RunRow]) -> list[dict[str, Any]]:
+    return [to_row(run, baselines.get(run.baseline_run_id or "")) for run in runs]
+
+
+def _clean(value: Any) -> Any:
+    return without_surrogates(value) if isinstance(value, str) else value
+
+
+def _defused(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

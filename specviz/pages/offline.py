@@ -1,0 +1,61 @@
+"""Runs as one HTML file that shows and replays them without a server: the app's own stage, its data inside.
+
+Everything a run says stands in one JSON block without `<`; scripts set it by textContent only. The file's policy lets
+nothing run but the script that is in it, and nothing load from anywhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from specviz.fold import ViewState, fold_all
+from specviz.pages import files
+from specviz.pages.stage import SCRIPTS
+from specviz.replay import Archive, replay
+from specviz.text import to_wire, without_surrogates
+from specviz.wire import Stream
+
+
+def to_html(archive: Archive, run_ids: Iterable[str]) -> str:
+    """The file. Raises StoreError."""
+    runs = to_wire({"runs": [_run(archive, run_id) for run_id in run_ids]})
+    script = _script()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:"
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>SpecViz: recorded runs</title>\n'
+        f'<style>\n{files.styles()}\n</style>\n</head>\n<body class="gradio-container sv-offline">\n<main>\n{_HEADER}'
+        '<div class="sv-component"><div class="sv-offline-runs" role="group" aria-label="Runs"></div>'
+        '<p class="sv-offline-prompt"></p><div id="stage"></div></div>\n</main>\n'
+        f'<script type="application/json" id="runs">{runs}</script>\n<script>{script}</script>\n</body>\n</html>\n'
+    )
+
+
+def _run(archive: Archive, run_id: str) -> dict[str, Any]:
+    state = fold_all(ViewState(), replay(archive, run_id))
+    started = state.started
+    assert started is not None  # a stored run has its first event
+    title = f"{started.method} · {started.model} · {started.created_at[:16].replace('T', ' ')}"
+    message = json.loads(Stream().snapshot(state))
+    return {"title": without_surrogates(title), "prompt": without_surrogates(started.prompt), "message": message}
+
+
+def _script() -> str:
+    """One function, so that the components' own names stay inside it."""
+    parts = files.script("offline", *SCRIPTS, "player")
+    start = "'use strict';\nconst element = document.getElementById('stage');"
+    end = f"goto = () => {{}};\nfill();\nopen(0);\n({files.script('page')})();"  # there is no view to go to
+    return f"(() => {{\n{start}\n{parts}\n{end}\n}})();"
+
+
+_HEADER = (
+    '<header class="sv-header"><h1 class="sv-name">SpecViz</h1><p class="sv-tagline">Recorded runs of speculative '
+    'decoding</p><button type="button" id="theme-switch" class="sv-theme" aria-label="Switch between light and dark">'
+    '<span aria-hidden="true">◐</span></button></header>'
+)

@@ -1,0 +1,212 @@
+"""Lists of runs: conditions, orders, pages, from one index; deletion that can be undone."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast, get_args
+
+import pytest
+import sqlalchemy
+from sqlalchemy.dialects import postgresql
+from stored import HOSTILE, finished, save, session, started, stepped
+
+from engine.events import Counts, Event, SessionFinished
+from specviz.store import RunCopy, Store, UnknownRun, open_store, owner
+from specviz.store.models import RUNS
+from specviz.store.search import SORTS, Sort, clauses, order
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with open_store(tmp_path / "runs.db") as opened:
+        yield opened
+
+
+def run(name: str, decode_ns: int = 77, **fields: Any) -> RunCopy:
+    given = session(name, **fields)
+    end = cast(SessionFinished, given[-1])
+    return RunCopy((*given[:-1], dataclasses.replace(end, decode_ns=decode_ns)))
+
+
+def ids(store: Store, **conditions: Any) -> str:
+    rows, total = store.find_runs(**conditions)
+    assert total == store.count_runs(**{k: v for k, v in conditions.items() if k not in ("sort", "is_descending")})
+    return "".join(row.id for row in rows)
+
+
+CONFIGS: list[dict[str, Any]] = [{"temperature": 0.0}, {"temperature": 0.7}, {}]
+
+
+@pytest.fixture
+def filled(store: Store) -> Store:
+    for place, name in enumerate("abc"):
+        day = f"2026-01-0{place + 1}T10:00:00+00:00"
+        copy = run(name, 10 * (3 - place), created_at=day, model=f"m{place}", config=CONFIGS[place])
+        store.add_copies([dataclasses.replace(copy, task="Chat" if name == "b" else "", note=f"note of {name}")])
+    return store
+
+
+@pytest.mark.parametrize(
+    ("conditions", "wanted"),
+    [
+        ({}, "cba"),
+        ({"model": "m1"}, "b"),
+        ({"task": "Chat"}, "b"),
+        ({"sampling": "greedy"}, "a"),
+        ({"sampling": "sampled"}, "b"),
+        ({"since": date(2026, 1, 2)}, "cb"),
+        ({"until": date(2026, 1, 2)}, "ba"),
+        ({"since": date(2026, 1, 2), "until": date(2026, 1, 2)}, "b"),
+        ({"until": date.max}, "cba"),
+        ({"search": "NOTE OF B"}, "b"),
+        ({"search": "note_of"}, ""),
+        ({"search": "/"}, ""),
+        ({"search": "", "method": None, "status": ""}, "cba"),
+        ({"sort": "when", "is_descending": False}, "abc"),
+        ({"sort": "speed"}, "cba"),
+        ({"sort": "speed", "is_descending": False}, "abc"),
+        ({"sort": "model", "is_descending": False}, "abc"),
+    ],
+)
+def test_conditions_and_orders(filled: Store, conditions: dict[str, Any], wanted: str) -> None:
+    assert ids(filled, **conditions) == wanted
+
+
+def test_a_run_without_the_figure_comes_last_either_way(filled: Store) -> None:
+    filled.begin(started("z"))
+    filled.flush()
+    for is_descending in (True, False):
+        assert ids(filled, sort="speed", is_descending=is_descending)[-1] == "z"
+
+
+def test_an_id_is_found_by_its_beginning(store: Store) -> None:
+    store.add_copies([run("0123456789abcdef")])
+    assert [store.count_runs(search=text) for text in ("012345", "01234", "123456")] == [1, 0, 0]
+
+
+def test_pages_tell_the_number_of_all(filled: Store) -> None:
+    pages = [filled.find_runs(2, offset) for offset in (0, 2, 4)]
+    assert [("".join(row.id for row in rows), total) for rows, total in pages] == [("cb", 3), ("a", 3), ("", 3)]
+
+
+def test_values_to_choose_from_are_those_of_the_runs(filled: Store) -> None:
+    filled.add_tag("a", "keep")
+    known = {"method": ["draft_model"], "model": ["m0", "m1", "m2"], "task": ["Chat"], "tag": ["keep"]}
+    assert filled.known_values() == known
+    filled.trash(["a", "b"])
+    assert filled.known_values() == {**known, "model": ["m2"], "task": [], "tag": []}
+
+
+@pytest.mark.parametrize("sort", SORTS)
+def test_lists_are_read_from_one_index(store: Store, sort: Sort) -> None:
+    day = {"since": date(2026, 1, 1), "until": date(2026, 2, 1)}
+    equal = {"method": "aded", "model": "m", "task": "t", "status": "finished", "sampling": "greedy", "tag": "x"}
+    asked = sqlalchemy.select(RUNS.c.id).where(*clauses({**equal, **day})).order_by(*order(sort, True))
+    text = str(asked.compile(store._database.engine, compile_kwargs={"literal_binds": True}))
+    with store._database.reading() as connection:
+        plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text.replace('%', '%%')}")]
+    assert "SEARCH runs USING COVERING INDEX ix_runs_browse" in plan[0]
+    assert sort != "when" or not any("ORDER BY" in line for line in plan)
+
+
+def test_all_orders_are_named() -> None:
+    assert set(SORTS) == set(get_args(Sort))
+
+
+def test_postgresql_searches_without_regard_to_case() -> None:
+    asked = sqlalchemy.select(RUNS.c.id).where(*clauses({"search": "50%"})).order_by(*order("speed", True))
+    text = str(asked.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}))  # type: ignore[no-untyped-call]
+    assert "runs.prompt ILIKE '%%50/%%%%' ESCAPE '/'" in text
+    assert "NULLS LAST" in text
+
+
+# deletion
+
+
+def test_a_deleted_run_is_nowhere_until_it_is_brought_back(filled: Store) -> None:
+    filled.add_tag("b", "keep")
+    assert filled.trash(["b", "nowhere"]) == ["b"]
+    assert filled.trash(["b"]) == []
+    assert ids(filled) == "ca"
+    assert filled.count_runs(tag="keep") == 0
+    for ask in (filled.get_run, filled.events, filled.copy, lambda name: filled.set_note(name, "")):
+        with pytest.raises(UnknownRun, match="may have been deleted"):
+            ask("b")
+    assert filled.restore(["b", "c"]) == ["b"]
+    assert ids(filled) == "cba"
+    assert filled.get_run("b").tags == ("keep",)
+    assert filled.events("b") == list(
+        run("b", 20, created_at="2026-01-02T10:00:00+00:00", model="m1", config=CONFIGS[1]).events
+    )
+
+
+def test_what_was_deleted_a_day_ago_is_gone_for_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = datetime.now(UTC)
+    with open_store(tmp_path / "runs.db") as store:
+        store.add_copies([run("old"), run("new"), run("kept")])
+        for name, hours in (("old", 25), ("new", 23)):
+            at = (now - timedelta(hours=hours)).isoformat(timespec="microseconds")
+            monkeypatch.setattr(owner, "now", lambda at=at: at)
+            store.trash([name])
+    monkeypatch.undo()
+    with open_store(tmp_path / "runs.db") as store:
+        assert sorted(store.restore(["old", "new"])) == ["new"]
+        assert store.count_runs() == 2
+
+
+def test_a_run_deleted_while_it_is_written_stays_deleted_and_comes_back_whole(store: Store) -> None:
+    written = store.begin(started("a"))
+    store.flush()
+    store.trash(["a"])
+    written.append(stepped())
+    written.finish(finished())
+    store.flush()
+    assert store.count_runs() == 0
+    store.restore(["a"])
+    assert store.events("a") == [started("a"), stepped(), finished()]
+
+
+# copies, notes, tasks
+
+
+def test_a_copy_carries_all_that_is_kept_of_a_run(store: Store) -> None:
+    save(store, session("plain", method="plain"))
+    events: list[Event] = session("fast")
+    record = store.begin(started("fast"), task="Chat")
+    for event in events[1:]:
+        record.append(event)
+    store.set_baseline("fast", "plain")
+    store.set_audit("fast", {"verdict": "identical"})
+    store.flush()
+    store.add_tag("fast", HOSTILE)
+    store.set_note("fast", HOSTILE)
+    copies = [store.copy("fast"), store.copy("plain")]
+    rows = {row.id: row for row in store.list_runs()}
+    with open_store(":memory:") as other:
+        assert other.add_copies(copies) == ["fast", "plain"]
+        assert [other.copy("fast"), other.copy("plain")] == copies
+        assert {row.id: row for row in other.list_runs()} == rows
+    assert copies[0] == RunCopy(tuple(events), "Chat", (HOSTILE,), HOSTILE, {"verdict": "identical"}, "plain")
+
+
+def test_copies_leave_runs_that_are_there_and_replace_deleted_ones(store: Store) -> None:
+    store.add_copies([run("a"), run("b")])
+    store.trash(["b"])
+    changed = [run(name, prompt="changed") for name in "abc"]
+    assert store.add_copies([*changed, changed[2]]) == ["b", "c"]
+    assert [store.get_run(name).prompt for name in "abc"] == ["Once upon a time", "changed", "changed"]
+
+
+def test_a_copy_without_end_is_an_interrupted_run(store: Store) -> None:
+    store.add_copies([RunCopy((started("a"), stepped()))])
+    assert (store.get_run("a").status, store.get_run("a").steps) == ("interrupted", 1)
+
+
+def test_many_thousand_copies_count_what_their_events_say(store: Store) -> None:
+    end = SessionFinished("eos", Counts(1, 2, 1, 2, 1), 5)
+    store.add_copies([RunCopy((started(f"r{n}"), stepped(), end)) for n in range(2_000)])
+    assert store.count_runs() == 2_000
+    assert [row.id for row in store.list_runs(1, 1_999)] == ["r0"]

@@ -1,0 +1,300 @@
+"""Nothing that happens to a database or a process harms a run."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stored import finished, save, session, started, stepped
+
+from specviz.store import Store, StoreError, open_store, owner, writer
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "runs.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[Store]:
+    with open_store(path) as opened:
+        yield opened
+
+
+# ---- ends, good and bad
+
+
+def test_closing_writes_everything_and_marks_the_unfinished_as_interrupted(path: Path) -> None:
+    with open_store(path) as store:
+        done = store.begin(started("done"))
+        open_run = store.begin(started("open"))
+        for step in range(500):
+            done.append(stepped(step))
+        open_run.append(stepped())
+        done.finish(finished())
+    with open_store(path) as store:
+        assert len(store.events("done")) == 502
+        assert (store.get_run("done").status, store.get_run("open").status) == ("finished", "interrupted")
+        assert store.get_run("open").steps == 1
+    with pytest.raises(StoreError, match="closed"):
+        store.delete_run("done")
+    store.close()
+
+
+def test_a_store_that_nobody_closed_is_written_when_the_program_ends(path: Path) -> None:
+    code = _CHILD.replace("while True:", "for _ in range(20):").replace("time.sleep(0.005)", "")
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True, env=_child_environment(), capture_output=True)
+    with open_store(path) as store:
+        assert len(store.events("child")) == 21
+
+
+_CHILD = """
+import sys, time
+from stored import started, stepped
+from specviz.store import open_store
+run = open_store(sys.argv[1]).begin(started("child"))
+num = 0
+while True:
+    run.append(stepped(num))
+    num += 1
+    print(num, time.monotonic(), flush=True)
+    time.sleep(0.005)
+"""
+
+
+def _child_environment() -> dict[str, str]:
+    root = str(Path(__file__).parents[2])
+    return {**os.environ, "PYTHONPATH": os.pathsep.join((root, str(Path(__file__).parent)))}
+
+
+def test_a_killed_process_loses_at_most_its_last_second(path: Path) -> None:
+    command = [sys.executable, "-c", _CHILD, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=_child_environment()) as child:
+        assert child.stdout is not None
+        lines = [child.stdout.readline()]
+        until = time.monotonic() + 1.5
+        while time.monotonic() < until:
+            lines.append(child.stdout.readline())
+        child.send_signal(signal.SIGKILL)
+        killed_at = time.monotonic()
+        lines += child.stdout.readlines()
+        child.wait()
+    appended = [(int(line.split()[0]), float(line.split()[1])) for line in lines if line.endswith("\n")]
+    with open_store(path) as store:
+        row = store.get_run("child")
+        stored = store.events("child")
+    assert (row.status, row.reason, row.message) == ("interrupted", None, "The program ended before the run did.")
+    assert row.steps == len(stored) - 1 >= max(num for num, at in appended if at < killed_at - 1)
+    assert stored == [started("child"), *(stepped(step) for step in range(row.steps))]
+
+
+def test_only_runs_of_the_dead_are_interrupted(store: Store, path: Path) -> None:
+    here, pid, start = owner.this_owner().rsplit(":", 2)
+    long_ago = (datetime.now(UTC) - timedelta(seconds=60)).isoformat(timespec="microseconds")
+    cases = {
+        "me": (f"{here}:{pid}:{start}", long_ago, "running"),
+        "same number, other process": (f"{here}:{pid}:{float(start) - 60}", owner.now(), "interrupted"),
+        "no such process": (f"{here}:4194399:{start}", owner.now(), "interrupted"),
+        "elsewhere, heard of": ("elsewhere:1:1.0", owner.now(), "running"),
+        "elsewhere, silent": ("elsewhere:1:1.0", long_ago, "interrupted"),
+        "nonsense": ("?", long_ago, "interrupted"),
+    }
+    for run_id in cases:
+        save(store, session(run_id))
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        for run_id, (name, heartbeat_at, _) in cases.items():
+            changed = "UPDATE runs SET status = 'running', owner = ?, heartbeat_at = ? WHERE id = ?"
+            connection.execute(changed, (name, heartbeat_at, run_id))
+        connection.commit()
+    with open_store(path) as reopened:
+        assert {run_id: reopened.get_run(run_id).status for run_id in cases} == {k: v[2] for k, v in cases.items()}
+
+
+def test_a_live_run_that_was_thought_dead_is_running_again_with_its_next_events(store: Store, path: Path) -> None:
+    run = store.begin(started())
+    store.flush()
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE runs SET status = 'interrupted'")
+        connection.commit()
+    run.append(stepped())
+    store.flush()
+    assert store.get_run("a").status == "running"
+
+
+def test_a_silent_run_shows_that_it_lives(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "HEARTBEAT_S", 0.0)
+    with open_store(path) as store, contextlib.closing(sqlite3.connect(path)) as connection:
+        store.begin(started())
+        store.flush()
+        heartbeats: set[tuple[str]] = set()
+        until = time.monotonic() + 10
+        while len(heartbeats) < 3 and time.monotonic() < until:
+            heartbeats |= set(connection.execute("SELECT heartbeat_at FROM runs"))
+            time.sleep(0.05)
+    assert len(heartbeats) == 3
+
+
+def test_two_readers_see_whole_transactions_while_one_writes(path: Path) -> None:
+    problems: list[str] = []
+    seen: list[int] = []
+    is_over = threading.Event()
+
+    def read() -> None:
+        with open_store(path) as mine:
+            while not is_over.is_set():
+                try:
+                    [row] = mine.list_runs()
+                    stored = mine.events("a")
+                    seen.append(len(stored))
+                    is_whole = stored == [started(), *(stepped(step) for step in range(len(stored) - 1))]
+                    if not is_whole or row.steps >= len(stored):
+                        problems.append("a gap")
+                except StoreError as error:
+                    problems.append(repr(error))
+                time.sleep(0.01)
+
+    with open_store(path) as store:
+        run = store.begin(started())
+        store.flush()
+        readers = [threading.Thread(target=read) for _ in range(2)]
+        for reader in readers:
+            reader.start()
+        for step in range(150):
+            run.append(stepped(step))
+            time.sleep(0.01)
+        store.flush()
+        time.sleep(0.1)
+        is_over.set()
+        for reader in readers:
+            reader.join()
+    assert problems == []
+    assert len(set(seen)) > 3
+    assert max(seen) == 151
+
+
+# ---- a writer's problems
+
+
+def test_a_locked_database_delays_a_run_and_loses_nothing(
+    store: Store, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        _hurry(store)
+        other.execute("BEGIN IMMEDIATE")
+        run = store.begin(started())
+        run.append(stepped())
+        _wait_for(lambda: store.problem is not None)
+        assert store.problem == (
+            "runs.db is locked by another program. Close that program, "
+            "or choose another database with --db or SPECVIZ_DB."
+        )
+        with pytest.raises(StoreError, match="locked"):
+            store.delete_run("a")
+        assert not store.flush()
+        store.set_audit("a", {"verdict": "identical"})
+        run.append(stepped(1))
+        other.execute("ROLLBACK")
+    run.finish(finished())
+    _wait_for(lambda: store.problem is None)
+    store.flush()
+    assert store.events("a") == [started(), stepped(), stepped(1), finished()]
+    assert store.get_run("a").audit == {"verdict": "identical"}
+
+
+def _hurry(store: Store) -> None:
+    """Let this store's connections give up on a lock at once."""
+    with store._database.writing() as connection:
+        connection.exec_driver_sql("PRAGMA busy_timeout=1")
+
+
+def _wait_for(condition: Any) -> None:
+    until = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_a_full_disk_is_said_and_the_run_goes_on(path: Path) -> None:
+    with open_store(path) as store:
+        with store._database.writing() as connection:
+            connection.exec_driver_sql("PRAGMA max_page_count=1")  # no page can be added
+        run = store.begin(started(prompt="long " * 100_000))
+        run.append(stepped())
+        assert not store.flush()
+        assert store.problem is not None
+        assert store.problem.startswith("The disk of runs.db is full.")
+        run.finish(finished())
+    with open_store(path) as store:
+        assert store.list_runs() == []
+
+
+def test_a_run_that_waits_too_long_is_given_up_and_the_next_one_is_saved(
+    store: Store, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "MAX_WAITING", 5)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        _hurry(store)
+        run = store.begin(started())
+        store.flush()
+        other.execute("BEGIN IMMEDIATE")
+        for step in range(10):
+            run.append(stepped(step))
+        _wait_for(lambda: store.problem is not None and store.problem.startswith("The rest of a run was not saved."))
+        other.execute("ROLLBACK")
+    _wait_for(lambda: store.get_run("a").status == "interrupted")
+    assert store.events("a") == [started()]
+    save(store, session("b"))
+    assert store.problem is None
+
+
+def test_an_event_that_is_not_plain_data_ends_the_saving_of_its_run_only(store: Store) -> None:
+    other = store.begin(started("b"))
+    run = store.begin(started("a", config={"x": 1 + 2j}))
+    run.append(stepped())
+    run.finish(finished())
+    other.finish(finished())
+    store.flush()
+    assert store.problem is not None
+    assert "not plain data" in store.problem
+    assert [row.id for row in store.list_runs()] == ["b"]
+
+
+def test_a_second_run_with_the_same_id_leaves_the_first_as_it_is(store: Store) -> None:
+    save(store, session())
+    again = store.begin(started(prompt="other"))
+    again.append(stepped())
+    store.flush()
+    assert store.problem is not None
+    assert store.problem.startswith("The rest of a run was not saved.")
+    assert store.events("a") == session()
+    assert store.get_run("a").status == "finished"
+
+
+def test_an_audit_that_is_not_plain_data_is_a_problem_and_no_error(store: Store) -> None:
+    save(store, session())
+    store.set_audit("a", {"x": object})
+    store.flush()
+    assert store.problem is not None
+    assert store.get_run("a").audit is None
+
+
+def test_a_number_that_no_column_holds_costs_its_run_and_not_the_thread(store: Store) -> None:
+    run = store.begin(started("a"))
+    run.append(dataclasses.replace(stepped(), draft_ns=2**70))
+    run.finish(finished())
+    store.flush()
+    assert store.problem is not None
+    save(store, session("b"))
+    assert store.problem is None
