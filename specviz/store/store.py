@@ -16,11 +16,8 @@ import os
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import Future
-<<<<<<< HEAD
-from pathlib import Path
-=======
 from datetime import UTC, datetime, timedelta
->>>>>>> sessions
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
