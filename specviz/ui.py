@@ -10,6 +10,7 @@ import gradio as gr
 from gradio.components import Component
 
 from specviz import routes
+from specviz.api import Api
 from specviz.bench import Benchmarks, Shelf
 from specviz.pages import files
 from specviz.pages.bench import BenchView
@@ -55,6 +56,7 @@ def build(sessions: Sessions, store: Store) -> gr.Blocks:
             for view in tabs_in_order:
                 with gr.Tab(view.title, id=view.id):
                     laid_out.append((view, list(view.build())))
+        Api(sessions, store).build()
         sizes = [(view, len(components)) for view, components in laid_out]
         outputs = [tabs, address, *(component for _, components in laid_out for component in components)]
 

@@ -45,7 +45,7 @@ class GroupRecorder(Protocol):
     def add_group(self, kind: str, title: str, details: dict[str, Any] | None = None) -> str:
         """Make a group; its id. Raises StoreError."""
 
-    def begin(self, started: SessionStarted, *, group_id: str | None = None) -> RunRecord:
+    def begin(self, started: SessionStarted, *, group_id: str | None = None, task: str = "") -> RunRecord:
         """Open a run with its first event."""
 
     def set_baseline(self, run_id: str, baseline_run_id: str) -> None:
@@ -234,7 +234,7 @@ class Benchmarks:
         for events in sessions:
             started = events[0]
             assert isinstance(started, SessionStarted)
-            run = self._store.begin(started, group_id=work.group_id)
+            run = self._store.begin(started, group_id=work.group_id, task=cell.suite)
             for event in events[1:]:
                 run.append(event)
             ids.append(started.session_id)
