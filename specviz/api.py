@@ -62,6 +62,7 @@ class Api:
             options: The method's own options, by name.
             measure_plain: Run plain decoding too, for speedup and verdict.
             model: A model of this server; empty for its first.
+
         """
         settings = {
             "method": method,
@@ -98,6 +99,7 @@ class Api:
             temperature: 0 is greedy.
             seed: Of each session's random numbers.
             model: A model of this server; empty for its first.
+
         """
         sampling = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed}
         settings = {"lanes": [{"method": name, "options": {}} for name in methods], "sampling": sampling}
@@ -125,6 +127,7 @@ class Api:
             status: Only running, finished, stopped, failed or interrupted ones.
             limit: At most so many, up to 200.
             before: The id of the last run of the page above.
+
         """
         wanted = {"search": search, "method": method, "status": status}
         given = {name: value for name, value in wanted.items() if value}
@@ -141,6 +144,7 @@ class Api:
 
         Args:
             run_id: As `list` and `generate` give it.
+
         """
         return _answer(lambda: self._run(run_id))
 
@@ -150,6 +154,7 @@ class Api:
         Args:
             run_ids: As `list` gives them.
             kind: jsonl or csv.
+
         """
 
         def ask() -> str:
