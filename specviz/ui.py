@@ -100,7 +100,7 @@ def _address(views: Sequence[View]) -> gr.HTML:
     )
 
 
-def launch_options() -> dict[str, Any]:
+def launch_options(has_mcp: bool = False) -> dict[str, Any]:
     """Look, and nothing that watches visitors or leaves the server."""
     return {
         "theme": theme(),
@@ -111,7 +111,7 @@ def launch_options() -> dict[str, Any]:
         "run_history": False,
         "footer_links": [],
         "ssr_mode": False,
-        "mcp_server": False,
+        "mcp_server": has_mcp,
         "share": False,
         "app_kwargs": {"routes": routes.routes()},
     }

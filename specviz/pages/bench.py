@@ -158,8 +158,9 @@ class BenchView:
         """Lay the page out inside the current tab. Returns progress, timer, Stop, board and what is shown."""
         with gr.Row(elem_classes=["sv-columns"]):
             with gr.Column(elem_classes=["sv-controls"], min_width=280):
-                inputs, start, stop = self._controls()
+                start, stop = _buttons()
                 estimate = _component("bench-estimate", "dom", "words")
+                inputs = self._controls()
                 estimate.value = self.estimate(*(given.value for given in inputs))
             with gr.Column(elem_classes=["sv-main"], min_width=280):
                 progress = _component("bench-progress", "dom", "benchprogress")
@@ -192,14 +193,11 @@ class BenchView:
             elem_classes=["sv-component"],
         )
 
-    def _controls(self) -> tuple[list[Any], gr.Button, gr.Button]:
+    def _controls(self) -> list[Any]:
         known = [method for method in self.device.methods() if method.name != PLAIN]
         models = [(title, name) for name, title in self.device.models().items()]
         first = [method.name for method in known if method.name in FIRST_METHODS] or [known[0].name]
-        with gr.Row(elem_classes=["sv-actions"]):
-            start = gr.Button("Start", variant="primary", elem_id="bench-start", min_width=96, scale=2)
-            stop = gr.Button("Stop", variant="stop", elem_id="bench-stop", interactive=False, min_width=72, scale=1)
-        inputs: list[Any] = [
+        return [
             gr.Dropdown(models, value=models[0][1], label="Model", elem_id="bench-model"),
             gr.CheckboxGroup(suites.names(), value=list(FIRST_SUITES), label="Suites", elem_id="bench-suites"),
             gr.Number(6, label="Prompts of each suite", precision=0, elem_id="bench-prompts"),
@@ -214,7 +212,13 @@ class BenchView:
             gr.Number(FIRST_NUM_TOKENS, label="Max new tokens", precision=0, elem_id="bench-tokens"),
             gr.Number(0, label="Temperature", elem_id="bench-temperature"),
         ]
-        return inputs, start, stop
+
+
+def _buttons() -> tuple[gr.Button, gr.Button]:
+    with gr.Row(elem_classes=["sv-actions"]):
+        start = gr.Button("Start", variant="primary", elem_id="bench-start", min_width=96, scale=2)
+        stop = gr.Button("Stop", variant="stop", elem_id="bench-stop", interactive=False, min_width=72, scale=1)
+    return start, stop
 
 
 def told_progress(progress: Progress) -> dict[str, Any]:
