@@ -1,17 +1,21 @@
-"""The page over a scripted device, for the browser tests. A prompt "drop …" loses every third message and the last."""
+"""The page over a scripted device, for the browser tests. A prompt "drop …" loses every third message and the last.
+
+Its store holds a run "long": 500 steps with trees of 60 nodes, every word hostile.
+"""
 
 from __future__ import annotations
 
 import os
+import random
 import sys
 import time
 from collections.abc import Generator
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
-from scripted import ScriptedDevice, hostile_device
+from scripted import HOSTILE, ScriptedDevice, hostile_device, started
 
-from engine.events import Event
+from engine.events import Candidate, Counts, Emitted, Event, Node, SessionFinished, Stepped
 from specviz import ui
 from specviz.pages.playground import Playground
 from specviz.session import Sessions
@@ -47,9 +51,44 @@ def held_back(messages: Generator[str, None, None]) -> Generator[str, None, None
         before = text
 
 
+def branching(step: int, dice: random.Random, num_nodes: int = 60) -> Stepped:
+    """A random tree with its first chain accepted as far as the dice say, and a correction."""
+    parents = [dice.randrange(-1, i) if dice.random() < 0.6 else i - 1 for i in range(num_nodes)]
+    path: list[int] = []
+    while len(path) < dice.randrange(6):
+        below = [i for i in range(num_nodes) if parents[i] == (path[-1] if path else -1)]
+        if not below:
+            break
+        path.append(below[0])
+    survived = {-1, *path}
+    texts = [HOSTILE[(step + i) % len(HOSTILE)] for i in range(num_nodes)]
+    statuses = [
+        "accepted" if i in survived else "rejected" if parents[i] in survived else "unreached" for i in range(num_nodes)
+    ]
+    nodes = tuple(
+        Node(i, texts[i], parents[i], statuses[i], dice.random(), dice.random())  # type: ignore[arg-type]
+        for i in range(num_nodes)
+    )
+    top = tuple(Candidate(i, HOSTILE[i], 0.3 / (i + 1)) for i in range(5))
+    is_leaf = not any(parent == (path[-1] if path else -1) for parent in parents)
+    emitted = [Emitted(i, texts[i], "accepted", i, 0.5, top) for i in path]
+    emitted.append(Emitted(1, HOSTILE[step % len(HOSTILE)], "bonus" if is_leaf else "correction", None, 0.4, top))
+    return Stepped(step, 1, nodes, tuple(path), tuple(emitted), 2_000_000, 5_000_000, 100_000, 50_000, 200_000, 60)
+
+
+def save_long_run(num_steps: int = 500) -> None:
+    dice = random.Random(0)
+    run = store.begin(started(session_id="long", prompt=HOSTILE[0]))
+    for step in range(num_steps):
+        run.append(branching(step, dice))
+    run.append(SessionFinished("length", Counts(num_steps, 60 * num_steps, num_steps, 2 * num_steps, num_steps), 10**9))
+    store.flush()
+
+
 complete = Playground.messages
 Playground.messages = dropping  # type: ignore[method-assign, assignment]
 store = open_store(":memory:")
+save_long_run()
 device = Slow(words=hostile_device().words)
 page = ui.build(Sessions(device, store), store)
 page.launch(server_name="127.0.0.1", server_port=int(sys.argv[2]), quiet=True, **ui.launch_options())
