@@ -102,7 +102,7 @@ function spread(series) {
 function category(figure, values) { return figure.x?.categories ? values.map(plain) : values; }
 
 function lineTrace(figure, series, style) {
-  const isShort = series.x.length <= 60;
+  const isShort = figure.markers !== false && series.x.length <= 60;
   return {
     type: 'scatter', mode: isShort ? 'lines+markers' : 'lines', name: plain(series.name), x: category(figure, series.x), y: series.y, connectgaps: false,
     line: { color: shade(style), width: 2, dash: style.dash, shape: series.shape || 'linear' }, marker: { symbol: style.marker, size: 7, color: shade(style) },
