@@ -169,7 +169,7 @@ function arrive() {
   if (stage) stage.classList.toggle('is-away', !openId);
   refresh();
   const target = compared ? sides.node : openId ? stage : null;
-  if (target) window.setTimeout(() => target.scrollIntoView({ block: 'nearest' }), 100);
+  if (target) window.setTimeout(() => target.scrollIntoView({ block: compared ? 'start' : 'nearest' }), 100);
 }
 
 problem.setAttribute('role', 'alert');

@@ -25,8 +25,8 @@ function makeSelection(on) {
   add(exporting, make('span', 'sv-selection-label', 'Export'));
   for (const [kind, text] of FILES) button(kind, text, () => on.export(kind), exporting);
 
-  function form(label, placeholder, most, text, listener) {
-    const box = make('form', 'sv-word');
+  function form(name, label, placeholder, most, text, listener) {
+    const box = make('form', 'sv-word is-' + name);
     const input = Object.assign(make('input', 'sv-input'), { placeholder, maxLength: most });
     input.setAttribute('aria-label', label);
     const send = Object.assign(make('button', 'sv-button', text), { type: 'submit' });
@@ -36,9 +36,9 @@ function makeSelection(on) {
   }
 
   const tags = make('span', 'sv-tags');
-  const tagInput = form('Tag for the chosen runs', 'Tag', 40, 'Add tag', (word) => { if (word) { on.tag(word); tagInput.value = ''; } });
+  const tagInput = form('tag', 'Tag for the chosen runs', 'Tag', 40, 'Add tag', (word) => { if (word) { on.tag(word); tagInput.value = ''; } });
   words.firstChild.prepend(tags);
-  const noteInput = form('Note on the chosen run', 'Note', 4000, 'Save note', (text) => on.note(text));
+  const noteInput = form('note', 'Note on the chosen run', 'Note', 4000, 'Save note', (text) => on.note(text));
   add(node, count, actions, exporting, words);
 
   // chosen: ids; rows: those of them on this page; total: how many were found.
