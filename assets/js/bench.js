@@ -41,10 +41,7 @@ add(report, about, heat.node, chooser, add(make('div', 'sv-bench-pair'), scatter
 add(board, alertBox, list, noteBox, report);
 element.appendChild(board);
 
-function choose(id) {
-  note({ view: 'bench', run: id });
-  trigger('open', { id });
-}
+function choose(id) { trigger('open', { id }); }
 
 async function save(kind) {
   const text = await server.export(open.open, kind);
@@ -54,6 +51,15 @@ async function save(kind) {
   link.download = 'specviz-benchmark-' + open.open.slice(0, 8) + '.' + kind;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
+let lastOpen = null;
+
+// The address follows what is opened from here; where it led here, it is left as it is.
+function follow() {
+  const isHere = place().view === 'bench';
+  if (lastOpen !== null && lastOpen !== open.open && isHere) note({ view: 'bench', run: open.open });
+  lastOpen = open.open;
 }
 
 function drawList() {
@@ -129,6 +135,7 @@ function draw() {
   noteBox.hidden = !open.note;
   report.hidden = !open.heat;
   drawList();
+  follow();
   if (!open.heat) return;
   about.textContent = shown((open.isComplete ? '' : 'Not complete: only the rounds that were finished are counted. ') + open.about);
   costs.textContent = shown([open.costs, ...open.skipped].join(' '));
