@@ -1,4 +1,4 @@
-"""The Benchmark view on the real app: the example, a benchmark of one's own from start over stop to its end, reports."""
+"""The Benchmark view on the real app: the example, a benchmark from start over stop to its end, reports."""
 
 from __future__ import annotations
 
