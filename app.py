@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import signal
 import socket
@@ -45,6 +46,7 @@ def parse_flags(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--model", default="story", help="preset, hub id or folder (default %(default)s)")
     parser.add_argument("--db", default=None, help="database file or URL (default: specviz.db in your data folder)")
+    parser.add_argument("--mcp", action="store_true", help="offer the API to language models as tools (docs/api.md)")
     return parser.parse_args(arguments)
 
 
@@ -68,9 +70,19 @@ def check_address(host: str, port: int) -> None:
             ) from error
 
 
+def check_mcp() -> None:
+    """Raises BadInput where the package that Gradio needs is not there."""
+    from engine.errors import BadInput
+
+    if importlib.util.find_spec("mcp") is None:
+        raise BadInput('--mcp needs a package that is not installed: pip install "gradio[mcp]"')
+
+
 def serve(flags: argparse.Namespace) -> None:
     """Open, load, listen."""
     check_address(flags.host, flags.port)
+    if flags.mcp:
+        check_mcp()
     from specviz.store import open_store  # what fails soonest is imported first
 
     with open_store(flags.db) as store:
@@ -88,7 +100,9 @@ def serve(flags: argparse.Namespace) -> None:
             f"SpecViz: http://{flags.host}:{flags.port}  model {flags.model}, runs are kept in {store.name}", flush=True
         )
         try:
-            page.launch(server_name=flags.host, server_port=flags.port, quiet=True, **ui.launch_options())
+            page.launch(
+                server_name=flags.host, server_port=flags.port, quiet=True, **ui.launch_options(has_mcp=flags.mcp)
+            )
         except OSError as error:
             raise AddressTaken(f"Cannot serve on {flags.host}:{flags.port} ({error}).") from error
         finally:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from engine.config import GenerationConfig
 from engine.events import Event
 from engine.options import OptionSpec
+
+if TYPE_CHECKING:
+    from engine.target import Target
 
 
 @dataclass(frozen=True)
@@ -70,3 +73,6 @@ class Device(Protocol):
 
     def audit(self, model: str, plain: Sequence[Event], events: Sequence[Event]) -> Verdict:
         """Whether the second run wrote what the first, plain one did."""
+
+    def load(self, model: str) -> Target:
+        """The loaded target, for measurements. Raises EngineError."""

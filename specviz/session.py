@@ -108,6 +108,10 @@ class Sessions:
 
         threading.Thread(target=work, name="warm-up", daemon=True).start()
 
+    def ticket(self) -> Ticket:
+        """A place in the line for what is no session, such as a round of a benchmark. Raises BadInput."""
+        return self._line.join()
+
     def stop(self, visitor: str) -> None:
         """Stop this visitor's run at its next step, if there is one."""
         with self._guard:

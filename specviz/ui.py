@@ -10,7 +10,10 @@ import gradio as gr
 from gradio.components import Component
 
 from specviz import routes
+from specviz.api import Api
+from specviz.bench import Benchmarks, Shelf
 from specviz.pages import files
+from specviz.pages.bench import BenchView
 from specviz.pages.compare import Compare
 from specviz.pages.inspector import Inspector
 from specviz.pages.learn import Learn
@@ -30,11 +33,13 @@ _QUIET: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, 
 def views(sessions: Sessions, store: Store) -> tuple[View, ...]:
     """All tabs in their order; the first is where a bare address leads. A new view is a file and an entry here."""
     streams = Streams()
+    benchmarks = Benchmarks(sessions, store, Shelf(store.folder("bench")))
     return (
         Playground(sessions, streams),
         Compare(sessions, store, streams),
         Inspector(store),
         SavedRuns(store, streams),
+        BenchView(benchmarks, sessions.device, store),
         Learn(sessions.device),
     )
 
@@ -51,6 +56,7 @@ def build(sessions: Sessions, store: Store) -> gr.Blocks:
             for view in tabs_in_order:
                 with gr.Tab(view.title, id=view.id):
                     laid_out.append((view, list(view.build())))
+        Api(sessions, store).build()
         sizes = [(view, len(components)) for view, components in laid_out]
         outputs = [tabs, address, *(component for _, components in laid_out for component in components)]
 
@@ -94,7 +100,7 @@ def _address(views: Sequence[View]) -> gr.HTML:
     )
 
 
-def launch_options() -> dict[str, Any]:
+def launch_options(has_mcp: bool = False) -> dict[str, Any]:
     """Look, and nothing that watches visitors or leaves the server."""
     return {
         "theme": theme(),
@@ -105,7 +111,7 @@ def launch_options() -> dict[str, Any]:
         "run_history": False,
         "footer_links": [],
         "ssr_mode": False,
-        "mcp_server": False,
+        "mcp_server": has_mcp,
         "share": False,
         "app_kwargs": {"routes": routes.routes()},
     }

@@ -116,6 +116,9 @@ class ScriptedDevice:
         texts = [self.words[(first + i) % len(self.words)] for i in range(size)]
         return stepped(step, texts)
 
+    def load(self, model: str) -> Any:
+        raise BadInput("The scripted device measures nothing.")
+
     def audit(self, model: str, plain: Sequence[Event], events: Sequence[Event]) -> ScriptedVerdict:
         self.log.append("audit")
         return ScriptedVerdict(num_compared=sum(len(e.emitted) for e in events if isinstance(e, Stepped)))

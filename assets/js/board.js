@@ -39,7 +39,7 @@ function makeBoard(stylesOfLanes, onInspect) {
   let cursorAt = 0;
   said.setAttribute('role', 'status');
   for (const name of CHARTS) {
-    plots[name] = makePlot({ path: props.plotly, name: 'race-' + name, height: 270 });
+    plots[name] = makePlot({ path: plotlyPath, name: 'race-' + name, height: 270 });
     add(charts, plots[name].node);
   }
   add(node, charts, tableHolder, diffs, settings);
@@ -49,7 +49,7 @@ function makeBoard(stylesOfLanes, onInspect) {
     const head = make('tr', '');
     for (const column of board.columns) {
       const cell = Object.assign(make('th', column.isNumber ? 'is-number' : ''), { scope: 'col' });
-      add(head, add(cell, document.createTextNode(column.heading), make('span', 'sv-board-unit', column.unit), tooltip(column.heading, column.help)));
+      add(head, add(cell, add(make('span', 'sv-board-heading'), make('span', '', column.heading), tooltip(column.heading, column.help)), make('span', 'sv-board-unit', column.unit)));
     }
     const body = make('tbody', '');
     board.cells.forEach((cells, index) => add(body, row(board, cells, styles[index])));
@@ -68,8 +68,9 @@ function makeBoard(stylesOfLanes, onInspect) {
     cells.forEach((text, index) => {
       const cell = make(index ? 'td' : 'th', board.columns[index].isNumber ? 'is-number' : '');
       cell.dataset.label = board.columns[index].heading;
-      if (index === 0) add(cell, makeSwatch(style)).scope = 'row';
-      add(line, add(cell, make('bdi', '', shown(text))));
+      const name = make('bdi', '', shown(text));
+      if (index === 0) cell.scope = 'row';
+      add(line, add(cell, index ? name : add(make('span', 'sv-board-lane'), makeSwatch(style), name)));
     });
     return line;
   }
@@ -83,7 +84,6 @@ function makeBoard(stylesOfLanes, onInspect) {
   function diff(found, row, index) {
     const item = make('li', 'sv-diff' + (found.tone ? ' is-' + found.tone : ''));
     add(item, make('p', 'sv-diff-lane', shown(row.label)), make('p', 'sv-diff-text', shown(found.text)));
-    if (found.position === undefined) return item;
     const table = make('table', 'sv-diff-table');
     const head = make('tr', '');
     for (const name of ['Written by', 'Token, and what follows', 'p as plain met it', 'p as this lane met it']) add(head, Object.assign(make('th', '', name), { scope: 'col' }));
@@ -96,9 +96,16 @@ function makeBoard(stylesOfLanes, onInspect) {
 
   function drawDiffs(board, rows) {
     const list = make('ul', 'sv-diffs');
-    board.diffs.forEach((found, index) => { if (found && rows[index].emitted) add(list, diff(found, rows[index], index)); });
+    const same = [];
+    board.diffs.forEach((found, index) => {
+      if (found && found.position !== undefined) add(list, diff(found, rows[index], index));
+      else if (found && rows[index].emitted) same.push(rows[index].label);
+    });
     empty(diffs);
-    if (list.children.length) add(diffs, make('h3', '', 'First difference from plain decoding'), list);
+    if (!same.length && !list.children.length) return;
+    add(diffs, make('h3', '', 'First difference from plain decoding'));
+    if (list.children.length) add(diffs, list);
+    if (same.length) add(diffs, make('p', 'sv-diff-same', 'No token differs: ' + shown(same.join(', ')) + '.'));
   }
 
   function drawSettings(board, rows) {

@@ -102,7 +102,7 @@ function spread(series) {
 function category(figure, values) { return figure.x?.categories ? values.map(plain) : values; }
 
 function lineTrace(figure, series, style) {
-  const isShort = series.x.length <= 60;
+  const isShort = figure.markers !== false && series.x.length <= 60;
   return {
     type: 'scatter', mode: isShort ? 'lines+markers' : 'lines', name: plain(series.name), x: category(figure, series.x), y: series.y, connectgaps: false,
     line: { color: shade(style), width: 2, dash: style.dash, shape: series.shape || 'linear' }, marker: { symbol: style.marker, size: 7, color: shade(style) },
@@ -110,9 +110,14 @@ function lineTrace(figure, series, style) {
   };
 }
 
+// A second cue where grey stands beside grey.
+function hatched(series) {
+  return series.isHatched ? { pattern: { shape: '/', size: 6, solidity: 0.35, fgcolor: pageShade('soft'), bgcolor: pageShade('sheet'), fillmode: 'replace' } } : {};
+}
+
 function barTrace(figure, series, style) {
   return {
-    type: 'bar', name: plain(series.name), x: category(figure, series.x), y: series.y, marker: { color: shade(style), line: { color: pageShade('sheet'), width: 0.5 } },
+    type: 'bar', name: plain(series.name), x: category(figure, series.x), y: series.y, marker: { color: shade(style), line: { color: pageShade('sheet'), width: 0.5 }, ...hatched(series) },
     ...spread(series), ...hovers(figure, series),
   };
 }
@@ -120,8 +125,8 @@ function barTrace(figure, series, style) {
 function pointTrace(figure, series, style) {
   return {
     type: 'scatter', mode: series.texts ? 'markers+text' : 'markers', name: plain(series.name), x: category(figure, series.x), y: series.y,
-    text: series.texts ? series.texts.map(plain) : undefined, textposition: 'top center', textfont: { size: 11, color: pageShade('ink') },
-    marker: { symbol: style.marker, size: 11, color: shade(style), line: { color: pageShade('sheet'), width: 1 } }, ...spread(series), ...hovers(figure, series),
+    text: series.texts ? series.texts.map(plain) : undefined, textposition: series.place || 'top center', textfont: { size: 11, color: pageShade('ink') },
+    marker: { symbol: style.marker + (series.isOpen ? '-open' : ''), size: 11, color: shade(style), line: { color: series.isOpen ? shade(style) : pageShade('sheet'), width: series.isOpen ? 1.6 : 1 } }, ...spread(series), ...hovers(figure, series),
   };
 }
 
@@ -153,7 +158,7 @@ function drawing(figure) {
   const styles = stylesOf(figure);
   layout.barmode = figure.kind === 'stacked' ? 'stack' : 'group';
   if (figure.showsLegend !== undefined) layout.showlegend = figure.showsLegend;
-  return { data: figure.series.map((series, index) => TRACES[figure.kind](figure, series, styles[index])), layout };
+  return { data: figure.series.map((series, index) => TRACES[series.kind || figure.kind](figure, series, styles[index])), layout };
 }
 
 // The same numbers as rows of text, for the table beside a chart.

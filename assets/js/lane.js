@@ -3,7 +3,7 @@
 
 const LANE_PHASES = { idle: 'waits for its turn', preparing: 'warming up', running: 'running', auditing: 'comparing', finished: 'done', stopped: 'stopped', failed: 'failed', interrupted: 'interrupted' };
 
-function makeLane(stage, style, onInspect) {
+function makeLane(style, runId, onInspect) {
   const node = make('article', 'sv-lane');
   const title = make('h3', 'sv-lane-title');
   const turn = make('span', 'sv-lane-turn');
@@ -15,11 +15,12 @@ function makeLane(stage, style, onInspect) {
   const note = make('span', 'sv-lane-count');
   const problem = make('p', 'sv-lane-problem');
   const inspect = make('button', 'sv-lane-inspect', 'Inspect');
-  const tokens = makeTokens(stage);
+  const tokens = makeTokens(node);
   const log = [];
   const places = [];
   let card = {};
   let shownSteps = 0;
+  node.dataset.session = runId;
   node.style.setProperty('--light', style.light);
   node.style.setProperty('--dark', style.dark);
   track.setAttribute('role', 'progressbar');

@@ -27,7 +27,7 @@ async function showMethod(name) {
   if (found.alert) { add(article, make('p', 'sv-note', found.alert)); return; }
   const head = make('p', 'sv-article-source', found.source + ' ');
   add(head, make('span', 'sv-guarantee is-' + found.guarantee, found.guarantee));
-  add(article, make('h4', 'sv-article-title', found.title), make('p', 'sv-article-summary', found.summary), head, ...found.trees.map(elementOf));
+  add(article, make('h3', 'sv-article-title', found.title), make('p', 'sv-article-summary', found.summary), head, ...found.trees.map(elementOf));
 }
 
 function terms(rows) {

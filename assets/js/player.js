@@ -20,7 +20,7 @@ function buildPlayer() {
   playPace.setAttribute('aria-label', 'Pace of the replay');
   for (const [value, text] of PACES) add(playPace, Object.assign(make('option', '', text), { value, selected: value === '1' }));
   playButton.addEventListener('click', () => (isPlaying ? pausePlaying() : startPlaying()));
-  playSlider.addEventListener('input', () => { pausePlaying(); showPlayed(Number(playSlider.value)); });
+  playSlider.addEventListener('input', () => { isPlaying = false; showPlayed(Number(playSlider.value)); });
   add(player, playButton, playSlider, playClock, playPace);
   player.hidden = true;
   status.after(player);

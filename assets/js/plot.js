@@ -105,5 +105,7 @@ function makePlot(options) {
     window.Plotly.downloadImage(plot, { format, filename: options.name || 'specviz', width: Math.round(box.width), height: Math.round(box.height), scale: format === 'png' ? 2 : 1 });
   }
 
-  return { node: figureNode, draw };
+  function resize(height) { plot.style.height = height + 'px'; }
+
+  return { node: figureNode, draw, resize };
 }

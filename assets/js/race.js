@@ -97,9 +97,8 @@ function show(message) {
 function reset() {
   clock.pause();
   empty(laneList);
-  for (const card of race.querySelectorAll(':scope > .sv-card')) card.remove();
   race.dataset.ids = state.ids.join();
-  lanes = stylesOfLanes(state.keys).map((style, index) => makeLane(race, style, () => inspect(index)));
+  lanes = stylesOfLanes(state.keys).map((style, index) => makeLane(style, state.ids[index], () => inspect(index)));
   laneList.dataset.count = lanes.length;
   for (const lane of lanes) add(laneList, lane.node);
 }

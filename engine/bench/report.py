@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import random
 import statistics
 import subprocess
 from collections import Counter, defaultdict
@@ -13,9 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from engine.bench.runner import Cell, Plan, Record, Skipped, complete_rounds, of_whole_rounds
+from engine.bench.theory import Theory, Work, theory
 from engine.models import LoadedModel
 from engine.runtime import machine
 from engine.runtime.row_cost import RowCost
@@ -37,6 +38,12 @@ DEFINITIONS = {
     "spec_bench_speedup_over_generate": "The same over transformers' generate, which is Spec-Bench's baseline; empty "
     "where it was not timed.",
     "draft_share": "Time in the drafter ÷ time inside the steps, as target_share and host_share are.",
+    "relative_pass_cost": "The method's time in the target per target pass ÷ plain's, on the same prompts. Above 1 "
+    "where passes over more rows cost more.",
+    "relative_draft_cost": "The method's time in the drafter per target pass ÷ plain's time in the target per pass.",
+    "expected_speedup": "Block efficiency ÷ (relative pass cost + relative draft cost): theorem 3.8 of Leviathan et "
+    "al. (2023) with what was measured in place of its model of acceptance, for chains, trees and draft-free methods. "
+    "Prefill and host time are left out.",
     "same_text": "Runs whose tokens are plain decoding's, of all runs.",
     "row_cost": "Median wall-clock of one target pass by its number of rows, at num_context tokens of context; ratio: "
     "over a pass of one row.",
@@ -66,6 +73,9 @@ class Row:
     draft_share: float | None
     target_share: float | None
     host_share: float | None
+    relative_pass_cost: float | None
+    relative_draft_cost: float | None
+    expected_speedup: float | None
     same_text: str
 
 
@@ -168,6 +178,7 @@ def _row(suite: str, category: str, method: str, by_method: dict[str, list[Cell]
     efficiency = _block_efficiency(cells)
     speedup = statistics.median(ratios)
     generate = by_method.get("generate")
+    expected = _theory(cells, by_method["plain"])
     total_ms = sum((c.draft_ms or 0) + (c.target_ms or 0) + (c.host_ms or 0) for c in cells)
     return Row(
         suite=suite,
@@ -186,6 +197,9 @@ def _row(suite: str, category: str, method: str, by_method: dict[str, list[Cell]
         draft_share=_share([c.draft_ms for c in cells], total_ms),
         target_share=_share([c.target_ms for c in cells], total_ms),
         host_share=_share([c.host_ms for c in cells], total_ms),
+        relative_pass_cost=expected.relative_pass_cost if expected else None,
+        relative_draft_cost=expected.relative_draft_cost if expected else None,
+        expected_speedup=expected.expected_speedup if expected else None,
         same_text=f"{sum(c.is_same_text for c in cells)}/{len(cells)}",
     )
 
@@ -218,13 +232,27 @@ def _share(values: Sequence[float | None], total: float) -> float | None:
     return sum(known) / total if known and total else None
 
 
+def _theory(cells: Sequence[Cell], plain: Sequence[Cell]) -> Theory | None:
+    ours, base = _work(cells), _work(plain)
+    return theory(ours, base) if ours and base else None
+
+
+def _work(cells: Sequence[Cell]) -> Work | None:
+    """None where a run does not say what it took."""
+    found = [(c.num_emitted, c.target_passes, c.draft_ms, c.target_ms) for c in cells]
+    if any(None in values for values in found):
+        return None
+    emitted, passes, draft_ms, target_ms = zip(*found, strict=True)
+    return Work(sum(emitted), sum(passes), sum(draft_ms), sum(target_ms))
+
+
 def _interval(ratios: Sequence[float]) -> tuple[float | None, float | None]:
     """95 % bootstrap interval of the median."""
     if len(ratios) < MIN_PROMPTS:
         return None, None
-    rng = random.Random(0)
-    medians = sorted(statistics.median(rng.choices(ratios, k=len(ratios))) for _ in range(_NUM_RESAMPLES))
-    return medians[int(0.025 * _NUM_RESAMPLES)], medians[int(0.975 * _NUM_RESAMPLES)]
+    drawn = np.random.default_rng(0).choice(np.array(ratios), size=(_NUM_RESAMPLES, len(ratios)))
+    medians = np.sort(np.median(drawn, axis=1))
+    return float(medians[int(0.025 * _NUM_RESAMPLES)]), float(medians[int(0.975 * _NUM_RESAMPLES)])
 
 
 def _fingerprint(loaded: LoadedModel) -> str:

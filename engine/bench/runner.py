@@ -21,7 +21,7 @@ from engine.audit import output_ids
 from engine.bench.peers import Peer
 from engine.config import GenerationConfig
 from engine.errors import BadInput, RunFailed
-from engine.events import SessionFinished
+from engine.events import Event, SessionFinished
 from engine.loop import generate
 from engine.metrics import tally
 from engine.models import LoadedModel, Message
@@ -77,6 +77,8 @@ class Timed:
     draft_ms: float | None = None
     target_ms: float | None = None
     host_ms: float | None = None
+    sessions: tuple[Sequence[Event], ...] = ()
+    """Each turn's events; none for peers."""
 
     def __add__(self, other: Timed) -> Timed:
         """One turn after another."""
@@ -87,11 +89,12 @@ class Timed:
             _sum(self.draft_ms, other.draft_ms),
             _sum(self.target_ms, other.target_ms),
             _sum(self.host_ms, other.host_ms),
+            self.sessions + other.sessions,
         )
 
     def figures(self) -> dict[str, Any]:
-        """All but the outputs."""
-        return {name: value for name, value in vars(self).items() if name != "outputs"}
+        """All but outputs and events."""
+        return {name: value for name, value in vars(self).items() if name not in ("outputs", "sessions")}
 
 
 def _sum(a: _Number | None, b: _Number | None) -> _Number | None:
@@ -134,8 +137,17 @@ class Plan:
 Answer = Callable[[list[int]], Timed]
 """From a prompt's token ids to a timed answer."""
 
+Observer = Callable[[Cell, tuple[Sequence[Event], ...]], None]
+"""Told of each timed run, once its clock has stopped, with the events of each turn."""
 
-def run(target: Target, plan: Plan, finished: Collection[Record] = ()) -> Iterator[Record]:
+
+def _look_away(cell: Cell, sessions: tuple[Sequence[Event], ...]) -> None:
+    """An observer that does nothing."""
+
+
+def run(
+    target: Target, plan: Plan, finished: Collection[Record] = (), observe: Observer = _look_away
+) -> Iterator[Record]:
     """Records in the order in which they are measured, those of finished rounds left out.
 
     Raises RunFailed where a run fails: a figure must not stand on half a bench.
@@ -149,7 +161,7 @@ def run(target: Target, plan: Plan, finished: Collection[Record] = ()) -> Iterat
     for of in left:
         if of[1] in skipped:
             continue
-        for record in _round(target.loaded, plan, answers, of):
+        for record in _round(target.loaded, plan, answers, of, observe):
             if isinstance(record, Skipped):
                 skipped.add(record.prompt_index)
             yield record
@@ -171,7 +183,9 @@ def of_whole_rounds(records: Collection[Record], plan: Plan) -> list[Record]:
     return [r for r in records if isinstance(r, Skipped) or (r.repeat, r.prompt_index) in whole]
 
 
-def _round(loaded: LoadedModel, plan: Plan, answers: Mapping[str, Answer], of: Round) -> Iterator[Record]:
+def _round(
+    loaded: LoadedModel, plan: Plan, answers: Mapping[str, Answer], of: Round, observe: Observer
+) -> Iterator[Record]:
     repeat, index = of
     question = plan.questions[index]
     place = (question.suite, question.category, index)
@@ -185,7 +199,9 @@ def _round(loaded: LoadedModel, plan: Plan, answers: Mapping[str, Answer], of: R
             raise RunFailed(f"{name}'s own answers leave no room for the next turn; give fewer --max-new-tokens.")
         num_emitted = sum(map(len, timed.outputs))
         is_same = timed.outputs == expected.outputs
-        yield Cell(*place, repeat, name, len(question.turns), num_emitted, is_same_text=is_same, **timed.figures())
+        cell = Cell(*place, repeat, name, len(question.turns), num_emitted, is_same_text=is_same, **timed.figures())
+        observe(cell, timed.sessions)
+        yield cell
 
 
 def converse(loaded: LoadedModel, turns: Sequence[str], answer: Answer, max_new_tokens: int) -> Timed | None:
@@ -242,7 +258,8 @@ def _time_method(
         raise RunFailed(f"Method {name} failed: {finished.message}")
     total = tally(events)
     metrics = total.metrics
-    return Timed((output_ids(events),), seconds, total.steps, metrics.draft_ms, metrics.target_ms, metrics.host_ms)
+    times = (metrics.draft_ms, metrics.target_ms, metrics.host_ms)
+    return Timed((output_ids(events),), seconds, total.steps, *times, sessions=(events,))
 
 
 def _time_peer(peer: Peer, config: GenerationConfig, prompt_ids: list[int]) -> Timed:

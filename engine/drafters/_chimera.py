@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,12 @@ from engine.drafters._weights import Weights
 from engine.errors import BadInput
 from engine.runtime.linear import pack
 
+if TYPE_CHECKING:
+    from engine.models import LoadedModel
+
 MAX_DRAFT_COLUMNS = 256
+MOST_BYTES = 64 * 2**20
+"""Of a table of token parts; above it parts are computed when a trigram is new."""
 Triple = tuple[int, int, int]
 
 
@@ -70,8 +76,12 @@ class Network:
         attention_norm, mlp_norm = take("encoder.attention_norm.weight", d), take("encoder.mlp_norm.weight", d)
         q, k, v = (take(f"encoder.{name}_proj.weight", d, d) for name in "qkv")
         gate_up = [take(f"encoder.{name}_proj.weight", f, d) for name in ("gate", "up")]
-        self.mix = self._linear(take("trigram.mix.weight", 3 * d, 3 * d), take("trigram.mix.bias", 3 * d))
-        self.down = self._linear(take("trigram.down.weight", d, 3 * d))
+        mix, bias = take("trigram.mix.weight", 3 * d, 3 * d), take("trigram.mix.bias", 3 * d)
+        down = take("trigram.down.weight", d, 3 * d)
+        # The block's first product and its by-pass are sums of a part of each token: y + W y and D y at once.
+        self.parts = torch.cat((mix, down)).to(device, dtype)
+        self.bias = bias.to(device, dtype)
+        self.down = self._linear(down)
         # A norm's weight and the queries' scale are factors of the matrix behind them.
         self.qkv = self._linear(torch.cat((q * shape.head_dim**-0.5, k, v)) * attention_norm)
         self.output = self._linear(take("encoder.o_proj.weight", d, d))
@@ -81,14 +91,21 @@ class Network:
         self.known = self._linear(torch.cat([head[:, :d] for head in heads]))
         self.heads = [self._linear(head[:, d:]) for head in heads]
 
-    def _linear(self, weight: Tensor, bias: Tensor | None = None) -> nn.Module:
-        moved = None if bias is None else bias.to(self.device, self.dtype)
-        return pack(weight.to(self.device, self.dtype).contiguous(), moved)
+    def _linear(self, weight: Tensor) -> nn.Module:
+        return pack(weight.to(self.device, self.dtype).contiguous(), None)
 
-    def grams(self, embedded: Tensor) -> Tensor:
-        """Trigram outputs (m, d) of embeddings (m, 3d)."""
-        found: Tensor = self.down.forward(nn.functional.silu(self.mix.forward(embedded)).add_(embedded))
+    def grams(self, parts: Tensor) -> Tensor:
+        """Trigram outputs (m, d) of their tokens' parts, (m, 3, 4d)."""
+        size = self.shape.hidden_size
+        both = parts.sum(dim=1, dtype=torch.float32)
+        mixed = nn.functional.silu(both[:, : 3 * size].to(self.dtype).add_(self.bias))
+        found: Tensor = self.down.forward(mixed).add_(both[:, 3 * size :].to(self.dtype))
         return found
+
+    def parts_of(self, embedded: Tensor, slot: int) -> Tensor:
+        """What tokens (m, d) add to a trigram as its first, second or third: (m, 4d)."""
+        size = self.shape.hidden_size
+        return embedded.to(self.dtype) @ self.parts[:, slot * size : (slot + 1) * size].mT
 
     def finish(self, x: Tensor, attended: Tensor) -> Tensor:
         """The layer's output (m, d) from its input and what attention gave."""
@@ -157,3 +174,29 @@ class FullContext:
         """Keep what stands in `sources` in `columns`."""
         self.keys[:, columns] = self.keys[:, sources]
         self.values[:, columns] = self.values[:, sources]
+
+
+class TokenParts:
+    """What each token adds to a trigram by its place in it, for one target: a table where the vocabulary is small."""
+
+    def __init__(self, network: Network, embedding: Tensor) -> None:
+        self.network, self.embedding = network, embedding
+        num_bytes = len(embedding) * 3 * network.parts.shape[0] * network.parts.element_size()
+        self.table = (
+            self._parts(torch.arange(len(embedding))[:, None].expand(-1, 3)) if num_bytes <= MOST_BYTES else None
+        )
+
+    def __getitem__(self, triples: Tensor) -> Tensor:
+        """(m, 3) tokens → (m, 3, 4d)."""
+        return self._parts(triples) if self.table is None else self.table[triples, torch.arange(3)]
+
+    @torch.inference_mode()
+    def _parts(self, triples: Tensor) -> Tensor:
+        embedded = nn.functional.embedding(triples, self.embedding)
+        return torch.stack([self.network.parts_of(embedded[:, slot], slot) for slot in range(3)], dim=1)
+
+
+@functools.lru_cache(maxsize=4)
+def load_parts(network: Network, loaded: LoadedModel) -> TokenParts:
+    """A target's token parts, once for all sessions."""
+    return TokenParts(network, loaded.model.get_input_embeddings().weight)

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from engine.drafters import _shape
-from engine.drafters._chimera import FullContext, Triple, load_network
+from engine.drafters._chimera import FullContext, Triple, load_network, load_parts
 from engine.drafters._weights import find_weights, missing_reason
 from engine.drafters.base import Context, Drafter, Needs
 from engine.errors import BadInput
@@ -61,10 +61,12 @@ class Level:
     nodes: tuple[int, ...]
     parents: tuple[int, ...]
     """Places in the level before whose c this level looks at."""
-    above: tuple[int, ...]
-    """Place of each node's parent in the level before."""
     mask: Tensor
     """(nodes, columns of the draft so far), 0 or -inf."""
+    columns: Tensor
+    """(parents + nodes,) columns of the draft that this level writes."""
+    positions: Tensor
+    """(parents + nodes,) positions behind the root's."""
     children: tuple[int, ...]
     rows: tuple[int, ...]
     """Place of each child's parent in this level."""
@@ -92,13 +94,16 @@ def plan(shape: _shape.Shape, device: torch.device) -> list[Level]:
             if node >= 0:
                 own = [num_columns + used.index(above[place]), num_columns + len(used) + place]
                 sees[node] = [*sees[parents[node]], *own]
+        columns = torch.arange(num_columns, num_columns + len(used) + len(nodes), device=device)
+        positions = torch.tensor([depth - 1] * len(used) + [depth] * len(nodes), device=device)
         num_columns += len(used) + (len(nodes) if depth else 0)
         mask = torch.full((len(nodes), num_columns), -torch.inf)
         for place, node in enumerate(nodes):
             mask[place, sees[node]] = 0
         children = tuple(n for n, parent in enumerate(parents) if parent in nodes)
         rows, ranks = (nodes.index(parents[n]) for n in children), (shape.paths[n][-1] for n in children)
-        levels.append(Level(nodes, used, above, mask.to(device), children, tuple(rows), tuple(ranks)))
+        below = children, tuple(rows), tuple(ranks)
+        levels.append(Level(nodes, used, mask.to(device), columns, positions, *below))
         before = nodes
     return levels
 
@@ -120,7 +125,7 @@ class Chimera(Drafter):
         loaded = target.loaded
         self.network = load_network(weights, loaded.dtype, loaded.device)
         self._check(target)
-        self.embedding = loaded.model.get_input_embeddings().weight
+        self.parts = load_parts(self.network, loaded)
         self.output_layer = target.runner.output_layer
         self.max_context = target.max_context
         self.shape = self._choose_shape(weights.shape_rows(), target)
@@ -189,7 +194,7 @@ class Chimera(Drafter):
             if depth:
                 self._columns |= {paths[n]: i for i, n in enumerate(level.nodes, start=end + len(level.parents))}
                 triples = [cast(Triple, (*ids[-2:], *paths[node])[-3:]) for node in level.nodes]
-                encoded = self._run(level, encoded, triples, root + depth, end)
+                encoded = self._run(level, encoded, triples, root)
                 end += level.num_columns
             best, shares = self._candidates(depth, known[depth], encoded, max(level.ranks) + 1)
             for child, row, rank in zip(level.children, level.rows, level.ranks, strict=True):
@@ -198,14 +203,12 @@ class Chimera(Drafter):
                 paths[child] = (*paths[node], tokens[child])
         return DraftTree(tuple(tokens), tuple(parents), tuple(probs))
 
-    def _run(self, level: Level, encoded: Tensor, triples: Sequence[Triple], position: int, end: int) -> Tensor:
+    def _run(self, level: Level, encoded: Tensor, triples: Sequence[Triple], root: int) -> Tensor:
         """One pass over a level's nodes, of which `encoded` holds the c of the level above: their c, (nodes, d)."""
-        g = self._grams(triples)
-        num_parents, num_nodes = len(level.parents), len(level.nodes)
-        positions = torch.tensor([position - 1] * num_parents + [position] * num_nodes)
-        columns = torch.arange(end, end + level.num_columns)
-        query = self.cache.write(torch.cat((encoded[list(level.parents)], g)), positions, columns)
-        attended = self.cache.attend(query[:, num_parents:], end + level.num_columns, level.mask)
+        g, cache = self._grams(triples), self.cache
+        rows = torch.cat((encoded[list(level.parents)], g))
+        query = cache.write(rows, level.positions + root, level.columns + 2 * root)
+        attended = cache.attend(query[:, len(level.parents) :], 2 * root + level.mask.shape[1], level.mask)
         return self.network.finish(g, attended)
 
     def _candidates(
@@ -225,9 +228,8 @@ class Chimera(Drafter):
             if len(self._trigrams) + len(missing) > MOST_TRIGRAMS or not self.options.remembers:
                 self._trigrams = {}
                 missing = list(dict.fromkeys(triples))
-            ids = torch.tensor(missing, device=self.network.device)
-            embedded = torch.nn.functional.embedding(ids, self.embedding).flatten(1)
-            self._trigrams.update(zip(missing, self.network.grams(embedded), strict=True))
+            parts = self.parts[torch.tensor(missing, device=self.network.device)]
+            self._trigrams.update(zip(missing, self.network.grams(parts), strict=True))
         return torch.stack([self._trigrams[triple] for triple in triples])
 
     def _choose_shape(self, rows: Any, target: Target) -> _shape.Shape:

@@ -2,8 +2,9 @@
 
 Zeng et al. (arXiv 2402.15758) and the released code: step k's head reads [h ; c], where h is the target's last
 hidden state at place p and c what the full-context encoder made of the drafted tokens, and scores token
-p + 1 + k. A later step is fed the likeliest token of the step before it, and sees its own place's earlier c (the
-released code's mask hides them by mistake). The loss is cross-entropy with the text, divergence from the target's
+p + 1 + k. A later step sees its own place's earlier c (the released code's mask hides them by mistake) and is fed
+the text's own token, since a node of a tree matters only where those above it are right (the released code feeds
+the likeliest token of the step before). The loss is cross-entropy with the text, divergence from the target's
 distribution at every head, and the distance of the first c from the hidden state that it stands in for.
 """
 
@@ -19,14 +20,14 @@ from torch import Tensor, nn
 from engine.drafters._chimera import ChimeraShape
 from engine.training import activations
 from engine.training.chimera_encoders import Column, FullContextEncoder, TrigramEncoder
-from engine.training.heads import Heads, Material, labels_of, least_squares, train_heads
+from engine.training.heads import Heads, Material, Soft, labels_of, train_heads
 from engine.training.losses import soft_cross_entropy
 from engine.training.packing import IGNORED
 from engine.training.recipes import Recipe
 from engine.training.runs import Order
 
 NUM_HEADS = 4
-LATER_SHARE = 0.25
+LATER_SHARE = 0.35
 """Places of a row at which steps after the first are trained: their columns are their own, so any will do."""
 TEXT_WEIGHT = 0.2
 """Weight of the text's own token beside the target's distribution."""
@@ -61,7 +62,7 @@ class Chimera(Heads):
         # Kept in checkpoints, so that a resumed run draws the places that an unbroken one draws.
         self.register_buffer("num_passes", torch.zeros((), dtype=torch.long))
 
-    def forward(self, ids: Tensor, hidden: Tensor) -> Tensor:
+    def forward(self, ids: Tensor, hidden: Tensor, soft: Soft | None = None) -> Tensor:
         """Sum of the steps' losses over (b, t + 1) ids, padding below zero, and (b, t, d) hidden states."""
         labels = labels_of(ids, self.num_heads, self.end_ids, self.begin_ids)
         places, later = self._draw_places(labels[0] != IGNORED)
@@ -78,7 +79,7 @@ class Chimera(Heads):
     def scores(self, ids: Tensor, hidden: Tensor) -> Iterator[Tensor]:
         """Logits (b, t - num_heads, v) of one head after another, later steps fed the text's own tokens."""
         places = torch.arange(hidden.shape[1] - self.num_heads, device=ids.device).expand(len(ids), -1)
-        for step in self.steps(ids, hidden, places, places, is_forced=True):
+        for step in self.steps(ids, hidden, places, places):
             yield step.logits
 
     def tensors(self) -> dict[str, Tensor]:
@@ -89,13 +90,10 @@ class Chimera(Heads):
         """Sizes."""
         return {"architectures": ["Chimera"], "model_type": "chimera", **asdict(self.shape)}
 
-    def steps(
-        self, ids: Tensor, hidden: Tensor, places: Tensor, later: Tensor, *, is_forced: bool = False
-    ) -> Iterator[Step]:
+    def steps(self, ids: Tensor, hidden: Tensor, places: Tensor, later: Tensor) -> Iterator[Step]:
         """Every draft step: the first at `places (b, r)`, the others at those of them that `later (b, s)` counts out.
 
-        `ids (b, t + 1)`, `hidden (b, t, d)`, places below t - num_heads. A step is fed the likeliest token of the
-        step before it, or where `is_forced` the text's own.
+        `ids (b, t + 1)`, `hidden (b, t, d)`, places below t - num_heads. Step k is fed the text's token p + k.
         """
         num_places = hidden.shape[1] - self.num_heads
         known, every = hidden[:, :num_places], torch.arange(num_places, device=ids.device).expand(len(ids), -1)
@@ -103,29 +101,25 @@ class Chimera(Heads):
         shared = self.encoder.key_value(torch.cat((known, grams), dim=1), torch.cat((every, every + 1), dim=1))
         grams, known, sees = _at(grams, places), _at(known, places), _sees(places, num_places)
         encoded = self.encoder.finish(grams, self.encoder.attend(self.encoder.query(grams, places + 1), *shared, sees))
-        first = Step(places, encoded, self._logits(0, known, encoded))
-        yield first
-        chosen = Step(places.gather(1, later), _at(encoded, later), _at(first.logits, later))
-        yield from self._later(ids, _at(known, later), chosen, shared, is_forced)
+        yield Step(places, encoded, self._logits(0, known, encoded))
+        yield from self._later(ids, places.gather(1, later), _at(known, later), _at(encoded, later), shared)
 
-    def _later(self, ids: Tensor, known: Tensor, step: Step, shared: Column, is_forced: bool) -> Iterator[Step]:
+    def _later(self, ids: Tensor, places: Tensor, known: Tensor, encoded: Tensor, shared: Column) -> Iterator[Step]:
         """Steps 2 and on: a place sees the shared context and its own earlier steps.
 
         As in the released code they learn with what earlier steps gave held fixed.
         """
-        places, sees = step.places, _sees(step.places, shared[0].shape[2] // 2)
+        sees = _sees(places, shared[0].shape[2] // 2)
         triple = torch.stack((ids.gather(1, places), ids.gather(1, places + 1)), dim=-1)
         own: list[Column] = []
         for number in range(2, self.num_heads + 1):
-            token = ids.gather(1, places + number) if is_forced else step.logits.argmax(dim=-1)
-            triple = torch.cat((triple[..., -2:], token[..., None]), dim=-1)
+            triple = torch.cat((triple[..., -2:], ids.gather(1, places + number)[..., None]), dim=-1)
             grams = self._grams(triple, known.dtype).detach()
-            own.append(self.encoder.key_value(step.encoded.detach(), places + number - 1))
+            own.append(self.encoder.key_value(encoded.detach(), places + number - 1))
             own.append(self.encoder.key_value(grams, places + number))
             query = self.encoder.query(grams, places + number)
             encoded = self.encoder.finish(grams, self.encoder.attend(query, *shared, sees, own))
-            step = Step(places, encoded, self._logits(number - 1, known, encoded))
-            yield step
+            yield Step(places, encoded, self._logits(number - 1, known, encoded))
 
     @torch.no_grad()
     def fit(self, ids: Tensor, hidden: Tensor) -> None:
@@ -141,12 +135,12 @@ class Chimera(Heads):
         for number, head in enumerate(self.heads, start=1):
             seen, wanted = embedded[:, number : number + num_places], hidden[:, number : number + num_places]
             if number == 1:
-                found = least_squares(torch.cat((seen, known), dim=-1)[is_text], wanted[is_text])
+                found = _least_squares(torch.cat((seen, known), dim=-1)[is_text], wanted[is_text])
                 self.trigram.down.weight.copy_(found[:, :-size])
                 head.weight.copy_(torch.cat((found[:, -size:], torch.eye(size)), dim=1))
             else:
                 grams = seen @ self.trigram.down.weight.T
-                head.weight.copy_(least_squares(torch.cat((known, grams), dim=-1)[is_text], wanted[is_text]))
+                head.weight.copy_(_least_squares(torch.cat((known, grams), dim=-1)[is_text], wanted[is_text]))
 
     def _draw_places(self, is_asked: Tensor) -> tuple[Tensor, Tensor]:
         """Places asked (b, r), and which of them (b, s) later steps are trained at, drawn anew each pass."""
@@ -198,7 +192,7 @@ def make_fitted(material: Material, recipe: Recipe) -> Chimera:
 
 def train(order: Order) -> None:
     """What `train chimera` does."""
-    train_heads(order, "heads", make_fitted)
+    train_heads(order, "chimera", make_fitted)
 
 
 def _sees(places: Tensor, num_places: int) -> Tensor:
@@ -218,6 +212,13 @@ def _distance(given: Tensor, wanted: Tensor, labels: Tensor) -> Tensor:
     found = nn.functional.smooth_l1_loss(given.float(), wanted.float(), reduction="none").mean(dim=-1)
     is_text = labels != IGNORED
     return (found * is_text).sum() / is_text.sum().clamp(min=1)
+
+
+def _least_squares(given: Tensor, wanted: Tensor, ridge: float = 1e-3) -> Tensor:
+    """The matrix (o, i) that best makes `wanted (n, o)` of `given (n, i)`."""
+    gram = given.T @ given
+    gram.diagonal().add_(ridge * gram.diagonal().mean())
+    return torch.linalg.solve(gram, given.T @ wanted).T
 
 
 def _linear(weight: Tensor) -> nn.Linear:

@@ -6,7 +6,7 @@ whichever is larger, so a run under a time limit ends with its learning rate dec
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 VOCAB_SIZE = 4096
 MAX_CONTEXT = 1024
@@ -103,7 +103,7 @@ RECIPES: dict[tuple[str, str], Recipe] = {
         _DRAFT,
         20_000_000,
         2048,
-        1e-3,
+        8e-3,
         12,
         stages=_MOSTLY_WRITTEN,
         micro_tokens=2048,
@@ -115,7 +115,7 @@ RECIPES: dict[tuple[str, str], Recipe] = {
         _DRAFT,
         100_000_000,
         16_384,
-        1e-3,
+        4e-3,
         20,
         stages=_MOSTLY_WRITTEN,
         micro_tokens=8192,
@@ -136,6 +136,13 @@ RECIPES: dict[tuple[str, str], Recipe] = {
         num_text_tokens=20_000_000,
     ),
 }
+
+
+# Chimera's passes are dear: many small steps of few tokens.
+RECIPES["chimera", "cpu"] = replace(
+    RECIPES["heads", "cpu"], batch_tokens=2048, lr=3e-3, stages=_MOSTLY_WRITTEN, decay_from=0.1
+)
+RECIPES["chimera", "gpu"] = RECIPES["heads", "gpu"]
 
 
 @dataclass

@@ -53,6 +53,7 @@ def tokens_over_time(runs: Sequence[Sequence[Event]], rows: Sequence[Row]) -> di
         "x": {"title": "Time inside the steps", "unit": "s", "zero": True},
         "y": {"title": "Emitted tokens", "zero": True},
         "methods": lane_keys(rows),
+        "markers": False,
         "series": series,
     }
 

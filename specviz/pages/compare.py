@@ -113,9 +113,8 @@ class Compare:
         return gr.HTML(
             value=self._open_stream().snapshot(),
             html_template=files.TEMPLATE,
-            js_on_load=files.on_load(*STAGE_SCRIPTS),
+            js_on_load=f"const plotlyPath = {json.dumps(PLOTLY_PATH)};\n{files.on_load(*STAGE_SCRIPTS)}",
             server_functions=[snapshot],
-            plotly=PLOTLY_PATH,
             apply_default_css=False,
             elem_id="race-stage",
             elem_classes=["sv-component"],

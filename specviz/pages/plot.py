@@ -7,8 +7,11 @@ A figure is a plain dict of numbers from `specviz.figures`, sent as `to_wire(fig
 - `series`: `[{name, x, y}]`, each with optional `method` (its colour, dash and marker) or `role` (a phase or state of
   the palette), `labels` (what hover and screen reader say), `texts` (drawn beside points), `low` and `high` (interval),
   `keys` (what a picked point reports), `shape` ("hv" for steps).
+  Points may be hollow (`isOpen`) and say where their texts stand (`place`), bars may be hatched (`isHatched`), and a
+  series may be of another `kind` than its figure, such as a line.
 - `methods`: all methods in the order of their colours, where several charts are to agree.
-- `marks`: reference lines, `[{y or x, text}]`. `heat` takes `middle` (the neutral value), `texts` and `labels`.
+- `marks`: reference lines, `[{y or x, text}]`. `markers`: false for lines of many points.
+- `heat` takes `middle` (the neutral value), `texts` and `labels`.
 - `table`: `{head, rows}` in place of the table made from the series. `revision`: a new one resets the visitor's zoom.
 
 Texts are shown as written, whoever wrote them.

@@ -39,7 +39,9 @@ def _percent(row: Row) -> Value:
 
 
 def _verdict(row: Row) -> Value:
-    return row.problem or ("baseline" if row.is_plain else row.verdict_text or "not audited")
+    if row.problem or row.is_plain:
+        return row.problem or "baseline"
+    return row.verdict if row.verdict == "identical" else row.verdict_text or "not audited"
 
 
 _SPLIT = DEFINITIONS["time_per_token_ms"]
@@ -62,7 +64,7 @@ COLUMNS = (
     Column("draft", "Draft", "ms/tok", 2, _SPLIT, _part("draft_ms")),
     Column("target", "Target", "ms/tok", 2, _SPLIT, _part("target_ms")),
     Column("host", "Host", "ms/tok", 2, _SPLIT, _part("host_ms")),
-    Column("verdict", "Same text as plain?", "", None, "The audit's verdict, token by token.", _verdict),
+    Column("verdict", "Same text?", "", None, "The audit's verdict, token by token.", _verdict),
 )
 
 

@@ -47,6 +47,17 @@ def locate(url_or_path: str | os.PathLike[str] | None = None) -> Location:
     return _of_path(Path(given).expanduser() if given else data_folder() / "specviz.db")
 
 
+def folder_beside(url: URL, name: str) -> Path | None:
+    """Where files lie that belong to a database: `runs.db` has `runs-NAME/`. None for a database in memory.
+
+    One on a server has them in the per-user data folder.
+    """
+    database = str(url.database or "")
+    if url.get_backend_name() != "sqlite":
+        return data_folder() / name
+    return None if database.startswith("file:") else Path(database).with_name(f"{Path(database).stem}-{name}")
+
+
 def data_folder() -> Path:
     """The platform's folder for this user's data, for this program."""
     try:

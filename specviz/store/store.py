@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -27,7 +28,7 @@ from specviz.store import owner
 from specviz.store.copies import RunCopy, insert
 from specviz.store.database import Database, open_database
 from specviz.store.errors import DATABASE_ERRORS, StoreError, UnknownRun, sentence
-from specviz.store.location import locate
+from specviz.store.location import folder_beside, locate
 from specviz.store.models import GROUPS, RUNS, TAGS
 from specviz.store.reader import Reader
 from specviz.store.tally import INTERRUPTED
@@ -67,6 +68,10 @@ class Store(Reader):
     def name(self) -> str:
         """The database's short name: no folder, host or password."""
         return self._database.name
+
+    def folder(self, name: str) -> Path | None:
+        """Where files of this kind lie beside the database; not made yet. None where nothing outlives the program."""
+        return folder_beside(self._database.engine.url, name)
 
     @property
     def problem(self) -> str | None:

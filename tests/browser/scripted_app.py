@@ -10,24 +10,36 @@ import random
 import sys
 import time
 from collections.abc import Generator
+from dataclasses import replace
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 from scripted import HOSTILE, ScriptedDevice, hostile_device, started
 
+from engine.errors import RunFailed
 from engine.events import Candidate, Counts, Emitted, Event, Node, SessionFinished, Stepped
 from specviz import ui
+from specviz.device import Method
 from specviz.pages.playground import Playground
 from specviz.session import Sessions
 from specviz.store import open_store
 
+BROKEN_AT = 12
+"""Past the warm-up of a race."""
+
 
 class Slow(ScriptedDevice):
-    """Takes its time, so that a run is many messages."""
+    """Takes its time, so that a run is many messages; has a method that breaks in the middle."""
+
+    def methods(self) -> tuple[Method, ...]:
+        plain, drafts = super().methods()
+        return plain, replace(drafts, name="broken", title="<b>Breaks</b>"), drafts
 
     def generate(self, *given: object) -> Generator[Event, None, None]:  # type: ignore[override]
-        for event in super().generate(*given):  # type: ignore[arg-type]
+        for place, event in enumerate(super().generate(*given)):  # type: ignore[arg-type]
             time.sleep(0.02)
+            if given[1] == "broken" and place == BROKEN_AT:
+                raise RunFailed("It broke: " + HOSTILE[0])
             yield event
 
 

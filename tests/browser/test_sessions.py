@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Visit
+
+from tests.browser.conftest import Visit
 
 
 def open_sessions(visit: Any, address: str = "?view=sessions", **options: Any) -> Visit:

@@ -225,30 +225,18 @@ def test_a_later_step_sees_its_own_earlier_steps_and_no_other_places() -> None:
         strict=False,
     )
     places, both = torch.tensor([[3, 17]]).expand(len(ids), -1), torch.tensor([[0, 1]]).expand(len(ids), -1)
-    found = [step.logits for step in network.steps(ids, hidden, places, both, is_forced=True)]
-    alone = [step.logits for step in network.steps(ids, hidden, places[:, 1:], both[:, :1], is_forced=True)]
+    found = [step.logits for step in network.steps(ids, hidden, places, both)]
+    alone = [step.logits for step in network.steps(ids, hidden, places[:, 1:], both[:, :1])]
     for two, one in zip(found, alone, strict=True):
         torch.testing.assert_close(two[:, 1:], one)
     changed = ids.clone()
     changed[:, 3 + 2] = (changed[:, 3 + 2] + 1) % 12
-    again = [step.logits for step in network.steps(changed, hidden, places[:, :1], both[:, :1], is_forced=True)]
+    again = [step.logits for step in network.steps(changed, hidden, places[:, :1], both[:, :1])]
     torch.testing.assert_close(again[0], found[0][:, :1])
     # The fourth step's own three tokens are those behind the changed one and two more: it sees the second step's.
     again_fed = changed[:, 3 + 3 : 3 + 5]
     assert torch.equal(again_fed, ids[:, 3 + 3 : 3 + 5])
     assert not torch.allclose(again[3], found[3][:, :1], atol=1e-4)
-
-
-def test_a_step_is_fed_its_own_guess_unless_it_is_forced() -> None:
-    network, ids, hidden = taught()
-    places, only = torch.tensor([[5]]).expand(len(ids), -1), torch.zeros(len(ids), 1, dtype=torch.long)
-    steps = list(network.steps(ids, hidden, places, only))
-    guesses = ids.clone()
-    for number, step in enumerate(steps[:-1], start=2):
-        guesses[:, 5 + number] = step.logits[:, 0].argmax(dim=-1)
-    forced = list(network.steps(guesses, hidden, places, only, is_forced=True))
-    for free, held in zip(steps[1:], forced[1:], strict=True):
-        torch.testing.assert_close(free.logits, held.logits)
 
 
 def test_the_soft_loss_and_its_gradient_are_those_of_cross_entropy() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import app
+from engine.errors import BadInput
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -67,3 +68,9 @@ def test_a_corrupt_database_exits_with_2_and_is_left_alone(tmp_path: Path) -> No
     assert "broken.db" in done.stderr
     assert "Traceback" not in done.stderr
     assert database.read_bytes().startswith(b"this is no database")
+
+
+def test_mcp_without_its_package_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(BadInput, match=r"pip install \"gradio\[mcp\]\""):
+        app.check_mcp()

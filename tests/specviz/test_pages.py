@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -162,26 +161,11 @@ def test_controls_are_made_from_the_option_specs() -> None:
     assert json.loads(default_settings(ScriptedDevice()))["method"] == "scripted"
 
 
-def test_a_saved_run_is_listed_and_opens(store: Store) -> None:
+def test_a_saved_run_opens(store: Store) -> None:
     save(store)
-    saved = SavedRuns(store, Streams())
-    (row,) = json.loads(saved.rows())["rows"]
-    assert (row["id"], row["status"], row["speed"], row["efficiency"]) == ("run-1", "finished", "100.0", "3.00")
-    message = json.loads(saved.open("run-1"))
+    message = json.loads(SavedRuns(store, Streams()).open("run-1"))
     assert [token["t"] for token in message["steps"][0]["k"]] == ["Once", " upon", " a"]
     assert message["status"]["phase"] == "finished"
-
-
-def test_the_list_survives_hostile_prompts(store: Store) -> None:
-    for word in HOSTILE:
-        save(store, uuid.uuid4().hex, word)
-    text = SavedRuns(store, Streams()).rows()
-    assert text.isascii()
-    assert "<" not in text
-
-
-def test_an_empty_store_says_so(store: Store) -> None:
-    assert "Nothing is saved yet" in json.loads(SavedRuns(store, Streams()).rows())["note"]
 
 
 @pytest.mark.parametrize("run_id", ["nobody", "", None, 3, "x" * 200, "<b>", "\ud800"])

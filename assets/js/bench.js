@@ -1,0 +1,148 @@
+// Benchmarks: which are kept, and the figures of the one that is open. Choosing a suite asks nobody: all are here.
+
+const NARROW = 640;
+const SAVES = [['md', 'Markdown'], ['html', 'HTML'], ['json', 'JSON']];
+const board = make('div', 'sv-bench');
+const alertBox = make('p', 'sv-alert');
+const about = make('p', 'sv-bench-about');
+const noteBox = make('p', 'sv-note');
+const report = make('div', 'sv-bench-report');
+const heat = makePlot({ path: props.plotly, name: 'specviz-speedups', height: 420, onPick: () => {} });
+const chooser = make('div', 'sv-bench-suites');
+const scatter = makePlot({ path: props.plotly, name: 'specviz-efficiency', height: 420, onPick: () => {} });
+const time = makePlot({ path: props.plotly, name: 'specviz-time', height: 360, onPick: () => {} });
+const table = make('div', 'sv-bench-table');
+const costs = make('p', 'sv-bench-costs');
+const saves = make('div', 'sv-bench-saves');
+const picker = make('select', 'sv-input');
+const list = make('div', 'sv-bench-list');
+const goOn = make('button', 'sv-bench-resume', 'Go on with this one');
+let open = null;
+let suite = '';
+
+alertBox.setAttribute('role', 'alert');
+picker.id = 'bench-picker';
+picker.addEventListener('change', () => choose(picker.value));
+goOn.type = 'button';
+goOn.addEventListener('click', () => trigger('resume', { id: open.open }));
+for (const [kind, name] of SAVES) {
+  const button = make('button', 'sv-chart-save', name);
+  button.type = 'button';
+  button.setAttribute('aria-label', 'Download this report as ' + name);
+  button.addEventListener('click', () => save(kind));
+  add(saves, button);
+}
+const label = make('label', 'sv-field-label', 'Benchmark');
+label.htmlFor = picker.id;
+add(list, label, picker, goOn, saves);
+chooser.setAttribute('role', 'group');
+chooser.setAttribute('aria-label', 'Suite of the figures below');
+add(report, about, heat.node, chooser, add(make('div', 'sv-bench-pair'), scatter.node, time.node), table, costs);
+add(board, alertBox, list, noteBox, report);
+element.appendChild(board);
+
+function choose(id) { trigger('open', { id }); }
+
+async function save(kind) {
+  const text = await server.export(open.open, kind);
+  const types = { md: 'text/markdown', html: 'text/html', json: 'application/json' };
+  const link = make('a', '');
+  link.href = URL.createObjectURL(new Blob([text], { type: types[kind] + ';charset=utf-8' }));
+  link.download = 'specviz-benchmark-' + open.open.slice(0, 8) + '.' + kind;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
+let lastOpen = null;
+
+// The address follows what is opened from here; where it led here, it is left as it is.
+function follow() {
+  const isHere = place().view === 'bench';
+  if (lastOpen !== null && lastOpen !== open.open && isHere) note({ view: 'bench', run: open.open });
+  lastOpen = open.open;
+}
+
+function drawList() {
+  const entry = open.entries.find((known) => known.id === open.open);
+  empty(picker);
+  for (const known of open.entries) {
+    const state = known.state === 'complete' ? '' : ' · ' + known.state;
+    const option = make('option', '', shown(known.title + ' · ' + known.when + ' · ' + known.runs + state));
+    option.value = known.id;
+    picker.appendChild(option);
+  }
+  picker.value = open.open;
+  goOn.hidden = entry?.state !== 'stopped';
+  saves.hidden = !open.heat;
+}
+
+function drawChooser() {
+  empty(chooser);
+  chooser.hidden = open.suites.length < 2;
+  for (const name of open.suites) {
+    const button = make('button', 'sv-chip', shown(name));
+    button.type = 'button';
+    button.setAttribute('aria-pressed', String(name === suite));
+    button.addEventListener('click', () => { suite = name; drawSuite(); chooser.querySelector('[aria-pressed="true"]').focus(); });
+    add(chooser, button);
+  }
+}
+
+function isNarrow() { return window.innerWidth < NARROW; }
+
+function drawHeat() {
+  const figure = { ...open.heat, revision: open.open };
+  if (isNarrow()) figure.texts = figure.shortTexts;
+  heat.resize(60 + 26 * figure.rows.length);
+  heat.draw(figure);
+}
+
+function drawSuite() {
+  const found = open.bySuite[suite];
+  drawChooser();
+  const points = { ...found.scatter, revision: open.open + suite };
+  if (isNarrow()) points.series = points.series.map(({ texts, ...rest }) => rest);
+  scatter.draw(points);
+  time.draw({ ...found.time, revision: open.open + suite });
+  drawTable(found.rows);
+}
+
+function drawTable(rows) {
+  const node = make('table', 'sv-table');
+  const head = make('tr', '');
+  add(head, Object.assign(make('th', '', 'Method'), { scope: 'col' }));
+  for (const column of open.columns) {
+    add(head, add(Object.assign(make('th', 'is-number'), { scope: 'col' }), make('span', '', column.name + ' '), tooltip(column.name, column.help)));
+  }
+  const body = make('tbody', '');
+  for (const row of rows) {
+    const line = make('tr', '');
+    row.forEach((value, index) => {
+      const cell = make('td', index ? 'is-number' : '', shown(value));
+      cell.dataset.label = index ? open.columns[index - 1].name : 'Method';
+      add(line, cell);
+    });
+    add(body, line);
+  }
+  add(empty(table), add(node, add(make('thead', ''), head), body));
+}
+
+function draw() {
+  open = JSON.parse(props.value);
+  alertBox.textContent = shown(open.alert || '');
+  alertBox.hidden = !open.alert;
+  noteBox.textContent = shown(open.note || '');
+  noteBox.hidden = !open.note;
+  report.hidden = !open.heat;
+  drawList();
+  follow();
+  if (!open.heat) return;
+  about.textContent = shown((open.isComplete ? '' : 'Not complete: only the rounds that were finished are counted. ') + open.about);
+  costs.textContent = shown([open.costs, ...open.skipped].join(' '));
+  if (!open.suites.includes(suite)) suite = open.suites[0];
+  drawHeat();
+  drawSuite();
+}
+
+watch('value', draw);
+draw();

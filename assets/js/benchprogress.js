@@ -1,0 +1,34 @@
+// How far the benchmark is that runs now: a bar, the time left, and what went wrong.
+
+const holder = make('div', 'sv-bench-progress');
+const alertBox = make('p', 'sv-alert');
+const line = make('p', 'sv-bench-status');
+const dot = make('span', 'sv-dot');
+const text = make('span', 'sv-status-text');
+const more = make('span', 'sv-bench-more');
+const bar = make('div', 'sv-bar-track');
+const fill = make('div', 'sv-bar-fill');
+alertBox.setAttribute('role', 'alert');
+bar.setAttribute('role', 'progressbar');
+bar.setAttribute('aria-label', 'Runs measured');
+bar.setAttribute('aria-valuemin', '0');
+bar.setAttribute('aria-valuemax', '100');
+add(holder, alertBox, add(line, dot, text, more), add(bar, fill));
+element.appendChild(holder);
+
+function show() {
+  const told = props.value ? JSON.parse(props.value) : { phase: 'idle', text: '', more: '', share: 0, alert: '' };
+  const percent = Math.round(100 * told.share);
+  holder.dataset.phase = told.phase;
+  alertBox.textContent = shown(told.alert || (told.phase === 'failed' ? told.text : ''));
+  alertBox.hidden = !alertBox.textContent;
+  text.textContent = told.phase === 'failed' ? 'Failed' : shown(told.text);
+  more.textContent = shown(told.more);
+  line.hidden = told.phase === 'idle';
+  bar.hidden = told.phase === 'idle';
+  bar.setAttribute('aria-valuenow', String(percent));
+  fill.style.width = percent + '%';
+}
+
+watch('value', show);
+show();

@@ -1,0 +1,233 @@
+"""What programs may ask for by name: generate, compare, list, get and export. Plain values in, plain values out.
+
+The same requests, sessions and files as the page's; a program that goes away stops its run. Every sentence that a
+visitor would read comes as an error's message.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar, cast
+
+import gradio as gr
+
+from engine.errors import BadInput, EngineError
+from specviz import request
+from specviz.archive import lines, tables
+from specviz.fold import ViewState
+from specviz.fold import fold_all as fold_run
+from specviz.notices import Happening
+from specviz.race.course import course
+from specviz.race.fold import RaceState
+from specviz.race.fold import fold_all as fold_race
+from specviz.session import Sessions
+from specviz.store import RunRow, Store, StoreError, UnknownRun
+
+MAX_RUNS = 200
+KINDS = ("jsonl", "csv")
+DEFAULT_METHOD = "draft_model"
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class Api:
+    """The endpoints. Each raises gr.Error with a sentence where the page would show one."""
+
+    sessions: Sessions
+    store: Store
+
+    def generate(
+        self,
+        prompt: str,
+        method: str = DEFAULT_METHOD,
+        max_new_tokens: int = 128,
+        temperature: float = 0.0,
+        seed: int = 0,
+        options: dict[str, Any] | None = None,
+        measure_plain: bool = True,
+        model: str = "",
+    ) -> dict[str, Any]:
+        """Decode a prompt with a method, beside plain decoding unless told otherwise, and keep the run.
+
+        Args:
+            prompt: The text to answer.
+            method: A method's name, as `python -m engine methods` lists them.
+            max_new_tokens: How long the answer may be.
+            temperature: 0 is greedy.
+            seed: Of the session's random numbers.
+            options: The method's own options, by name.
+            measure_plain: Run plain decoding too, for speedup and verdict.
+            model: A model of this server; empty for its first.
+
+        """
+        settings = {
+            "method": method,
+            "options": {method: options or {}},
+            "sampling": {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed},
+        }
+
+        def ask() -> dict[str, Any]:
+            wanted = request.parse(
+                self.sessions.device, prompt, self._model(model), json.dumps(settings), measure_plain
+            )
+            state = fold_run(ViewState(), _all(self.sessions.run(wanted, uuid.uuid4().hex)))
+            if state.started is None:
+                raise BadInput(state.alert or "Nothing was run.")
+            return {**self._run(state.started.session_id), "alert": state.alert}
+
+        return _answer(ask)
+
+    def compare(
+        self,
+        prompt: str,
+        methods: list[str],
+        max_new_tokens: int = 128,
+        temperature: float = 0.0,
+        seed: int = 0,
+        model: str = "",
+    ) -> dict[str, Any]:
+        """Race methods on one prompt, plain decoding among them, one after another in an order drawn by lot.
+
+        Args:
+            prompt: The text to answer.
+            methods: Names of methods, with their own defaults.
+            max_new_tokens: How long each answer may be.
+            temperature: 0 is greedy.
+            seed: Of each session's random numbers.
+            model: A model of this server; empty for its first.
+
+        """
+        sampling = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed}
+        settings = {"lanes": [{"method": name, "options": {}} for name in methods], "sampling": sampling}
+
+        def ask() -> dict[str, Any]:
+            lanes = request.parse_race(self.sessions.device, prompt, self._model(model), json.dumps(settings))
+            batches = self.sessions.perform(course(lanes), uuid.uuid4().hex)
+            return self._race(fold_race(RaceState(), _all(batches)))
+
+        return _answer(ask)
+
+    def list_runs(
+        self,
+        search: str = "",
+        method: str = "",
+        status: str = "",
+        limit: int = 50,
+        before: str = "",
+    ) -> list[dict[str, Any]]:
+        """Saved runs, newest first.
+
+        Args:
+            search: Words of prompt or answer.
+            method: Only this method's.
+            status: Only running, finished, stopped, failed or interrupted ones.
+            limit: At most so many, up to 200.
+            before: The id of the last run of the page above.
+
+        """
+        wanted = {"search": search, "method": method, "status": status}
+        given = {name: value for name, value in wanted.items() if value}
+
+        def ask() -> list[dict[str, Any]]:
+            if not 1 <= limit <= MAX_RUNS:
+                raise BadInput(f"limit is {limit}; wanted a whole number from 1 to {MAX_RUNS}.")
+            return self._rows(self.store.list_runs(limit, before=before or None, **cast(Any, given)))
+
+        return _answer(ask)
+
+    def get_run(self, run_id: str) -> dict[str, Any]:
+        """One saved run: settings, counts, ratios, verdict and text.
+
+        Args:
+            run_id: As `list` and `generate` give it.
+
+        """
+        return _answer(lambda: self._run(run_id))
+
+    def export_runs(self, run_ids: list[str], kind: Literal["jsonl", "csv"] = "jsonl") -> str:
+        """Saved runs as the text of a file: every event (jsonl), or a row of figures each (csv).
+
+        Args:
+            run_ids: As `list` gives them.
+            kind: jsonl or csv.
+
+        """
+
+        def ask() -> str:
+            if kind not in KINDS or not 1 <= len(run_ids) <= MAX_RUNS:
+                raise BadInput(f"Wanted 1 to {MAX_RUNS} runs as {' or '.join(KINDS)}.")
+            if kind == "csv":
+                runs = [self.store.get_run(run_id) for run_id in run_ids]
+                return tables.to_csv(runs, self._baselines(runs))
+            return "".join(f"{line}\n" for line in lines.to_lines(map(self.store.copy, run_ids)))
+
+        return _answer(ask)
+
+    def build(self) -> None:
+        """Name the endpoints inside the current Blocks."""
+        endpoints: dict[str, Callable[..., Any]] = {
+            "generate": self.generate,
+            "compare": self.compare,
+            "list": self.list_runs,
+            "get": self.get_run,
+            "export": self.export_runs,
+        }
+        for name, endpoint in endpoints.items():
+            gr.api(endpoint, api_name=name, concurrency_limit=None)
+
+    def _model(self, model: str) -> str:
+        return model or next(iter(self.sessions.device.models()))
+
+    def _race(self, state: RaceState) -> dict[str, Any]:
+        self.store.flush()
+        runs = [self._lane(lane.run_id, lane.method, lane_state) for lane, lane_state in _lanes(state)]
+        return {"group_id": state.group_id, "order": [runs[place]["method"] for place in state.order], "runs": runs}
+
+    def _lane(self, run_id: str, method: str, view: ViewState) -> dict[str, Any]:
+        """A lane's run, or why there is none."""
+        try:
+            return {**self._run(run_id), "alert": view.alert}
+        except UnknownRun:
+            return {"method": method, "alert": view.alert or "This run is not saved."}
+
+    def _run(self, run_id: str) -> dict[str, Any]:
+        self.store.flush()
+        (row,) = self._rows([self.store.get_run(run_id)])
+        return row
+
+    def _rows(self, runs: Sequence[RunRow]) -> list[dict[str, Any]]:
+        baselines = self._baselines(runs)
+        return [tables.to_row(run, baselines.get(run.baseline_run_id or "")) for run in runs]
+
+    def _baselines(self, runs: Sequence[RunRow]) -> Mapping[str, RunRow]:
+        """The plain runs that speedups are against, those that are still there."""
+        found = {}
+        for run_id in {run.baseline_run_id for run in runs if run.baseline_run_id}:
+            try:
+                found[run_id] = self.store.get_run(run_id)
+            except UnknownRun:
+                continue
+        return found
+
+
+def _all(batches: Any) -> Iterator[Happening]:
+    """What happens, to its end; the run stops where nobody listens any more."""
+    with closing(batches):
+        for batch in batches:
+            yield from batch
+
+
+def _lanes(state: RaceState) -> list[tuple[Any, ViewState]]:
+    return list(zip(state.lanes, state.views, strict=True))
+
+
+def _answer(ask: Callable[[], _Result]) -> _Result:
+    """Sentences of ours become the endpoint's error."""
+    try:
+        return ask()
+    except (EngineError, StoreError) as error:
+        raise gr.Error(str(error), print_exception=False) from error

@@ -1,0 +1,132 @@
+"""What a visitor asks a benchmark for, checked. Every value may come from anybody, not only from our page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from engine import suites
+from engine.bench import Plan
+from engine.config import GenerationConfig
+from engine.errors import BadInput, UnknownName
+from engine.options import OptionSpec, specs
+from engine.suites import Question
+from specviz.device import Device
+from specviz.request import MAX_NEW_TOKENS, MAX_PROMPT_CHARS, PLAIN
+from specviz.text import without_surrogates
+
+OWN = "own prompts"
+"""The suite of the prompts that a visitor gave."""
+MAX_OWN_PROMPTS = 50
+MAX_RUNS = 5_000
+NUM_PROMPTS = OptionSpec("prompts per suite", 6, "The first of each suite.", low=1, high=100)
+NUM_REPEATS = OptionSpec("repeats", 1, "Runs per prompt and method.", low=1, high=20)
+_CONFIG = {spec.name: spec for spec in specs(GenerationConfig)}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One benchmark to run. Made by `parse`, or read back from a file that `parse` let through."""
+
+    model: str
+    suites: tuple[str, ...]
+    num_prompts: int
+    """The first of each suite."""
+    own_prompts: tuple[str, ...]
+    methods: tuple[str, ...]
+    num_repeats: int
+    max_new_tokens: int
+    temperature: float
+
+    @property
+    def title(self) -> str:
+        """In a few words."""
+        asked = [*self.suites, *([OWN] if self.own_prompts else [])]
+        return f"{', '.join(asked)}: {', '.join(self.methods)}"
+
+    def plan(self) -> Plan:
+        """What is to be measured. Nothing is recorded in detail, as on the command line."""
+        found = suites.questions(",".join(self.suites), self.num_prompts) if self.suites else []
+        own = [Question(OWN, (prompt,)) for prompt in self.own_prompts]
+        config = GenerationConfig(max_new_tokens=self.max_new_tokens, temperature=self.temperature, has_detail=False)
+        return Plan({name: {} for name in self.methods}, [*found, *own], config, self.num_repeats)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> Asked:
+        """Raises KeyError or TypeError where it is no such record."""
+        lists = {name: tuple(values[name]) for name in ("suites", "own_prompts", "methods")}
+        return Asked(**{**values, **lists})
+
+
+def parse(
+    device: Device,
+    model: object,
+    suite_names: object,
+    num_prompts: object,
+    own_prompts: object,
+    methods: object,
+    num_repeats: object,
+    max_new_tokens: object,
+    temperature: object,
+) -> Asked:
+    """The benchmark in raw values from a page. Raises BadInput with a sentence to show."""
+    known = [method.name for method in device.methods()]
+    asked = Asked(
+        model=_known("model", [model], device.models())[0],
+        suites=tuple(_known("suite", _list(suite_names), suites.names())),
+        num_prompts=_whole(NUM_PROMPTS, num_prompts),
+        own_prompts=_prompts(own_prompts),
+        methods=tuple(name for name in _known("method", _list(methods), known) if name != PLAIN),
+        num_repeats=_whole(NUM_REPEATS, num_repeats),
+        max_new_tokens=_whole(_CONFIG["max_new_tokens"], max_new_tokens),
+        temperature=float(_CONFIG["temperature"].parse(temperature)),
+    )
+    _check_size(asked)
+    return asked
+
+
+def _check_size(asked: Asked) -> None:
+    if not asked.suites and not asked.own_prompts:
+        raise BadInput("There is nothing to ask: choose a suite or give prompts of your own, one per line.")
+    if not asked.methods:
+        raise BadInput("There is nothing to measure: choose a method besides plain decoding.")
+    if asked.max_new_tokens > MAX_NEW_TOKENS:
+        raise BadInput(f"max_new_tokens is {asked.max_new_tokens:,}; this page takes at most {MAX_NEW_TOKENS:,}.")
+    plan = asked.plan()
+    num_runs = len(plan.rounds) * len(plan.contenders)
+    if num_runs > MAX_RUNS:
+        raise BadInput(
+            f"That is {num_runs:,} runs; this page takes at most {MAX_RUNS:,}. Ask for fewer prompts, methods or "
+            "repeats, or use `python -m engine bench`."
+        )
+
+
+def _whole(spec: OptionSpec, given: object) -> int:
+    return int(spec.parse(given))
+
+
+def _list(given: object) -> Sequence[object]:
+    return given if isinstance(given, list | tuple) else []
+
+
+def _known(kind: str, given: Sequence[object], known: Mapping[str, str] | Sequence[str]) -> list[str]:
+    """Each name once. Raises UnknownName."""
+    for name in given:
+        if not isinstance(name, str) or name not in known:
+            raise UnknownName(kind, str(name)[:80], known)
+    return list(dict.fromkeys(str(name) for name in given))
+
+
+def _prompts(given: object) -> tuple[str, ...]:
+    lines = [line.strip() for line in str(given or "").splitlines()]
+    found = tuple(without_surrogates(line) for line in lines if line)
+    if len(found) > MAX_OWN_PROMPTS:
+        raise BadInput(f"There are {len(found)} prompts of your own; this page takes at most {MAX_OWN_PROMPTS}.")
+    if (longest := max(map(len, found), default=0)) > MAX_PROMPT_CHARS:
+        raise BadInput(f"One prompt has {longest:,} characters; this page takes at most {MAX_PROMPT_CHARS:,}.")
+    return found

@@ -1,0 +1,171 @@
+"""The benchmarks that are kept: a folder each, and the reports that come with the program.
+
+    <folder>/<id>/request.json   what was asked for
+    <folder>/<id>/runs.jsonl     every finished run: `engine.bench.journal`
+    <folder>/<id>/report.json    the figures so far, as `python -m engine bench --json` writes them
+
+Figures are computed anew from the runs when a report is opened, so a changed definition holds for old ones too.
+An id never becomes a path before it is known to be one. Measures nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from engine.bench.report import to_rows
+from engine.bench.runner import Cell
+from engine.errors import BadInput
+from specviz.bench.request import Asked
+
+EXAMPLE = "example"
+REPORTS = Path(__file__).resolve().parents[2] / "docs" / "bench"
+OVERALL = "all"
+"""The suite of all prompts together."""
+_ID = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One kept benchmark, for a list."""
+
+    id: str
+    title: str
+    created_at: str
+    """UTC, ISO 8601."""
+    is_complete: bool
+    num_runs: int
+    """Finished ones."""
+
+
+class UnknownBenchmark(BadInput):
+    """No benchmark has this id."""
+
+    def __init__(self, given: str) -> None:
+        super().__init__(f"There is no benchmark {given[:80]!r}; it may have been deleted.")
+
+
+class Shelf:
+    """The folder. None keeps nothing after the program ends."""
+
+    def __init__(self, folder: Path | None, reports: Path = REPORTS) -> None:
+        self._temporary = tempfile.TemporaryDirectory(prefix="specviz-") if folder is None else None
+        self._folder = folder or Path(self._temporary.name if self._temporary else "")
+        self._reports = reports
+
+    def add(self, bench_id: str, asked: Asked, created_at: str) -> None:
+        """Make its folder. Raises BadInput where that cannot be."""
+        folder = self._folder / _checked(bench_id)
+        try:
+            folder.mkdir(mode=0o700, parents=True)  # prompts are private
+        except OSError as error:
+            raise BadInput(f"The benchmark cannot be kept: its folder cannot be made ({error.strerror}).") from error
+        _write(folder / "request.json", {"created_at": created_at, "asked": asked.to_dict()})
+
+    def asked(self, bench_id: str) -> Asked:
+        """What was asked for. Raises UnknownBenchmark."""
+        return Asked.from_dict(self._request(bench_id)["asked"])
+
+    def journal(self, bench_id: str) -> Path:
+        """Where its runs are kept."""
+        return self._folder / _checked(bench_id) / "runs.jsonl"
+
+    def keep(self, bench_id: str, report: Mapping[str, Any]) -> None:
+        """Write the figures so far. Raises BadInput where they cannot be written."""
+        _write(self._folder / _checked(bench_id) / "report.json", report)
+
+    def cells(self, bench_id: str) -> tuple[str, list[Cell]]:
+        """The model, and the runs of whole rounds. Raises UnknownBenchmark."""
+        report = self._report(bench_id)
+        return str(report.get("model", "")), [Cell(**cell) for cell in report["cells"]]
+
+    def open(self, bench_id: str) -> dict[str, Any]:
+        """A report, its figures computed anew. Raises UnknownBenchmark."""
+        return with_figures(self._report(bench_id))
+
+    def entries(self) -> list[Entry]:
+        """The visitors' own, newest first, then the example."""
+        return [*sorted(self._own(), key=lambda entry: entry.created_at, reverse=True), *self._examples()]
+
+    def _own(self) -> Iterator[Entry]:
+        for folder in self._folder.iterdir() if self._folder.is_dir() else ():
+            if not _ID.fullmatch(folder.name):
+                continue
+            try:
+                request = self._request(folder.name)
+                title = Asked.from_dict(request["asked"]).title
+            except (BadInput, KeyError, TypeError):
+                continue  # a folder that is none of ours
+            report = _read(folder / "report.json")
+            is_complete, cells = bool(report.get("is_complete")), report.get("cells", [])
+            yield Entry(folder.name, title, str(request["created_at"]), is_complete, len(cells))
+
+    def _examples(self) -> Iterator[Entry]:
+        path = self._example()
+        if path is not None:
+            report = _read(path)
+            title = f"Example: {', '.join(dict.fromkeys(row['suite'] for row in report['rows']))}"
+            yield Entry(EXAMPLE, title, report["created_at"], True, len(report["cells"]))
+
+    def _example(self) -> Path | None:
+        """The newest whole report that came with the program and whose runs are recorded as today's are."""
+        found = {path: _read(path) for path in sorted(self._reports.glob("*.json"))}
+        whole = [path for path, report in found.items() if report.get("is_complete") and _has_cells(report)]
+        return max(whole, key=lambda path: str(found[path]["created_at"]), default=None)
+
+    def _report(self, bench_id: str) -> dict[str, Any]:
+        path = self._example() if bench_id == EXAMPLE else self._folder / _checked(bench_id) / "report.json"
+        report = _read(path) if path else {}
+        if not _has_cells(report):
+            raise UnknownBenchmark(bench_id)
+        return report
+
+    def _request(self, bench_id: str) -> dict[str, Any]:
+        found = _read(self._folder / _checked(bench_id) / "request.json")
+        if not found:
+            raise UnknownBenchmark(bench_id)
+        return found
+
+
+def with_figures(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The report with its rows computed from its cells, and rows of all suites together under `overall`."""
+    cells = [Cell(**cell) for cell in report["cells"]]
+    together = [replace(cell, suite=OVERALL, category="") for cell in cells]
+    rows, overall = ([asdict(row) for row in to_rows(found)] for found in (cells, together))
+    return {**report, "rows": rows, "overall": overall}
+
+
+def _has_cells(report: Mapping[str, Any]) -> bool:
+    try:
+        return bool([Cell(**cell) for cell in report["cells"]])
+    except (KeyError, TypeError):
+        return False
+
+
+def _checked(bench_id: str) -> str:
+    if not isinstance(bench_id, str) or not _ID.fullmatch(bench_id):
+        raise UnknownBenchmark(str(bench_id))
+    return bench_id
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Nothing where there is no such file, or it is no JSON object."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _write(path: Path, values: Mapping[str, Any]) -> None:
+    beside = path.with_name(path.name + ".new")
+    try:
+        beside.write_text(json.dumps(values), encoding="utf-8")
+        beside.replace(path)
+    except OSError as error:
+        raise BadInput(f"The benchmark cannot be kept: {path.name} cannot be written ({error.strerror}).") from error

@@ -1,0 +1,292 @@
+"""Benchmark: suites × methods × repeats, measured in the background; figures of the one that is open."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import gradio as gr
+from gradio.components import Component
+
+from engine import suites
+from engine.bench import markdown
+from engine.bench.report import DEFINITIONS
+from engine.errors import BadInput, EngineError
+from specviz.bench import EXAMPLE, Asked, Benchmarks, Progress, document, parse, speeds
+from specviz.device import Device
+from specviz.figures import bench as figures
+from specviz.pages import files
+from specviz.pages.plot import SCRIPTS
+from specviz.request import PLAIN
+from specviz.routes import PLOTLY_PATH
+from specviz.store import Reader
+from specviz.text import to_wire, without_surrogates
+
+POLL_S = 1.0
+MAX_ENTRIES = 40
+FIRST_SUITES = ("story", "retell", "repair")
+FIRST_METHODS = ("draft_model", "prompt_lookup", "aded", "token_recycling")
+FIRST_NUM_TOKENS = 96
+COLUMNS = {
+    "tokens_per_second": "Tokens/s",
+    "speedup": "Speedup",
+    "block_efficiency": "Block efficiency",
+    "expected_speedup": "Expected",
+    "relative_pass_cost": "Pass cost",
+    "relative_draft_cost": "Draft cost",
+    "same_text": "Same text",
+}
+"""Figures of the table, with their heads."""
+_log = logging.getLogger(__name__)
+_QUIET: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
+
+
+@dataclass(frozen=True)
+class BenchView:
+    """The page and its handlers. One benchmark runs at a time, and every visitor sees how far it is."""
+
+    id: ClassVar[str] = "bench"
+    title: ClassVar[str] = "Benchmark"
+    benchmarks: Benchmarks
+    device: Device
+    store: Reader
+
+    def arrive(self, query: Mapping[str, str]) -> Sequence[Any]:
+        """The benchmark that the address names, else the one that is going on, else the newest."""
+        wanted = query.get("run") or self._first()
+        return *self._status(), self.board(wanted), {"id": wanted, "num_reports": self.benchmarks.progress.num_reports}
+
+    def board(self, bench_id: object, alert: str = "") -> str:
+        """The list of benchmarks and the figures of one, as JSON text."""
+        message: dict[str, Any] = {"entries": self._entries(), "open": str(bench_id)[:80], "alert": alert}
+        try:
+            message |= _report(self.benchmarks.shelf.open(str(bench_id)))
+        except BadInput as error:
+            progress = self.benchmarks.progress
+            is_first = bench_id == progress.bench_id and progress.is_going_on
+            message["alert"] = alert or ("" if is_first else str(error))
+            message["note"] = "The figures appear when the first round is measured." if is_first else ""
+        return to_wire(_clean(message))
+
+    def start(self, *given: object) -> tuple[Any, ...]:
+        """The Start button."""
+        return self._begin(lambda: self.benchmarks.start(self._parse(given)))
+
+    def resume(self, event: gr.EventData) -> tuple[Any, ...]:
+        """Go on with one that was stopped."""
+        bench_id = str(getattr(event, "id", ""))
+
+        def go_on() -> str:
+            self.benchmarks.resume(bench_id)
+            return bench_id
+
+        return self._begin(go_on)
+
+    def stop(self) -> None:
+        """The Stop button."""
+        self.benchmarks.stop()
+
+    def open(self, event: gr.EventData) -> tuple[Any, ...]:
+        """One of the list was pressed."""
+        bench_id = str(getattr(event, "id", ""))
+        return self.board(bench_id), {"id": bench_id, "num_reports": self.benchmarks.progress.num_reports}
+
+    def poll(self, shown: Mapping[str, Any]) -> tuple[Any, ...]:
+        """How far it is; the figures too where they are open and have changed."""
+        progress = self.benchmarks.progress
+        has_changed = shown["id"] == progress.bench_id and shown["num_reports"] != progress.num_reports
+        if not has_changed and progress.is_going_on:
+            return *self._status(), gr.skip(), gr.skip()
+        return *self._status(), self.board(shown["id"]), {**shown, "num_reports": progress.num_reports}
+
+    def estimate(self, *given: object) -> str:
+        """What the settings would take, in words."""
+        try:
+            asked = self._parse(given)
+            return speeds.in_words(asked, speeds.speeds(asked.model, self.benchmarks.shelf, self.store))
+        except EngineError as error:
+            return str(error)
+
+    def export(self, bench_id: object, kind: object) -> str:
+        """A report as a text to save; a sentence of the page where there is none."""
+        try:
+            report = self.benchmarks.shelf.open(str(bench_id))
+            return document.write(report, str(kind))
+        except BadInput as error:
+            return str(error)
+
+    def _parse(self, given: Sequence[object]) -> Asked:
+        return parse(self.device, *given)
+
+    def _begin(self, begin: Callable[[], str]) -> tuple[Any, ...]:
+        shown = {"id": "", "num_reports": self.benchmarks.progress.num_reports}
+        try:
+            shown["id"] = begin()
+        except EngineError as error:
+            return *self._status(str(error)), gr.skip(), gr.skip()
+        return *self._status(), self.board(shown["id"]), shown
+
+    def _status(self, alert: str = "") -> tuple[Any, ...]:
+        """Progress, timer, and the Stop button."""
+        progress = self.benchmarks.progress
+        told = to_wire({**told_progress(progress), "alert": without_surrogates(alert)})
+        return told, gr.Timer(active=progress.is_going_on), gr.Button(interactive=progress.is_going_on)
+
+    def _first(self) -> str:
+        progress = self.benchmarks.progress
+        if progress.is_going_on:
+            return progress.bench_id
+        return next((entry.id for entry in self.benchmarks.shelf.entries() if entry.num_runs), EXAMPLE)
+
+    def _entries(self) -> list[dict[str, Any]]:
+        going_on = self.benchmarks.progress.bench_id if self.benchmarks.progress.is_going_on else ""
+        entries = self.benchmarks.shelf.entries()
+        return [
+            {
+                "id": entry.id,
+                "title": entry.title,
+                "when": entry.created_at[:16].replace("T", " "),
+                "state": "running" if entry.id == going_on else "complete" if entry.is_complete else "stopped",
+                "runs": f"{entry.num_runs:,} runs",
+            }
+            for entry in [*entries[:MAX_ENTRIES], *entries[MAX_ENTRIES:][-1:]]
+        ]
+
+    def build(self) -> Sequence[Component]:
+        """Lay the page out inside the current tab. Returns progress, timer, Stop, board and what is shown."""
+        with gr.Row(elem_classes=["sv-columns"]):
+            with gr.Column(elem_classes=["sv-controls"], min_width=280):
+                start, stop = _buttons()
+                estimate = _component("bench-estimate", "dom", "words")
+                inputs = self._controls()
+                estimate.value = self.estimate(*(given.value for given in inputs))
+            with gr.Column(elem_classes=["sv-main"], min_width=280):
+                progress = _component("bench-progress", "dom", "benchprogress")
+                board = self._board()
+        shown = gr.State({"id": EXAMPLE, "num_reports": 0})
+        timer = gr.Timer(POLL_S, active=False)
+        outputs = [progress, timer, stop, board, shown]
+        start.click(self.start, inputs, outputs, **_QUIET)
+        stop.click(self.stop, None, None, queue=False, **_QUIET)
+        board.open(self.open, None, [board, shown], **_QUIET)
+        board.resume(self.resume, None, outputs, **_QUIET)
+        timer.tick(self.poll, [shown], outputs, **_QUIET)
+        gr.on(
+            [given.change for given in inputs], self.estimate, inputs, [estimate], trigger_mode="always_last", **_QUIET
+        )
+        return outputs
+
+    def _board(self) -> gr.HTML:
+        def export(bench_id: str, kind: str) -> str:
+            return self.export(bench_id, kind)
+
+        return gr.HTML(
+            value=to_wire({"entries": [], "open": "", "alert": ""}),
+            html_template=files.TEMPLATE,
+            js_on_load=files.on_load(*SCRIPTS, "address", "tooltip", "bench"),
+            plotly=PLOTLY_PATH,
+            server_functions=[export],
+            apply_default_css=False,
+            elem_id="bench-board",
+            elem_classes=["sv-component"],
+        )
+
+    def _controls(self) -> list[Any]:
+        known = [method for method in self.device.methods() if method.name != PLAIN]
+        models = [(title, name) for name, title in self.device.models().items()]
+        first = [method.name for method in known if method.name in FIRST_METHODS] or [known[0].name]
+        return [
+            gr.Dropdown(models, value=models[0][1], label="Model", elem_id="bench-model"),
+            gr.CheckboxGroup(suites.names(), value=list(FIRST_SUITES), label="Suites", elem_id="bench-suites"),
+            gr.Number(6, label="Prompts of each suite", precision=0, elem_id="bench-prompts"),
+            gr.Textbox(label="Prompts of your own, one per line", lines=2, max_lines=8, elem_id="bench-own"),
+            gr.CheckboxGroup(
+                [(method.title, method.name) for method in known],
+                value=first,
+                label="Methods, besides plain decoding",
+                elem_id="bench-methods",
+            ),
+            gr.Number(1, label="Repeats", precision=0, elem_id="bench-repeats"),
+            gr.Number(FIRST_NUM_TOKENS, label="Max new tokens", precision=0, elem_id="bench-tokens"),
+            gr.Number(0, label="Temperature", elem_id="bench-temperature"),
+        ]
+
+
+def _buttons() -> tuple[gr.Button, gr.Button]:
+    with gr.Row(elem_classes=["sv-actions"]):
+        start = gr.Button("Start", variant="primary", elem_id="bench-start", min_width=96, scale=2)
+        stop = gr.Button("Stop", variant="stop", elem_id="bench-stop", interactive=False, min_width=72, scale=1)
+    return start, stop
+
+
+def told_progress(progress: Progress) -> dict[str, Any]:
+    """Progress in words and as a share."""
+    share = progress.num_done / progress.num_total if progress.num_total else 0.0
+    count = f"{progress.num_done:,} of {progress.num_total:,} runs" if progress.num_total else ""
+    left = "" if progress.seconds_left is None else f"about {speeds.duration(progress.seconds_left)} left"
+    words = {
+        "idle": "",
+        "waiting": progress.note or "Waiting for the device.",
+        "preparing": progress.note,
+        "running": "Measuring",
+        "stopped": f"Stopped. {progress.note}",
+        "finished": "Finished",
+        "failed": progress.note,
+    }
+    different = f"{progress.num_different} with another text than plain decoding's" if progress.num_different else ""
+    parts = [part for part in (count, left, different) if part]
+    return {"phase": progress.phase, "text": words[progress.phase], "more": ", ".join(parts), "share": share}
+
+
+def _report(report: Mapping[str, Any]) -> dict[str, Any]:
+    """What the board draws of a report."""
+    choices = figures.suites(report)
+    return {
+        "about": markdown.head(report).replace("`", ""),
+        "costs": markdown.row_cost_line(report["row_cost"]),
+        "skipped": markdown.skipped_lines(report["skipped"]),
+        "isComplete": report["is_complete"],
+        "suites": choices,
+        "heat": figures.heat(report),
+        "bySuite": {suite: _of_suite(report, suite) for suite in choices},
+        "columns": [{"name": title, "help": DEFINITIONS[name]} for name, title in COLUMNS.items()],
+    }
+
+
+def _of_suite(report: Mapping[str, Any], suite: str) -> dict[str, Any]:
+    return {
+        "scatter": figures.scatter(report, suite),
+        "time": figures.time_split(report, suite),
+        "rows": [[row["method"], *(_shown(row, name) for name in COLUMNS)] for row in figures.rows_of(report, suite)],
+    }
+
+
+def _shown(row: Mapping[str, Any], name: str) -> str:
+    value = row[name]
+    if name == "speedup":
+        return figures.speedup_text(row, has_interval=True)
+    if value is None or isinstance(value, str):
+        return value or "–"
+    return f"{value:.0f}" if name == "tokens_per_second" else f"{value:.2f}"
+
+
+def _component(elem_id: str, *scripts: str) -> gr.HTML:
+    return gr.HTML(
+        value="",
+        html_template=files.TEMPLATE,
+        js_on_load=files.on_load(*scripts),
+        apply_default_css=False,
+        elem_id=elem_id,
+        elem_classes=["sv-component"],
+    )
+
+
+def _clean(value: Any) -> Any:
+    """Lone surrogates of any text escaped."""
+    if isinstance(value, str):
+        return without_surrogates(value)
+    if isinstance(value, Mapping):
+        return {str(name): _clean(item) for name, item in value.items()}
+    return [_clean(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,207 @@
+"""Compare on the real app: a race to its end and its replay, lanes that fail, hostile texts, keys, narrow and dark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from accessible import assert_accessible
+
+Open = Callable[..., Any]
+CONTRAST = Path(__file__).with_name("contrast.js")
+SAM = (
+    "Repeat this text.\n\nSam has a big dog. The dog likes to run in the park. Sam likes to run with the dog. "
+    "Every day, Sam and the dog run in the park."
+)
+SHOWN = ".sv-text .sv-token:not(.is-later):not(.is-rejected):not(.is-unreached)"
+NEVER = ".sv-root img, .sv-root a, .sv-root script, .sv-root b"
+
+
+class Race:
+    """The Compare view of an open page."""
+
+    def __init__(self, page: Any) -> None:
+        self.page = page
+        page.wait_for_selector("#race-settings .sv-lane-row")
+        page.wait_for_selector("#race-stage .sv-race", state="attached")
+
+    def choose(self, *methods: str, num_tokens: int = 24) -> None:
+        """Lanes beside the plain one."""
+        while self.page.locator(".sv-lane-remove").count() > len(methods):
+            self.page.locator(".sv-lane-remove").last.click()
+        while self.page.locator(".sv-lane-remove").count() < len(methods):
+            self.page.click(".sv-lane-add")
+        for place, method in enumerate(methods):
+            self.page.locator(".sv-lane-row .sv-lane-line select").nth(place).select_option(method)
+        self.page.locator("#race-settings details.is-sampling").evaluate("node => { node.open = true; }")
+        self.page.fill("#race-settings input[name=max_new_tokens]", str(num_tokens))
+
+    def run(self) -> None:
+        self.page.click("#race-run")
+        self.page.wait_for_selector("#race-run[disabled]")
+
+    def wait(self) -> None:
+        self.page.wait_for_selector("#race-run:not([disabled])")
+        self.page.wait_for_selector('#race-stage .sv-race[data-phase="finished"]')
+
+    def lanes(self, part: str) -> list[str]:
+        found: list[str] = self.page.locator(f"#race-stage .sv-lane {part}").all_inner_texts()
+        return found
+
+    def texts(self) -> list[str]:
+        """Each lane's output as it is shown now."""
+        script = """shown => [...document.querySelectorAll('#race-stage .sv-lane')].map((lane) =>
+            [...lane.querySelectorAll(shown)].map((token) => token.textContent).join(''))"""
+        found: list[str] = self.page.evaluate(script, SHOWN)
+        return found
+
+    def scrub(self, share: float) -> None:
+        slider = self.page.locator(".sv-clock-slider")
+        slider.evaluate(
+            "(node, share) => { node.value = share * Number(node.max); node.dispatchEvent(new Event('input')); }", share
+        )
+
+
+def raced(visit: Open, server: str, *methods: str, num_tokens: int = 24, **options: Any) -> Race:
+    """A race on the scripted server, ended."""
+    race = Race(visit("?view=compare", server=server, **options).page)
+    race.choose(*methods, num_tokens=num_tokens)
+    race.run()
+    race.wait()
+    return race
+
+
+def test_four_methods_race_to_the_end_and_replay_together(visit: Open) -> None:
+    race = Race(visit("?view=compare").page)
+    page = race.page
+    page.fill("#race-prompt textarea", SAM)
+    race.choose("draft_model", "prompt_lookup", "copyspec")
+    race.run()
+    page.wait_for_selector("#race-stage .sv-lane[data-phase=running] .sv-token", state="attached")
+    race.wait()
+    assert race.lanes(".sv-lane-title") == ["Plain decoding", "Draft model", "Prompt lookup", "CopySpec"]
+    assert all(float(speed) > 0 for speed in race.lanes(".sv-lane-speed"))
+    verdicts = race.lanes(".sv-lane-verdict")
+    assert verdicts[0] == "baseline"
+    assert set(verdicts[1:]) <= {"✓ same text", "near-tie"}
+    assert sorted(race.lanes(".sv-lane-turn")) == ["ran 1st", "ran 2nd", "ran 3rd", "ran 4th"]
+    page.wait_for_function("document.querySelectorAll('#race-stage .sv-chart .main-svg').length >= 8")
+    assert page.locator(".sv-board-rows tbody tr").count() == 4
+    whole = race.texts()
+    assert all(whole)
+    race.scrub(0)
+    assert race.texts() == [""] * 4
+    race.scrub(0.3)
+    part = race.texts()
+    assert all(text.startswith(shown) for shown, text in zip(part, whole, strict=True))
+    assert part != whole
+    page.select_option(".sv-clock-speed select", "4")
+    page.click(".sv-clock-play")
+    page.wait_for_function("document.querySelector('.sv-clock-play').textContent.includes('Replay')")
+    assert race.texts() == whole
+
+    assert "view=compare&ids=" in page.url
+    link = Race(visit(page.url.partition("/")[2].partition("/")[2].partition("/")[2]).page)
+    link.page.wait_for_selector(".sv-board-rows tbody tr")
+    assert link.texts() == whole
+    assert link.lanes(".sv-lane-figures") == race.lanes(".sv-lane-figures")
+    assert link.page.locator(".sv-race-order").inner_text() == page.locator(".sv-race-order").inner_text()
+
+
+def test_a_lane_that_breaks_says_why_and_hostile_texts_stay_texts(visit: Open, scripted_server: str) -> None:
+    race = raced(visit, scripted_server, "broken", "scripted", num_tokens=60)
+    page = race.page
+    assert race.lanes(".sv-lane-title") == ["Plain decoding", "<b>Breaks</b>", "Scripted drafts"]
+    assert page.locator(".sv-lane-problem").nth(1).inner_text() == 'It broke: <img src=x onerror="window.hacked=1">'
+    assert race.lanes(".sv-lane-verdict")[1:] == ["failed", "✓ same text"]
+    assert "1 of 3 lanes failed" in page.locator("#race-stage .sv-status-text").inner_text()
+    page.wait_for_function("document.querySelectorAll('#race-stage .sv-chart .main-svg').length >= 8")
+    labels = "[...document.querySelectorAll('#race-stage .legendtext')].map((node) => node.textContent)"
+    assert "<b>Breaks</b>" in page.evaluate(labels)
+    assert "<img" in page.locator(".sv-diff-table").first.inner_text()
+    assert page.evaluate("window.hacked") is None
+    assert page.locator(NEVER).count() == 0
+
+
+def test_the_table_is_copied_in_three_formats(visit: Open, scripted_server: str) -> None:
+    page = raced(visit, scripted_server, "scripted").page
+    page.evaluate("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+    for name, begins in (("Markdown", "| Method | Ran as"), ("CSV", "Method,Ran as"), ("LaTeX", r"\begin{tabular}")):
+        page.get_by_role("button", name=f"Copy the table as {name}").click()
+        page.wait_for_function("begins => window.copied && window.copied.startsWith(begins)", arg=begins)
+    assert "Scripted drafts" in page.evaluate("window.copied")
+
+
+def test_stop_ends_a_race_and_keeps_what_was_decoded(visit: Open, scripted_server: str) -> None:
+    race = Race(visit("?view=compare", server=scripted_server).page)
+    race.choose("scripted", num_tokens=900)
+    race.run()
+    race.page.wait_for_function("document.querySelectorAll('#race-stage .sv-token').length > 3")
+    race.page.click("#race-stop")
+    race.wait()
+    assert race.page.locator("#race-stage .sv-status-text").inner_text() == "Stopped. What was decoded is kept."
+    assert race.page.get_by_text("Not run: the race was stopped before its turn.").is_visible()
+    assert race.page.locator("#race-stage .sv-lane[data-phase=stopped]").count() == 1
+
+
+def test_a_race_by_keyboard_alone(visit: Open, scripted_server: str) -> None:
+    race = raced(visit, scripted_server, "scripted")
+    page = race.page
+    button = page.locator(".sv-clock-play")
+    button.focus()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Shared clock"
+    page.keyboard.press("Home")
+    assert race.texts() == ["", ""]
+    page.keyboard.press("ArrowRight")
+    assert float(page.locator(".sv-clock-slider").input_value()) > 0
+    page.keyboard.press("Space")
+    assert "Pause" in button.inner_text()
+    page.keyboard.press("Space")
+    assert "Play" in button.inner_text()
+    page.keyboard.press("End")
+    first = page.locator("#race-stage .sv-lane").first.locator(".sv-token").first
+    first.focus()
+    assert page.locator("#race-stage .sv-lane .sv-card").first.is_visible()
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.classList.contains('sv-token')")
+    page.locator(".sv-lane-remove").first.focus()
+    page.keyboard.press("Enter")
+    assert page.locator(".sv-lane-row").count() == 1
+    assert page.evaluate("document.activeElement.className") == "sv-lane-add"
+
+
+def test_a_race_that_cannot_be_run_is_a_sentence(visit: Open, scripted_server: str) -> None:
+    race = Race(visit("?view=compare", server=scripted_server).page)
+    race.choose("scripted", "scripted")
+    race.page.click("#race-run")
+    race.page.locator("#race-stage [role=alert]").get_by_text("there twice with the same options").wait_for()
+    race.page.wait_for_selector("#race-run:not([disabled])")
+
+
+def test_an_address_of_no_runs_is_a_sentence(visit: Open, scripted_server: str) -> None:
+    seen = visit("?view=compare&ids=nobody,nothing", server=scripted_server)
+    seen.page.locator("#race-stage [role=alert]").get_by_text("There is no run 'nobody'").wait_for()
+    many = visit(f"?view=compare&ids={','.join('abcdefghi')}", server=scripted_server)
+    many.page.locator("#race-stage [role=alert]").get_by_text("9 runs are too many").wait_for()
+
+
+def test_a_narrow_race_does_not_scroll_sideways(visit: Open, scripted_server: str) -> None:
+    race = raced(visit, scripted_server, "scripted", width=390, height=844)
+    race.page.wait_for_function("document.querySelectorAll('#race-stage .sv-chart .main-svg').length >= 8")
+    assert race.page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert race.page.locator("#race-stop").is_visible()
+    box = race.page.locator("#race-stage .sv-lane").nth(1).bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 390
+
+
+def test_a_race_has_enough_contrast_light_and_dark(visit: Open, scripted_server: str) -> None:
+    page = raced(visit, scripted_server, "broken", "scripted").page
+    assert page.evaluate(CONTRAST.read_text()) == []
+    assert_accessible(page, "#race-stage")
+    assert_accessible(page, "#race-settings")
+    page.click("#theme-switch")
+    assert page.evaluate("getComputedStyle(document.querySelector('.sv-lane')).backgroundColor") == "rgb(23, 30, 38)"
+    assert page.evaluate(CONTRAST.read_text()) == []
