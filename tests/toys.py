@@ -33,6 +33,7 @@ from engine.events import Event, SessionFinished, Stepped
 from engine.loop import generate
 from engine.models import LoadedModel, context_length
 from engine.target import Scored, Target
+from engine.training.heads import Material
 from engine.training.recipes import RECIPES
 from engine.tree import EMPTY_TREE, DraftTree, chain
 from engine.verify import Verdict
@@ -312,7 +313,7 @@ def random_weights(name: str, hidden_size: int, vocab_size: int) -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         target = build(transformers.LlamaConfig(**_sizes(hidden_size=hidden_size, vocab_size=vocab_size)))
-        material = SimpleNamespace(hidden_size=hidden_size, vocab_size=vocab_size, target=target)
+        material = Material("tiny", target, cast(Any, None), Path(), Path(), [])
         heads = importlib.import_module(f"engine.training.{name}").make(material, RECIPES["heads", "cpu"])
     folder = Path(tempfile.mkdtemp(prefix=f"{name}-"))
     save_file({key: tensor.detach().contiguous() for key, tensor in heads.tensors().items()}, folder / WEIGHTS_FILE)

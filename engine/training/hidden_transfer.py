@@ -11,11 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
 from engine.training import activations, layer_sweep
 from engine.training.heads import Heads, Material, Soft, labels_of, train_heads
@@ -108,11 +107,13 @@ class Transfer(Heads):
 
 
 def make(material: Material, recipe: Recipe) -> Transfer:
+    """Untrained maps for a target."""
+    return Transfer(None, (1,) * NUM_STEPS, material.hidden_size)
+
+
+def make_swept(material: Material, recipe: Recipe) -> Transfer:
     """Maps at the layers that the sweep finds best, as far trained as the ablation brought them."""
-    target = cast(PreTrainedModel | None, material.target)
-    if target is None:  # nothing to sweep: the maps' sizes are all there is to know
-        return Transfer(None, (1,) * NUM_STEPS, material.hidden_size)
-    layered = Layered(target)
+    layered = Layered(material.target)
     minutes = recipe.limit_minutes * SWEEP_SHARE / (1 - SWEEP_SHARE)
     return layer_sweep.run(
         lambda layers: solved(layered, layers, material),
@@ -120,7 +121,7 @@ def make(material: Material, recipe: Recipe) -> Transfer:
         replace(recipe, limit_minutes=minutes),
         len(layered),
         NUM_STEPS,
-        target.device.type,
+        material.target.device.type,
     )
 
 
@@ -151,7 +152,7 @@ def train(order: Order) -> None:
     made: list[tuple[Transfer, Material]] = []
 
     def make_and_keep(material: Material, recipe: Recipe) -> Transfer:
-        made.append((make(material, recipe), material))
+        made.append((make_swept(material, recipe), material))
         return made[0][0]
 
     train_heads(replace(order, limit_minutes=limit * (1 - SWEEP_SHARE)), "hidden_transfer", make_and_keep)

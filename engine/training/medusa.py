@@ -81,4 +81,4 @@ def make(material: Material, recipe: Recipe) -> MedusaHeads:
 
 def train(order: Order) -> None:
     """Train and write the weights folder."""
-    train_heads(order, "heads", make)
+    train_heads(order, "medusa", make)

@@ -90,7 +90,7 @@ RECIPES: dict[tuple[str, str], Recipe] = {
     ("heads", "cpu"): Recipe(
         _DRAFT,
         20_000_000,
-        4096,
+        2048,
         2e-3,
         12,
         stages=_TEXT_THEN_WRITTEN,
@@ -143,6 +143,9 @@ RECIPES["chimera", "cpu"] = replace(
     RECIPES["heads", "cpu"], batch_tokens=2048, lr=3e-3, stages=_MOSTLY_WRITTEN, decay_from=0.1
 )
 RECIPES["chimera", "gpu"] = RECIPES["heads", "gpu"]
+for _preset in ("cpu", "gpu"):
+    # All of its parameters are Muon's matrices, which begin at zero and have far to go.
+    RECIPES["medusa", _preset] = replace(RECIPES["heads", _preset], lr=8e-3)
 
 
 @dataclass

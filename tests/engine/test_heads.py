@@ -99,7 +99,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         num_text_tokens=4000,
         micro_tokens=256,
     )
-    monkeypatch.setitem(recipes.RECIPES, ("heads", "cpu"), tiny)
+    for name in ("heads", *METHODS):
+        monkeypatch.setitem(recipes.RECIPES, (name, "cpu"), tiny)
     monkeypatch.setattr(written, "MAX_NEW_TOKENS", 24)
     monkeypatch.setattr(acceptance, "MAX_NEW_TOKENS", 24)
     monkeypatch.setattr(heads, "NUM_HELDOUT", 4)
