@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from accessible import assert_accessible
 
 from tests.browser.conftest import Visit
 
@@ -200,6 +201,7 @@ def test_a_narrow_page_has_no_sideways_scroll_and_keys_do_everything(visit: Any,
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     row(opened, two_runs[0]).locator(".sv-choose").focus()
     page.keyboard.press("Space")
+    assert_accessible(page, "#runs")
     assert "1 run chosen" in page.locator("#runs .sv-selection").inner_text()
     page.keyboard.press("Tab")
     assert re.match(r"Open the run of", str(page.evaluate("document.activeElement.ariaLabel")))
