@@ -49,7 +49,7 @@ function makeBoard(stylesOfLanes, onInspect) {
     const head = make('tr', '');
     for (const column of board.columns) {
       const cell = Object.assign(make('th', column.isNumber ? 'is-number' : ''), { scope: 'col' });
-      add(head, add(cell, add(make('span', 'sv-board-heading'), make('span', '', column.heading), tooltip(column.heading, column.help)), make('span', 'sv-board-unit', column.unit)));
+      add(head, add(cell, make('span', 'sv-board-heading', column.heading), add(make('span', 'sv-board-unit'), make('span', '', column.unit), tooltip(column.heading, column.help))));
     }
     const body = make('tbody', '');
     board.cells.forEach((cells, index) => add(body, row(board, cells, styles[index])));
@@ -91,7 +91,8 @@ function makeBoard(stylesOfLanes, onInspect) {
     open.type = 'button';
     open.addEventListener('click', () => onInspect(index, found.run.step));
     add(table, add(make('thead', ''), head), add(make('tbody', ''), side('plain', found.plain, false), side('this lane', found.run, true)));
-    return add(item, add(make('p', 'sv-diff-context'), make('span', 'sv-diff-label', 'Both wrote '), make('bdi', '', '…' + shown(found.context))), table, open);
+    if (found.context) add(item, add(make('p', 'sv-diff-context'), make('span', 'sv-diff-label', 'Both wrote '), make('bdi', '', '…' + shown(found.context))));
+    return add(item, table, open);
   }
 
   function drawDiffs(board, rows) {
