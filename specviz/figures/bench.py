@@ -159,7 +159,7 @@ def _places(points: Sequence[tuple[float, float, str]]) -> list[str]:
     taken = [_box(x / width, y / height, 0.02) for x, y, _ in points]
     chosen = []
     for x, y, name in points:
-        half = 0.008 * len(name)
+        half = 0.0045 * len(name)
         boxes = {
             place: _box(x / width + dx * (half + 0.025), y / height + dy * 0.06, half) for place, (dx, dy) in _AROUND
         }
