@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, cast
 
 import gradio as gr
+from gradio.events import api as gradio_api
 
 from engine.errors import BadInput, EngineError
 from specviz import request
@@ -177,7 +178,7 @@ class Api:
             "export": self.export_runs,
         }
         for name, endpoint in endpoints.items():
-            gr.api(endpoint, api_name=name, concurrency_limit=None)
+            gradio_api(endpoint, api_name=name, concurrency_limit=None)
 
     def _model(self, model: str) -> str:
         return model or next(iter(self.sessions.device.models()))
