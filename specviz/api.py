@@ -1,7 +1,7 @@
 """What programs may ask for by name: generate, compare, list, get and export. Plain values in, plain values out.
 
-The same requests, sessions and files as the page's; a program that goes away stops its run. Every sentence that a
-visitor would read comes as an error's message.
+The same requests, sessions and files as the page's. Every sentence that a visitor would read comes as an error's
+message. A run goes on to its end even where the program that asked for it has gone away.
 """
 
 from __future__ import annotations
