@@ -22,7 +22,7 @@ ARGUMENTS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
     "--disable-background-networking --disable-component-update --disable-sync"
 ).split()
-START_S = 900
+START_S = 120
 PATIENCE_MS = int(__import__("os").environ.get("PM", "90000"))
 """Long, since other work may share the machine; nothing waits longer than it must."""
 
