@@ -1,7 +1,7 @@
 """What programs may ask for by name: generate, compare, list, get and export. Plain values in, plain values out.
 
-The same requests, sessions and files as the page's; a program that goes away stops its run. Every sentence that a
-visitor would read comes as an error's message.
+The same requests, sessions and files as the page's. Every sentence that a visitor would read comes as an error's
+message. A run goes on to its end even where the program that asked for it has gone away.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, cast
 
 import gradio as gr
+from gradio.events import api as gradio_api
 
 from engine.errors import BadInput, EngineError
 from specviz import request
@@ -177,7 +178,7 @@ class Api:
             "export": self.export_runs,
         }
         for name, endpoint in endpoints.items():
-            gr.api(endpoint, api_name=name, concurrency_limit=None)
+            gradio_api(endpoint, api_name=name, concurrency_limit=None)
 
     def _model(self, model: str) -> str:
         return model or next(iter(self.sessions.device.models()))

@@ -9,7 +9,7 @@ const noteBox = make('p', 'sv-note');
 const report = make('div', 'sv-bench-report');
 const heat = makePlot({ path: props.plotly, name: 'specviz-speedups', height: 420, onPick: () => {} });
 const chooser = make('div', 'sv-bench-suites');
-const scatter = makePlot({ path: props.plotly, name: 'specviz-efficiency', height: 420, onPick: () => {} });
+const scatter = makePlot({ path: props.plotly, name: 'specviz-efficiency', height: 460, onPick: () => {} });
 const time = makePlot({ path: props.plotly, name: 'specviz-time', height: 360, onPick: () => {} });
 const table = make('div', 'sv-bench-table');
 const costs = make('p', 'sv-bench-costs');

@@ -155,11 +155,11 @@ def _point(row: Json, speedup: float, what: str) -> dict[str, Any]:
 
 def _places(points: Sequence[tuple[float, float, str]]) -> list[str]:
     """Where each point's name stands, so that names keep clear of each other and of points where they can."""
-    width, height = (max([1e-9, *(point[axis] for point in points)]) for axis in (0, 1))
+    width, height = max([1e-9, *(x for x, _, _ in points)]), max([1e-9, *(y for _, y, _ in points)])
     taken = [_box(x / width, y / height, 0.02) for x, y, _ in points]
     chosen = []
     for x, y, name in points:
-        half = 0.008 * len(name)
+        half = 0.0045 * len(name)
         boxes = {
             place: _box(x / width + dx * (half + 0.025), y / height + dy * 0.06, half) for place, (dx, dy) in _AROUND
         }
