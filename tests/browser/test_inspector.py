@@ -197,3 +197,11 @@ def test_accessible_light_dark_and_narrow(visit: Open, address: str) -> None:
         seen.page.wait_for_timeout(300)
         assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
         assert_accessible(seen.page, inside)
+
+
+def test_a_view_in_the_narrow_menu_leads_there_too(visit: Open, scripted_server: str) -> None:
+    seen = visit(width=390, height=844, server=scripted_server)
+    seen.page.get_by_role("button", name="More tabs").click()
+    seen.page.locator(".overflow-dropdown button", has_text="Learn").click()
+    seen.page.locator("#learn .sv-node").first.wait_for()
+    assert "view=learn" in seen.page.url
