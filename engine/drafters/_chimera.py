@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -53,8 +53,10 @@ class ChimeraShape:
 
 def read_shape(weights: Weights) -> ChimeraShape:
     """The sizes that a weights folder states. Raises BadInput."""
-    numbers = {field.name: weights.number(field.name) for field in fields(ChimeraShape) if field.type == "int"}
-    rest = {name: float(weights.config.get(name, 0)) for name in ("rms_norm_eps", "rope_theta")}
+    numbers: dict[str, Any] = {
+        field.name: weights.number(field.name) for field in fields(ChimeraShape) if field.type == "int"
+    }
+    rest: dict[str, Any] = {name: float(weights.config.get(name, 0)) for name in ("rms_norm_eps", "rope_theta")}
     shape = ChimeraShape(**numbers, **{name: value for name, value in rest.items() if value > 0})
     if shape.hidden_size % (2 * shape.num_attention_heads):
         raise BadInput(f"{weights.folder}: {shape.num_attention_heads} attention heads do not divide the width.")
@@ -119,7 +121,8 @@ class Network:
         """X ÷ √(mean x² + ε), the mean in float32."""
         norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
         scale = norm.square_().div_(x.shape[-1]).add_(self.shape.rms_norm_eps).rsqrt_()
-        return (x * scale).to(x.dtype)
+        normed: Tensor = (x * scale).to(x.dtype)
+        return normed
 
     def known_part(self, hidden: Tensor) -> list[Tensor]:
         """What a hidden state (1, d) adds to each head's (1, d)."""
@@ -199,4 +202,4 @@ class TokenParts:
 @functools.lru_cache(maxsize=4)
 def load_parts(network: Network, loaded: LoadedModel) -> TokenParts:
     """A target's token parts, once for all sessions."""
-    return TokenParts(network, loaded.model.get_input_embeddings().weight)
+    return TokenParts(network, cast(nn.Embedding, loaded.model.get_input_embeddings()).weight)

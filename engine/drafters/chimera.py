@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from engine.drafters import _shape
 from engine.drafters._chimera import FullContext, Triple, load_network, load_parts
@@ -247,7 +247,7 @@ class Chimera(Drafter):
 
     def _check(self, target: Target) -> None:
         """Raises BadInput where the weights are made for other widths than the target's."""
-        wanted = tuple(target.loaded.model.get_input_embeddings().weight.shape)
+        wanted = tuple(cast(nn.Embedding, target.loaded.model.get_input_embeddings()).weight.shape)
         found = (self.network.shape.vocab_size, self.network.shape.hidden_size)
         if found != wanted:
             raise BadInput(

@@ -49,6 +49,10 @@ class Step:
 class Chimera(Heads):
     """Trigram encoder, full-context encoder and heads, over a frozen target's embedding and output layer."""
 
+    embedding: Tensor
+    output: Tensor
+    num_passes: Tensor
+
     def __init__(self, shape: ChimeraShape, embedding: Tensor, output: Tensor) -> None:
         """`embedding` and `output` are the target's own, (v, d); neither is trained or kept."""
         super().__init__()
@@ -132,7 +136,7 @@ class Chimera(Heads):
         hidden = hidden.float()
         known, is_text = hidden[:, :num_places], ids[:, self.num_heads : self.num_heads + num_places] >= 0
         embedded = nn.functional.embedding(trigrams(ids.clamp(min=0)), self.embedding).flatten(-2).float()
-        for number, head in enumerate(self.heads, start=1):
+        for number, head in enumerate(cast(list[nn.Linear], list(self.heads)), start=1):
             seen, wanted = embedded[:, number : number + num_places], hidden[:, number : number + num_places]
             if number == 1:
                 found = _least_squares(torch.cat((seen, known), dim=-1)[is_text], wanted[is_text])
@@ -218,7 +222,8 @@ def _least_squares(given: Tensor, wanted: Tensor, ridge: float = 1e-3) -> Tensor
     """The matrix (o, i) that best makes `wanted (n, o)` of `given (n, i)`."""
     gram = given.T @ given
     gram.diagonal().add_(ridge * gram.diagonal().mean())
-    return torch.linalg.solve(gram, given.T @ wanted).T
+    found: Tensor = torch.linalg.solve(gram, given.T @ wanted).T
+    return found
 
 
 def _linear(weight: Tensor) -> nn.Linear:

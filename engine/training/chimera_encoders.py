@@ -95,7 +95,7 @@ class FullContextEncoder(nn.Module):
         return encoded
 
     def _heads(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)
+        return x.view(*x.shape[:-1], self.num_heads, self.head_dim).transpose(1, 2)
 
     def _rotate(self, heads: Tensor, positions: Tensor) -> Tensor:
         half = self.head_dim // 2

@@ -32,7 +32,7 @@ def soft_cross_entropy(logits: Tensor, probs: Tensor, labels: Tensor, text_weigh
     `logits` and `probs` are (b, r, v), labels (b, r); places labelled IGNORED count for nothing. The part of
     `probs` is the divergence from it plus its entropy, which no training changes.
     """
-    loss: Tensor = _SoftCrossEntropy.apply(logits, probs, labels, text_weight)
+    loss: Tensor = _SoftCrossEntropy.apply(logits, probs, labels, text_weight)  # type: ignore[no-untyped-call]
     return loss
 
 
@@ -54,7 +54,7 @@ class _SoftCrossEntropy(torch.autograd.Function):
         return (((1 - text_weight) * soft - text_weight * log_own) * share).sum()
 
     @staticmethod
-    def backward(ctx: Any, above: Tensor) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, above: Tensor) -> tuple[Tensor, None, None, None]:
         (gradient,) = ctx.saved_tensors
         return gradient * above.to(gradient.dtype), None, None, None
 
