@@ -32,7 +32,7 @@ const selection = makeSelection({
   note: (text) => mark('note', text),
   export: exportRuns,
 });
-const sides = makeSideBySide(props.plotly, (id) => goto({ view: 'sessions', run: id }), () => goto({ view: 'sessions' }));
+const sides = makeSideBySide(() => props.plotly, (id) => goto({ view: 'sessions', run: id }), () => goto({ view: 'sessions' }));
 
 // An answer, or null after its sentence was shown.
 async function ask(call, given) {
