@@ -16,15 +16,15 @@ const pager = make('nav', 'sv-pager');
 const filters = makeFilters((conditions) => { listing = { sort: listing.sort, is_descending: listing.is_descending, page: 0, ...conditions }; refresh(); });
 const rows = makeRunTable({
   open: (id) => goto({ view: 'sessions', run: id }),
-  choose: (id, isOn) => { if (isOn) chosen.add(id); else chosen.delete(id); draw(); },
-  chooseAll: (ids, isOn) => { for (const id of ids) if (isOn) chosen.add(id); else chosen.delete(id); draw(); },
+  choose: (id, isOn) => { if (isOn) chosen.add(id); else chosen.delete(id); drawChosen(); },
+  chooseAll: (ids, isOn) => { for (const id of ids) if (isOn) chosen.add(id); else chosen.delete(id); drawChosen(); },
   sort: (key) => { listing = { ...listing, page: 0, sort: key, is_descending: listing.sort === key ? !listing.is_descending : true }; refresh(); },
 });
 const selection = makeSelection({
   compare: () => goto({ view: 'sessions', ids: [...chosen] }),
   open: () => goto({ view: 'sessions', run: [...chosen][0] }),
   inspect: () => goto({ view: 'inspect', run: [...chosen][0] }),
-  none: () => { chosen.clear(); draw(); },
+  none: () => { chosen.clear(); drawChosen(); },
   link: copyLink,
   remove: () => remove([...chosen]),
   tag: (text) => mark('tag', text),
@@ -32,7 +32,7 @@ const selection = makeSelection({
   note: (text) => mark('note', text),
   export: exportRuns,
 });
-const sides = makeSideBySide(props.plotly, (id) => goto({ view: 'sessions', run: id }), () => goto({ view: 'sessions' }));
+const sides = makeSideBySide(() => props.plotly, (id) => goto({ view: 'sessions', run: id }), () => goto({ view: 'sessions' }));
 
 // An answer, or null after its sentence was shown.
 async function ask(call, given) {
@@ -65,8 +65,13 @@ function draw() {
   const none = list.is_filtered ? 'No run fulfils all of this.' : 'Nothing is saved yet. Every run is kept here.';
   summary.textContent = (list.rows.length ? list.first.toLocaleString('en') + '–' + last.toLocaleString('en') + ' of ' + list.total.toLocaleString('en') + (list.total === 1 ? ' run. ' : ' runs. ') : none + ' ') + (list.kept || '');
   rows.draw(list, listing, chosen, openId);
-  selection.draw([...chosen], [...chosen].map((id) => known.get(id)).filter(Boolean), list.total);
+  drawChosen();
   drawPager();
+}
+
+function drawChosen() {
+  rows.tick(chosen);
+  selection.draw([...chosen], [...chosen].map((id) => known.get(id)).filter(Boolean), list.total);
 }
 
 function drawPager() {

@@ -76,5 +76,13 @@ function makeRunTable(on) {
     add(node, add(make('table', 'sv-table'), head(list, listing, chosen), body));
   }
 
-  return { node, draw };
+  // Tick what is chosen, and leave the rows as they are: the focus stays where it is.
+  function tick(chosen) {
+    const boxes = [...node.querySelectorAll('tbody .sv-choose')];
+    for (const box of boxes) box.checked = chosen.has(box.closest('tr').dataset.run);
+    const all = node.querySelector('thead .sv-choose');
+    if (all) all.checked = boxes.every((box) => box.checked);
+  }
+
+  return { node, draw, tick };
 }
