@@ -39,7 +39,7 @@ function makeBoard(stylesOfLanes, onInspect) {
   let cursorAt = 0;
   said.setAttribute('role', 'status');
   for (const name of CHARTS) {
-    plots[name] = makePlot({ path: plotlyPath, name: 'race-' + name, height: 270 });
+    plots[name] = makePlot({ path: PLOTLY, name: 'race-' + name, height: 270 });
     add(charts, plots[name].node);
   }
   add(node, charts, tableHolder, diffs, settings);
