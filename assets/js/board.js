@@ -39,7 +39,7 @@ function makeBoard(stylesOfLanes, onInspect) {
   let cursorAt = 0;
   said.setAttribute('role', 'status');
   for (const name of CHARTS) {
-    plots[name] = makePlot({ path: plotlyPath, name: 'race-' + name, height: 270 });
+    plots[name] = makePlot({ path: PLOTLY, name: 'race-' + name, height: 270 });
     add(charts, plots[name].node);
   }
   add(node, charts, tableHolder, diffs, settings);
@@ -56,7 +56,7 @@ function makeBoard(stylesOfLanes, onInspect) {
     const copying = make('div', 'sv-board-copying');
     for (const name of Object.keys(board.copies)) add(copying, makeCopy(name, 'Copy the table as ' + name, () => copies[name], said));
     empty(tableHolder);
-    add(tableHolder, add(make('div', 'sv-board-head'), make('h3', '', 'All lanes'), add(copying, said)));
+    add(tableHolder, add(make('div', 'sv-board-head'), make('h2', '', 'All lanes'), add(copying, said)));
     add(tableHolder, add(make('div', 'sv-board-scroll'), add(table, add(make('thead', ''), head), body)));
     tableHolder.querySelector('.sv-board-scroll').tabIndex = 0;
     tableHolder.querySelector('.sv-board-scroll').setAttribute('role', 'region');
@@ -104,7 +104,7 @@ function makeBoard(stylesOfLanes, onInspect) {
     });
     empty(diffs);
     if (!same.length && !list.children.length) return;
-    add(diffs, make('h3', '', 'First difference from plain decoding'));
+    add(diffs, make('h2', '', 'First difference from plain decoding'));
     if (list.children.length) add(diffs, list);
     if (same.length) add(diffs, make('p', 'sv-diff-same', 'No token differs: ' + shown(same.join(', ')) + '.'));
   }
@@ -124,7 +124,7 @@ function makeBoard(stylesOfLanes, onInspect) {
     }
     const scroll = add(make('div', 'sv-board-scroll'), add(table, add(make('thead', ''), head), body));
     scroll.tabIndex = 0;
-    add(settings, make('h3', '', 'Settings that differ'), scroll);
+    add(settings, make('h2', '', 'Settings that differ'), scroll);
   }
 
   // The clock's place in the chart of tokens over time; a few times a second.

@@ -5,7 +5,7 @@ const LANE_PHASES = { idle: 'waits for its turn', preparing: 'warming up', runni
 
 function makeLane(style, runId, onInspect) {
   const node = make('article', 'sv-lane');
-  const title = make('h3', 'sv-lane-title');
+  const title = make('h2', 'sv-lane-title');
   const turn = make('span', 'sv-lane-turn');
   const speed = make('span', 'sv-lane-speed');
   const speedup = make('span', 'sv-lane-speedup');

@@ -52,7 +52,7 @@ function build() {
   linkSaid.setAttribute('role', 'status');
   buildLegend();
   add(status, add(make('span', 'sv-status-line'), make('span', 'sv-dot'), statusText), statusMeta);
-  add(links, make('span', 'sv-race-saved'), makeCopy('Copy link', 'Copy the address of this race', () => addressOf({ view: 'compare', ids: state.ids }).href, linkSaid), linkSaid);
+  add(links, make('span', 'sv-race-saved'), makeCopy('Copy link', 'Copy link to this race', () => addressOf({ view: 'compare', ids: state.ids }).href, linkSaid), linkSaid);
   add(race, alertBox, status, order, clock.node, legend, laneList, board.node, links, spoken);
   element.appendChild(race);
   showPhase('idle');
