@@ -40,6 +40,9 @@ COLUMNS = {
 }
 """Figures of the table, with their heads."""
 _log = logging.getLogger(__name__)
+_GOING_ON = (gr.Timer(active=True), gr.Button(interactive=True))
+_AT_REST = (gr.Timer(active=False), gr.Button(interactive=False))
+"""Timer and Stop button."""
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
 
 
@@ -132,7 +135,7 @@ class BenchView:
         """Progress, timer, and the Stop button."""
         progress = self.benchmarks.progress
         told = to_wire({**told_progress(progress), "alert": without_surrogates(alert)})
-        return told, gr.Timer(active=progress.is_going_on), gr.Button(interactive=progress.is_going_on)
+        return told, *(_GOING_ON if progress.is_going_on else _AT_REST)
 
     def _first(self) -> str:
         progress = self.benchmarks.progress
