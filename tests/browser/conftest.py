@@ -23,7 +23,7 @@ ARGUMENTS = (
     "--disable-background-networking --disable-component-update --disable-sync"
 ).split()
 START_S = 120
-PATIENCE_MS = int(__import__("os").environ.get("PM", "90000"))
+PATIENCE_MS = 90_000
 """Long, since other work may share the machine; nothing waits longer than it must."""
 
 

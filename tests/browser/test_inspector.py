@@ -67,7 +67,7 @@ def test_a_token_leads_to_its_step_and_the_address_leads_there_again(visit: Open
 def test_scrubbing_asks_nobody_and_jumps_find_what_they_say(visit: Open) -> None:
     seen = visit("?view=inspect&run=recorded&step=0")
     view = seen.page.locator("#inspector .sv-inspector")
-    view.locator(".sv-node").first.wait_for()
+    view.locator(".sv-tree .sv-node").first.wait_for()
     asked: list[str] = []
     seen.page.on("request", lambda request: asked.append(request.url))
     view.get_by_role("button", name="Next rejection").click()
@@ -111,7 +111,7 @@ def test_every_node_by_keyboard_alone(visit: Open) -> None:
 def test_panels_open_and_say_what_they_are(visit: Open) -> None:
     seen = visit("?view=inspect&run=recorded&step=10")
     view = seen.page.locator("#inspector .sv-inspector")
-    view.locator(".sv-node").first.wait_for()
+    view.locator(".sv-tree .sv-node").first.wait_for()
     for fold in view.locator("summary").all():
         fold.click()
     assert "estimate" in view.locator(".sv-whatif").inner_text()
@@ -171,8 +171,8 @@ def test_unknown_runs_and_steps_get_a_sentence(visit: Open) -> None:
 def test_the_tour_walks_its_five_stops(visit: Open) -> None:
     seen = visit("?view=learn&step=4")
     tour = seen.page.locator("#learn .sv-tour")
-    tour.locator(".sv-node").first.wait_for()
-    assert tour.locator(".sv-tour-title").inner_text() == "Correct"
+    tour.locator(".sv-tree .sv-node").first.wait_for()
+    tour.locator(".sv-tour-title", has_text="Correct").wait_for()
     tour.get_by_role("button", name="Draft", exact=False).first.click()
     titles = []
     for _ in range(5):
@@ -191,7 +191,7 @@ def test_accessible_light_dark_and_narrow(visit: Open, address: str) -> None:
     for theme, width in (("", 1440), ("&__theme=dark", 390)):
         seen = visit(address + theme, width=width)
         inside = "#inspector" if "inspect" in address else "#learn"
-        seen.page.locator(f"{inside} .sv-node").first.wait_for()
+        seen.page.locator(f"{inside} .sv-tree .sv-node").first.wait_for()
         for fold in seen.page.locator(f"{inside} summary").all():
             fold.evaluate("summary => { summary.parentElement.open = true; }")
         seen.page.wait_for_timeout(300)
@@ -203,5 +203,5 @@ def test_a_view_in_the_narrow_menu_leads_there_too(visit: Open, scripted_server:
     seen = visit(width=390, height=844, server=scripted_server)
     seen.page.get_by_role("button", name="More tabs").click()
     seen.page.locator(".overflow-dropdown button", has_text="Learn").click()
-    seen.page.locator("#learn .sv-node").first.wait_for()
+    seen.page.locator("#learn .sv-tree .sv-node").first.wait_for()
     assert "view=learn" in seen.page.url
