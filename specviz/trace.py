@@ -1,7 +1,7 @@
 """A whole run as the inspector reads it: once, in one JSON text; scrubbing through it asks nobody.
 
 `{run, pieces, steps}`. Every step holds its whole draft tree in columns, token texts by their place in `pieces`.
-Texts are data: the page sets them by textContent only. Probabilities have five significant digits.
+Texts are data: the page sets them by textContent only. Probabilities have six decimals.
 """
 
 from __future__ import annotations
@@ -121,4 +121,4 @@ def _rows(family: Sequence[whatif.Cut]) -> list[list[Any]]:
 
 
 def _short(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.5g}")
+    return None if value is None else round(value, 6)

@@ -39,7 +39,7 @@ function makeBoard(stylesOfLanes, onInspect) {
   let cursorAt = 0;
   said.setAttribute('role', 'status');
   for (const name of CHARTS) {
-    plots[name] = makePlot({ path: plotlyPath, name: 'race-' + name, height: 270 });
+    plots[name] = makePlot({ path: PLOTLY, name: 'race-' + name, height: 270 });
     add(charts, plots[name].node);
   }
   add(node, charts, tableHolder, diffs, settings);
@@ -49,14 +49,14 @@ function makeBoard(stylesOfLanes, onInspect) {
     const head = make('tr', '');
     for (const column of board.columns) {
       const cell = Object.assign(make('th', column.isNumber ? 'is-number' : ''), { scope: 'col' });
-      add(head, add(cell, add(make('span', 'sv-board-heading'), make('span', '', column.heading), tooltip(column.heading, column.help)), make('span', 'sv-board-unit', column.unit)));
+      add(head, add(cell, make('span', 'sv-board-heading', column.heading), add(make('span', 'sv-board-unit'), make('span', '', column.unit), tooltip(column.heading, column.help))));
     }
     const body = make('tbody', '');
     board.cells.forEach((cells, index) => add(body, row(board, cells, styles[index])));
     const copying = make('div', 'sv-board-copying');
     for (const name of Object.keys(board.copies)) add(copying, makeCopy(name, 'Copy the table as ' + name, () => copies[name], said));
     empty(tableHolder);
-    add(tableHolder, add(make('div', 'sv-board-head'), make('h3', '', 'All lanes'), add(copying, said)));
+    add(tableHolder, add(make('div', 'sv-board-head'), make('h2', '', 'All lanes'), add(copying, said)));
     add(tableHolder, add(make('div', 'sv-board-scroll'), add(table, add(make('thead', ''), head), body)));
     tableHolder.querySelector('.sv-board-scroll').tabIndex = 0;
     tableHolder.querySelector('.sv-board-scroll').setAttribute('role', 'region');
@@ -91,7 +91,8 @@ function makeBoard(stylesOfLanes, onInspect) {
     open.type = 'button';
     open.addEventListener('click', () => onInspect(index, found.run.step));
     add(table, add(make('thead', ''), head), add(make('tbody', ''), side('plain', found.plain, false), side('this lane', found.run, true)));
-    return add(item, add(make('p', 'sv-diff-context'), make('span', 'sv-diff-label', 'Both wrote '), make('bdi', '', '…' + shown(found.context))), table, open);
+    if (found.context) add(item, add(make('p', 'sv-diff-context'), make('span', 'sv-diff-label', 'Both wrote '), make('bdi', '', '…' + shown(found.context))));
+    return add(item, table, open);
   }
 
   function drawDiffs(board, rows) {
@@ -103,7 +104,7 @@ function makeBoard(stylesOfLanes, onInspect) {
     });
     empty(diffs);
     if (!same.length && !list.children.length) return;
-    add(diffs, make('h3', '', 'First difference from plain decoding'));
+    add(diffs, make('h2', '', 'First difference from plain decoding'));
     if (list.children.length) add(diffs, list);
     if (same.length) add(diffs, make('p', 'sv-diff-same', 'No token differs: ' + shown(same.join(', ')) + '.'));
   }
@@ -123,7 +124,7 @@ function makeBoard(stylesOfLanes, onInspect) {
     }
     const scroll = add(make('div', 'sv-board-scroll'), add(table, add(make('thead', ''), head), body));
     scroll.tabIndex = 0;
-    add(settings, make('h3', '', 'Settings that differ'), scroll);
+    add(settings, make('h2', '', 'Settings that differ'), scroll);
   }
 
   // The clock's place in the chart of tokens over time; a few times a second.

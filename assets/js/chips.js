@@ -1,6 +1,6 @@
 // Example prompts by task. A press reports the example's place; the server answers with its text.
 
-const tasks = JSON.parse(props.tasks);
+const tasks = JSON.parse(TASKS);
 const chips = make('div', 'sv-chips');
 for (const task of tasks) {
   const row = make('div', 'sv-chip-row');

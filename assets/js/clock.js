@@ -2,6 +2,7 @@
 
 const SPEEDS = [0.125, 0.25, 0.5, 1, 2, 4];
 const SHORTEST_REPLAY_MS = 5000;
+const PLACES = 500;
 
 function makeClock(onTime) {
   const node = make('div', 'sv-clock');
@@ -15,7 +16,7 @@ function makeClock(onTime) {
   let before = null;
   button.type = 'button';
   slider.type = 'range';
-  slider.min = 0;
+  Object.assign(slider, { min: 0, max: PLACES, step: 1 });
   slider.setAttribute('aria-label', 'Shared clock');
   node.setAttribute('role', 'group');
   node.setAttribute('aria-label', 'Replay');
@@ -28,8 +29,7 @@ function makeClock(onTime) {
   function draw() {
     const isPlaying = before !== null;
     button.textContent = isPlaying ? '❚❚ Pause' : now >= total ? '▶ Replay' : '▶ Play';
-    button.setAttribute('aria-pressed', String(isPlaying));
-    slider.value = now;
+    slider.value = total ? (PLACES * now) / total : PLACES;
     slider.setAttribute('aria-valuetext', seconds(now) + ' of ' + seconds(total));
     shownTime.textContent = seconds(now) + ' / ' + seconds(total);
   }
@@ -59,7 +59,7 @@ function makeClock(onTime) {
   function pause() { before = null; draw(); }
 
   button.addEventListener('click', () => (before === null ? play() : pause()));
-  slider.addEventListener('input', () => { before = null; set(Number(slider.value)); });
+  slider.addEventListener('input', () => { before = null; set((total * Number(slider.value)) / PLACES); });
   slider.addEventListener('keydown', (event) => {
     if (event.key !== ' ') return;
     event.preventDefault();
@@ -72,8 +72,6 @@ function makeClock(onTime) {
     // A new race of this length, at its end; the speed is such that its replay can be followed.
     open(ms) {
       total = ms;
-      slider.max = ms;
-      slider.step = Math.max(1, ms / 500);
       speed.value = [...SPEEDS].reverse().find((value) => value <= 1 && ms / value >= SHORTEST_REPLAY_MS) || SPEEDS[0];
       before = null;
       set(ms);

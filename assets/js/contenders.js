@@ -2,8 +2,8 @@
 // everything again.
 
 const MOST_LANES = 8;
-const catalog = JSON.parse(props.catalog);
-const state = { lanes: [], sampling: {}, ...JSON.parse(props.value || '{}') };
+const catalog = JSON.parse(CATALOG);
+const state = { lanes: [], sampling: {}, ...JSON.parse(props.value || FIRST) };
 const root = make('div', 'sv-settings sv-contenders');
 const isWide = window.innerWidth > 820;
 

@@ -38,9 +38,9 @@ function makeInspector(options = {}) {
   function tool(label, spokenLabel, action, key) {
     const button = make('button', 'sv-tool', label);
     button.type = 'button';
-    button.setAttribute('aria-label', spokenLabel);
     button.title = spokenLabel;
     if (key) add(button, make('kbd', '', key));
+    else button.setAttribute('aria-label', spokenLabel);
     button.addEventListener('click', action);
     return button;
   }

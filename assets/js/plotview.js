@@ -1,6 +1,6 @@
 // A chart whose numbers come from the server as one JSON text; a picked point is reported as 'pick'.
 
-const chart = makePlot({ path: props.plotly, name: props.filename, height: props.height, onPick: (point) => trigger('pick', point) });
+const chart = makePlot({ path: PLOTLY, name: FILENAME, height: HEIGHT, onPick: (point) => trigger('pick', point) });
 element.appendChild(chart.node);
 
 function receive() {

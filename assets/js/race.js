@@ -52,7 +52,7 @@ function build() {
   linkSaid.setAttribute('role', 'status');
   buildLegend();
   add(status, add(make('span', 'sv-status-line'), make('span', 'sv-dot'), statusText), statusMeta);
-  add(links, make('span', 'sv-race-saved'), makeCopy('Copy link', 'Copy the address of this race', () => addressOf({ view: 'compare', ids: state.ids }).href, linkSaid), linkSaid);
+  add(links, make('span', 'sv-race-saved'), makeCopy('Copy link', 'Copy link to this race', () => addressOf({ view: 'compare', ids: state.ids }).href, linkSaid), linkSaid);
   add(race, alertBox, status, order, clock.node, legend, laneList, board.node, links, spoken);
   element.appendChild(race);
   showPhase('idle');
@@ -114,6 +114,7 @@ function showStatus() {
 }
 
 function finish(found) {
+  for (const lane of lanes) lane.flush();
   board.draw(found, state.rows, state.keys, state.ids.join());
   clock.open(Math.max(0, ...lanes.map((lane) => lane.end)));
   if (place().view === 'compare') note({ view: 'compare', ids: state.ids });

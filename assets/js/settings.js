@@ -1,8 +1,8 @@
 // Method and sampling controls, made from the engine's option specs. The component's value is one JSON text;
 // the server checks everything again.
 
-const catalog = JSON.parse(props.catalog);
-const state = Object.assign({ method: '', options: {}, sampling: {} }, JSON.parse(props.value || '{}'));
+const catalog = JSON.parse(CATALOG);
+const state = Object.assign({ method: '', options: {}, sampling: {} }, JSON.parse(props.value || FIRST));
 const root = make('div', 'sv-settings');
 const isWide = window.innerWidth > 820;
 

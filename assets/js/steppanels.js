@@ -9,7 +9,7 @@ function makePhases() {
   const bar = make('div', 'sv-phases-bar');
   const list = make('dl', 'sv-phases-list');
   bar.setAttribute('aria-hidden', 'true');
-  add(holder, make('h3', 'sv-panel-title', 'Time of this step'), bar, list);
+  add(holder, make('p', 'sv-panel-title', 'Time of this step'), bar, list);
   return {
     node: holder,
     draw(step) {

@@ -113,7 +113,7 @@ class Compare:
         return gr.HTML(
             value=self._open_stream().snapshot(),
             html_template=files.TEMPLATE,
-            js_on_load=f"const plotlyPath = {json.dumps(PLOTLY_PATH)};\n{files.on_load(*STAGE_SCRIPTS)}",
+            js_on_load=files.on_load(*STAGE_SCRIPTS, PLOTLY=PLOTLY_PATH),
             server_functions=[snapshot],
             apply_default_css=False,
             elem_id="race-stage",
@@ -161,8 +161,7 @@ def _controls(device: Device) -> _Controls:
     )
     examples = gr.HTML(
         html_template=files.TEMPLATE,
-        js_on_load=files.on_load("dom", "chips"),
-        tasks=files.example_menu(),
+        js_on_load=files.on_load("dom", "chips", TASKS=files.example_menu()),
         apply_default_css=False,
         elem_id="race-examples",
         elem_classes=["sv-component"],
@@ -172,11 +171,11 @@ def _controls(device: Device) -> _Controls:
         stop = gr.Button("Stop", variant="stop", elem_id="race-stop", interactive=False, min_width=72, scale=1)
     choices = [(title, name) for name, title in device.models().items()]
     model = gr.Dropdown(choices, value=choices[0][1], label="Model", elem_id="race-model", elem_classes=["sv-model"])
+    first = first_settings(device)
     settings = gr.HTML(
-        value=first_settings(device),
+        value=first,
         html_template=files.TEMPLATE,
-        js_on_load=files.on_load(*CONTROL_SCRIPTS),
-        catalog=catalog(device),
+        js_on_load=files.on_load(*CONTROL_SCRIPTS, CATALOG=catalog(device), FIRST=first),
         apply_default_css=False,
         elem_id="race-settings",
         elem_classes=["sv-component"],

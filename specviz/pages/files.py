@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from specviz.examples import examples as examples
+from specviz.text import to_wire
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 TEMPLATE = '<div class="sv-root"></div>'
@@ -19,9 +20,14 @@ def script(*names: str) -> str:
     return "\n".join(_script(name) for name in names)
 
 
-def on_load(*names: str) -> str:
-    """These scripts, to draw inside TEMPLATE."""
-    return f"element = element.querySelector('.sv-root') || element;\n{script(*names)}"
+def on_load(*names: str, **constants: Any) -> str:
+    """These scripts, to draw inside TEMPLATE, after constants that they know.
+
+    A component's further props are not there yet where its tab is opened by a press: what a script needs at once
+    comes as a constant.
+    """
+    known = "".join(f"const {name} = {to_wire({'value': value})}.value;\n" for name, value in constants.items())
+    return f"element = element.querySelector('.sv-root') || element;\n{known}{script(*names)}"
 
 
 @functools.cache

@@ -57,13 +57,12 @@ class Learn:
             return self.method_page(name)
 
         methods = [[method.name, method.title, method.summary] for method in self.device.methods()]
+        constants = {"METHODS": methods, "FIGURES": prose.figures(), "WORDS": prose.words()}
         view = gr.HTML(
             value="",
             html_template=files.TEMPLATE,
-            js_on_load=files.on_load("address", *inspector.SCRIPTS, "tour", "learn"),
+            js_on_load=files.on_load("address", *inspector.SCRIPTS, "tour", "learn", **constants),
             server_functions=[read, method_page],
-            methods=to_wire({"rows": methods}),
-            glossary=to_wire({"figures": prose.figures(), "words": prose.words()}),
             apply_default_css=False,
             elem_id="learn",
             elem_classes=["sv-component"],

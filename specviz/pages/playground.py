@@ -182,8 +182,7 @@ def _controls(device: Device) -> _Controls:
     )
     examples = gr.HTML(
         html_template=files.TEMPLATE,
-        js_on_load=files.on_load("dom", "chips"),
-        tasks=files.example_menu(),
+        js_on_load=files.on_load("dom", "chips", TASKS=files.example_menu()),
         apply_default_css=False,
         elem_id="examples",
         elem_classes=["sv-component"],
@@ -195,11 +194,11 @@ def _controls(device: Device) -> _Controls:
     baseline = gr.Checkbox(label="Measure plain decoding too", value=True, elem_id="baseline")
     choices = [(title, name) for name, title in device.models().items()]
     model = gr.Dropdown(choices, value=choices[0][1], label="Model", elem_id="model")
+    initial = default_settings(device)
     settings = gr.HTML(
-        value=default_settings(device),
+        value=initial,
         html_template=files.TEMPLATE,
-        js_on_load=files.on_load("dom", "tooltip", "fields", "settings"),
-        catalog=catalog(device),
+        js_on_load=files.on_load("dom", "tooltip", "fields", "settings", CATALOG=catalog(device), FIRST=initial),
         apply_default_css=False,
         elem_id="settings",
         elem_classes=["sv-component"],

@@ -31,10 +31,7 @@ def make_plot(elem_id: str, *, height: int = 260, filename: str = "specviz") -> 
     return gr.HTML(
         value="",
         html_template=files.TEMPLATE,
-        js_on_load=files.on_load(*SCRIPTS, "plotview"),
-        plotly=PLOTLY_PATH,
-        filename=filename,
-        height=height,
+        js_on_load=files.on_load(*SCRIPTS, "plotview", PLOTLY=PLOTLY_PATH, FILENAME=filename, HEIGHT=height),
         apply_default_css=False,
         elem_id=elem_id,
         elem_classes=["sv-component"],

@@ -18,4 +18,4 @@ def assert_accessible(page: Any, inside: str = "body") -> None:
         for rule in found["violations"]
         if rule["impact"] in SERIOUS
     ]
-    assert serious == []
+    assert serious == [], serious

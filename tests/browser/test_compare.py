@@ -173,7 +173,9 @@ def test_a_race_by_keyboard_alone(visit: Open, scripted_server: str) -> None:
 
 
 def test_a_race_that_cannot_be_run_is_a_sentence(visit: Open, scripted_server: str) -> None:
-    race = Race(visit("?view=compare", server=scripted_server).page)
+    page = visit(server=scripted_server).page
+    page.get_by_role("tab", name="Compare").click()
+    race = Race(page)
     race.choose("scripted", "scripted")
     race.page.click("#race-run")
     race.page.locator("#race-stage [role=alert]").get_by_text("there twice with the same options").wait_for()

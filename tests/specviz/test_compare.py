@@ -1,0 +1,102 @@
+"""The Compare page's handlers: messages of a race, buttons, addresses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from scripted import ScriptedDevice, ScriptedRecorder
+
+from specviz.pages.compare import Compare, first_settings
+from specviz.session import Sessions
+from specviz.store import Store, open_store
+from specviz.wire import Streams
+
+SETTINGS = json.dumps(
+    {"lanes": [{"method": "scripted", "options": {"depth": 2}}], "sampling": {"max_new_tokens": 9}},
+)
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    with open_store(":memory:") as opened:
+        yield opened
+
+
+def page(store: Any, recorder: Any = None) -> Compare:
+    return Compare(Sessions(ScriptedDevice(), recorder or store), store, Streams())
+
+
+def race(compare: Compare, settings: str = SETTINGS) -> list[dict[str, Any]]:
+    return [json.loads(text) for text in compare.messages("Tell a story.", "toy", settings, "v")]
+
+
+def test_a_race_ends_with_a_snapshot_of_everything(store: Store) -> None:
+    messages = race(page(store))
+    assert [message["seq"] for message in messages] == list(range(len(messages)))
+    last = messages[-1]
+    assert last["snapshot"] is True
+    assert last["race"]["text"].startswith("Finished: Scripted drafts · depth 2 was fastest, 3.00 × plain")
+    assert last["race"]["isSaved"] is True
+    assert last["race"]["keys"] == ["plain", "lane 1"]
+    assert "Scripted drafts · depth 2" in last["spoken"]
+
+
+def test_its_address_opens_the_same_race(store: Store) -> None:
+    compare = page(store)
+    last = race(compare)[-1]
+    assert store.flush()
+    (update,) = compare.arrive({"view": "compare", "ids": ",".join(last["race"]["ids"])})
+    again = json.loads(update)
+    for name in ("rows", "lanes", "board"):
+        assert again[name] == last[name]
+    assert again["race"] == last["race"]
+
+
+def test_an_address_without_runs_leaves_the_screen_as_it_is(store: Store) -> None:
+    (update,) = page(store).arrive({"view": "compare"})
+    assert not isinstance(update, str)
+
+
+@pytest.mark.parametrize(
+    ("ids", "says"), [("nobody", "There is no run 'nobody'"), (",,", "names no runs"), ("x" * 90, "not a list")]
+)
+def test_an_address_of_no_run_is_a_sentence(store: Store, ids: str, says: str) -> None:
+    message = json.loads(page(store).open(ids))
+    assert says in message["alert"]
+    assert set(message) == {"alert", "nonce"}
+
+
+def test_bad_input_is_one_alert_and_nothing_else(store: Store) -> None:
+    (message,) = race(page(store), "{}")
+    assert message["alert"].startswith("The lanes cannot be read")
+    assert set(message) == {"alert", "nonce"}
+
+
+def test_a_bug_is_a_sentence_too(store: Store) -> None:
+    compare = page(store)
+    compare.sessions.device.methods = lambda: 1 / 0  # type: ignore[method-assign, assignment, return-value]
+    (message,) = race(compare)
+    assert message["alert"].startswith("The page broke: ZeroDivisionError.")
+
+
+def test_race_disables_race_and_enables_stop_until_the_end(store: Store) -> None:
+    who: Any = SimpleNamespace(session_hash="v")
+    updates = list(page(store, ScriptedRecorder()).run("Tell a story.", "toy", SETTINGS, who))
+    assert [button.interactive for button in updates[0][1:]] == [False, True]
+    assert [button.interactive for button in updates[-1][1:]] == [True, False]
+
+
+def test_the_first_lanes_are_ones_that_exist() -> None:
+    lanes = json.loads(first_settings(ScriptedDevice()))["lanes"]
+    assert [lane["method"] for lane in lanes] == ["plain", "scripted"]
+
+
+def test_a_page_that_missed_a_message_gets_the_whole_race(store: Store) -> None:
+    compare = page(store)
+    last = race(compare)[-1]
+    again = json.loads(compare.streams.snapshot(last["stream"]))
+    assert (again["seq"], again["lanes"], again["rows"]) == (last["seq"], last["lanes"], last["rows"])
