@@ -1,4 +1,5 @@
-// The Sessions view: asks the server for pages of the list and draws what the address names. `value` is `{open, compare}`.
+// The Sessions view: asks the server for pages of the list and draws what the address names. `value` is `{open, compare}`; PLOTLY is where
+// the chart library is.
 
 const UNDO_MS = 12000;
 const chosen = new Set();
@@ -32,7 +33,7 @@ const selection = makeSelection({
   note: (text) => mark('note', text),
   export: exportRuns,
 });
-const sides = makeSideBySide(() => props.plotly, (id) => goto({ view: 'sessions', run: id }), () => goto({ view: 'sessions' }));
+const sides = makeSideBySide(PLOTLY, (id) => goto({ view: 'sessions', run: id }), () => goto({ view: 'sessions' }));
 
 // An answer, or null after its sentence was shown.
 async function ask(call, given) {

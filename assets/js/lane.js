@@ -3,6 +3,8 @@
 
 const LANE_PHASES = { idle: 'waits for its turn', preparing: 'warming up', running: 'running', auditing: 'comparing', finished: 'done', stopped: 'stopped', failed: 'failed', interrupted: 'interrupted' };
 
+const DRAW_EVERY_MS = 300;
+
 function makeLane(style, runId, onInspect) {
   const node = make('article', 'sv-lane');
   const title = make('h2', 'sv-lane-title');
@@ -20,6 +22,8 @@ function makeLane(style, runId, onInspect) {
   const places = [];
   let card = {};
   let shownSteps = 0;
+  let waiting = [];
+  let timer = null;
   node.dataset.session = runId;
   node.style.setProperty('--light', style.light);
   node.style.setProperty('--dark', style.dark);
@@ -60,9 +64,22 @@ function makeLane(style, runId, onInspect) {
 
   function ordinal(n) { return n + (['th', 'st', 'nd', 'rd'][n % 10 > 3 || (n > 10 && n < 14) ? 0 : n % 10]); }
 
-  // Each step with the end of its elements, so that a time shows or hides a range of them.
+  // Laying out a long text takes a while: what comes within a moment is drawn at once.
   function append(steps) {
-    if (!steps.length) return;
+    waiting = waiting.concat(steps);
+    if (waiting.length && timer === null) timer = setTimeout(flush, DRAW_EVERY_MS);
+  }
+
+  function flush() {
+    clearTimeout(timer);
+    timer = null;
+    const steps = waiting;
+    waiting = [];
+    if (steps.length) draw(steps);
+  }
+
+  // Each step with the end of its elements, so that a time shows or hides a range of them.
+  function draw(steps) {
     let emitted = log.length ? log[log.length - 1].emitted : 0;
     const indexOf = new Map();
     for (const step of steps) {
@@ -112,5 +129,5 @@ function makeLane(style, runId, onInspect) {
     tokens.node.scrollTop = tokens.node.scrollHeight;
   }
 
-  return { node, update, append, showAt, get length() { return log.length; }, get end() { return log.length ? log[log.length - 1].at : 0; } };
+  return { node, update, append, flush, showAt, get length() { return log.length + waiting.length; }, get end() { return log.length ? log[log.length - 1].at : 0; } };
 }

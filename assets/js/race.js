@@ -114,6 +114,7 @@ function showStatus() {
 }
 
 function finish(found) {
+  for (const lane of lanes) lane.flush();
   board.draw(found, state.rows, state.keys, state.ids.join());
   clock.open(Math.max(0, ...lanes.map((lane) => lane.end)));
   if (place().view === 'compare') note({ view: 'compare', ids: state.ids });

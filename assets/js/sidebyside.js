@@ -2,7 +2,7 @@
 
 const CHARTS = ['tokens', 'differences', 'acceptance', 'split'];
 
-function makeSideBySide(pathOf, onOpen, onClose) {
+function makeSideBySide(plotlyPath, onOpen, onClose) {
   const node = make('section', 'sv-sides');
   const head = make('div', 'sv-sides-head');
   const body = make('div', 'sv-sides-body');
@@ -13,7 +13,7 @@ function makeSideBySide(pathOf, onOpen, onClose) {
   node.setAttribute('aria-label', 'Comparison');
   close.addEventListener('click', onClose);
   for (const name of CHARTS) {
-    made[name] = makePlot({ get path() { return pathOf(); }, name: 'specviz-' + name, height: 280 });
+    made[name] = makePlot({ path: plotlyPath, name: 'specviz-' + name, height: 280 });
     add(charts, made[name].node);
   }
   add(node, add(head, make('h2', 'sv-sides-title', 'Side by side'), close), body, charts);

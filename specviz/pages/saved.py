@@ -147,9 +147,8 @@ class SavedRuns:
         browser = gr.HTML(
             value="",
             html_template=files.TEMPLATE,
-            js_on_load=files.on_load(*plot.SCRIPTS, *SCRIPTS),
+            js_on_load=files.on_load(*plot.SCRIPTS, *SCRIPTS, PLOTLY=PLOTLY_PATH),
             server_functions=self._server_functions(),
-            plotly=PLOTLY_PATH,
             apply_default_css=False,
             elem_id="runs",
             elem_classes=["sv-component"],
