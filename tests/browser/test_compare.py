@@ -158,10 +158,10 @@ def test_a_race_by_keyboard_alone(visit: Open, scripted_server: str) -> None:
     page.keyboard.press("Space")
     page.wait_for_function("document.querySelector('.sv-clock-play').textContent.includes('Replay')")
     assert all(race.texts())
-    first = page.locator("#race-stage .sv-lane").first.locator(".sv-token").first
-    first.focus()
+    last = page.locator("#race-stage .sv-lane").first.locator(".sv-token").last
+    last.focus()
     assert page.locator("#race-stage .sv-lane .sv-card").first.is_visible()
-    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowLeft")
     assert page.evaluate("document.activeElement.classList.contains('sv-token')")
     page.locator(".sv-lane-remove").first.focus()
     page.keyboard.press("Enter")
