@@ -44,7 +44,7 @@ element.appendChild(board);
 function choose(id) { trigger('open', { id }); }
 
 async function save(kind) {
-  const text = await server.export(open.open, kind);
+  const text = await server.export({ id: open.open, kind });
   const types = { md: 'text/markdown', html: 'text/html', json: 'application/json' };
   const link = make('a', '');
   link.href = URL.createObjectURL(new Blob([text], { type: types[kind] + ';charset=utf-8' }));

@@ -182,8 +182,10 @@ class BenchView:
         return outputs
 
     def _board(self) -> gr.HTML:
-        def export(bench_id: str, kind: str) -> str:
-            return self.export(bench_id, kind)
+        def export(asked: object) -> str:
+            """One argument is all that a page can hand over."""
+            given = asked if isinstance(asked, dict) else {}
+            return self.export(given.get("id"), given.get("kind"))
 
         return gr.HTML(
             value=to_wire({"entries": [], "open": "", "alert": ""}),
