@@ -118,7 +118,8 @@ def _cross_entropy(scores: Tensor, labels: Tensor, soft: tuple[Tensor, ...] | No
     tokens, probs = soft
     scores = scores.float()
     losses = scores.logsumexp(dim=1) - (probs * scores.gather(1, tokens)).sum(dim=1)
-    return losses[labels != IGNORED].mean()
+    has_label = labels != IGNORED
+    return (losses * has_label).sum() / has_label.sum().clamp(min=1)
 
 
 def labels_of(ids: Tensor, num_heads: int, end_ids: Sequence[int], begin_ids: Sequence[int] = ()) -> Tensor:
