@@ -4,6 +4,8 @@ const tags = new Set(['p', 'ul', 'ol', 'li', 'strong', 'em', 'code', 'pre', 'h4'
 const page = make('div', 'sv-learn');
 const tour = makeTour((stop) => { tour.show(stop); note({ ...place(), step: Math.min(5, Math.max(1, stop)) }); });
 const article = make('article', 'sv-article');
+article.tabIndex = 0; // a wide table scrolls within it
+article.setAttribute('aria-label', 'The method');
 const menu = make('ul', 'sv-method-menu');
 const entries = new Map();
 let hasTour = false;

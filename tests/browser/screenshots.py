@@ -13,6 +13,8 @@ FOLDER = Path(__file__).resolve().parents[2] / "docs" / "images"
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
 NUM_TOKENS = "160"
 NARROW = 820
+RACED = "The kite, with Ben for Tim"
+STEP = 12
 
 
 def run(page: Any, method: str, example: str) -> None:
@@ -34,12 +36,43 @@ def run(page: Any, method: str, example: str) -> None:
     page.wait_for_timeout(600)
 
 
+def views(page: Any, url: str) -> None:
+    """Every other view in light and dark, with something in it."""
+    run_id = page.locator("#stage .sv-stage").get_attribute("data-session")
+    page.goto(f"{url}?view=compare")
+    page.wait_for_selector("#race-settings .sv-lane-row")
+    page.get_by_role("button", name=RACED).last.click()
+    page.wait_for_timeout(800)
+    page.locator(".sv-lane-row .sv-lane-line select").nth(1).select_option("chimera")
+    page.click("#race-run")
+    page.wait_for_timeout(500)
+    page.wait_for_selector("#race-run:not([disabled])")
+    page.wait_for_timeout(4000)
+    picture(page, "compare")
+    shown = ("inspect", f"&run={run_id}&step={STEP}"), ("sessions", ""), ("bench", ""), ("learn", "")
+    for view, rest in shown:
+        page.goto(f"{url}?view={view}{rest}")
+        page.wait_for_timeout(6000)
+        picture(page, view)
+
+
+def picture(page: Any, name: str) -> None:
+    """What is on screen, light and dark."""
+    page.mouse.move(5, 5)
+    for theme in ("light", "dark"):
+        page.evaluate("isDark => document.body.classList.toggle('dark', isDark)", theme == "dark")
+        page.wait_for_timeout(1500)
+        page.evaluate("scrollTo(0, 0)")
+        page.screenshot(path=FOLDER / f"{name}-{theme}.png")
+    page.evaluate("document.body.classList.remove('dark')")
+
+
 def main(url: str, method: str = "draft_model", example: str = "A rabbit and the lost key") -> None:
-    """Light, dark with a card and ghosts, narrow."""
+    """The playground light, dark with a card and ghosts, narrow; then the other views."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
-        wide = browser.new_page(viewport={"width": 1440, "height": 940})
+        wide = browser.new_page(viewport={"width": 1440, "height": 1000})
         narrow = browser.new_page(viewport={"width": 390, "height": 844}, device_scale_factor=2)
         for page in (wide, narrow):
             page.set_default_timeout(120_000)
@@ -54,6 +87,8 @@ def main(url: str, method: str = "draft_model", example: str = "A rabbit and the
         wide.evaluate("scrollTo(0, 0)")
         wide.wait_for_timeout(500)
         wide.screenshot(path=FOLDER / "playground-dark.png")
+        wide.evaluate("document.body.classList.remove('dark')")
+        views(wide, url)
         narrow.screenshot(path=FOLDER / "playground-narrow.png")
         browser.close()
 

@@ -62,7 +62,7 @@ def test_the_page_opens_with_a_labelled_example_that_explains_itself(visit: Open
 
 def test_a_benchmark_is_stopped_goes_on_and_opens_by_its_address(visit: Open) -> None:
     page = opened(visit)
-    ask(page, f"{HOSTILE}\nSay hello.\nWrite about a cat.", 12)
+    ask(page, f"{HOSTILE}\nTell me a story.\nWrite about a cat.", 120)
     page.locator("#bench-estimate").get_by_text("6 timed runs: 3 prompts × 2 methods").wait_for()
     page.click("#bench-start")
     page.wait_for_selector("#bench-stop:not([disabled])")
@@ -96,6 +96,8 @@ def test_what_cannot_be_measured_is_a_sentence(visit: Open) -> None:
 def test_dark_narrow_and_by_keyboard(visit: Open) -> None:
     page = opened(visit, "?view=bench&__theme=dark", width=390, height=844)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    picker = page.locator("#bench-picker")
+    picker.select_option(label=picker.locator("option", has_text="Example").first.inner_text())
     suites = page.get_by_role("group", name="Suite of the figures below")
     suites.get_by_role("button").first.focus()
     page.keyboard.press("Tab")

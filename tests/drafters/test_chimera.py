@@ -355,7 +355,7 @@ def heldout_texts(tokenizer: Any) -> list[Tensor]:
 
     target = Target(models.load("story", "cpu"))
     texts = []
-    for question in suites.load("story")[:6]:
+    for question in suites.questions("story", 6):
         ids = target.loaded.encode(question.turns[0])
         plain = drafters.create("plain", {}, target)
         texts.append([*ids, *output_ids(generate(target, plain, ids, GenerationConfig(max_new_tokens=64)))])
