@@ -138,11 +138,12 @@ def test_stop_ends_a_race_and_keeps_what_was_decoded(visit: Open, scripted_serve
     race = Race(visit("?view=compare", server=scripted_server).page)
     race.choose("scripted", num_tokens=900)
     race.run()
-    race.page.wait_for_function("document.querySelectorAll('#race-stage .sv-token').length > 3")
+    race.page.wait_for_function("document.querySelectorAll('#race-stage .sv-lane .sv-token').length > 3")
     race.page.click("#race-stop")
     race.wait()
     assert race.page.locator("#race-stage .sv-status-text").inner_text() == "Stopped. What was decoded is kept."
     assert "Not run: the race was stopped before its turn." in race.lanes(".sv-lane-problem")
+    assert race.page.locator("#race-stage .sv-lane[data-phase=stopped]").count() == 1
     assert any(race.texts())
 
 
