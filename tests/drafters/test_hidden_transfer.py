@@ -294,7 +294,7 @@ def test_likeness_of_pseudo_and_real_states_was_measured_from_each_steps_layer_t
 @embedded
 def test_on_the_embedded_target_real_rows_keep_their_bits_and_the_cache_holds_no_pseudo_row() -> None:
     target = Target(models.load("story", "cpu"))
-    drafter: Any = drafters.create("hidden_transfer", {}, target)
+    drafter: Any = drafters.create("hidden_transfer", {"budget": 12, "ends": 6}, target)
     ids = target.loaded.encode(suites.questions("story", 1)[0].turns[0])
     context = Context(list(ids), GenerationConfig(), Noise(0))
     target.prefill(ids[:-1])
