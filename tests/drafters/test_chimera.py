@@ -33,7 +33,6 @@ from engine.training.runs import load_target
 from engine.verify import Verdict
 
 EMBEDDED = models.ASSETS / "models" / "story-chimera"
-needs_embedded = pytest.mark.skipif(not EMBEDDED.is_dir(), reason="assets/models/story-chimera is not there yet")
 
 
 def loud_weights(folder: Path) -> Path:
@@ -330,7 +329,6 @@ def test_a_config_that_does_not_fit_is_refused(
 # The embedded weights
 
 
-@needs_embedded
 def test_without_the_context_or_the_known_state_later_heads_foresee_less() -> None:
     """Removing the encoder's attention, or h from the heads' input, lowers the top-1 accuracy of each later head."""
     target, tokenizer = load_target("story", "cpu")
@@ -375,7 +373,6 @@ def top_1(network: training.Chimera, rows: Sequence[Tensor], hidden: Sequence[Te
     return (right / places).tolist()
 
 
-@needs_embedded
 def test_remembering_trigrams_changes_no_draft_of_the_embedded_weights() -> None:
     target = Target(models.load("story", "cpu"))
     found = []

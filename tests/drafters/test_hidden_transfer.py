@@ -31,7 +31,6 @@ from engine.tree import DraftTree
 from engine.verify import Verdict
 
 EMBEDDED = models.ASSETS / "models" / "story-hidden_transfer"
-embedded = pytest.mark.skipif(not EMBEDDED.is_dir(), reason="The embedded target's maps are not trained yet.")
 
 
 def transfer_for(family: str, layers: tuple[int, ...]) -> Transfer:
@@ -261,7 +260,6 @@ def figures() -> dict[str, Any]:
     return found
 
 
-@embedded
 def test_accuracy_by_layer_was_swept_and_is_best_inside_or_on_a_plateau() -> None:
     by_layer = figures()["accuracy_by_layer"]
     assert len(by_layer) >= 5
@@ -273,14 +271,12 @@ def test_accuracy_by_layer_was_swept_and_is_best_inside_or_on_a_plateau() -> Non
     assert (EMBEDDED / layer_sweep.DRAWING).is_file()
 
 
-@embedded
 def test_the_ablation_of_attention_to_earlier_steps_was_measured() -> None:
     ablation = figures()["ablation_of_attention_to_earlier_steps"]
     assert all(0 < share < 1 for row in ablation.values() for share in row)
     assert set(ablation) == {"with", "without"}
 
 
-@embedded
 def test_likeness_of_pseudo_and_real_states_was_measured_from_each_steps_layer_to_the_last() -> None:
     """It need not rise with depth: least squares makes it as high as a linear map can at the transfer itself."""
     for name in ("cosine_by_layer", "centred_cosine_by_layer"):
@@ -291,7 +287,6 @@ def test_likeness_of_pseudo_and_real_states_was_measured_from_each_steps_layer_t
             assert all(0.05 < cosine < 1 for cosine in found)
 
 
-@embedded
 def test_on_the_embedded_target_real_rows_keep_their_bits_and_the_cache_holds_no_pseudo_row() -> None:
     target = Target(models.load("story", "cpu"))
     drafter: Any = drafters.create("hidden_transfer", {"budget": 12, "ends": 6}, target)
