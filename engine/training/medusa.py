@@ -3,7 +3,7 @@
 Head k is residual blocks y + SiLU(W y + b) on the target's last hidden state and an output layer; it foresees the
 token k + 2 places on, knowing none of those between. The loss weighs head k with 0.8^k. Trained here is the
 published code's second version, whose heads score with the target's own output layer: at a vocabulary
-of 4,096 it is a tenth of the size and of the time of a draft, and its output layers cannot overfit few texts.
+of 4,096 it is a sixth of the size, and its output layers cannot overfit few texts.
 
 Our choices: first the corpus, then text that the target wrote, where the authors take either;
 W begins at zero and b too, so that an untrained head is the target's own.
