@@ -15,7 +15,7 @@ from specviz.device import Device, Method
 from specviz.text import without_surrogates
 
 MAX_PROMPT_CHARS = 20_000
-MAX_NEW_TOKENS = 1_000
+MAX_NEW_TOKENS = 2_000
 MAX_SETTINGS_CHARS = 20_000
 SAMPLING = ("max_new_tokens", "temperature", "top_k", "top_p", "repetition_penalty", "seed")
 PLAIN = "plain"

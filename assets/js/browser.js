@@ -35,7 +35,7 @@ const selection = makeSelection({
 });
 const sides = makeSideBySide(PLOTLY, (id) => goto({ view: 'sessions', run: id }), () => goto({ view: 'sessions' }));
 
-// An answer, or null after its sentence was shown.
+// An answer, or null after its sentence was shown. The sentence stays until the same question is answered.
 async function ask(call, given) {
   let answer;
   try {
@@ -43,8 +43,11 @@ async function ask(call, given) {
   } catch (error) {
     answer = { error: 'The server does not answer. Nothing was changed; please try again.' };
   }
-  problem.textContent = answer.error || '';
-  problem.hidden = !answer.error;
+  if (answer.error || problem.dataset.call === call) {
+    problem.textContent = answer.error || '';
+    problem.hidden = !answer.error;
+    problem.dataset.call = call;
+  }
   return answer.error ? null : answer;
 }
 

@@ -242,7 +242,7 @@ def test_a_request_survives_its_file() -> None:
         (4, ["magic"], "Unknown method"),
         (5, 21, "from 1 to 20"),
         (6, 0, "max_new_tokens"),
-        (6, 5_000, "at most 1,000"),
+        (6, 5_000, "at most 2,000"),
         (7, -1, "temperature"),
     ],
 )
