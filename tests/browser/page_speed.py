@@ -138,11 +138,12 @@ def opened(*command: str) -> Iterator[Visit]:
 
 
 def measure_stream() -> None:
-    """Both ways of decoding, as fast as the server writes and at the pace of a fast model."""
+    """As fast as the server writes, then at the pace of a fast model: 150 tokens/s."""
     with opened(str(ROOT / "tests/browser/scripted_app.py")) as visit:
-        for prompt in ("count", "slowly count", "slowly count in one line"):
-            for method in ("scripted", "plain"):
-                print(f"{prompt}, {method}: {stream(visit, prompt, method)}", flush=True)
+        asked = [("count", "scripted"), ("count", "plain")]
+        asked += [("slowly count", "scripted"), ("slowly count in one line", "scripted")]
+        for prompt, method in asked:
+            print(f"{prompt}, {method}: {stream(visit, prompt, method)}", flush=True)
 
 
 def measure_inspector() -> None:
