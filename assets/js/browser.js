@@ -54,7 +54,7 @@ async function ask(call, given) {
 async function refresh() {
   const turn = ++asked;
   holder.setAttribute('aria-busy', 'true');
-  const answer = await ask('find_runs', JSON.stringify(listing));
+  const answer = await ask('find_runs', asMe(listing));
   if (turn !== asked) return; // a newer question is on its way
   holder.removeAttribute('aria-busy');
   if (!answer) return;
@@ -92,12 +92,14 @@ function drawPager() {
   pager.hidden = numPages === 1 && page === 0;
 }
 
+function asMe(asked) { return JSON.stringify({ ...asked, visitor: visitorToken() }); }
+
 async function mark(action, text) {
-  if (await ask('mark_runs', JSON.stringify({ action, ids: [...chosen], text }))) refresh();
+  if (await ask('mark_runs', asMe({ action, ids: [...chosen], text }))) refresh();
 }
 
 async function remove(ids) {
-  const answer = await ask('mark_runs', JSON.stringify({ action: 'delete', ids }));
+  const answer = await ask('mark_runs', asMe({ action: 'delete', ids }));
   if (!answer) return;
   for (const id of ids) { chosen.delete(id); known.delete(id); }
   const n = answer.deleted.length;
@@ -106,7 +108,7 @@ async function remove(ids) {
 }
 
 async function restore(ids) {
-  const answer = ids.length && await ask('mark_runs', JSON.stringify({ action: 'restore', ids }));
+  const answer = ids.length && await ask('mark_runs', asMe({ action: 'restore', ids }));
   if (answer) say(answer.restored.length === 1 ? 'The run is back.' : 'The runs are back.');
   refresh();
 }
@@ -147,7 +149,7 @@ async function exportRuns(kind) {
 }
 
 async function importFile(file) {
-  const answer = file && await ask('import_runs', await file.text());
+  const answer = file && await ask('import_runs', { text: await file.text(), visitor: visitorToken() });
   if (!answer) return;
   const n = answer.added.length;
   const others = answer.known ? ' ' + answer.known + (answer.known === 1 ? ' was here already.' : ' were here already.') : '';

@@ -75,6 +75,8 @@ class RunRow:
     """The emitted output so far."""
     note: str = ""
     """What a user wrote about it."""
+    visitor: str = ""
+    """The browser that made it: see specviz.visitors. Empty where that is not known."""
     tags: tuple[str, ...] = ()
 
 
@@ -92,7 +94,6 @@ class GroupRow:
 
 
 _RUN_COLUMNS = [RUNS.c[field.name] for field in dataclasses.fields(RunRow) if field.name != "tags"]
-"""In the order of the fields."""
 
 
 class Reader:
@@ -149,6 +150,12 @@ class Reader:
         """Those of these runs that there are, in the order asked for."""
         with self._database.reading() as connection:
             return _rows(connection, list(run_ids))
+
+    def makers(self, run_ids: Iterable[str]) -> dict[str, str]:
+        """The browser that made each of these runs, deleted ones among them; unknown runs are left out."""
+        asked = select(RUNS.c.id, RUNS.c.visitor).where(RUNS.c.id.in_(list(run_ids)))
+        with self._database.reading() as connection:
+            return {row.id: row.visitor for row in connection.execute(asked)}
 
     def known_values(self) -> dict[str, list[str]]:
         """The methods, models, tasks and tags that runs have, to choose from."""
@@ -228,10 +235,11 @@ def _rows(connection: Connection, run_ids: list[str]) -> list[RunRow]:
     """In the order of the ids; deleted ones are left out."""
     # Deletion is looked at afterwards: as a condition it makes SQLite read the whole index of the lists.
     asked = select(*_RUN_COLUMNS, RUNS.c.deleted_at).where(RUNS.c.id.in_(run_ids))
-    found = {row.id: row[:-1] for row in connection.execute(asked) if not row.deleted_at}
+    found = {row["id"]: dict(row) for row in connection.execute(asked).mappings() if not row["deleted_at"]}
     tags: dict[str, list[str]] = {}
     worded = select(TAGS.c.run_id, TAGS.c.name).where(TAGS.c.run_id.in_(list(found))).order_by(TAGS.c.name)
     for run_id, name in connection.execute(worded):
         tags.setdefault(run_id, []).append(name)
-    ordered = (found[run_id] for run_id in run_ids if run_id in found)
-    return [RunRow(*row, tags=tuple(tags.get(row[0], ()))) for row in ordered]
+    for row in found.values():
+        del row["deleted_at"]
+    return [RunRow(**found[name], tags=tuple(tags.get(name, ()))) for name in run_ids if name in found]

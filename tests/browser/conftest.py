@@ -103,6 +103,13 @@ def scripted_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield from serve(tmp_path_factory.mktemp("scripted"), str(Path(__file__).with_name("scripted_app.py")))
 
 
+@pytest.fixture(scope="session")
+def public_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The same for many visitors."""
+    script = str(Path(__file__).with_name("scripted_app.py"))
+    yield from serve(tmp_path_factory.mktemp("public"), script, "--public")
+
+
 def serve(folder: Path, *command: str) -> Iterator[str]:
     """Start, wait, give the address, stop."""
     with socket.socket() as probe:

@@ -1,6 +1,6 @@
 """The page over a scripted device, for the browser tests. A prompt "drop …" loses every third message and the last.
 A prompt "count …" writes 0 1 2 and so on, as fast as the page takes it; "slowly count …" at the pace of a fast model,
-both in paragraphs of fifty unless asked for in one line.
+both in paragraphs of fifty unless asked for in one line. `--public`: many visitors, each with runs of their own.
 
 Its store holds a run "long": 500 steps with trees of 60 nodes, every word hostile.
 """
@@ -25,6 +25,7 @@ from specviz.device import Method
 from specviz.pages.playground import Playground
 from specviz.session import Sessions
 from specviz.store import open_store
+from specviz.visitors import Visitors
 
 NUMBERS = [f" {number}" for number in range(2_000)]
 PARAGRAPHS = [f"{text}\n\n" if place % 50 == 49 else text for place, text in enumerate(NUMBERS)]
@@ -110,5 +111,7 @@ Playground.messages = dropping  # type: ignore[method-assign, assignment]
 store = open_store(":memory:")
 save_long_run()
 device = Slow(words=hostile_device().words)
-page = ui.build(Sessions(device, store), store)
-page.launch(server_name="127.0.0.1", server_port=int(sys.argv[2]), quiet=True, **ui.launch_options())
+page = ui.build(Sessions(device, store, Visitors("--public" in sys.argv)), store)
+page.launch(
+    server_name="127.0.0.1", server_port=int(sys.argv[sys.argv.index("--port") + 1]), quiet=True, **ui.launch_options()
+)
