@@ -14,7 +14,8 @@ const problem = make('p', 'sv-alert');
 const toast = make('div', 'sv-toast');
 const summary = make('p', 'sv-note');
 const pager = make('nav', 'sv-pager');
-const filters = makeFilters((conditions) => { listing = { sort: listing.sort, is_descending: listing.is_descending, page: 0, ...conditions }; refresh(); });
+const filters = makeFilters((conditions) => { listing = { sort: listing.sort, is_descending: listing.is_descending, page: 0, ...groupOnly(), ...conditions }; refresh(); });
+const groupChip = Object.assign(make('button', 'sv-mark is-tag sv-group-chip', 'Runs of one group ×'), { type: 'button', hidden: true });
 const rows = makeRunTable({
   open: (id) => goto({ view: 'sessions', run: id }),
   choose: (id, isOn) => { if (isOn) chosen.add(id); else chosen.delete(id); drawChosen(); },
@@ -51,6 +52,14 @@ async function ask(call, given) {
   return answer.error ? null : answer;
 }
 
+function groupOnly() { return listing.group_id ? { group_id: listing.group_id } : {}; }
+
+// A list that another view leads to, such as the runs behind a figure of a benchmark.
+function showGroup(found) {
+  listing = { sort: 'when', is_descending: true, page: 0, ...found };
+  filters.set(found);
+}
+
 async function refresh() {
   const turn = ++asked;
   holder.setAttribute('aria-busy', 'true');
@@ -68,6 +77,7 @@ function draw() {
   const last = list.first + list.rows.length - 1;
   const none = list.is_filtered ? 'No run fulfils all of this.' : 'Nothing is saved yet. Every run is kept here.';
   summary.textContent = (list.rows.length ? list.first.toLocaleString('en') + '–' + last.toLocaleString('en') + ' of ' + list.total.toLocaleString('en') + (list.total === 1 ? ' run. ' : ' runs. ') : none + ' ') + (list.kept || '');
+  groupChip.hidden = !listing.group_id;
   rows.draw(list, listing, chosen, openId);
   drawChosen();
   drawPager();
@@ -174,6 +184,7 @@ function arrive() {
   if (!wanted) return;
   const compared = wanted.compare ? JSON.parse(wanted.compare) : null;
   openId = wanted.open;
+  if (wanted.find) showGroup(wanted.find);
   sides.draw(compared);
   if (compared && compared.runs && !chosen.size) for (const run of compared.runs) chosen.add(run.id);
   const stage = document.querySelector('#saved-stage');
@@ -183,11 +194,13 @@ function arrive() {
   if (target) window.setTimeout(() => target.scrollIntoView({ block: compared ? 'start' : 'nearest' }), 100);
 }
 
+groupChip.setAttribute('aria-label', 'Show the runs of all groups');
+groupChip.addEventListener('click', () => { delete listing.group_id; listing.page = 0; note({ view: 'sessions' }); refresh(); });
 problem.setAttribute('role', 'alert');
 problem.hidden = true;
 toast.setAttribute('role', 'status');
 pager.setAttribute('aria-label', 'Pages');
-add(holder, filters.node, problem, add(make('div', 'sv-list-head'), summary, importButton()), rows.node, pager, selection.node, toast, sides.node);
+add(holder, filters.node, problem, add(make('div', 'sv-list-head'), summary, groupChip, importButton()), rows.node, pager, selection.node, toast, sides.node);
 element.appendChild(holder);
 watch('value', arrive);
 arrive();

@@ -67,9 +67,12 @@ class SavedRuns:
     visitors: Visitors = field(default_factory=Visitors)
 
     def arrive(self, query: Mapping[str, str]) -> Sequence[Any]:
-        """The list, and the run or the comparison that the address names."""
+        """The list, filtered as the address says, and the run or the comparison that it names."""
         run_id, ids = query.get("run", ""), [part for part in query.get("ids", "").split(",") if part]
-        shown = {"open": "" if ids else run_id, "nonce": uuid.uuid4().hex}
+        shown: dict[str, Any] = {"open": "" if ids else run_id, "nonce": uuid.uuid4().hex}
+        if "group" in query:
+            names = {"group": "group_id", "method": "method", "task": "task"}
+            shown["find"] = {names[name]: query[name] for name in names if query.get(name)}
         if ids:
             shown["compare"] = self.compare(ids)
         return to_wire(shown), self.open(run_id) if run_id and not ids else gr.skip()
