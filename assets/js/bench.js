@@ -35,7 +35,10 @@ for (const [kind, name] of SAVES) {
 const label = make('label', 'sv-field-label', 'Benchmark');
 label.htmlFor = picker.id;
 const toControls = Object.assign(make('button', 'sv-bench-resume sv-bench-own', 'Measure your own'), { type: 'button' });
-toControls.addEventListener('click', () => { const start = document.querySelector('#bench-start'); start.scrollIntoView({ block: 'start' }); start.focus(); });
+toControls.addEventListener('click', () => {
+  document.querySelector('#bench-estimate').scrollIntoView({ block: 'start' });
+  document.querySelector('#bench-suites input').focus({ preventScroll: true });
+});
 add(list, label, picker, goOn, saves, toControls);
 chooser.setAttribute('role', 'group');
 chooser.setAttribute('aria-label', 'Suite of the figures below');

@@ -15,7 +15,7 @@ const toast = make('div', 'sv-toast');
 const summary = make('p', 'sv-note');
 const pager = make('nav', 'sv-pager');
 const filters = makeFilters((conditions) => { listing = { sort: listing.sort, is_descending: listing.is_descending, page: 0, ...groupOnly(), ...conditions }; refresh(); });
-const groupChip = Object.assign(make('button', 'sv-mark is-tag sv-group-chip', 'Runs of one group ×'), { type: 'button', hidden: true });
+const groupChip = Object.assign(make('button', 'sv-mark is-tag sv-group-chip', 'Runs of one group ×'), { type: 'button', hidden: true, title: 'Show the runs of all groups' });
 const rows = makeRunTable({
   open: (id) => goto({ view: 'sessions', run: id }),
   choose: (id, isOn) => { if (isOn) chosen.add(id); else chosen.delete(id); drawChosen(); },
@@ -194,7 +194,6 @@ function arrive() {
   if (target) window.setTimeout(() => target.scrollIntoView({ block: compared ? 'start' : 'nearest' }), 100);
 }
 
-groupChip.setAttribute('aria-label', 'Show the runs of all groups');
 groupChip.addEventListener('click', () => { delete listing.group_id; listing.page = 0; note({ view: 'sessions' }); refresh(); });
 problem.setAttribute('role', 'alert');
 problem.hidden = true;

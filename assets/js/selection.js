@@ -3,6 +3,8 @@
 const FILES = [['jsonl', 'JSONL'], ['csv', 'CSV'], ['parquet', 'Parquet'], ['html', 'HTML']];
 const TABLES = new Set(['csv', 'parquet']);
 const MOST_COMPARED = 8;
+const NOT_YOURS = 'This run was made in another browser: you may look at it and export it, but not tag, note or delete it.';
+const NOT_ALL_YOURS = 'Some of these runs were made in another browser: you may look at them and export them, but not tag, note or delete them.';
 
 // on: { compare(), open(), inspect(), link(), remove(), none(), tag(word), untag(word), note(text), export(kind) }
 function makeSelection(on) {
@@ -39,7 +41,7 @@ function makeSelection(on) {
   const tagInput = form('tag', 'Tag for the chosen runs', 'Tag', 40, 'Add tag', (word) => { if (word) { on.tag(word); tagInput.value = ''; } });
   words.firstChild.prepend(tags);
   const noteInput = form('note', 'Note on the chosen run', 'Note', 4000, 'Save note', (text) => on.note(text));
-  const whose = make('p', 'sv-note sv-selection-whose', 'Not every chosen run was made in this browser: you may look at them and export them, but not tag, note or delete them.');
+  const whose = make('p', 'sv-note sv-selection-whose');
   whose.setAttribute('role', 'note');
   add(node, count, actions, exporting, words, whose);
 
@@ -54,6 +56,7 @@ function makeSelection(on) {
     actions.hidden = n === 0;
     words.hidden = n === 0 || !mayChange;
     whose.hidden = n === 0 || mayChange;
+    whose.textContent = n === 1 ? NOT_YOURS : NOT_ALL_YOURS;
     buttons.remove.disabled = !mayChange;
     buttons.compare.disabled = n < 2 || n > MOST_COMPARED;
     buttons.compare.title = 'Two to eight runs side by side';
