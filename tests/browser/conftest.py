@@ -91,10 +91,15 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the app keeps its runs."""
+    return tmp_path_factory.mktemp("app") / "runs.db"
+
+
+@pytest.fixture(scope="session")
+def server(database: Path) -> Iterator[str]:
     """The app with the embedded model."""
-    folder = tmp_path_factory.mktemp("app")
-    yield from serve(folder, str(ROOT / "app.py"), "--db", str(folder / "runs.db"))
+    yield from serve(database.parent, str(ROOT / "app.py"), "--db", str(database))
 
 
 @pytest.fixture(scope="session")

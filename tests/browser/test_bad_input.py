@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 Open = Callable[..., Any]
 
 
@@ -68,12 +66,9 @@ def locked(path: Path) -> Iterator[None]:
         other.close()
 
 
-def test_a_locked_database_is_said_and_what_was_decoded_is_saved_later(
-    visit: Open, server: str, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_a_locked_database_is_said_and_what_was_decoded_is_saved_later(visit: Open, database: Path) -> None:
     opened = visit()
     run_id = decode(opened, "Tell me a story.", "plain")
-    (database,) = tmp_path_factory.getbasetemp().glob("app*/runs.db")
     with locked(database):
         meanwhile = decode(opened, "Tell me another.", "plain")
         assert opened.text.strip(), "decoding does not wait for the database"
