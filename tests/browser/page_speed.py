@@ -64,6 +64,8 @@ class Streamed:
     """Before and after."""
     nodes: tuple[int, int]
     """Of the document, before and after."""
+    work_s: float
+    """Processor time of the page's main thread, whoever else shares the machine."""
 
     @property
     def frame_p95_ms(self) -> float:
@@ -76,16 +78,16 @@ class Streamed:
             f"{len(self.shown)} tokens in {self.seconds:.1f} s; frames of {frames[0]:.1f} ms (median), {frames[1]:.1f} "
             f"(p95), {frames[2]:.0f} (worst); {len(self.tasks_ms)} long tasks, {sum(self.tasks_ms):.0f} ms together, "
             f"longest {max(self.tasks_ms, default=0):.0f}; heap {self.heaps_mb[0]:.1f} to {self.heaps_mb[1]:.1f} MB; "
-            f"{self.nodes[0]} to {self.nodes[1]} nodes"
+            f"{self.nodes[0]} to {self.nodes[1]} nodes; {self.work_s:.1f} s of the main thread's own"
         )
 
 
 def stream(visit: Visit, prompt: str, method: str, num_tokens: int = NUM_TOKENS) -> Streamed:
     """Run a prompt in the Playground to its end and watch the page meanwhile."""
     session = visit.page.context.new_cdp_session(visit.page)
-    session.send("Performance.enable")
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
     visit.choose(method, num_tokens, prompt=prompt)
-    before = _memory(session)
+    before = _page(session)
     visit.page.evaluate(WATCH)
     began = time.perf_counter()
     visit.run()
@@ -93,10 +95,11 @@ def stream(visit: Visit, prompt: str, method: str, num_tokens: int = NUM_TOKENS)
     seconds = time.perf_counter() - began
     visit.page.evaluate("watched.stop()")
     frames, tasks = visit.page.evaluate("[watched.frames, watched.tasks]")
-    after = _memory(session)
+    after = _page(session)
     shown = [(step, text) for step, text in visit.page.evaluate(SHOWN)]
     heaps, nodes = (before[0], after[0]), (before[1], after[1])
-    return Streamed(shown, str(visit.stage.get_attribute("data-session")), seconds, frames, tasks, heaps, nodes)
+    work_s = after[2] - before[2]
+    return Streamed(shown, str(visit.stage.get_attribute("data-session")), seconds, frames, tasks, heaps, nodes, work_s)
 
 
 def quantile(values: list[float], share: float) -> float:
@@ -104,11 +107,11 @@ def quantile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
-def _memory(session: Any) -> tuple[float, int]:
-    """Heap in MB, and the document's nodes, after a collection."""
+def _page(session: Any) -> tuple[float, int, float]:
+    """Heap in MB and the document's nodes after a collection, and what the main thread has worked so far."""
     session.send("HeapProfiler.collectGarbage")
     values = {row["name"]: row["value"] for row in session.send("Performance.getMetrics")["metrics"]}
-    return values["JSHeapUsedSize"] / 1e6, int(values["Nodes"])
+    return values["JSHeapUsedSize"] / 1e6, int(values["Nodes"]), float(values["TaskDuration"])
 
 
 def scrub(page: Any, num_steps: int) -> float:
