@@ -9,11 +9,9 @@ with transformers under `ROW_INVARIANT` and `FUSED`.
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
@@ -22,14 +20,13 @@ from transformers.masking_utils import AttentionMaskInterface
 
 from engine.errors import BadInput
 from engine.runtime import attention_kernel
+from engine.runtime.softmax_kernel import Floats
+from engine.runtime.threads import compiled_threads
 
 ROW_INVARIANT = "specviz_row_invariant"
 FUSED = "specviz_fused"
 
 Attend = Callable[..., Tensor]
-
-_ONE_CALLER = threading.Lock()
-"""Where OpenMP is not to be had, numba's threads serve one caller at a time."""
 
 
 def attend_row_invariant(
@@ -45,8 +42,7 @@ def attend_row_invariant(
     if mask is None:
         mask = torch.ones(num_rows, keys.shape[1], dtype=torch.bool)
     output = torch.empty(num_rows, num_heads, values.shape[2], dtype=torch.float32)
-    with _ONE_CALLER:
-        numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+    with compiled_threads():
         attention_kernel.attend(
             query.float().contiguous().numpy(),
             _with_all_columns(keys.float().mT, 2),
@@ -59,7 +55,7 @@ def attend_row_invariant(
     return output.to(query.dtype)
 
 
-def _with_all_columns(view: Tensor, axis: int) -> attention_kernel.Floats:
+def _with_all_columns(view: Tensor, axis: int) -> Floats:
     """The C-contiguous array that a cache's rows so far are a view of, columns on `axis`; else a contiguous copy.
 
     Compiled code is quick on arrays whose memory has no gaps, and the columns behind the view do it no harm.
