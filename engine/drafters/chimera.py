@@ -64,7 +64,7 @@ class Level:
     parents: tuple[int, ...]
     """Places in the level before whose c this level looks at."""
     mask: Tensor
-    """(nodes, columns of the draft so far), 0 or -inf."""
+    """(nodes, columns of the draft so far), True where a node may look."""
     columns: Tensor
     """(parents + nodes,) columns of the draft that this level writes."""
     positions: Tensor
@@ -99,9 +99,9 @@ def plan(shape: _shape.Shape, device: torch.device) -> list[Level]:
         columns = torch.arange(num_columns, num_columns + len(used) + len(nodes), device=device)
         positions = torch.tensor([depth - 1] * len(used) + [depth] * len(nodes), device=device)
         num_columns += len(used) + (len(nodes) if depth else 0)
-        mask = torch.full((len(nodes), num_columns), -torch.inf)
+        mask = torch.zeros(len(nodes), num_columns, dtype=torch.bool)
         for place, node in enumerate(nodes):
-            mask[place, sees[node]] = 0
+            mask[place, sees[node]] = True
         children = tuple(n for n, parent in enumerate(parents) if parent in nodes)
         rows, ranks = (nodes.index(parents[n]) for n in children), (shape.paths[n][-1] for n in children)
         below = children, tuple(rows), tuple(ranks)
@@ -182,7 +182,7 @@ class Chimera(Drafter):
         self._num_hidden = self._num_grams = root
         if len(hidden):
             self._last_hidden, self._hidden = hidden[-1:], hidden[:0]
-        return self.network.finish(g[-1:], self.cache.attend(query[:, -1:], 2 * root, None))
+        return self.network.finish(g[-1:], self.cache.attend(query[-1:], 2 * root, None))
 
     @torch.inference_mode()
     def _grow(self, ids: Sequence[int], levels: Sequence[Level], num_nodes: int) -> DraftTree:
@@ -210,7 +210,7 @@ class Chimera(Drafter):
         g, cache = self._grams(triples), self.cache
         rows = torch.cat((encoded[list(level.parents)], g))
         query = cache.write(rows, level.positions + root, level.columns + 2 * root)
-        attended = cache.attend(query[:, len(level.parents) :], 2 * root + level.mask.shape[1], level.mask)
+        attended = cache.attend(query[len(level.parents) :], 2 * root + level.mask.shape[1], level.mask)
         return self.network.finish(g, attended)
 
     def _candidates(
