@@ -107,12 +107,14 @@ function drawSuite() {
   drawTable(found.rows);
 }
 
+function termOf(definition) { return Object.keys(GLOSSARY).find((term) => GLOSSARY[term] === definition); }
+
 function drawTable(rows) {
   const node = make('table', 'sv-table');
   const head = make('tr', '');
   add(head, Object.assign(make('th', '', 'Method'), { scope: 'col' }));
   for (const column of open.columns) {
-    add(head, add(Object.assign(make('th', 'is-number'), { scope: 'col' }), make('span', '', column.name + ' '), tooltip(column.name, column.help)));
+    add(head, add(Object.assign(make('th', 'is-number'), { scope: 'col' }), make('span', '', column.name + ' '), tooltip(column.name, { text: column.help, term: termOf(column.help) })));
   }
   const body = make('tbody', '');
   for (const row of rows) {

@@ -49,7 +49,7 @@ function makeBoard(stylesOfLanes, onInspect) {
     const head = make('tr', '');
     for (const column of board.columns) {
       const cell = Object.assign(make('th', column.isNumber ? 'is-number' : ''), { scope: 'col' });
-      add(head, add(cell, make('span', 'sv-board-heading', column.heading), add(make('span', 'sv-board-unit'), make('span', '', column.unit), tooltip(column.heading, column.help))));
+      add(head, add(cell, make('span', 'sv-board-heading', column.heading), add(make('span', 'sv-board-unit'), make('span', '', column.unit), explain(column.heading, column.terms))));
     }
     const body = make('tbody', '');
     board.cells.forEach((cells, index) => add(body, row(board, cells, styles[index])));

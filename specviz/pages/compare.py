@@ -32,7 +32,7 @@ FIRST_LANES = ("draft_model", "prompt_lookup", "aded")
 """Beside plain decoding, where they exist."""
 CONTROL_SCRIPTS = ("dom", "tooltip", "palette", "drawings", "swatch", "fields", "contenders")
 STAGE_SCRIPTS = (
-    *("dom", "address", "tooltip", "card", "tokens", "palette", "drawings", "plot"),
+    *("dom", "address", "tooltip", "glossary", "card", "tokens", "palette", "drawings", "plot"),
     *("swatch", "clock", "lane", "board", "race"),
 )
 _log = logging.getLogger(__name__)

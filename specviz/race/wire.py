@@ -157,7 +157,7 @@ def _heading(column: table.Column) -> dict[str, Any]:
     return {
         "heading": column.heading,
         "unit": column.unit,
-        "help": column.help,
+        "terms": [column.term],
         "isNumber": column.decimals is not None,
     }
 
