@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -14,10 +15,11 @@ from gradio.components import Component
 
 from engine.errors import BadInput
 from specviz import request, wire
-from specviz.device import Device
+from specviz.device import Device, Method
 from specviz.pages import files
 from specviz.pages.playground import catalog, pick, visitor_of
 from specviz.race.course import course
+from specviz.race.earlier import earlier
 from specviz.race.fold import RaceState, fold_all
 from specviz.race.reopening import reopen, run_ids
 from specviz.race.wire import RaceStream
@@ -25,7 +27,7 @@ from specviz.request import PLAIN
 from specviz.routes import PLOTLY_PATH
 from specviz.session import Sessions
 from specviz.store import Store, StoreError
-from specviz.text import without_surrogates
+from specviz.text import printable, to_wire, without_surrogates
 from specviz.wire import Streams
 
 FIRST_LANES = ("draft_model", "prompt_lookup", "aded")
@@ -51,8 +53,8 @@ class Compare:
     streams: Streams
 
     def arrive(self, query: Mapping[str, str]) -> Sequence[Any]:
-        """The runs that the address names; without any, what is on screen stays."""
-        return (self.open(query["ids"]) if query.get("ids") else gr.skip(),)
+        """The runs that the address names, without any what is on screen; and the races that were run before."""
+        return self.open(query["ids"]) if query.get("ids") else gr.skip(), self.earlier()
 
     def open(self, ids: object) -> str:
         """Saved runs side by side, as one message for the stage."""
@@ -61,6 +63,14 @@ class Compare:
         except (BadInput, StoreError) as error:
             return wire.alert(str(error))
         return self._open_stream().snapshot(state)
+
+    def earlier(self, page: object = 0) -> str:
+        """A page of earlier races as text, or `{alert: a sentence}`."""
+        try:
+            found = earlier(self.store, self._methods(), page)
+        except (BadInput, StoreError) as error:
+            found = {"alert": str(error)}
+        return to_wire(printable(found))
 
     def messages(self, prompt: object, model: object, settings: object, visitor: str) -> Generator[str, None, None]:
         """One race as messages for the stage. Closing the generator stops it."""
@@ -82,15 +92,20 @@ class Compare:
         yield stream.snapshot(state)
 
     def _open_stream(self) -> RaceStream:
-        return self.streams.keep(RaceStream({method.name: method for method in self.sessions.device.methods()}))
+        return self.streams.keep(RaceStream(self._methods()))
+
+    def _methods(self) -> dict[str, Method]:
+        return {method.name: method for method in self.sessions.device.methods()}
 
     def run(self, prompt: object, model: object, settings: object, who: gr.Request) -> Iterator[tuple[Any, ...]]:
-        """The Race button: stage, Race, Stop."""
-        yield gr.skip(), *_BUSY
+        """The Race button: stage, Race, Stop, earlier races."""
+        yield gr.skip(), *_BUSY, gr.skip()
         with closing(self.messages(prompt, model, settings, visitor_of(who))) as messages:
             for message in messages:
-                yield message, gr.skip(), gr.skip()
-        yield gr.skip(), *_READY
+                yield message, gr.skip(), gr.skip(), gr.skip()
+        yield gr.skip(), *_READY, gr.skip()
+        self.store.flush()  # so that the list holds this race too
+        yield gr.skip(), gr.skip(), gr.skip(), self.earlier()
 
     def stop(self, who: gr.Request) -> None:
         """The Stop button."""
@@ -103,8 +118,9 @@ class Compare:
                 controls = _controls(self.sessions.device)
             with gr.Column(elem_classes=["sv-main"], min_width=280):
                 stage = self._stage()
-        self._wire(controls, stage)
-        return (stage,)
+                before = self._earlier()
+        self._wire(controls, stage, before)
+        return stage, before
 
     def _stage(self) -> gr.HTML:
         def snapshot(stream_id: str) -> str:
@@ -120,9 +136,23 @@ class Compare:
             elem_classes=["sv-component"],
         )
 
-    def _wire(self, controls: _Controls, stage: gr.HTML) -> None:
+    def _earlier(self) -> gr.HTML:
+        async def earlier_races(page: int) -> str:
+            return await asyncio.to_thread(self.earlier, page)
+
+        return gr.HTML(
+            value="",
+            html_template=files.TEMPLATE,
+            js_on_load=files.on_load("dom", "address", "earlier"),
+            server_functions=[earlier_races],
+            apply_default_css=False,
+            elem_id="race-earlier",
+            elem_classes=["sv-component"],
+        )
+
+    def _wire(self, controls: _Controls, stage: gr.HTML, before: gr.HTML) -> None:
         inputs = [controls.prompt, controls.model, controls.settings]
-        outputs = [stage, controls.run, controls.stop]
+        outputs = [stage, controls.run, controls.stop, before]
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         # What the address named is not what is on screen any more.
         forget = f"() => {{ {files.script('address')}\nnote({{ view: 'compare' }}); }}"

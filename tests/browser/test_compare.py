@@ -15,7 +15,7 @@ SAM = (
     "Every day, Sam and the dog run in the park."
 )
 SHOWN = ".sv-text .sv-token:not(.is-later):not(.is-rejected):not(.is-unreached)"
-NEVER = ".sv-root img, .sv-root a, .sv-root script, .sv-root b"
+NEVER = ".sv-root img, .sv-root a:not(.sv-tip-link), .sv-root script, .sv-root b"
 
 
 class Race:
@@ -206,3 +206,24 @@ def test_a_race_has_enough_contrast_light_and_dark(visit: Open, scripted_server:
     page.click("#theme-switch")
     assert page.evaluate("getComputedStyle(document.querySelector('.sv-lane')).backgroundColor") == "rgb(23, 30, 38)"
     assert page.evaluate(CONTRAST.read_text()) == []
+
+
+def test_an_earlier_race_opens_with_one_press(visit: Open, scripted_server: str) -> None:
+    race = raced(visit, scripted_server, "scripted")
+    ids = race.page.locator("#race-stage .sv-race").get_attribute("data-ids")
+    seen = visit("?view=compare", server=scripted_server)
+    again = Race(seen.page)
+    first = seen.page.locator("#race-earlier .sv-earlier-race").first
+    assert "2 runs" in first.inner_text()
+    assert "Plain decoding, Scripted drafts" in first.inner_text()
+    first.locator("button").focus()
+    seen.page.keyboard.press("Enter")
+    seen.page.wait_for_selector(f'#race-stage .sv-race[data-ids="{ids}"][data-phase="finished"]')
+    assert again.texts() == race.texts()
+    assert f"ids={ids}" in seen.page.url.replace("%2C", ",")
+    assert_accessible(seen.page, "#race-earlier")
+    narrow = visit("?view=compare&__theme=dark", server=scripted_server, width=390, height=844)
+    narrow.page.locator("#race-earlier .sv-earlier-race").first.wait_for()
+    assert narrow.page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert_accessible(narrow.page, "#race-earlier")
+    assert narrow.page.locator("#race-earlier img").count() == 0
