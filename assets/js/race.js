@@ -56,14 +56,18 @@ function build() {
   add(race, alertBox, status, order, clock.node, legend, laneList, board.node, links, spoken);
   element.appendChild(race);
   showPhase('idle');
+  // The library is there before a run is timed: reading it takes a while, maybe on the machine that decodes.
+  const seen = new IntersectionObserver(([found]) => { if (found.isIntersecting) { seen.disconnect(); loadPlotly(PLOTLY); } });
+  seen.observe(race);
 }
 
-// Nothing but the status before a race; the clock and the board after it.
+// Nothing but the status before a race; the clock after it.
 function showPhase(phase) {
   const isOver = phase === 'ended' && lanes.length > 0;
   race.dataset.phase = { racing: 'running', ended: 'finished' }[phase] || phase;
   clock.node.hidden = !isOver || !lanes.some((lane) => lane.length);
-  board.node.hidden = links.hidden = !isOver;
+  board.node.hidden = !lanes.length;
+  links.hidden = !isOver;
   legend.hidden = !lanes.length;
 }
 
@@ -90,6 +94,7 @@ function show(message) {
   if (message.reset && !isSame) reset();
   message.lanes.forEach((steps, index) => lanes[index].append(message.snapshot ? steps.slice(lanes[index].length) : steps));
   if (message.race) showStatus();
+  if (message.charts) board.drawCharts(message.charts, state.ids.join());
   if (message.board) finish(message.board);
   if (message.spoken) spoken.textContent = message.spoken;
 }
@@ -101,6 +106,7 @@ function reset() {
   lanes = stylesOfLanes(state.keys).map((style, index) => makeLane(style, state.ids[index], () => inspect(index)));
   laneList.dataset.count = lanes.length;
   for (const lane of lanes) add(laneList, lane.node);
+  board.clear();
 }
 
 function showStatus() {

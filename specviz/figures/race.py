@@ -20,13 +20,13 @@ PHASES = {"draft": "draft_ms", "target": "target_ms", "host": "host_ms"}
 
 def figures(state: RaceState, rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
     """All four, by name."""
+    return growing(state, rows) | {"split": time_split(rows), "waste": waste(rows)}
+
+
+def growing(state: RaceState, rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    """Those that are drawn before all lanes have run, by name."""
     runs = [view.events for view in state.views]
-    return {
-        "tokens": tokens_over_time(runs, rows),
-        "split": time_split(rows),
-        "acceptance": acceptance(runs, rows),
-        "waste": waste(rows),
-    }
+    return {"tokens": tokens_over_time(runs, rows), "acceptance": acceptance(runs, rows)}
 
 
 def lane_keys(rows: Sequence[Row]) -> list[str]:

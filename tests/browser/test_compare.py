@@ -227,3 +227,23 @@ def test_an_earlier_race_opens_with_one_press(visit: Open, scripted_server: str)
     assert narrow.page.evaluate("document.documentElement.scrollWidth") <= 390
     assert_accessible(narrow.page, "#race-earlier")
     assert narrow.page.locator("#race-earlier img").count() == 0
+
+
+def test_charts_grow_lane_by_lane_and_keep_the_zoom(visit: Open, scripted_server: str) -> None:
+    race = Race(visit("?view=compare", server=scripted_server).page)
+    page = race.page
+    race.choose("scripted", "broken", num_tokens=60)
+    race.run()
+    plot = "document.querySelector('#race-stage .sv-chart-plot')"
+    page.wait_for_function(f"{plot}.data && {plot}.data.filter((line) => line.x.length > 1).length === 1")
+    assert page.locator("#race-stage .sv-race").get_attribute("data-phase") == "running"
+    shown = "[...document.querySelectorAll('#race-stage .sv-chart')].map((chart) => !chart.hidden)"
+    assert page.evaluate(shown)[1::2] == [False, False], "the others come at the end"
+    page.evaluate(f"Plotly.relayout({plot}, {{ 'yaxis.range': [5, 20] }})")
+    race.wait()
+    page.wait_for_function(f"{plot}.data.filter((line) => line.x.length > 1).length === 3")
+    assert page.evaluate(f"{plot}.layout.yaxis.range") == [5, 20]
+    page.wait_for_function(f"{shown}.every(Boolean)")
+    race.run()
+    page.locator("#race-stage .sv-board-rows").wait_for(state="detached")
+    race.wait()
