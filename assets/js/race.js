@@ -1,8 +1,6 @@
 // A race on screen: status, shared clock, lanes, and the board below them. Fed numbered deltas; asks for a snapshot when
 // one is missing. While it runs, lanes fill one after another; when it has ended, they replay together.
 
-const ORIGINS = [['accepted', 'accepted draft'], ['correction', 'correction'], ['bonus', 'bonus'], ['plain', 'target only'], ['rejected', 'rejected draft']];
-
 const race = make('section', 'sv-stage sv-race');
 const alertBox = make('p', 'sv-alert');
 const status = make('p', 'sv-status');
@@ -11,17 +9,13 @@ const statusMeta = make('span', 'sv-status-meta');
 const order = make('p', 'sv-race-order');
 const links = make('p', 'sv-race-links');
 const linkSaid = make('span', 'sv-board-said');
-const legend = make('div', 'sv-legend');
-const ghosts = make('button', 'sv-ghosts');
+const legend = makeLegend(race);
 const laneList = make('div', 'sv-lanes');
 const spoken = make('p', 'sv-visually-hidden');
 const clock = makeClock(showAt);
 const board = makeBoard(stylesOfLanes, (index, step) => inspect(index, step));
 let lanes = [];
 let state = { ids: [], keys: [], rows: [] };
-let streamId = '';
-let lastSeq = -1;
-let isAsking = false;
 
 function stylesOfLanes(keys) {
   const styles = methodStyles(keys);
@@ -30,27 +24,11 @@ function stylesOfLanes(keys) {
 
 function inspect(index, step) { goto({ view: 'inspect', run: state.ids[index], step }); }
 
-function buildLegend() {
-  const list = make('ul', 'sv-legend-list');
-  list.setAttribute('aria-label', 'Legend');
-  for (const [name, text] of ORIGINS) {
-    const mark = add(make('span', 'sv-token is-' + name), make('span', 'sv-body', 'word'));
-    mark.setAttribute('aria-hidden', 'true');
-    add(list, add(make('li', ''), mark, make('span', '', text)));
-  }
-  ghosts.type = 'button';
-  ghosts.setAttribute('aria-pressed', 'false');
-  add(ghosts, make('span', '', 'Show rejected drafts'));
-  ghosts.addEventListener('click', () => ghosts.setAttribute('aria-pressed', String(race.classList.toggle('has-ghosts'))));
-  add(legend, list, ghosts);
-}
-
 function build() {
   alertBox.setAttribute('role', 'alert');
   alertBox.hidden = true;
   spoken.setAttribute('role', 'status');
   linkSaid.setAttribute('role', 'status');
-  buildLegend();
   add(status, add(make('span', 'sv-status-line'), make('span', 'sv-dot'), statusText), statusMeta);
   add(links, make('span', 'sv-race-saved'), makeCopy('Copy link', 'Copy link to this race', () => addressOf({ view: 'compare', ids: state.ids }).href, linkSaid), linkSaid);
   add(race, alertBox, status, order, clock.node, legend, laneList, board.node, links, spoken);
@@ -69,18 +47,6 @@ function showPhase(phase) {
   board.node.hidden = !lanes.length;
   links.hidden = !isOver;
   legend.hidden = !lanes.length;
-}
-
-function apply(message) {
-  if (message.alert !== undefined) showAlert(message.alert);
-  if (message.seq === undefined) return;
-  const isNew = message.stream !== streamId;
-  const isGap = !message.snapshot && (isNew ? message.seq !== 0 : message.seq > lastSeq + 1);
-  if (isGap) return askSnapshot(message.stream);
-  if (!isNew && (message.snapshot ? message.seq < lastSeq : message.seq <= lastSeq)) return;
-  streamId = message.stream;
-  lastSeq = message.seq;
-  show(message);
 }
 
 function showAlert(text) {
@@ -131,21 +97,5 @@ function showAt(ms, total) {
   board.showAt(ms, total);
 }
 
-async function askSnapshot(wanted) {
-  if (isAsking) return;
-  isAsking = true;
-  try {
-    const text = await server.snapshot(wanted);
-    if (text) apply(JSON.parse(text));
-  } finally {
-    isAsking = false;
-  }
-}
-
-function receive() {
-  if (typeof props.value === 'string' && props.value) apply(JSON.parse(props.value));
-}
-
 build();
-watch('value', receive);
-receive();
+followStream({ show, alert: showAlert, begin() {} });

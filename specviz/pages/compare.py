@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from engine.errors import BadInput
 from specviz import request, wire
 from specviz.device import Device, Method
 from specviz.pages import files
-from specviz.pages.playground import catalog, pick, visitor_of
+from specviz.pages.asking import example_chips, model_menu, pick, prompt_box, settings_form, told, visitor_of
 from specviz.race.course import course
 from specviz.race.earlier import earlier
 from specviz.race.fold import RaceState, fold_all
@@ -34,10 +33,9 @@ FIRST_LANES = ("draft_model", "prompt_lookup", "aded")
 """Beside plain decoding, where they exist."""
 CONTROL_SCRIPTS = ("dom", "tooltip", "palette", "drawings", "swatch", "fields", "contenders")
 STAGE_SCRIPTS = (
-    *("dom", "address", "tooltip", "glossary", "card", "tokens", "palette", "drawings", "plot"),
+    *("dom", "address", "tooltip", "glossary", "card", "tokens", "legend", "stream", "palette", "drawings", "plot"),
     *("swatch", "clock", "lane", "board", "race"),
 )
-_log = logging.getLogger(__name__)
 _BUSY = (gr.Button(interactive=False), gr.Button(interactive=True))
 _READY = (gr.Button(interactive=True), gr.Button(interactive=False))
 
@@ -74,16 +72,10 @@ class Compare:
 
     def messages(self, prompt: object, model: object, settings: object, visitor: str) -> Generator[str, None, None]:
         """One race as messages for the stage. Closing the generator stops it."""
-        try:
-            lanes = request.parse_race(self.sessions.device, prompt, model, settings)
-            yield from self._stream(lanes, visitor)
-        except BadInput as error:
-            yield wire.alert(str(error))
-        except Exception as error:  # noqa: BLE001 - a bug must not leave the page with its buttons off
-            _log.exception("the page broke")
-            yield wire.alert(f"The page broke: {type(error).__name__}. What was decoded is saved; please try again.")
+        yield from told(self._stream((prompt, model, settings), visitor))
 
-    def _stream(self, lanes: Sequence[request.Request], visitor: str) -> Iterator[str]:
+    def _stream(self, asked: tuple[object, object, object], visitor: str) -> Iterator[str]:
+        lanes = request.parse_race(self.sessions.device, *asked)
         stream, state = self._open_stream(), RaceState()
         with closing(self.sessions.perform(course(lanes), visitor)) as batches:
             for batch in batches:
@@ -180,34 +172,11 @@ def first_settings(device: Device) -> str:
 
 
 def _controls(device: Device) -> _Controls:
-    prompt = gr.Textbox(
-        label="Prompt",
-        value=files.examples()[0].prompt,
-        lines=5,
-        max_lines=14,
-        placeholder="Ask for a short story …",
-        elem_id="race-prompt",
-        elem_classes=["sv-prompt"],
-    )
-    examples = gr.HTML(
-        html_template=files.TEMPLATE,
-        js_on_load=files.on_load("dom", "chips", TASKS=files.example_menu()),
-        apply_default_css=False,
-        elem_id="race-examples",
-        elem_classes=["sv-component"],
-    )
+    prompt = prompt_box("race-prompt")
+    examples = example_chips("race-examples")
     with gr.Row(elem_classes=["sv-actions"]):
         run = gr.Button("Race", variant="primary", elem_id="race-run", min_width=96, scale=2)
         stop = gr.Button("Stop", variant="stop", elem_id="race-stop", interactive=False, min_width=72, scale=1)
-    choices = [(title, name) for name, title in device.models().items()]
-    model = gr.Dropdown(choices, value=choices[0][1], label="Model", elem_id="race-model", elem_classes=["sv-model"])
-    first = first_settings(device)
-    settings = gr.HTML(
-        value=first,
-        html_template=files.TEMPLATE,
-        js_on_load=files.on_load(*CONTROL_SCRIPTS, CATALOG=catalog(device), FIRST=first),
-        apply_default_css=False,
-        elem_id="race-settings",
-        elem_classes=["sv-component"],
-    )
+    model = model_menu(device, "race-model")
+    settings = settings_form(device, "race-settings", first_settings(device), *CONTROL_SCRIPTS)
     return _Controls(prompt, examples, model, settings, run, stop)

@@ -29,7 +29,7 @@ class Learn:
     device: Device
 
     def arrive(self, query: Mapping[str, str]) -> Sequence[Any]:
-        """The stop of the tour (`step`, from 1), the method's page (`ids`) or the word (`term`) that the address names."""
+        """What the address names: a stop of the tour (`step`, from 1), a method's page (`ids`), a word (`term`)."""
         step, method, term = query.get("step", ""), query.get("ids", ""), query.get("term", "")
         is_stop = step in [str(stop) for stop in range(1, NUM_STOPS + 1)]
         names = [each.name for each in self.device.methods()]

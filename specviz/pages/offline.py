@@ -35,7 +35,7 @@ def to_html(archive: Archive, run_ids: Iterable[str]) -> str:
         '<div class="sv-component"><div class="sv-offline-runs" role="group" aria-label="Runs"></div>'
         '<p class="sv-offline-prompt"></p><div id="stage"></div>'
         '<section class="sv-offline-steps" aria-label="Step by step" tabindex="-1"><h2>Step by step</h2></section>'
-        '</div>\n</main>\n'
+        "</div>\n</main>\n"
         f'<script type="application/json" id="runs">{runs}</script>\n<script>{script}</script>\n</body>\n</html>\n'
     )
 

@@ -1,4 +1,4 @@
-"""Races that were run before, newest first, as rows for the page: what of them can be opened again, and what is gone."""
+"""Races that were run before, newest first, as rows for the page: what opens again, and what is gone."""
 
 from __future__ import annotations
 

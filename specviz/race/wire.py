@@ -1,8 +1,8 @@
 """A race on its way to the browser: numbered deltas, or everything in one snapshot. ASCII JSON text.
 
-A message is `{stream, seq, reset, alert, lanes}`, with `{race, rows}` where they have changed, `{charts}` when a lane has
-run and `{board}` at the end.
-A lane holds its new steps, written as by `specviz.wire`. Texts are data: the page sets them by textContent only.
+A message is `{stream, seq, reset, alert, lanes}`, with `{race, rows}` where they have changed, `{charts}` when a lane
+has run and `{board}` at the end. A lane holds its new steps, written as by `specviz.wire`. Texts are data: the page
+sets them by textContent only.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from scripted import HOSTILE, ScriptedDevice, ScriptedRecorder, started
+from scripted import HOSTILE, ScriptedDevice, started
 
 from specviz.pages.compare import Compare, first_settings
 from specviz.race.earlier import NUM_ROWS
