@@ -19,10 +19,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from engine.drafters import _shape
+from engine.drafters._candidates import likeliest
 from engine.drafters._chimera import FullContext, Triple, load_network, load_parts
 from engine.drafters._weights import find_weights, missing_reason
 from engine.drafters.base import Context, Drafter, Needs
@@ -216,10 +218,8 @@ class Chimera(Drafter):
     ) -> tuple[list[list[int]], list[list[float]]]:
         """The likeliest tokens behind each row of c, and their probabilities."""
         projected = self.network.heads[head].forward(encoded).add_(known)
-        scores = self.output_layer.forward(projected).float()
-        best = scores.topk(top_k, dim=1)
-        shares = (best.values - scores.logsumexp(dim=1, keepdim=True)).exp()
-        return best.indices.tolist(), shares.tolist()
+        tokens, log_probs = likeliest(self.output_layer.forward(projected), top_k)
+        return tokens.tolist(), np.exp(log_probs).tolist()
 
     def _grams(self, triples: Sequence[Triple]) -> Tensor:
         """Trigram outputs (m, d), remembered by their tokens."""
