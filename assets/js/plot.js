@@ -74,7 +74,11 @@ function makePlot(options) {
     await Plotly.react(plot, data, layout, PLOT_CONFIG);
     if (isDrawn) return;
     isDrawn = true;
-    plot.on('plotly_click', (event) => { const point = event.points[0]; pick(point.curveNumber, point.pointNumber); });
+    plot.on('plotly_click', (event) => {
+      const point = event.points[0];
+      if (figure.kind === 'heat') pickField(...point.pointNumber);
+      else pick(point.curveNumber, point.pointNumber);
+    });
   }
 
   function showTip() {
@@ -92,6 +96,10 @@ function makePlot(options) {
 
   function pick(series, index) {
     if (options.onPick && figure.series) options.onPick({ series: figure.series[series].name, index, key: figure.series[series].keys?.[index] ?? null });
+  }
+
+  function pickField(row, column) {
+    if (options.onPick && figure.values[row][column] !== null) options.onPick({ row: figure.rows[row], column: figure.columns[column] });
   }
 
   function onKey(event) {

@@ -11,6 +11,9 @@ const tiles = makeTiles();
 const tokens = makeTokens(stage);
 const figures = makeFigures((n) => tokens.focusStep(n));
 let numSteps = 0;
+let waiting = []; // steps that are not drawn yet
+let drawing = 0;
+let mayDrawAt = 0;
 
 function build() {
   alertBox.setAttribute('role', 'alert');
@@ -36,20 +39,42 @@ function showAlert(text) {
 
 function show(message) {
   const isSameRun = message.snapshot && numSteps > 0 && message.status.session === stage.dataset.session;
-  if (message.reset && !isSameRun) { tokens.clear(); figures.clear(); numSteps = 0; }
+  if (message.reset && !isSameRun) { clearSteps(); numSteps = 0; }
   if (message.status) showStatus(message.status);
   if (message.tiles) tiles.update(message.tiles);
-  showSteps(message.snapshot ? message.steps.slice(numSteps) : message.steps);
+  takeSteps(message.snapshot ? message.steps.slice(numSteps) : message.steps, message.snapshot || (message.status && !message.status.isPending));
   if (message.figures) figures.summarise(message.figures);
   if (message.status) tokens.pending(message.status.isPending);
   if (message.spoken) spoken.textContent = message.spoken;
 }
 
+// A long paragraph takes time to lay out: drawing may use a quarter of the page's time, so that it stays quick to answer.
+function takeSteps(steps, isLast) {
+  numSteps += steps.length;
+  waiting = waiting.concat(steps);
+  const wait = mayDrawAt - performance.now();
+  if (isLast || wait <= 0) drawSteps();
+  else if (!drawing) drawing = window.setTimeout(drawSteps, wait);
+}
+
+function drawSteps() {
+  const began = performance.now();
+  window.clearTimeout(drawing);
+  drawing = 0;
+  showSteps(waiting.splice(0));
+  mayDrawAt = performance.now() + 3 * (performance.now() - began);
+}
+
 function showSteps(steps) {
   if (!steps.length) return;
-  numSteps += steps.length;
   tokens.append(steps);
   figures.append(steps);
+}
+
+function clearSteps() {
+  waiting = [];
+  tokens.clear();
+  figures.clear();
 }
 
 function showStatus(next) {

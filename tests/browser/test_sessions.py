@@ -236,3 +236,25 @@ def test_a_narrow_page_has_no_sideways_scroll_and_keys_do_everything(visit: Any,
     page.keyboard.press("Enter")
     page.wait_for_selector("#saved-stage .sv-player:not([hidden])")
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_on_a_public_instance_others_look_and_export_only(visit: Any, public_server: str, tmp_path: Path) -> None:
+    mine = visit(server=public_server)
+    mine.choose("scripted", 12, prompt="count")
+    mine.run()
+    mine.wait()
+    run_id = str(mine.stage.get_attribute("data-session"))
+    for opened, may_change in ((open_sessions(visit, server=public_server), False), (mine, True)):
+        page = opened.page
+        page.get_by_role("tab", name="Sessions").click()
+        row(opened, run_id).locator(".sv-choose").check()
+        delete = page.locator("#runs .sv-selection").get_by_role("button", name="Delete", exact=True)
+        assert delete.is_enabled() == may_change
+        assert page.locator("#runs .sv-selection-words").is_visible() == may_change
+        assert page.locator("#runs .sv-selection-whose").is_visible() != may_change
+        assert_accessible(page, "#runs")
+        if not may_change:
+            assert len(saved_file(opened, "JSONL", tmp_path).read_text().splitlines()) > 4
+    press(mine, "Delete")
+    mine.page.locator("#runs .sv-toast").get_by_role("button", name="Undo").click()
+    row(mine, run_id).wait_for()
