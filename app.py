@@ -46,6 +46,12 @@ def parse_flags(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--model", default="story", help="preset, hub id or folder (default %(default)s)")
     parser.add_argument("--db", default=None, help="database file or URL (default: specviz.db in your data folder)")
+    parser.add_argument(
+        "--public",
+        action=argparse.BooleanOptionalAction,
+        default=in_space,
+        help="many visitors: only the browser that made a run may tag, note or delete it (default: only in a Space)",
+    )
     parser.add_argument("--mcp", action="store_true", help="offer the API to language models as tools (docs/api.md)")
     return parser.parse_args(arguments)
 
@@ -90,10 +96,11 @@ def serve(flags: argparse.Namespace) -> None:
         from specviz.local import LocalDevice
         from specviz.request import PLAIN
         from specviz.session import Sessions
+        from specviz.visitors import Visitors
 
         device = LocalDevice(flags.model)
         device.load(flags.model)
-        sessions = Sessions(device, store)
+        sessions = Sessions(device, store, Visitors(flags.public))
         sessions.warm_up(flags.model, PLAIN)
         page = ui.build(sessions, store)
         print(

@@ -32,7 +32,9 @@ class Recorder(Protocol):
     def problem(self) -> str | None:
         """Why something is not saved."""
 
-    def begin(self, started: SessionStarted, *, group_id: str | None = None, task: str = "") -> RunRecord:
+    def begin(
+        self, started: SessionStarted, *, group_id: str | None = None, task: str = "", visitor: str = ""
+    ) -> RunRecord:
         """Open a run with its first event."""
 
     def set_audit(self, run_id: str, audit: dict[str, Any]) -> None:
@@ -57,6 +59,8 @@ class Desk:
     put: Callable[[Happening], None]
     """Hands a happening to the page. Never blocks."""
     should_stop: Callable[[], bool]
+    visitor: str = ""
+    """The visitor's browser, where it is known."""
 
     def lane(self, place: int) -> Desk:
         """The same desk, its happenings said to be those of a race's lane."""
@@ -77,7 +81,7 @@ class Desk:
         run: RunRecord | None = None
         for event in _with_end(self.events(request, run_id)):
             if isinstance(event, SessionStarted):
-                run = self.store.begin(event, group_id=group_id, task=task_of(request.prompt))
+                run = self.store.begin(event, group_id=group_id, task=task_of(request.prompt), visitor=self.visitor)
             elif run is not None:
                 run.append(event)
             events.append(event)

@@ -16,7 +16,7 @@ NUM_ROWS = 50
 MAX_TEXT_CHARS = 200
 MAX_PAGE = 1_000_000
 MAX_IDS = 200
-_TEXTS = ("search", "method", "model", "task", "tag")
+_TEXTS = ("search", "method", "model", "task", "tag", "group_id")
 _WORDS: dict[str, tuple[str, ...]] = {"status": get_args(RunStatus), "sampling": get_args(Sampling)}
 _DAYS = ("since", "until")
 

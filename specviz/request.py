@@ -15,7 +15,7 @@ from specviz.device import Device, Method
 from specviz.text import without_surrogates
 
 MAX_PROMPT_CHARS = 20_000
-MAX_NEW_TOKENS = 1_000
+MAX_NEW_TOKENS = 2_000
 MAX_SETTINGS_CHARS = 20_000
 SAMPLING = ("max_new_tokens", "temperature", "top_k", "top_p", "repetition_penalty", "seed")
 PLAIN = "plain"
@@ -49,7 +49,7 @@ def parse(device: Device, prompt: object, model: object, settings: object, has_b
         prompt=_prompt(prompt),
         model=_model(device, model),
         method=method.name,
-        options=_options(device, method, chosen),
+        options=method_options(device, method, chosen),
         config=_config(_mapping(given.get("sampling"), "sampling")),
         has_baseline=has_baseline is True,
     )
@@ -129,7 +129,7 @@ def _lanes(given: object) -> list[Mapping[str, Any]]:
 
 def _contender(device: Device, lane: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     method = _method(device, lane.get("method"))
-    return method.name, _options(device, method, _mapping(lane.get("options"), f"options of {method.name}"))
+    return method.name, method_options(device, method, _mapping(lane.get("options"), f"options of {method.name}"))
 
 
 def _check_field(device: Device, contenders: list[tuple[str, Mapping[str, Any]]]) -> None:
@@ -151,7 +151,8 @@ def _method(device: Device, given: object) -> Method:
     return known[given]
 
 
-def _options(device: Device, method: Method, given: Mapping[str, Any]) -> Mapping[str, Any]:
+def method_options(device: Device, method: Method, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The options of a method in raw values from a page. Raises BadInput, or UnknownName for one that it has not."""
     known = {spec.name: page_spec(device, spec) for spec in method.options}
     for name in given:
         if name not in known:

@@ -13,7 +13,7 @@ PROMPT_CHARS = 90
 _SAME = ("model", "device", "dtype", "prompt", "machine")
 
 
-def to_row(run: RunRow, baseline: RunRow | None = None) -> dict[str, Any]:
+def to_row(run: RunRow, baseline: RunRow | None = None, may_change: bool = True) -> dict[str, Any]:
     """Plain values for the page; `baseline` is the plain run beside it."""
     metrics = stored_metrics(run)
     rate = metrics.acceptance_rate
@@ -33,6 +33,7 @@ def to_row(run: RunRow, baseline: RunRow | None = None) -> dict[str, Any]:
         "acceptance": "–" if rate is None else f"{100 * rate:.0f} %",
         "tags": [without_surrogates(tag) for tag in run.tags],
         "note": without_surrogates(run.note),
+        "mayChange": may_change,
         "verdict": str((run.audit or {}).get("verdict", "–")),
     }
 

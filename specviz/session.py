@@ -22,6 +22,7 @@ from specviz.device import Device
 from specviz.line import Line, Ticket
 from specviz.notices import Ended, Failed, Happening, Waiting
 from specviz.request import PLAIN, Request
+from specviz.visitors import Visitors
 
 MAX_TICKETS = 17
 """One running, sixteen waiting."""
@@ -39,9 +40,10 @@ Work = Callable[[Desk], None]
 class Job:
     """One visitor's turn: its place in the line, its events on their way to the page, its stop flag."""
 
-    def __init__(self, work: Work, ticket: Ticket) -> None:
+    def __init__(self, work: Work, ticket: Ticket, visitor: str = "") -> None:
         self.work = work
         self.ticket = ticket
+        self.visitor = visitor
         self.has_stopped = threading.Event()
         self._inbox: queue.SimpleQueue[Happening] = queue.SimpleQueue()
 
@@ -62,8 +64,9 @@ class Job:
 class Sessions:
     """The door to the device."""
 
-    def __init__(self, device: Device, store: Recorder) -> None:
+    def __init__(self, device: Device, store: Recorder, visitors: Visitors | None = None) -> None:
         self.device = device
+        self.visitors = visitors or Visitors()
         self._store = store
         self._line = Line(MAX_TICKETS)
         self._jobs: dict[str, Job] = {}
@@ -135,7 +138,7 @@ class Sessions:
         with self._guard:
             if visitor in self._jobs:
                 raise BadInput("A run of yours is going on; stop it or wait for its end.")
-            job = Job(work, self._line.join())
+            job = Job(work, self._line.join(), self.visitors.of_page(visitor))
             self._jobs[visitor] = job
             return job
 
@@ -150,7 +153,7 @@ class Sessions:
     def _work(self, job: Job) -> None:
         """The whole run, in a thread of its own."""
         try:
-            job.work(Desk(self.device, self._store, job.put, job.has_stopped.is_set))
+            job.work(Desk(self.device, self._store, job.put, job.has_stopped.is_set, job.visitor))
         except EngineError as error:
             job.put(Failed(str(error)))
         except Exception as error:  # noqa: BLE001 - a bug must not take the page or the line with it

@@ -17,7 +17,7 @@ from specviz.pages.bench import BenchView
 from specviz.pages.compare import Compare
 from specviz.pages.inspector import Inspector
 from specviz.pages.learn import Learn
-from specviz.pages.playground import Playground
+from specviz.pages.playground import Playground, visitor_of
 from specviz.pages.saved import SavedRuns
 from specviz.pages.view import View, known, place
 from specviz.session import Sessions
@@ -38,7 +38,7 @@ def views(sessions: Sessions, store: Store) -> tuple[View, ...]:
         Playground(sessions, streams),
         Compare(sessions, store, streams),
         Inspector(store),
-        SavedRuns(store, streams),
+        SavedRuns(store, streams, sessions.visitors),
         BenchView(benchmarks, sessions.device, store),
         Learn(sessions.device),
     )
@@ -63,11 +63,15 @@ def build(sessions: Sessions, store: Store) -> gr.Blocks:
         def load(who: gr.Request) -> tuple[Any, ...]:
             return arrival(sizes, known(who.query_params))
 
+        def greet(event: gr.EventData, who: gr.Request) -> None:
+            sessions.visitors.greet(visitor_of(who), getattr(event, "visitor", ""))
+
         def go(event: gr.EventData) -> tuple[Any, ...]:
             return arrival(sizes, place(getattr(event, "query", "")))
 
         page.load(load, None, outputs, **_QUIET)
         address.go(go, None, outputs, **_QUIET)
+        address.greet(greet, None, None, queue=False, **_QUIET)
     page.queue(max_size=MAX_QUEUED)
     return page
 
@@ -92,7 +96,7 @@ def _address(views: Sequence[View]) -> gr.HTML:
     return gr.HTML(
         value="",
         html_template=files.TEMPLATE,
-        js_on_load=files.on_load("dom", "address", "arrival"),
+        js_on_load=files.on_load("dom", "address", "visitor", "arrival"),
         views=json.dumps({view.title: view.id for view in views}),
         apply_default_css=False,
         elem_id="address",

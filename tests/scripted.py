@@ -173,11 +173,15 @@ class ScriptedRecorder:
         self.groups: dict[str, dict[str, Any]] = {}
         self.members: dict[str, str | None] = {}
         self.tasks: dict[str, str] = {}
+        self.visitors: dict[str, str] = {}
 
-    def begin(self, event: SessionStarted, *, group_id: str | None = None, task: str = "") -> ScriptedRun:
+    def begin(
+        self, event: SessionStarted, *, group_id: str | None = None, task: str = "", visitor: str = ""
+    ) -> ScriptedRun:
         self.runs[event.session_id] = [event]
         self.members[event.session_id] = group_id
         self.tasks[event.session_id] = task
+        self.visitors[event.session_id] = visitor
         return ScriptedRun(self.runs[event.session_id])
 
     def set_audit(self, run_id: str, audit: dict[str, Any]) -> None:

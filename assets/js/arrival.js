@@ -7,7 +7,7 @@ const left = {};
 notice.setAttribute('role', 'alert');
 element.appendChild(notice);
 
-function arrive() { trigger('go', { query: window.location.search }); }
+function arrive() { trigger('greet', { visitor: visitorToken() }); trigger('go', { query: window.location.search }); }
 
 function showNotice() {
   notice.textContent = props.value || '';
@@ -28,4 +28,5 @@ window.addEventListener('sv-go', arrive);
 window.addEventListener('popstate', arrive);
 document.addEventListener('click', pressed, true);
 watch('value', showNotice);
+trigger('greet', { visitor: visitorToken() });
 showNotice();

@@ -7,7 +7,7 @@ const alertBox = make('p', 'sv-alert');
 const about = make('p', 'sv-bench-about');
 const noteBox = make('p', 'sv-note');
 const report = make('div', 'sv-bench-report');
-const heat = makePlot({ path: props.plotly, name: 'specviz-speedups', height: 420, onPick: () => {} });
+const heat = makePlot({ path: props.plotly, name: 'specviz-speedups', height: 420, onPick: ({ row, column }) => showRuns(row, column) });
 const chooser = make('div', 'sv-bench-suites');
 const scatter = makePlot({ path: props.plotly, name: 'specviz-efficiency', height: 460, onPick: () => {} });
 const time = makePlot({ path: props.plotly, name: 'specviz-time', height: 360, onPick: () => {} });
@@ -34,12 +34,22 @@ for (const [kind, name] of SAVES) {
 }
 const label = make('label', 'sv-field-label', 'Benchmark');
 label.htmlFor = picker.id;
-add(list, label, picker, goOn, saves);
+const toControls = Object.assign(make('button', 'sv-bench-resume sv-bench-own', 'Measure your own'), { type: 'button' });
+toControls.addEventListener('click', () => {
+  document.querySelector('#bench-estimate').scrollIntoView({ block: 'start' });
+  document.querySelector('#bench-suites input').focus({ preventScroll: true });
+});
+add(list, label, picker, goOn, saves, toControls);
 chooser.setAttribute('role', 'group');
 chooser.setAttribute('aria-label', 'Suite of the figures below');
 add(report, about, heat.node, chooser, add(make('div', 'sv-bench-pair'), scatter.node, time.node), table, costs);
 add(board, alertBox, list, noteBox, report);
 element.appendChild(board);
+
+// The saved runs behind a figure, as a filtered list.
+function showRuns(method, task) {
+  if (open.group) goto({ view: 'sessions', group: open.group, method, task: task === open.overall ? '' : task });
+}
 
 function choose(id) { trigger('open', { id }); }
 
@@ -94,6 +104,7 @@ function drawHeat() {
   const figure = { ...open.heat, revision: open.open };
   if (isNarrow()) figure.texts = figure.shortTexts;
   heat.resize(60 + 26 * figure.rows.length);
+  if (open.group) figure.caption = [figure.caption, 'Press a field for its saved runs.'].filter(Boolean).join(' ');
   heat.draw(figure);
 }
 
@@ -107,18 +118,28 @@ function drawSuite() {
   drawTable(found.rows);
 }
 
+function termOf(definition) { return Object.keys(GLOSSARY).find((term) => GLOSSARY[term] === definition); }
+
+function runsButton(method) {
+  const button = Object.assign(make('button', 'sv-open', shown(method)), { type: 'button', title: 'The saved runs behind this row' });
+  button.setAttribute('aria-label', shown(method) + ': the saved runs behind this row');
+  button.addEventListener('click', () => showRuns(method, suite));
+  return button;
+}
+
 function drawTable(rows) {
   const node = make('table', 'sv-table');
   const head = make('tr', '');
   add(head, Object.assign(make('th', '', 'Method'), { scope: 'col' }));
   for (const column of open.columns) {
-    add(head, add(Object.assign(make('th', 'is-number'), { scope: 'col' }), make('span', '', column.name + ' '), tooltip(column.name, column.help)));
+    add(head, add(Object.assign(make('th', 'is-number'), { scope: 'col' }), make('span', '', column.name + ' '), tooltip(column.name, { text: column.help, term: termOf(column.help) })));
   }
   const body = make('tbody', '');
   for (const row of rows) {
     const line = make('tr', '');
     row.forEach((value, index) => {
-      const cell = make('td', index ? 'is-number' : '', shown(value));
+      const cell = make('td', index ? 'is-number' : '', index || !open.group ? shown(value) : '');
+      if (!index && open.group) add(cell, runsButton(value));
       cell.dataset.label = index ? open.columns[index - 1].name : 'Method';
       add(line, cell);
     });

@@ -16,6 +16,15 @@ bar.setAttribute('aria-valuemax', '100');
 add(holder, alertBox, add(line, dot, text, more), add(bar, fill));
 element.appendChild(holder);
 
+let lastPhase = '';
+
+// Where the results stand above the controls, a benchmark that has just begun should be seen.
+function bringIntoView(phase) {
+  const hasBegun = phase === 'waiting' && lastPhase !== '' && lastPhase !== phase;
+  if (hasBegun && holder.getBoundingClientRect().top < 0) holder.scrollIntoView({ block: 'center' });
+  lastPhase = phase;
+}
+
 function show() {
   const told = props.value ? JSON.parse(props.value) : { phase: 'idle', text: '', more: '', share: 0, alert: '' };
   const percent = Math.round(100 * told.share);
@@ -28,6 +37,7 @@ function show() {
   bar.hidden = told.phase === 'idle';
   bar.setAttribute('aria-valuenow', String(percent));
   fill.style.width = percent + '%';
+  bringIntoView(told.phase);
 }
 
 watch('value', show);

@@ -14,7 +14,8 @@ const problem = make('p', 'sv-alert');
 const toast = make('div', 'sv-toast');
 const summary = make('p', 'sv-note');
 const pager = make('nav', 'sv-pager');
-const filters = makeFilters((conditions) => { listing = { sort: listing.sort, is_descending: listing.is_descending, page: 0, ...conditions }; refresh(); });
+const filters = makeFilters((conditions) => { listing = { sort: listing.sort, is_descending: listing.is_descending, page: 0, ...groupOnly(), ...conditions }; refresh(); });
+const groupChip = Object.assign(make('button', 'sv-mark is-tag sv-group-chip', 'Runs of one group ×'), { type: 'button', hidden: true, title: 'Show the runs of all groups' });
 const rows = makeRunTable({
   open: (id) => goto({ view: 'sessions', run: id }),
   choose: (id, isOn) => { if (isOn) chosen.add(id); else chosen.delete(id); drawChosen(); },
@@ -35,7 +36,7 @@ const selection = makeSelection({
 });
 const sides = makeSideBySide(PLOTLY, (id) => goto({ view: 'sessions', run: id }), () => goto({ view: 'sessions' }));
 
-// An answer, or null after its sentence was shown.
+// An answer, or null after its sentence was shown. The sentence stays until the same question is answered.
 async function ask(call, given) {
   let answer;
   try {
@@ -43,15 +44,26 @@ async function ask(call, given) {
   } catch (error) {
     answer = { error: 'The server does not answer. Nothing was changed; please try again.' };
   }
-  problem.textContent = answer.error || '';
-  problem.hidden = !answer.error;
+  if (answer.error || problem.dataset.call === call) {
+    problem.textContent = answer.error || '';
+    problem.hidden = !answer.error;
+    problem.dataset.call = call;
+  }
   return answer.error ? null : answer;
+}
+
+function groupOnly() { return listing.group_id ? { group_id: listing.group_id } : {}; }
+
+// A list that another view leads to, such as the runs behind a figure of a benchmark.
+function showGroup(found) {
+  listing = { sort: 'when', is_descending: true, page: 0, ...found };
+  filters.set(found);
 }
 
 async function refresh() {
   const turn = ++asked;
   holder.setAttribute('aria-busy', 'true');
-  const answer = await ask('find_runs', JSON.stringify(listing));
+  const answer = await ask('find_runs', asMe(listing));
   if (turn !== asked) return; // a newer question is on its way
   holder.removeAttribute('aria-busy');
   if (!answer) return;
@@ -65,6 +77,7 @@ function draw() {
   const last = list.first + list.rows.length - 1;
   const none = list.is_filtered ? 'No run fulfils all of this.' : 'Nothing is saved yet. Every run is kept here.';
   summary.textContent = (list.rows.length ? list.first.toLocaleString('en') + '–' + last.toLocaleString('en') + ' of ' + list.total.toLocaleString('en') + (list.total === 1 ? ' run. ' : ' runs. ') : none + ' ') + (list.kept || '');
+  groupChip.hidden = !listing.group_id;
   rows.draw(list, listing, chosen, openId);
   drawChosen();
   drawPager();
@@ -89,12 +102,14 @@ function drawPager() {
   pager.hidden = numPages === 1 && page === 0;
 }
 
+function asMe(asked) { return JSON.stringify({ ...asked, visitor: visitorToken() }); }
+
 async function mark(action, text) {
-  if (await ask('mark_runs', JSON.stringify({ action, ids: [...chosen], text }))) refresh();
+  if (await ask('mark_runs', asMe({ action, ids: [...chosen], text }))) refresh();
 }
 
 async function remove(ids) {
-  const answer = await ask('mark_runs', JSON.stringify({ action: 'delete', ids }));
+  const answer = await ask('mark_runs', asMe({ action: 'delete', ids }));
   if (!answer) return;
   for (const id of ids) { chosen.delete(id); known.delete(id); }
   const n = answer.deleted.length;
@@ -103,7 +118,7 @@ async function remove(ids) {
 }
 
 async function restore(ids) {
-  const answer = ids.length && await ask('mark_runs', JSON.stringify({ action: 'restore', ids }));
+  const answer = ids.length && await ask('mark_runs', asMe({ action: 'restore', ids }));
   if (answer) say(answer.restored.length === 1 ? 'The run is back.' : 'The runs are back.');
   refresh();
 }
@@ -144,7 +159,7 @@ async function exportRuns(kind) {
 }
 
 async function importFile(file) {
-  const answer = file && await ask('import_runs', await file.text());
+  const answer = file && await ask('import_runs', { text: await file.text(), visitor: visitorToken() });
   if (!answer) return;
   const n = answer.added.length;
   const others = answer.known ? ' ' + answer.known + (answer.known === 1 ? ' was here already.' : ' were here already.') : '';
@@ -169,6 +184,7 @@ function arrive() {
   if (!wanted) return;
   const compared = wanted.compare ? JSON.parse(wanted.compare) : null;
   openId = wanted.open;
+  if (wanted.find) showGroup(wanted.find);
   sides.draw(compared);
   if (compared && compared.runs && !chosen.size) for (const run of compared.runs) chosen.add(run.id);
   const stage = document.querySelector('#saved-stage');
@@ -178,11 +194,12 @@ function arrive() {
   if (target) window.setTimeout(() => target.scrollIntoView({ block: compared ? 'start' : 'nearest' }), 100);
 }
 
+groupChip.addEventListener('click', () => { delete listing.group_id; listing.page = 0; note({ view: 'sessions' }); refresh(); });
 problem.setAttribute('role', 'alert');
 problem.hidden = true;
 toast.setAttribute('role', 'status');
 pager.setAttribute('aria-label', 'Pages');
-add(holder, filters.node, problem, add(make('div', 'sv-list-head'), summary, importButton()), rows.node, pager, selection.node, toast, sides.node);
+add(holder, filters.node, problem, add(make('div', 'sv-list-head'), summary, groupChip, importButton()), rows.node, pager, selection.node, toast, sides.node);
 element.appendChild(holder);
 watch('value', arrive);
 arrive();

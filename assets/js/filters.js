@@ -67,5 +67,15 @@ function makeFilters(onChange) {
     }
   }
 
-  return { node, offer, reset: () => node.reset() };
+  // Set conditions from elsewhere; asks nobody.
+  function set(wanted) {
+    for (const [name, input] of Object.entries(fields)) {
+      const value = wanted[name] || '';
+      if (value && input.tagName === 'SELECT' && ![...input.options].some((known) => known.value === value)) add(input, option(value, shown(value)));
+      input.value = value;
+    }
+    clear.disabled = !Object.keys(conditions()).length;
+  }
+
+  return { node, offer, set, reset: () => node.reset() };
 }

@@ -86,10 +86,8 @@ function makeLane(style, runId, onInspect) {
       indexOf.set(String(step.n), log.length);
       log.push({ at: step.at, emitted: (emitted += step.k.length), end: places.length });
     }
-    tokens.append(steps);
     let index = log.length - steps.length;
-    for (const child of [...tokens.node.children].slice(places.length)) {
-      if (child.classList.contains('sv-caret')) continue;
+    for (const child of tokens.append(steps)) {
       if (child.dataset.step !== undefined) index = indexOf.get(child.dataset.step);
       places.push(child);
       log[index].end = places.length;

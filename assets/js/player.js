@@ -64,9 +64,9 @@ function playOn(now) {
 
 // The first n steps and nothing else.
 function showPlayed(n) {
-  if (n < numPlayed) { tokens.clear(); figures.clear(); numSteps = 0; numPlayed = 0; }
+  if (n < numPlayed) { clearSteps(); numPlayed = 0; }
   showSteps(recorded.slice(numPlayed, n));
-  numPlayed = n;
+  numPlayed = numSteps = n;
   tokens.pending(n < recorded.length);
   drawPlayer();
 }

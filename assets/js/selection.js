@@ -3,6 +3,8 @@
 const FILES = [['jsonl', 'JSONL'], ['csv', 'CSV'], ['parquet', 'Parquet'], ['html', 'HTML']];
 const TABLES = new Set(['csv', 'parquet']);
 const MOST_COMPARED = 8;
+const NOT_YOURS = 'This run was made in another browser: you may look at it and export it, but not tag, note or delete it.';
+const NOT_ALL_YOURS = 'Some of these runs were made in another browser: you may look at them and export them, but not tag, note or delete them.';
 
 // on: { compare(), open(), inspect(), link(), remove(), none(), tag(word), untag(word), note(text), export(kind) }
 function makeSelection(on) {
@@ -39,7 +41,9 @@ function makeSelection(on) {
   const tagInput = form('tag', 'Tag for the chosen runs', 'Tag', 40, 'Add tag', (word) => { if (word) { on.tag(word); tagInput.value = ''; } });
   words.firstChild.prepend(tags);
   const noteInput = form('note', 'Note on the chosen run', 'Note', 4000, 'Save note', (text) => on.note(text));
-  add(node, count, actions, exporting, words);
+  const whose = make('p', 'sv-note sv-selection-whose');
+  whose.setAttribute('role', 'note');
+  add(node, count, actions, exporting, words, whose);
 
   // chosen: ids; rows: those of them on this page; total: how many were found.
   function draw(chosen, rows, total) {
@@ -48,7 +52,12 @@ function makeSelection(on) {
     node.classList.toggle('is-empty', n === 0);
     node.hidden = n === 0 && total === 0;
     count.textContent = n ? n + (n === 1 ? ' run chosen' : ' runs chosen') : 'All ' + total.toLocaleString('en') + ' found';
-    actions.hidden = words.hidden = n === 0;
+    const mayChange = rows.every((row) => row.mayChange);
+    actions.hidden = n === 0;
+    words.hidden = n === 0 || !mayChange;
+    whose.hidden = n === 0 || mayChange;
+    whose.textContent = n === 1 ? NOT_YOURS : NOT_ALL_YOURS;
+    buttons.remove.disabled = !mayChange;
     buttons.compare.disabled = n < 2 || n > MOST_COMPARED;
     buttons.compare.title = 'Two to eight runs side by side';
     buttons.open.disabled = buttons.inspect.disabled = n !== 1;

@@ -8,6 +8,7 @@ function makeTokens(stage) {
   const detail = new WeakMap();
   const firstOfStep = new Map();
   const caret = make('span', 'sv-caret', '…');
+  let paragraph = null; // the last one; null where the next token begins one
   let stop = null;
   let pressed = null;
   view.setAttribute('role', 'listbox');
@@ -41,35 +42,55 @@ function makeTokens(stage) {
   }
 
   // Rejected drafts at one place: each with at most two of the tokens that followed it; the others are counted.
-  function appendGhosts(batch, ghosts, step) {
+  function ghostElements(ghosts, step) {
+    const made = [];
     let run = 0;
     let hidden = 0;
     for (const ghost of ghosts) {
       run = ghost.s === 'unreached' ? run + 1 : 0;
       if (run > SHOWN_UNREACHED) hidden += 1;
-      else batch.appendChild(element(ghost, step, true));
+      else made.push(element(ghost, step, true));
     }
-    if (hidden) batch.appendChild(more(hidden));
+    if (hidden) made.push(more(hidden));
+    return made;
   }
 
+  // Returns the new elements in their order.
   function append(steps) {
     const isAtEnd = view.scrollHeight - view.scrollTop - view.clientHeight < 60;
-    const batch = document.createDocumentFragment();
-    for (const step of steps) appendStep(batch, step);
-    view.insertBefore(batch, caret.parentNode === view ? caret : null);
+    const made = steps.flatMap(elements);
+    put(made);
     if (!stop) setStop(view.querySelector('.sv-token:not(.is-rejected):not(.is-unreached)'));
     if (isAtEnd) view.scrollTop = view.scrollHeight;
+    return made;
   }
 
-  function appendStep(batch, step) {
+  function elements(step) {
+    const made = [];
     step.k.forEach((token, index) => {
-      appendGhosts(batch, step.g.filter((ghost) => ghost.at === index), step);
+      made.push(...ghostElements(step.g.filter((ghost) => ghost.at === index), step));
       const node = element(token, step, false);
       if (index === 0) firstOfStep.set(step.n, node);
-      batch.appendChild(node);
+      made.push(node);
     });
-    appendGhosts(batch, step.g.filter((ghost) => ghost.at >= step.k.length), step);
-    if (step.more) batch.appendChild(more(step.more));
+    made.push(...ghostElements(step.g.filter((ghost) => ghost.at >= step.k.length), step));
+    if (step.more) made.push(more(step.more));
+    return made;
+  }
+
+  // A block for each paragraph: a new token lays out its own paragraph anew, not the whole text.
+  function put(made) {
+    for (const node of made) {
+      if (!paragraph) paragraph = view.appendChild(Object.assign(make('div', 'sv-paragraph'), { role: 'presentation' }));
+      paragraph.appendChild(node);
+      if (node.textContent.endsWith('\n') && !isGhost(node)) paragraph = null;
+    }
+    if (caret.parentNode) pending(true);
+  }
+
+  function pending(isPending) {
+    if (isPending) (paragraph || view).appendChild(caret);
+    else if (caret.parentNode) caret.remove();
   }
 
   function setStop(node) {
@@ -82,9 +103,20 @@ function makeTokens(stage) {
     return node.classList.contains('sv-token') && node.offsetParent !== null;
   }
 
+  function isGhost(node) {
+    return node.classList.contains('is-rejected') || node.classList.contains('is-unreached');
+  }
+
+  function beside(node, forward) {
+    const next = forward ? node.nextElementSibling : node.previousElementSibling;
+    if (next) return next;
+    const block = forward ? node.parentNode.nextElementSibling : node.parentNode.previousElementSibling;
+    return block && (forward ? block.firstElementChild : block.lastElementChild);
+  }
+
   function neighbour(node, forward) {
     let next = node;
-    do next = forward ? next.nextElementSibling : next.previousElementSibling;
+    do next = beside(next, forward);
     while (next && !isShown(next));
     return next;
   }
@@ -101,8 +133,8 @@ function makeTokens(stage) {
     ArrowLeft: (node) => neighbour(node, false),
     ArrowDown: (node) => otherStep(node, true),
     ArrowUp: (node) => otherStep(node, false),
-    Home: () => [...view.children].find(isShown),
-    End: () => [...view.children].reverse().find(isShown),
+    Home: () => [...view.querySelectorAll('.sv-token')].find(isShown),
+    End: () => [...view.querySelectorAll('.sv-token')].reverse().find(isShown),
   };
 
   function inspect(node) {
@@ -166,11 +198,8 @@ function makeTokens(stage) {
   return {
     node: view,
     append,
-    clear() { hide(); empty(view); firstOfStep.clear(); stop = null; },
-    pending(isPending) {
-      if (isPending) view.appendChild(caret);
-      else if (caret.parentNode) caret.remove();
-    },
+    clear() { hide(); empty(view); firstOfStep.clear(); stop = paragraph = null; },
+    pending,
     focusStep(n) { const node = firstOfStep.get(n); if (node) node.focus(); },
   };
 }

@@ -45,6 +45,9 @@ class GroupRecorder(Protocol):
     def add_group(self, kind: str, title: str, details: dict[str, Any] | None = None) -> str:
         """Make a group; its id. Raises StoreError."""
 
+    def get_group(self, group_id: str) -> object:
+        """Raises UnknownGroup."""
+
     def begin(self, started: SessionStarted, *, group_id: str | None = None, task: str = "") -> RunRecord:
         """Open a run with its first event."""
 
@@ -199,7 +202,14 @@ class Benchmarks:
         return work
 
     def _group(self, work: _Work) -> str | None:
-        """The store's group for its runs; None where the store takes none."""
+        """The store's group for its runs, the same after a stop; None where the store takes none."""
+        known = self.shelf.group(work.bench_id)
+        try:
+            if known:
+                self._store.get_group(known)
+                return known
+        except StoreError:
+            _log.info("the group of benchmark %s is not in this database; it gets a new one", work.bench_id)
         try:
             return self._store.add_group(KIND, work.asked.title, {"benchmark": work.bench_id})
         except StoreError as error:
@@ -225,7 +235,7 @@ class Benchmarks:
         if not cells:
             return
         report = bench.summarise(whole, work.settings, work.plan, work.costs)
-        self.shelf.keep(work.bench_id, {**report.to_dict(), "cells": cells})
+        self.shelf.keep(work.bench_id, {**report.to_dict(), "cells": cells, "group_id": work.group_id})
         self._tell(num_reports=self.progress.num_reports + 1)
 
     def _store_run(self, work: _Work, cell: Cell, sessions: tuple[Sequence[Event], ...]) -> None:

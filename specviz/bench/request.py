@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from engine import suites
@@ -13,13 +13,14 @@ from engine.errors import BadInput, UnknownName
 from engine.options import OptionSpec, specs
 from engine.suites import Question
 from specviz.device import Device
-from specviz.request import MAX_NEW_TOKENS, MAX_PROMPT_CHARS, PLAIN
+from specviz.request import MAX_NEW_TOKENS, MAX_PROMPT_CHARS, PLAIN, method_options
 from specviz.text import without_surrogates
 
 OWN = "own prompts"
 """The suite of the prompts that a visitor gave."""
 MAX_OWN_PROMPTS = 50
 MAX_RUNS = 5_000
+MAX_OPTION_LINES = 40
 NUM_PROMPTS = OptionSpec("prompts per suite", 6, "The first of each suite.", low=1, high=100)
 NUM_REPEATS = OptionSpec("repeats", 1, "Runs per prompt and method.", low=1, high=20)
 _CONFIG = {spec.name: spec for spec in specs(GenerationConfig)}
@@ -38,19 +39,27 @@ class Asked:
     num_repeats: int
     max_new_tokens: int
     temperature: float
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Of each method that is not to run as it comes."""
 
     @property
     def title(self) -> str:
         """In a few words."""
         asked = [*self.suites, *([OWN] if self.own_prompts else [])]
-        return f"{', '.join(asked)}: {', '.join(self.methods)}"
+        return f"{', '.join(asked)}: {', '.join(map(self._titled, self.methods))}"
+
+    def _titled(self, method: str) -> str:
+        chosen = [f"{name}={value}" for name, value in self.options.get(method, {}).items()]
+        return f"{method} ({', '.join(chosen)})" if chosen else method
 
     def plan(self) -> Plan:
         """What is to be measured. Nothing is recorded in detail, as on the command line."""
         found = suites.questions(",".join(self.suites), self.num_prompts) if self.suites else []
         own = [Question(OWN, (prompt,)) for prompt in self.own_prompts]
         config = GenerationConfig(max_new_tokens=self.max_new_tokens, temperature=self.temperature, has_detail=False)
-        return Plan({name: {} for name in self.methods}, [*found, *own], config, self.num_repeats)
+        return Plan(
+            {name: self.options.get(name, {}) for name in self.methods}, [*found, *own], config, self.num_repeats
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -70,6 +79,7 @@ def parse(
     num_prompts: object,
     own_prompts: object,
     methods: object,
+    option_lines: object,
     num_repeats: object,
     max_new_tokens: object,
     temperature: object,
@@ -85,6 +95,7 @@ def parse(
         num_repeats=_whole(NUM_REPEATS, num_repeats),
         max_new_tokens=_whole(_CONFIG["max_new_tokens"], max_new_tokens),
         temperature=float(_CONFIG["temperature"].parse(temperature)),
+        options=_method_options(device, option_lines),
     )
     _check_size(asked)
     return asked
@@ -95,6 +106,9 @@ def _check_size(asked: Asked) -> None:
         raise BadInput("There is nothing to ask: choose a suite or give prompts of your own, one per line.")
     if not asked.methods:
         raise BadInput("There is nothing to measure: choose a method besides plain decoding.")
+    for name in asked.options:
+        if name not in asked.methods:
+            raise BadInput(f"There are options for {name}, which is not chosen; choose it or remove its line.")
     if asked.max_new_tokens > MAX_NEW_TOKENS:
         raise BadInput(f"max_new_tokens is {asked.max_new_tokens:,}; this page takes at most {MAX_NEW_TOKENS:,}.")
     plan = asked.plan()
@@ -104,6 +118,35 @@ def _check_size(asked: Asked) -> None:
             f"That is {num_runs:,} runs; this page takes at most {MAX_RUNS:,}. Ask for fewer prompts, methods or "
             "repeats, or use `python -m engine bench`."
         )
+
+
+def _method_options(device: Device, given: object) -> dict[str, Mapping[str, Any]]:
+    """Options in lines such as `draft_model: depth=4, top_k=2`. Raises BadInput, or UnknownName."""
+    lines = [line.strip() for line in str(given or "").splitlines() if line.strip()]
+    if len(lines) > MAX_OPTION_LINES:
+        raise BadInput(f"There are {len(lines)} lines of options; this page takes at most {MAX_OPTION_LINES}.")
+    known = {method.name: method for method in device.methods()}
+    found: dict[str, Mapping[str, Any]] = {}
+    for line in lines:
+        name, _, words = (part.strip() for part in line.partition(":"))
+        if name not in known:
+            raise UnknownName("method", without_surrogates(name)[:80], known)
+        if name in found:
+            raise BadInput(f"There are two lines of options for {name}; write them in one.")
+        found[name] = method_options(device, known[name], _pairs(name, words))
+    return found
+
+
+def _pairs(method: str, words: str) -> dict[str, str]:
+    """`depth=4, top_k=2` as a mapping. Raises BadInput."""
+    pairs = [word.partition("=") for word in words.split(",")]
+    found = {name.strip(): value.strip() for name, _, value in pairs}
+    if not all(found) or not all(found.values()) or len(found) < len(pairs):
+        shown = without_surrogates(words)[:80]
+        raise BadInput(
+            f"Options of {method} are {shown!r}; wanted each once, as in `{method}: option=value, option=value`."
+        )
+    return found
 
 
 def _whole(spec: OptionSpec, given: object) -> int:

@@ -79,6 +79,11 @@ class Shelf:
         """Write the figures so far. Raises BadInput where they cannot be written."""
         _write(self._folder / _checked(bench_id) / "report.json", report)
 
+    def group(self, bench_id: str) -> str | None:
+        """The store's group of its runs, once there are figures."""
+        found = _read(self._folder / _checked(bench_id) / "report.json").get("group_id")
+        return found if isinstance(found, str) else None
+
     def cells(self, bench_id: str) -> tuple[str, list[Cell]]:
         """The model, and the runs of whole rounds. Raises UnknownBenchmark."""
         report = self._report(bench_id)

@@ -15,6 +15,7 @@ from engine.bench import markdown
 from engine.bench.report import DEFINITIONS
 from engine.errors import BadInput, EngineError
 from specviz.bench import EXAMPLE, Asked, Benchmarks, Progress, document, parse, speeds
+from specviz.bench.shelf import OVERALL
 from specviz.device import Device
 from specviz.figures import bench as figures
 from specviz.pages import files
@@ -159,7 +160,7 @@ class BenchView:
 
     def build(self) -> Sequence[Component]:
         """Lay the page out inside the current tab. Returns progress, timer, Stop, board and what is shown."""
-        with gr.Row(elem_classes=["sv-columns"]):
+        with gr.Row(elem_classes=["sv-columns"], elem_id="bench-columns"):
             with gr.Column(elem_classes=["sv-controls"], min_width=280):
                 start, stop = _buttons()
                 estimate = _component("bench-estimate", "dom", "words")
@@ -213,6 +214,13 @@ class BenchView:
                 label="Methods, besides plain decoding",
                 elem_id="bench-methods",
             ),
+            gr.Textbox(
+                label="Options of methods, a line each",
+                placeholder="draft_model: depth=4, top_k=2",
+                lines=2,
+                max_lines=8,
+                elem_id="bench-options",
+            ),
             gr.Number(1, label="Repeats", precision=0, elem_id="bench-repeats"),
             gr.Number(FIRST_NUM_TOKENS, label="Max new tokens", precision=0, elem_id="bench-tokens"),
             gr.Number(0, label="Temperature", elem_id="bench-temperature"),
@@ -253,6 +261,8 @@ def _report(report: Mapping[str, Any]) -> dict[str, Any]:
         "costs": markdown.row_cost_line(report["row_cost"]),
         "skipped": markdown.skipped_lines(report["skipped"]),
         "isComplete": report["is_complete"],
+        "group": str(report.get("group_id") or ""),
+        "overall": OVERALL,
         "suites": choices,
         "heat": figures.heat(report),
         "bySuite": {suite: _of_suite(report, suite) for suite in choices},

@@ -11,7 +11,7 @@ import functools
 import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import gradio as gr
@@ -30,10 +30,12 @@ from specviz.routes import PLOTLY_PATH
 from specviz.rows import to_row
 from specviz.store import Store, StoreError
 from specviz.text import to_wire, without_surrogates
+from specviz.visitors import Visitors, hashed
 from specviz.wire import Streams
 
 MAX_ID_CHARS = 80
-SCRIPTS = ("address", "filters", "runtable", "selection", "sidebyside", "browser")
+PUBLIC = " Whoever opens this page can read every run; only the browser that made one can change it."
+SCRIPTS = ("address", "visitor", "filters", "runtable", "selection", "sidebyside", "browser")
 _log = logging.getLogger(__name__)
 Answer = Callable[[Any, Any], dict[str, Any]]
 
@@ -62,38 +64,47 @@ class SavedRuns:
     title: ClassVar[str] = "Sessions"
     store: Store
     streams: Streams
+    visitors: Visitors = field(default_factory=Visitors)
 
     def arrive(self, query: Mapping[str, str]) -> Sequence[Any]:
-        """The list, and the run or the comparison that the address names."""
+        """The list, filtered as the address says, and the run or the comparison that it names."""
         run_id, ids = query.get("run", ""), [part for part in query.get("ids", "").split(",") if part]
-        shown = {"open": "" if ids else run_id, "nonce": uuid.uuid4().hex}
+        shown: dict[str, Any] = {"open": "" if ids else run_id, "nonce": uuid.uuid4().hex}
+        if "group" in query:
+            names = {"group": "group_id", "method": "method", "task": "task"}
+            shown["find"] = {names[name]: query[name] for name in names if query.get(name)}
         if ids:
             shown["compare"] = self.compare(ids)
         return to_wire(shown), self.open(run_id) if run_id and not ids else gr.skip()
 
     @answering
     def find(self, given: Any) -> dict[str, Any]:
-        """One page of the list, with the values to choose from."""
+        """One page of the list, with the values to choose from; `visitor` is the asking browser's token."""
         wanted: Listing = listing.parse(given)
         order: dict[str, Any] = {"sort": wanted.sort, "is_descending": wanted.is_descending}
         rows, total = self.store.find_runs(listing.NUM_ROWS, wanted.offset, **order, **wanted.conditions)
         plain = {run.id: run for run in self.store.get_runs(run.baseline_run_id or "" for run in rows)}
+        token = listing.mapping(given).get("visitor")
         return {
-            "rows": [to_row(run, plain.get(run.baseline_run_id or "")) for run in rows],
+            "rows": [
+                to_row(run, plain.get(run.baseline_run_id or ""), self.visitors.may_change(token, run.visitor))
+                for run in rows
+            ],
             "total": total,
             "first": wanted.offset + 1,
             "size": listing.NUM_ROWS,
             "page": wanted.page,
             "is_filtered": bool(wanted.conditions),
             "known": self.store.known_values(),
-            "kept": self.store.problem or f"Kept in {self.store.name}.",
+            "kept": self.store.problem or f"Kept in {self.store.name}.{PUBLIC if self.visitors.is_public else ''}",
         }
 
     @answering
     def mark(self, given: Any) -> dict[str, Any]:
-        """Tag, untag, write a note, delete or bring back: `{action, ids, text}`."""
+        """Tag, untag, write a note, delete or bring back: `{action, ids, text, visitor}`."""
         row = listing.mapping(given)
         ids, action = listing.run_ids(row.get("ids")), row.get("action")
+        self.visitors.check(row.get("visitor"), self.store.makers(ids))
         if action == "delete":
             return {"deleted": self.store.trash(ids)}
         if action == "restore":
@@ -120,11 +131,16 @@ class SavedRuns:
 
     @answering
     def take_in(self, given: Any) -> dict[str, Any]:
-        """Import the text of an exported file."""
-        if not isinstance(given, str):
+        """Import an exported file: `{text, visitor}`. What was deleted makes room only for who may bring it back."""
+        row = given if isinstance(given, Mapping) else {"text": given}
+        if not isinstance(row.get("text"), str):
             raise BadInput("That file cannot be read as text.")
-        copies = lines.from_lines(given)
-        added = self.store.add_copies(copies)
+        copies = lines.from_lines(row["text"])
+        ids = [copy.run_id for copy in copies]
+        there = {run.id for run in self.store.get_runs(ids)}
+        makers = self.store.makers(ids)
+        self.visitors.check(row.get("visitor"), {name: makers[name] for name in makers if name not in there})
+        added = self.store.add_copies(copies, hashed(row.get("visitor")))
         return {"added": added, "known": len({copy.run_id for copy in copies}) - len(added)}
 
     @answering

@@ -37,7 +37,7 @@ class RunCopy:
         return self.started.session_id
 
 
-def insert(connection: Connection, copies: Sequence[RunCopy], owner_name: str) -> list[str]:
+def insert(connection: Connection, copies: Sequence[RunCopy], owner_name: str, visitor: str = "") -> list[str]:
     """Write runs that are not there yet; returns their ids. A deleted run of the same id makes room."""
     wanted = [copy.run_id for copy in copies]
     connection.execute(RUNS.delete().where(RUNS.c.id.in_(wanted), RUNS.c.deleted_at != ""))
@@ -46,7 +46,9 @@ def insert(connection: Connection, copies: Sequence[RunCopy], owner_name: str) -
     if not new:
         return []
     tallies = [_tally(copy, owner_name) for copy in new]
-    connection.execute(RUNS.insert(), [_row(copy, tally) for copy, tally in zip(new, tallies, strict=True)])
+    connection.execute(
+        RUNS.insert(), [_row(copy, tally) | {"visitor": visitor} for copy, tally in zip(new, tallies, strict=True)]
+    )
     connection.execute(STEPS.insert(), [step for tally in tallies for step in tally.steps])
     tags = [{"run_id": copy.run_id, "name": name} for copy in new for name in copy.tags]
     if tags:

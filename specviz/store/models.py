@@ -90,6 +90,7 @@ class Run(Base):
     heartbeat_at: Mapped[str]
     deleted_at: Mapped[str] = mapped_column(server_default="")
     note: Mapped[str] = mapped_column(server_default="")
+    visitor: Mapped[str] = mapped_column(server_default="")
     prompt: Mapped[str]
     method_options: Mapped[dict[str, Any]]
     config: Mapped[dict[str, Any]]

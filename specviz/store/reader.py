@@ -75,6 +75,8 @@ class RunRow:
     """The emitted output so far."""
     note: str = ""
     """What a user wrote about it."""
+    visitor: str = ""
+    """The browser that made it: see specviz.visitors. Empty where that is not known."""
     tags: tuple[str, ...] = ()
 
 
@@ -117,16 +119,14 @@ class Reader:
         asked = select(RUNS.c.id).where(*clauses(conditions)).order_by(*order(sort, is_descending))
         with self._database.reading() as connection:
             if before is not None:
-                asked = asked.where(_is_older(connection, before))
+                asked = asked.where(_is_older(_created_at(connection, before), before))
             # The ids first: skipping `offset` rows of an index is cheap, of the table it is not.
             ids = list(connection.scalars(asked.limit(limit).offset(offset)))
             return _rows(connection, ids)
 
     def count_runs(self, **conditions: Unpack[Conditions]) -> int:
         """How many runs `list_runs` would list without a limit."""
-        asked = select(func.count()).select_from(RUNS).where(*clauses(conditions))
-        with self._database.reading() as connection:
-            return connection.scalar(asked) or 0
+        return self._count(conditions)
 
     def find_runs(
         self,
@@ -140,21 +140,32 @@ class Reader:
         """A page as `list_runs` gives it, and how many runs there are on all pages."""
         rows = self.list_runs(limit, offset, sort=sort, is_descending=is_descending, **conditions)
         is_last = 0 < len(rows) < limit or (not rows and offset == 0)
-        # A page that is not full tells the number: a search for something rare reads the texts once, not twice.
-        return rows, offset + len(rows) if is_last else self.count_runs(**conditions)
+        if is_last:  # a page that is not full tells the number: a search for something rare reads the texts once
+            return rows, offset + len(rows)
+        if rows and sort == "when" and is_descending:  # what is newer was read already
+            return rows, offset + len(rows) + self._count(conditions, older_than=rows[-1])
+        return rows, self._count(conditions)
 
     def get_runs(self, run_ids: Iterable[str]) -> list[RunRow]:
         """Those of these runs that there are, in the order asked for."""
         with self._database.reading() as connection:
             return _rows(connection, list(run_ids))
 
+    def makers(self, run_ids: Iterable[str]) -> dict[str, str]:
+        """The browser that made each of these runs, deleted ones among them; unknown runs are left out."""
+        asked = select(RUNS.c.id, RUNS.c.visitor).where(RUNS.c.id.in_(list(run_ids)))
+        with self._database.reading() as connection:
+            return {row.id: row.visitor for row in connection.execute(asked)}
+
     def known_values(self) -> dict[str, list[str]]:
         """The methods, models, tasks and tags that runs have, to choose from."""
         found: dict[str, list[str]] = {}
         with self._database.reading() as connection:
-            for name in ("method", "model", "task"):
-                asked = select(RUNS.c[name]).where(RUNS.c.deleted_at == "").distinct()
-                found[name] = sorted(value for value in connection.scalars(asked) if value)
+            names = ("method", "model", "task")
+            asked = select(*(RUNS.c[name] for name in names)).where(RUNS.c.deleted_at == "").distinct()
+            together = list(connection.execute(asked))  # one reading of the index for all three
+            for place, name in enumerate(names):
+                found[name] = sorted({row[place] for row in together if row[place]})
             tagged = select(TAGS.c.name).join(RUNS, RUNS.c.id == TAGS.c.run_id).where(RUNS.c.deleted_at == "")
             found["tag"] = sorted(connection.scalars(tagged.distinct()))
         return found
@@ -186,6 +197,13 @@ class Reader:
         events = tuple(self.events(run_id))
         return RunCopy(events, row.task, row.tags, row.note, row.audit, row.baseline_run_id)
 
+    def _count(self, conditions: Conditions, older_than: RunRow | None = None) -> int:
+        asked = select(func.count()).select_from(RUNS).where(*clauses(conditions))
+        if older_than is not None:
+            asked = asked.where(_is_older(older_than.created_at, older_than.id))
+        with self._database.reading() as connection:
+            return connection.scalar(asked) or 0
+
     def get_group(self, group_id: str) -> GroupRow:
         """One group. Raises UnknownGroup."""
         with self._database.reading() as connection:
@@ -194,28 +212,47 @@ class Reader:
             raise UnknownGroup(group_id)
         return GroupRow(**row._mapping)
 
-    def list_groups(self, limit: int = 50, offset: int = 0) -> list[GroupRow]:
-        """Groups, newest first."""
+    def list_groups(self, limit: int = 50, offset: int = 0, *, kind: str | None = None) -> list[GroupRow]:
+        """Groups, newest first; those of one kind where it is given."""
         asked = select(GROUPS).order_by(GROUPS.c.created_at.desc(), GROUPS.c.id.desc()).limit(limit).offset(offset)
+        if kind is not None:
+            asked = asked.where(GROUPS.c.kind == kind)
         with self._database.reading() as connection:
             return [GroupRow(**row._mapping) for row in connection.execute(asked)]
 
+    def runs_of_groups(self, group_ids: Iterable[str]) -> dict[str, list[str]]:
+        """The ids of each group's runs, deleted ones left out, in the order in which they ran."""
+        # What was deleted is left out here: asked of the database, it would read the index of all lists instead.
+        asked = select(RUNS.c.group_id, RUNS.c.id, RUNS.c.deleted_at).where(RUNS.c.group_id.in_(list(group_ids)))
+        found: dict[str, list[str]] = {}
+        with self._database.reading() as connection:
+            for group_id, run_id, deleted_at in connection.execute(asked.order_by(RUNS.c.created_at, RUNS.c.id)):
+                if not deleted_at:
+                    found.setdefault(group_id, []).append(run_id)
+        return found
 
-def _is_older(connection: Connection, run_id: str) -> ColumnElement[bool]:
-    created_at = connection.scalar(select(RUNS.c.created_at).where(RUNS.c.id == run_id))
+
+def _created_at(connection: Connection, run_id: str) -> str:
+    created_at: str | None = connection.scalar(select(RUNS.c.created_at).where(RUNS.c.id == run_id))
     if created_at is None:
         raise UnknownRun(run_id)
+    return created_at
+
+
+def _is_older(created_at: str, run_id: str) -> ColumnElement[bool]:
     bound = tuple_(sqlalchemy.literal(created_at, RUNS.c.created_at.type), sqlalchemy.literal(run_id, RUNS.c.id.type))
     return tuple_(RUNS.c.created_at, RUNS.c.id) < bound
 
 
 def _rows(connection: Connection, run_ids: list[str]) -> list[RunRow]:
     """In the order of the ids; deleted ones are left out."""
-    asked = select(*_RUN_COLUMNS).where(RUNS.c.id.in_(run_ids), RUNS.c.deleted_at == "")
-    found = {row.id: row for row in connection.execute(asked)}
+    # Deletion is looked at afterwards: as a condition it makes SQLite read the whole index of the lists.
+    asked = select(*_RUN_COLUMNS, RUNS.c.deleted_at).where(RUNS.c.id.in_(run_ids))
+    found = {row["id"]: dict(row) for row in connection.execute(asked).mappings() if not row["deleted_at"]}
     tags: dict[str, list[str]] = {}
     worded = select(TAGS.c.run_id, TAGS.c.name).where(TAGS.c.run_id.in_(list(found))).order_by(TAGS.c.name)
     for run_id, name in connection.execute(worded):
         tags.setdefault(run_id, []).append(name)
-    ordered = (found[run_id] for run_id in run_ids if run_id in found)
-    return [RunRow(**row._mapping, tags=tuple(tags.get(row.id, ()))) for row in ordered]
+    for row in found.values():
+        del row["deleted_at"]
+    return [RunRow(**found[name], tags=tuple(tags.get(name, ()))) for name in run_ids if name in found]

@@ -78,9 +78,11 @@ class Store(Reader):
         """Why something is not saved, in a sentence; None where all is well."""
         return self._writer.problem
 
-    def begin(self, started: SessionStarted, *, group_id: str | None = None, task: str = "") -> RunWriter:
-        """Open a run with its first event. `task` is what kind of prompt it is, where that is known."""
-        return self._writer.begin(started, group_id, task)
+    def begin(
+        self, started: SessionStarted, *, group_id: str | None = None, task: str = "", visitor: str = ""
+    ) -> RunWriter:
+        """Open a run with its first event. `task`: what kind of prompt it is; `visitor`: which browser made it."""
+        return self._writer.begin(started, group_id, task, visitor)
 
     def set_audit(self, run_id: str, audit: dict[str, Any]) -> None:
         """Keep the verdict of a run's exactness audit."""
@@ -91,9 +93,9 @@ class Store(Reader):
         known = select(RUNS.c.id).where(RUNS.c.id == baseline_run_id).scalar_subquery()
         self._later(RUNS.update().where(RUNS.c.id == run_id).values(baseline_run_id=known))
 
-    def add_copies(self, copies: Sequence[RunCopy]) -> list[str]:
+    def add_copies(self, copies: Sequence[RunCopy], visitor: str = "") -> list[str]:
         """Write whole runs, all or none; those that are already here stay as they are. Returns the ids of the new."""
-        added: list[str] = self._now(lambda connection: insert(connection, copies, owner.this_owner()))
+        added: list[str] = self._now(lambda connection: insert(connection, copies, owner.this_owner(), visitor))
         return added
 
     def add_group(self, kind: str, title: str, details: dict[str, Any] | None = None) -> str:

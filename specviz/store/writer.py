@@ -53,6 +53,7 @@ class _OpenRun:
     started: SessionStarted
     group_id: str | None
     task: str = ""
+    visitor: str = ""
     tally: Tally | None = None
     is_inserted: bool = False
     is_lost: bool = False
@@ -106,9 +107,9 @@ class Writer:
         """Why something is not saved, in a sentence; None where all is well."""
         return self._loss or self._trouble
 
-    def begin(self, started: SessionStarted, group_id: str | None, task: str) -> RunWriter:
+    def begin(self, started: SessionStarted, group_id: str | None, task: str, visitor: str = "") -> RunWriter:
         """Open a run and queue its first event."""
-        run = _OpenRun(started, group_id, task)
+        run = _OpenRun(started, group_id, task, visitor)
         self._inbox.append((run, started))
         self._wake.set()
         return RunWriter(self._inbox, self._wake, run)
@@ -197,7 +198,7 @@ class Writer:
         """Whether the run is there; a user may have deleted it meanwhile."""
         with self._database.writing() as connection:
             if not run.is_inserted:
-                connection.execute(RUNS.insert(), tally.all_columns())
+                connection.execute(RUNS.insert(), tally.all_columns() | {"visitor": run.visitor})
             else:
                 changed = RUNS.update().where(RUNS.c.id == tally.run_id).values(**tally.changing_columns())
                 if connection.execute(changed).rowcount == 0:

@@ -91,16 +91,28 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the app keeps its runs."""
+    return tmp_path_factory.mktemp("app") / "runs.db"
+
+
+@pytest.fixture(scope="session")
+def server(database: Path) -> Iterator[str]:
     """The app with the embedded model."""
-    folder = tmp_path_factory.mktemp("app")
-    yield from serve(folder, str(ROOT / "app.py"), "--db", str(folder / "runs.db"))
+    yield from serve(database.parent, str(ROOT / "app.py"), "--db", str(database))
 
 
 @pytest.fixture(scope="session")
 def scripted_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The same page over a device that writes hostile text; see scripted_app.py."""
     yield from serve(tmp_path_factory.mktemp("scripted"), str(Path(__file__).with_name("scripted_app.py")))
+
+
+@pytest.fixture(scope="session")
+def public_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The same for many visitors."""
+    script = str(Path(__file__).with_name("scripted_app.py"))
+    yield from serve(tmp_path_factory.mktemp("public"), script, "--public")
 
 
 def serve(folder: Path, *command: str) -> Iterator[str]:

@@ -1,4 +1,6 @@
 """The page over a scripted device, for the browser tests. A prompt "drop …" loses every third message and the last.
+A prompt "count …" writes 0 1 2 and so on, as fast as the page takes it; "slowly count …" at the pace of a fast model,
+both in paragraphs of fifty unless asked for in one line. `--public`: many visitors, each with runs of their own.
 
 Its store holds a run "long": 500 steps with trees of 60 nodes, every word hostile.
 """
@@ -23,7 +25,10 @@ from specviz.device import Method
 from specviz.pages.playground import Playground
 from specviz.session import Sessions
 from specviz.store import open_store
+from specviz.visitors import Visitors
 
+NUMBERS = [f" {number}" for number in range(2_000)]
+PARAGRAPHS = [f"{text}\n\n" if place % 50 == 49 else text for place, text in enumerate(NUMBERS)]
 BROKEN_AT = 12
 """Past the warm-up of a race."""
 
@@ -36,8 +41,12 @@ class Slow(ScriptedDevice):
         return plain, replace(drafts, name="broken", title="<b>Breaks</b>"), drafts
 
     def generate(self, *given: object) -> Generator[Event, None, None]:  # type: ignore[override]
-        for place, event in enumerate(super().generate(*given)):  # type: ignore[arg-type]
-            time.sleep(0.02)
+        prompt = str(given[3])
+        words = NUMBERS if "one line" in prompt else PARAGRAPHS
+        writer = replace(self, words=words) if "count" in prompt else self
+        for place, event in enumerate(ScriptedDevice.generate(writer, *given)):  # type: ignore[arg-type]
+            if not prompt.startswith("count"):
+                time.sleep(0.02)
             if given[1] == "broken" and place == BROKEN_AT:
                 raise RunFailed("It broke: " + HOSTILE[0])
             yield event
@@ -102,5 +111,7 @@ Playground.messages = dropping  # type: ignore[method-assign, assignment]
 store = open_store(":memory:")
 save_long_run()
 device = Slow(words=hostile_device().words)
-page = ui.build(Sessions(device, store), store)
-page.launch(server_name="127.0.0.1", server_port=int(sys.argv[2]), quiet=True, **ui.launch_options())
+page = ui.build(Sessions(device, store, Visitors("--public" in sys.argv)), store)
+page.launch(
+    server_name="127.0.0.1", server_port=int(sys.argv[sys.argv.index("--port") + 1]), quiet=True, **ui.launch_options()
+)

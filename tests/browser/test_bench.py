@@ -51,7 +51,7 @@ def test_the_page_opens_with_a_labelled_example_that_explains_itself(visit: Open
     page.get_by_role("button", name="story", exact=True).click()
     page.get_by_text("Block efficiency against speedup: story").wait_for()
     page.get_by_role("button", name="What is Expected?").focus()
-    assert page.get_by_text("theorem 3.8 of Leviathan").first.is_visible()
+    page.locator(".sv-tip-text:popover-open").get_by_text("theorem 3.8 of Leviathan").wait_for()
     page.keyboard.press("Escape")
     assert page.locator("#bench-estimate").inner_text().strip().endswith(".")
     assert json.loads(saved(page, "JSON", tmp_path))["rows"]
@@ -82,6 +82,22 @@ def test_a_benchmark_is_stopped_goes_on_and_opens_by_its_address(visit: Open) ->
     again = opened(visit, address[address.index("?") :])
     assert again.locator("#bench-picker option:checked").inner_text().startswith("own prompts: prompt_lookup")
     assert again.evaluate("window.hacked") is None
+    again.get_by_role("button", name="prompt_lookup: the saved runs behind this row").click()
+    again.wait_for_function("document.querySelectorAll('#runs tbody tr').length >= 3")
+    assert "view=sessions&group=" in again.url
+    assert "method=prompt_lookup" in again.url
+    assert {row.inner_text() for row in again.locator("#runs td:nth-child(4)").all()} == {"prompt_lookup"}
+    assert_accessible(again, "#runs")
+    linked = visit(again.url[again.url.index("?") :]).page
+    linked.wait_for_function("document.querySelectorAll('#runs tbody tr').length >= 3")
+    linked.get_by_role("button", name="Runs of one group").click()
+    linked.wait_for_function("!document.querySelector('.sv-group-chip:not([hidden])')")
+    assert "group=" not in linked.url
+    again.go_back()
+    again.wait_for_selector("#bench-board .sv-bench-pair .main-svg")
+    field = again.locator("#bench-board .sv-chart").first.locator(".heatmaplayer, .hm").first.bounding_box()
+    again.mouse.click(field["x"] + field["width"] / 4, field["y"] + field["height"] / 4)
+    again.wait_for_function("location.search.includes('view=sessions&group=')")
 
 
 def test_what_cannot_be_measured_is_a_sentence(visit: Open) -> None:
@@ -89,6 +105,11 @@ def test_what_cannot_be_measured_is_a_sentence(visit: Open) -> None:
     ask(page, "", 12)
     page.click("#bench-start")
     page.locator("#bench-progress [role=alert]").get_by_text("nothing to ask").wait_for()
+    ask(page, "Tell me a story.", 12)
+    page.fill("#bench-options textarea", "prompt_lookup: width=9")
+    page.locator("#bench-estimate").get_by_text("Unknown option of prompt_lookup 'width'").wait_for()
+    page.fill("#bench-options textarea", "prompt_lookup: depth=7")
+    page.locator("#bench-estimate").get_by_text("2 timed runs").wait_for()
     page = visit("?view=bench&run=nobody").page
     page.locator("#bench-board [role=alert]").get_by_text("There is no benchmark 'nobody'").wait_for()
 
@@ -96,6 +117,10 @@ def test_what_cannot_be_measured_is_a_sentence(visit: Open) -> None:
 def test_dark_narrow_and_by_keyboard(visit: Open) -> None:
     page = opened(visit, "?view=bench&__theme=dark", width=390, height=844)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.locator("#bench-board .sv-chart").first.bounding_box()["y"] < 844, "figures before controls"
+    page.get_by_role("button", name="Measure your own").click()
+    assert page.evaluate("document.activeElement.closest('#bench-suites') !== null")
+    assert page.locator("#bench-estimate").bounding_box()["y"] < 844
     picker = page.locator("#bench-picker")
     picker.select_option(label=picker.locator("option", has_text="Example").first.inner_text())
     suites = page.get_by_role("group", name="Suite of the figures below")

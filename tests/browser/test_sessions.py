@@ -186,12 +186,40 @@ def test_hostile_text_runs_nothing_here_nor_in_an_exported_page(
     page.locator(".sv-player button").click()
     page.get_by_role("button", name="Replay").wait_for()  # the page's policy forbids scripts from outside
     assert page.locator(".sv-text .sv-token").count() == shown
-    page.locator(".sv-text .is-accepted").first.click()
+    token = page.locator(".sv-text .is-accepted").first
+    step = int(token.get_attribute("data-step"))
+    token.click()
+    assert page.locator(".sv-inspector-counter").inner_text().startswith(f"Step {step + 1} of")
+    inspected(page)
+    assert_accessible(page)
     page.click("#theme-switch")
     assert page.evaluate("[window.hacked, document.body.classList.contains('dark')]") == [None, True]
     assert not errors
     assert [url for url in asked if not url.startswith("file:")] == []
     page.close()
+
+
+def inspected(page: Any) -> None:
+    """Every step and node of the exported run by key, with its panels open."""
+    for fold in page.locator(".sv-inspector details").all():
+        fold.evaluate("fold => { fold.open = true; }")
+    page.locator(".sv-ruler-slider").focus()
+    page.keyboard.press("Home")
+    counted = int(page.locator(".sv-inspector-counter").inner_text().split(" of ")[1])
+    for _ in range(counted):
+        page.keyboard.press("ArrowRight")
+    assert page.locator(".sv-inspector-counter").inner_text() == f"Step {counted} of {counted}"
+    page.keyboard.press("Home")
+    page.locator(".sv-tree .sv-node[tabindex='0']").focus()
+    page.keyboard.press("ArrowLeft")
+    chosen = page.locator(".sv-nodecard .sv-card-token").inner_text()
+    page.keyboard.press("ArrowRight")
+    assert page.locator(".sv-nodecard .sv-card-token").inner_text() != chosen
+    assert page.locator(".sv-nodes tbody tr").count() == page.locator(".sv-tree .sv-node").count() - 2, "root and next"
+    for kind in ("JSON", "SVG"):
+        with page.expect_download() as caught:
+            page.get_by_role("button", name=f"Download this step as {kind}").click()
+        assert caught.value.suggested_filename.endswith(kind.lower())
 
 
 def test_a_narrow_page_has_no_sideways_scroll_and_keys_do_everything(visit: Any, two_runs: tuple[str, str]) -> None:
@@ -208,3 +236,25 @@ def test_a_narrow_page_has_no_sideways_scroll_and_keys_do_everything(visit: Any,
     page.keyboard.press("Enter")
     page.wait_for_selector("#saved-stage .sv-player:not([hidden])")
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_on_a_public_instance_others_look_and_export_only(visit: Any, public_server: str, tmp_path: Path) -> None:
+    mine = visit(server=public_server)
+    mine.choose("scripted", 12, prompt="count")
+    mine.run()
+    mine.wait()
+    run_id = str(mine.stage.get_attribute("data-session"))
+    for opened, may_change in ((open_sessions(visit, server=public_server), False), (mine, True)):
+        page = opened.page
+        page.get_by_role("tab", name="Sessions").click()
+        row(opened, run_id).locator(".sv-choose").check()
+        delete = page.locator("#runs .sv-selection").get_by_role("button", name="Delete", exact=True)
+        assert delete.is_enabled() == may_change
+        assert page.locator("#runs .sv-selection-words").is_visible() == may_change
+        assert page.locator("#runs .sv-selection-whose").is_visible() != may_change
+        assert_accessible(page, "#runs")
+        if not may_change:
+            assert len(saved_file(opened, "JSONL", tmp_path).read_text().splitlines()) > 4
+    press(mine, "Delete")
+    mine.page.locator("#runs .sv-toast").get_by_role("button", name="Undo").click()
+    row(mine, run_id).wait_for()

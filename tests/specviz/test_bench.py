@@ -15,8 +15,10 @@ from scripted import HOSTILE, ScriptedDevice
 from engine import models, suites
 from engine.bench import journal
 from engine.errors import BadInput
+from engine.options import OptionSpec
 from engine.target import Target
 from specviz.bench import EXAMPLE, Asked, Benchmarks, Progress, Shelf, document, parse, speeds
+from specviz.bench.request import _check_size
 from specviz.bench.shelf import UnknownBenchmark
 from specviz.device import Method
 from specviz.figures import bench as figures
@@ -24,9 +26,10 @@ from specviz.pages.bench import BenchView, told_progress
 from specviz.session import Sessions
 from specviz.store import Store, open_store
 
-LOOKUP = Method("prompt_lookup", "Prompt lookup", "Copies.", "nobody", "exact", ())
+DEPTH = OptionSpec("depth", 15, "How far.", low=1, high=64, unit="tokens")
+LOOKUP = Method("prompt_lookup", "Prompt lookup", "Copies.", "nobody", "exact", (DEPTH,))
 ASKED = Asked("toy", (), 6, ("Tim found a red ball.", "The cat sat.", "Who?"), ("prompt_lookup",), 2, 5, 0.0)
-GIVEN: tuple[Any, ...] = ("toy", ["story"], 2, "", ["prompt_lookup"], 1, 8, 0)
+GIVEN: tuple[Any, ...] = ("toy", ["story"], 2, "", ["prompt_lookup"], "", 1, 8, 0)
 
 
 @dataclass
@@ -113,6 +116,7 @@ def test_the_runs_are_saved_as_a_group_with_plain_ones_beside_them(place: Place)
     assert place.store.flush()
     (group,) = place.store.list_groups()
     assert (group.kind, group.details["benchmark"]) == ("benchmark", bench_id)
+    assert place.shelf.group(bench_id) == group.id
     runs = place.store.list_runs(100, group_id=group.id)
     assert len(runs) == 12
     assert {run.task for run in runs} == {"own prompts"}
@@ -133,6 +137,8 @@ def test_a_stopped_benchmark_goes_on_where_its_last_whole_round_ended(place: Pla
     assert until_it_ends(again).phase == "finished"
     cells = place.shelf.open(bench_id)["cells"]
     assert len({(c["prompt_index"], c["repeat"], c["method"]) for c in cells}) == len(cells) == 12
+    assert place.store.flush()
+    assert len(place.store.list_runs(100, group_id=place.shelf.group(bench_id))) >= 12, "one group, before and after"
     assert place.shelf.journal(bench_id).read_text().splitlines()[:3] == before[:3], "whole rounds are not run again"
 
 
@@ -240,10 +246,20 @@ def test_a_request_survives_its_file() -> None:
         (4, [], "nothing to measure"),
         (4, ["plain"], "nothing to measure"),
         (4, ["magic"], "Unknown method"),
-        (5, 21, "from 1 to 20"),
-        (6, 0, "max_new_tokens"),
-        (6, 5_000, "at most 1,000"),
-        (7, -1, "temperature"),
+        (6, 21, "from 1 to 20"),
+        (7, 0, "max_new_tokens"),
+        (7, 5_000, "at most 2,000"),
+        (8, -1, "temperature"),
+        (5, "magic: depth=2", "Unknown method"),
+        (5, "prompt_lookup: width=2", "Unknown option of prompt_lookup"),
+        (5, "prompt_lookup: depth=many", "depth"),
+        (5, "prompt_lookup: depth=999", "depth"),
+        (5, "prompt_lookup", "wanted each once"),
+        (5, "prompt_lookup: depth", "wanted each once"),
+        (5, "prompt_lookup: depth=2, depth=3", "wanted each once"),
+        (5, "prompt_lookup: depth=2\nprompt_lookup: depth=3", "two lines"),
+        (5, "plain: depth=2", "Unknown option of plain"),
+        (5, "prompt_lookup: depth=2\n" * 41, "at most 40"),
     ],
 )
 def test_what_cannot_be_asked_is_a_sentence(place_of: int, value: object, says: str) -> None:
@@ -253,14 +269,41 @@ def test_what_cannot_be_asked_is_a_sentence(place_of: int, value: object, says: 
         parse(TinyDevice(), *given)
 
 
+def test_options_of_a_method_are_measured_kept_and_named(place: Place) -> None:
+    asked = parse(TinyDevice(), *GIVEN[:5], "  prompt_lookup : depth = 2 \n\n", *GIVEN[6:])
+    assert asked.options == {"prompt_lookup": {"depth": 2}}
+    assert asked.title.endswith("prompt_lookup (depth=2)")
+    assert asked.plan().methods == {"prompt_lookup": {"depth": 2}}
+    assert Asked.from_dict(json.loads(json.dumps(asked.to_dict()))) == asked
+    benchmarks = place.benchmarks()
+    benchmarks.start(replace(ASKED, options=asked.options))
+    assert until_it_ends(benchmarks).phase == "finished"
+    assert place.store.flush()
+    chosen = {run.method: run.method_options.get("depth") for run in place.store.list_runs(100)}
+    assert chosen == {"plain": None, "prompt_lookup": 2}
+
+
+def test_a_request_of_before_there_were_options_is_read() -> None:
+    values = ASKED.to_dict()
+    del values["options"]
+    assert Asked.from_dict(values) == ASKED
+
+
+def test_options_of_a_method_that_is_not_chosen_are_refused() -> None:
+    device = TinyDevice()
+    asked = parse(device, *GIVEN)
+    with pytest.raises(BadInput, match="choose it or remove its line"):
+        _check_size(replace(asked, options={"draft_model": {"depth": 2}}))
+
+
 def test_too_many_runs_are_refused_with_their_number() -> None:
-    given = ("toy", suites.names(), 24, "", ["prompt_lookup"], 20, 8, 0)
+    given = ("toy", suites.names(), 24, "", ["prompt_lookup"], "", 20, 8, 0)
     with pytest.raises(BadInput, match=r"6,720 runs.*at most 5,000"):
         parse(TinyDevice(), *given)
 
 
 def test_own_prompts_are_one_per_line() -> None:
-    asked = parse(TinyDevice(), "toy", [], 1, " one \n\n two \ud800\n", ["prompt_lookup"], 1, 8, 0)
+    asked = parse(TinyDevice(), "toy", [], 1, " one \n\n two \ud800\n", ["prompt_lookup"], "", 1, 8, 0)
     assert asked.own_prompts == ("one", "two \\ud800")
 
 
@@ -416,9 +459,9 @@ def test_the_board_is_never_empty_and_unknown_ids_get_a_sentence(place: Place) -
 def test_start_says_why_not_and_else_shows_progress_until_the_end(place: Place) -> None:
     benchmarks = place.benchmarks()
     view = place.view(benchmarks)
-    refused = view.start("toy", [], 6, "", ["prompt_lookup"], 1, 8, 0)
+    refused = view.start("toy", [], 6, "", ["prompt_lookup"], "", 1, 8, 0)
     assert "nothing to ask" in json.loads(refused[0])["alert"]
-    told, timer, stop, board, shown = view.start("toy", [], 6, "Tim\nfox", ["prompt_lookup"], 1, 4, 0)
+    told, timer, stop, board, shown = view.start("toy", [], 6, "Tim\nfox", ["prompt_lookup"], "", 1, 4, 0)
     assert (timer.active, stop.interactive) == (True, True)
     assert json.loads(board)["open"] == shown["id"]
     until_it_ends(benchmarks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -92,6 +92,49 @@ def test_pages_tell_the_number_of_all(filled: Store) -> None:
     assert [("".join(row.id for row in rows), total) for rows, total in pages] == [("cb", 3), ("a", 3), ("", 3)]
 
 
+def test_pages_of_runs_that_began_at_the_same_time_tell_the_number_of_all(store: Store) -> None:
+    store.add_copies([run(name) for name in "abcdefg"])
+    for size in (1, 2, 3, 7):
+        pages = [store.find_runs(size, offset, search="upon a") for offset in range(0, 7, size)]
+        assert "".join(row.id for rows, _ in pages for row in rows) == "gfedcba"
+        assert [total for _, total in pages] == [7] * len(pages)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "%",
+        "_",
+        "/",
+        "//",
+        "/%",
+        "50%",
+        "a_b",
+        "'",
+        '"',
+        "';--",
+        '"x" OR "y"',
+        "NOT",
+        "a*",
+        "x NEAR y",
+        "{z}: ^q",
+        "\\",
+        "ü",
+        "İ",
+    ],
+)
+def test_every_search_is_for_the_very_words(store: Store, words: str) -> None:
+    texts = {"with": f"before {words} after", "case": f"before {words.upper()} after", "other": "a1b 500 fifty x y q"}
+    store.add_copies([run(name, prompt=text) for name, text in texts.items()])
+    wanted = {name for name, text in texts.items() if _ascii_lower(words) in _ascii_lower(text)}
+    assert {row.id for row in store.list_runs(search=words)} == wanted
+    assert store.count_runs(search=words) == len(wanted)
+
+
+def _ascii_lower(text: str) -> str:
+    return "".join(char.lower() if char.isascii() else char for char in text)
+
+
 def test_values_to_choose_from_are_those_of_the_runs(filled: Store) -> None:
     filled.add_tag("a", "keep")
     known = {"method": ["draft_model"], "model": ["m0", "m1", "m2"], "task": ["Chat"], "tag": ["keep"]}
@@ -110,6 +153,57 @@ def test_lists_are_read_from_one_index(store: Store, sort: Sort) -> None:
         plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text.replace('%', '%%')}")]
     assert "SEARCH runs USING COVERING INDEX ix_runs_browse" in plan[0]
     assert sort != "when" or not any("ORDER BY" in line for line in plan)
+
+
+def test_a_search_reads_every_text_once(store: Store) -> None:
+    """Work in SQLite's own steps, so that other work on the machine has no part in it."""
+    many = 2_000
+    end = SessionFinished("eos", Counts(1, 2, 1, 2, 1), 5)
+    prompts = ["rare" if place % 40 == 0 else "common" for place in range(many)]
+    store.add_copies(
+        [RunCopy((started(f"r{place}", prompt=prompt), stepped(), end)) for place, prompt in enumerate(prompts)]
+    )
+    once = _steps(store, lambda: store.count_runs(search="nowhere"))
+    assert once > many
+    for words, total in (("rare", many // 40), ("common", many - many // 40), ("nowhere", 0)):
+        found: list[int] = []
+
+        def ask(words: str = words, found: list[int] = found) -> None:
+            found.append(store.find_runs(20, search=words)[1])
+
+        assert _steps(store, ask) < 1.3 * once, words
+        assert found == [total]
+    ids = [f"r{place}" for place in range(20)]
+    assert _steps(store, lambda: store.get_runs(ids)) < 0.1 * once, "twenty rows are found by their ids"
+
+
+def _steps(store: Store, ask: Callable[[], object]) -> int:
+    """Thousands of steps would hide a second reading of a small table, so each hundred is counted."""
+    num_hundreds = 0
+
+    def count() -> None:
+        nonlocal num_hundreds
+        num_hundreds += 1
+
+    def watch(connection: Any) -> None:
+        connection.connection.driver_connection.set_progress_handler(count, 100)
+
+    sqlalchemy.event.listen(store._database.engine, "begin", watch)
+    try:
+        ask()
+    finally:
+        sqlalchemy.event.remove(store._database.engine, "begin", watch)
+    return 100 * num_hundreds
+
+
+def test_a_search_finds_its_page_in_the_order_of_the_index(store: Store) -> None:
+    asked = sqlalchemy.select(RUNS.c.id).where(*clauses({"search": "fox"})).order_by(*order("when", True))
+    text = str(asked.compile(store._database.engine, compile_kwargs={"literal_binds": True}))
+    with store._database.reading() as connection:
+        plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text.replace('%', '%%')}")]
+    assert plan == ["SEARCH runs USING INDEX ix_runs_browse (deleted_at=?)"], (
+        "newest first, so the first page ends early"
+    )
 
 
 def test_all_orders_are_named() -> None:

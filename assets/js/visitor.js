@@ -1,0 +1,18 @@
+// A random token by which the server knows this browser again: who made a run may change it. Never shown, never in an address.
+
+const VISITOR_KEY = 'specviz-visitor';
+
+function newToken() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+// Where the browser keeps nothing for us, the token lasts as long as the page.
+function visitorToken() {
+  try {
+    if (!localStorage.getItem(VISITOR_KEY)) localStorage.setItem(VISITOR_KEY, window.specvizVisitor || newToken());
+    return localStorage.getItem(VISITOR_KEY);
+  } catch (error) {
+    window.specvizVisitor = window.specvizVisitor || newToken();
+    return window.specvizVisitor;
+  }
+}

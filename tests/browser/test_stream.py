@@ -1,0 +1,56 @@
+"""A long run streams into a real page: nothing is lost on the way, and the page stays quick to answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from engine.events import Stepped
+from specviz.archive import lines
+from tests.browser.page_speed import NUM_TOKENS, stream
+
+Open = Callable[..., Any]
+NUM_PARAGRAPHS = 40
+
+
+def stored(server: str, session: str) -> list[tuple[int, str]]:
+    """Step and text of every token, as the store has them."""
+    from gradio_client import Client
+
+    file = Client(server, verbose=False).predict([session], "jsonl", api_name="/export")
+    (copy,) = lines.from_lines(file)
+    return [(event.step, token.text) for event in copy.events if isinstance(event, Stepped) for token in event.emitted]
+
+
+def test_two_thousand_tokens_stream_without_loss(visit: Open, scripted_server: str) -> None:
+    """The limits are those of a busy machine; what was measured on a quiet one stands in docs/log.md."""
+    opened = visit(server=scripted_server)
+    streamed = stream(opened, "count", "scripted")
+    assert len(streamed.shown) == NUM_TOKENS
+    assert streamed.shown == stored(scripted_server, streamed.session), (
+        "every token of the store is on the page, in its step"
+    )
+    assert opened.stage.locator(".sv-paragraph").count() == NUM_PARAGRAPHS
+    assert streamed.heaps_mb[1] - streamed.heaps_mb[0] < 10
+    assert streamed.nodes[1] < 30_000
+    assert streamed.frame_p95_ms < 600
+
+
+def test_a_paragraph_ends_nothing_for_the_keyboard(visit: Open, scripted_server: str) -> None:
+    opened = visit(server=scripted_server)
+    streamed = stream(opened, "count", "scripted", 120)
+    tokens = opened.stage.locator(".sv-text .sv-token:not(.is-rejected):not(.is-unreached)")
+    assert tokens.nth(49).text_content() == " 49\n\n"
+    tokens.nth(49).focus()
+    focused = "document.activeElement.textContent.trim()"
+    opened.page.keyboard.press("ArrowRight")
+    assert opened.page.evaluate(focused) == "50"
+    opened.page.keyboard.press("ArrowLeft")
+    assert opened.page.evaluate(focused) == "49"
+    opened.page.keyboard.press("ArrowDown")
+    assert opened.page.evaluate(focused) == "51", "the first token of the next step"
+    opened.page.keyboard.press("End")
+    assert opened.page.evaluate(focused) == "119"
+    opened.page.keyboard.press("Home")
+    assert opened.page.evaluate(focused) == "0"
+    assert tokens.all_text_contents() == [token for _, token in stored(scripted_server, streamed.session)]
