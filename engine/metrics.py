@@ -17,6 +17,7 @@ DEFINITIONS = {
     "budget.",
     "mean_accepted_length": "Accepted draft tokens ÷ steps; the correction or bonus token is not counted.",
     "time_to_first_token_ms": "Prefill of target and drafter plus the first step.",
+    "decode_ms": "Time inside the steps, whole session; prefill is not counted.",
     "draft_ms": "Time in the drafter's proposals, whole session.",
     "target_ms": "Time in target passes and in keeping their KV rows, whole session; prefill is not counted.",
     "host_ms": "Everything else while decoding: verification, text, events, the drafter's bookkeeping, the loop.",

@@ -21,6 +21,14 @@ FEWEST, MOST = 2, 8
 BLOCK = 8
 """Tokens of one pair. One token alone jumps between nothing and a whole step."""
 SETTING_CHARS = 160
+TERMS = {
+    "Tokens/s": "tokens-per-second",
+    "Block efficiency": "block-efficiency",
+    "Acceptance rate": "acceptance-rate",
+    "First token, ms": "time-to-first-token-ms",
+    "Emitted tokens": "emitted-tokens",
+}
+"""Where the glossary explains a figure of `measures`."""
 _PLAIN = ("method", "model", "guarantee", "device", "dtype", "prompt")
 _GROUPS = {"config": "", "method_options": "option ", "machine": "machine "}
 WARNINGS = {

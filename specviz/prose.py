@@ -13,8 +13,6 @@ from typing import Any
 from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 
-from engine import metrics
-
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 TAGS = {
     "paragraph": "p",
@@ -47,11 +45,6 @@ def words() -> tuple[tuple[str, str], ...]:
     """The glossary: each word and its meaning."""
     rows = re.findall(r"^\| ([^|`]+) \| ([^|]+) \|", _section("glossary.md", "Words"), re.MULTILINE)
     return tuple((word.strip(), _bare(meaning)) for word, meaning in rows if word.strip() not in ("Word", "---"))
-
-
-def figures() -> tuple[tuple[str, str], ...]:
-    """Every figure of a run and its definition, in the words of engine.metrics."""
-    return tuple((name.replace("_", " "), definition) for name, definition in metrics.DEFINITIONS.items())
 
 
 def _section(page: str, title: str) -> str:

@@ -8,17 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.events import Prefilled, SessionFinished, StopReason
-from engine.metrics import DEFINITIONS, Metrics, speedup, summarise
+from engine.metrics import Metrics, speedup, summarise
 from specviz.fold import ViewState
 
 NONE = "–"
 QUIET_STEPS = 20
 """After so many steps without an accepted draft the page says so."""
-AUDIT_HELP = (
-    "The run's tokens are compared one by one with plain decoding of the same prompt, seed and settings. "
-    "“identical”: no token differs. “near-tie”: the first difference is between two tokens whose scores "
-    "differ by less than rounding. “DIFFERENT” is an error. Only measured where plain decoding was run too."
-)
 ENDS: dict[StopReason, str] = {
     "eos": "the model ended its text",
     "length": "the token limit was reached",
@@ -33,14 +28,14 @@ VERDICT_TONES = {"identical": "good", "near-tie": "fair", "DIFFERENT": "bad"}
 
 @dataclass(frozen=True)
 class Tile:
-    """One figure with its unit, its note and its definition."""
+    """One figure with its unit, its note and the terms of the glossary that define it."""
 
     key: str
     label: str
     value: str
     unit: str
     note: str
-    help: str
+    terms: tuple[str, ...]
     tone: str = ""
 
 
@@ -59,55 +54,55 @@ def number(value: float | None, decimals: int) -> str:
 def _speed(metrics: Metrics) -> Tile:
     first = metrics.time_to_first_token_ms
     note = "" if first is None else f"first token after {first:.0f} ms"
-    help = f"{DEFINITIONS['tokens_per_second']} Time to first token: {DEFINITIONS['time_to_first_token_ms']}"
+    terms = ("tokens-per-second", "time-to-first-token-ms")
     tone = "empty" if metrics.tokens_per_second is None else ""
-    return Tile("speed", "Speed", number(metrics.tokens_per_second, 1), "tokens/s", note, help, tone)
+    return Tile("speed", "Speed", number(metrics.tokens_per_second, 1), "tokens/s", note, terms, tone)
 
 
 def _speedup(state: ViewState, plain: Metrics | None) -> Tile:
-    help = DEFINITIONS["speedup"]
+    terms = ("speedup",)
     if state.started is not None and state.started.method == "plain":
         note = "being measured" if state.role == "baseline" else "this is plain decoding"
-        return Tile("speedup", "Speedup", NONE, "", note, help, "empty")
+        return Tile("speedup", "Speedup", NONE, "", note, terms, "empty")
     if plain is None:
-        return Tile("speedup", "Speedup", NONE, "", "no baseline measured", help, "empty")
+        return Tile("speedup", "Speedup", NONE, "", "no baseline measured", terms, "empty")
     against = f"plain: {number(plain.tokens_per_second, 1)} tokens/s, measured"
     value = speedup(state.plain_events, state.events)
     if value is None:
         note = against if state.finished is None else "not comparable: this run was cut short"
-        return Tile("speedup", "Speedup", NONE, "", note, help, "empty")
-    return Tile("speedup", "Speedup", number(value, 2), "×", against, help, "key")
+        return Tile("speedup", "Speedup", NONE, "", note, terms, "empty")
+    return Tile("speedup", "Speedup", number(value, 2), "×", against, terms, "key")
 
 
 def _efficiency(metrics: Metrics) -> Tile:
     value, tone = number(metrics.block_efficiency, 2), "empty" if metrics.block_efficiency is None else ""
-    help = DEFINITIONS["block_efficiency"]
-    return Tile("efficiency", "Block efficiency", value, "tokens/pass", "plain decoding is 1", help, tone)
+    terms = ("block-efficiency",)
+    return Tile("efficiency", "Block efficiency", value, "tokens/pass", "plain decoding is 1", terms, tone)
 
 
 def _acceptance(state: ViewState, metrics: Metrics) -> Tile:
-    rate, help = metrics.acceptance_rate, DEFINITIONS["acceptance_rate"]
+    rate, terms = metrics.acceptance_rate, ("acceptance-rate",)
     if rate is None:
-        return Tile("acceptance", "Acceptance rate", NONE, "", "nothing drafted", help, "empty")
+        return Tile("acceptance", "Acceptance rate", NONE, "", "nothing drafted", terms, "empty")
     accepted, proposed = drafted(state)
     return Tile(
-        "acceptance", "Acceptance rate", f"{100 * rate:.0f}", "%", f"{accepted:,} of {proposed:,} drafted", help
+        "acceptance", "Acceptance rate", f"{100 * rate:.0f}", "%", f"{accepted:,} of {proposed:,} drafted", terms
     )
 
 
 def _audit(state: ViewState) -> Tile:
-    label = "Same text as plain?"
+    label, terms = "Same text as plain?", ("audit", "near-tie")
     if state.audit is not None:
         tone = VERDICT_TONES.get(state.audit.verdict, "")
-        return Tile("audit", label, state.audit.verdict, "", state.audit.text, AUDIT_HELP, f"word {tone}".strip())
+        return Tile("audit", label, state.audit.verdict, "", state.audit.text, terms, f"word {tone}".strip())
     if state.phase == "auditing":
-        return Tile("audit", label, "…", "", "comparing", AUDIT_HELP, "word")
+        return Tile("audit", label, "…", "", "comparing", terms, "word")
     started = state.started
     is_due = state.role == "baseline" or bool(state.plain_events)
     note = "checked at the end" if is_due and state.finished is None else "not audited: no plain run beside it"
     if started is not None and started.method == "plain" and state.role == "method":
         note = "this is plain decoding"
-    return Tile("audit", label, NONE, "", note, AUDIT_HELP, "word empty")
+    return Tile("audit", label, NONE, "", note, terms, "word empty")
 
 
 def drafted(state: ViewState) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 from engine.events import Emitted, Node, Stepped
 from specviz import tiles
 from specviz.fold import ViewState
-from specviz.text import to_wire, without_surrogates
+from specviz.text import printable, to_wire, without_surrogates
 
 TILES_EVERY_S = 0.3
 MAX_GHOSTS = 24
@@ -92,7 +92,7 @@ class Stream:
         """Tiles and captions; nothing before a run's first event, so that the last run's stay on screen."""
         if state.started is None and self._seq > 0:
             return {}
-        shown = [{name: without_surrogates(text) for name, text in asdict(tile).items()} for tile in tiles.tiles(state)]
+        shown = [printable(asdict(tile)) for tile in tiles.tiles(state)]
         return {"tiles": shown, "figures": tiles.captions(state)}
 
 

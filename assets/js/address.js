@@ -1,7 +1,7 @@
-// The address is the state of the page: which view, run, step and runs. `goto` leads there without a reload; copying
+// The address is the state of the page: which view, run, step, runs and word of the glossary. `goto` leads there without a reload; copying
 // the address leads to the same. Any component may include this file: they agree through one event on the window.
 
-const PLACE_KEYS = ['view', 'run', 'step', 'ids', 'group', 'method', 'task'];
+const PLACE_KEYS = ['view', 'run', 'step', 'ids', 'group', 'method', 'task', 'term'];
 
 // Where we are, as an object with `view` and whatever else is known; texts all.
 function place() {

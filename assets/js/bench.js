@@ -118,6 +118,8 @@ function drawSuite() {
   drawTable(found.rows);
 }
 
+function termOf(definition) { return Object.keys(GLOSSARY).find((term) => GLOSSARY[term] === definition); }
+
 function runsButton(method) {
   const button = Object.assign(make('button', 'sv-open', shown(method)), { type: 'button', title: 'The saved runs behind this row' });
   button.setAttribute('aria-label', shown(method) + ': the saved runs behind this row');
@@ -130,7 +132,7 @@ function drawTable(rows) {
   const head = make('tr', '');
   add(head, Object.assign(make('th', '', 'Method'), { scope: 'col' }));
   for (const column of open.columns) {
-    add(head, add(Object.assign(make('th', 'is-number'), { scope: 'col' }), make('span', '', column.name + ' '), tooltip(column.name, column.help)));
+    add(head, add(Object.assign(make('th', 'is-number'), { scope: 'col' }), make('span', '', column.name + ' '), tooltip(column.name, { text: column.help, term: termOf(column.help) })));
   }
   const body = make('tbody', '');
   for (const row of rows) {

@@ -1,4 +1,4 @@
-// What stands below the lanes when a race has ended: charts, the table to take away, where texts part, what differs.
+// What stands below the lanes: charts that grow while they run, and when the race has ended the table to take away, where texts part, what differs.
 
 const CHARTS = ['tokens', 'split', 'acceptance', 'waste'];
 const CURSOR_EVERY_MS = 100;
@@ -49,7 +49,7 @@ function makeBoard(stylesOfLanes, onInspect) {
     const head = make('tr', '');
     for (const column of board.columns) {
       const cell = Object.assign(make('th', column.isNumber ? 'is-number' : ''), { scope: 'col' });
-      add(head, add(cell, make('span', 'sv-board-heading', column.heading), add(make('span', 'sv-board-unit'), make('span', '', column.unit), tooltip(column.heading, column.help))));
+      add(head, add(cell, make('span', 'sv-board-heading', column.heading), add(make('span', 'sv-board-unit'), make('span', '', column.unit), explain(column.heading, column.terms))));
     }
     const body = make('tbody', '');
     board.cells.forEach((cells, index) => add(body, row(board, cells, styles[index])));
@@ -137,16 +137,26 @@ function makeBoard(stylesOfLanes, onInspect) {
     window.Plotly.relayout(plot, { shapes });
   }
 
+  // The same revision keeps the visitor's zoom while a race grows and when it has ended.
+  function drawCharts(figures, revision) {
+    for (const name of CHARTS) {
+      const isEmpty = !figures[name]?.series.some((series) => series.x.length);
+      plots[name].node.hidden = isEmpty;
+      if (!isEmpty) plots[name].draw({ ...figures[name], revision });
+    }
+  }
+
   return {
     node,
     showAt,
+    drawCharts,
+    clear() {
+      drawCharts({});
+      for (const part of [tableHolder, diffs, settings]) empty(part);
+    },
     draw(board, rows, keys, revision) {
       copies = board.copies;
-      for (const name of CHARTS) {
-        const isEmpty = !board.figures[name].series.some((series) => series.x.length);
-        plots[name].node.hidden = isEmpty;
-        if (!isEmpty) plots[name].draw({ ...board.figures[name], revision });
-      }
+      drawCharts(board.figures, revision);
       drawTable(board, stylesOfLanes(keys));
       drawDiffs(board, rows);
       drawSettings(board, rows);

@@ -68,7 +68,7 @@ function makeField(spec, values, save) {
   main.name = spec.name;
   label.htmlFor = id;
   if (spec.unit && !spec.label.toLowerCase().includes(spec.unit)) label.appendChild(make('span', 'sv-unit', spec.unit));
-  add(row, add(make('div', 'sv-field-head'), label, tooltip(spec.label, spec.help + ' ' + spec.range)), add(make('div', 'sv-field-inputs'), ...inputs));
+  add(row, add(make('div', 'sv-field-head'), label, tooltip(spec.label, { text: spec.help + ' ' + spec.range })), add(make('div', 'sv-field-inputs'), ...inputs));
   return row;
 }
 

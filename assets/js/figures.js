@@ -5,8 +5,8 @@ const FEWEST_BARS = 40;
 
 function makeFigures(onStep) {
   const holder = make('div', 'sv-figures');
-  const emitted = makeChart('Emitted tokens per step', 'tokens', [['accepted', 'accepted'], ['next', 'correction or target'], ['bonus', 'bonus']]);
-  const time = makeChart('Time per step', 'ms', [['draft', 'draft'], ['target', 'target'], ['host', 'host']]);
+  const emitted = makeChart('Emitted tokens per step', 'tokens', 'emitted-tokens', [['accepted', 'accepted'], ['next', 'correction or target'], ['bonus', 'bonus']]);
+  const time = makeChart('Time per step', 'ms', 'phase', [['draft', 'draft'], ['target', 'target'], ['host', 'host']]);
   let log = [];
   let timer = null;
   let drawnAt = 0;
@@ -33,9 +33,9 @@ function makeFigures(onStep) {
   };
 }
 
-function makeChart(title, unit, parts) {
+function makeChart(title, unit, term, parts) {
   const figure = make('figure', 'sv-figure');
-  const head = make('p', 'sv-figure-title', title);
+  const head = add(make('p', 'sv-figure-title', title + ' '), explain(title, [term]));
   const key = make('span', 'sv-figure-key');
   const plot = make('div', 'sv-plot');
   const top = make('span', 'sv-plot-top');

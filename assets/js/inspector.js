@@ -50,7 +50,7 @@ function makeInspector(options = {}) {
     const moves = add(make('div', 'sv-tools'), ...Object.values(buttons), counter);
     moves.setAttribute('role', 'toolbar');
     moves.setAttribute('aria-label', 'Steps');
-    const key = make('p', 'sv-tree-key', 'Size: draft probability. Line: target probability.');
+    const key = add(make('p', 'sv-tree-key', 'Size: draft probability. Line: target probability. '), explain('target and draft probability', ['target-probability']));
     const names = [['accepted', 'accepted'], ['rejected', 'rejected'], ['unreached', 'never considered'], ['correction', 'target’s own'], ['bonus', 'bonus']];
     const legend = make('ul', 'sv-tree-legend');
     for (const [name, label] of names) add(legend, add(make('li', ''), sample(name), make('span', '', label)));

@@ -1,4 +1,4 @@
-// The page of the tour, the methods and the glossary (METHODS, FIGURES and WORDS come from the server). Texts come as plain values and enter by textContent.
+// The page of the tour, the methods and the glossary (METHODS, FIGURES, BENCH and WORDS come from the server). Texts come as plain values and enter by textContent.
 
 const tags = new Set(['p', 'ul', 'ol', 'li', 'strong', 'em', 'code', 'pre', 'h4', 'table', 'thead', 'tbody', 'tr', 'th', 'td']);
 const page = make('div', 'sv-learn');
@@ -6,6 +6,7 @@ const tour = makeTour((stop) => { tour.show(stop); note({ ...place(), step: Math
 const article = make('article', 'sv-article');
 article.tabIndex = 0; // a wide table scrolls within it
 article.setAttribute('aria-label', 'The method');
+const alertBox = make('p', 'sv-alert');
 const menu = make('ul', 'sv-method-menu');
 const entries = new Map();
 let hasTour = false;
@@ -32,8 +33,32 @@ async function showMethod(name) {
 
 function terms(rows) {
   const list = make('dl', 'sv-terms');
-  for (const [word, meaning] of rows) add(list, add(make('div', ''), make('dt', '', word), make('dd', '', meaning)));
+  for (const [term, word, meaning] of rows) {
+    const entry = add(make('div', 'sv-term'), make('dt', '', word), make('dd', '', meaning));
+    entry.id = 'term-' + term;
+    entry.tabIndex = -1;
+    add(list, entry);
+  }
   return list;
+}
+
+// An address may name a term: it is brought into view and marked.
+function showTerm(term, problem) {
+  for (const old of page.querySelectorAll('.sv-term.is-named')) old.classList.remove('is-named');
+  alertBox.textContent = problem;
+  alertBox.hidden = !problem;
+  const entry = problem ? alertBox : term && page.querySelector('#term-' + CSS.escape(term));
+  if (!entry) return;
+  entry.classList.toggle('is-named', !problem);
+  bringIntoView(entry);
+}
+
+// The tab may open only after what it shows has arrived.
+function bringIntoView(entry) {
+  if (place().view !== 'learn') return;
+  if (page.offsetParent === null) { setTimeout(bringIntoView, 50, entry); return; }
+  entry.scrollIntoView({ block: 'center' });
+  entry.focus({ preventScroll: true });
 }
 
 function build() {
@@ -48,16 +73,28 @@ function build() {
   const head = (title, text) => add(make('header', 'sv-learn-head'), make('h2', '', title), make('p', '', text));
   add(page, head('Speculative decoding in five stops', 'A real run, recorded with the embedded model. Every button works: step through it as you like.'), tour.node,
     head('Methods', 'What each one does, where it comes from, and when it fails.'), add(make('div', 'sv-method-columns'), menu, article),
-    head('Figures', 'Every figure of the page, with its denominator.'), terms(FIGURES), head('Words', 'One word per idea.'), terms(WORDS));
+    alertBox, head('Figures', 'Every figure of a run, with its denominator.'), terms(FIGURES),
+    head('Figures of a benchmark', 'Measured over many runs, prefill included.'), terms(BENCH), head('Words', 'One word per idea.'), terms(WORDS));
+  alertBox.setAttribute('role', 'alert');
+  alertBox.tabIndex = -1;
+  alertBox.hidden = true;
   element.appendChild(page);
 }
 
 async function receive() {
   const message = props.value ? JSON.parse(props.value) : null;
   if (message === null) return;
-  showMethod(message.method || shownMethod || METHODS[METHODS.length > 1 ? 1 : 0][0]);
-  if (!hasTour) { hasTour = true; tour.load(JSON.parse(await server.read('recorded'))); tour.show(message.stop || 1); }
-  else if (message.stop) tour.show(message.stop);
+  const method = showMethod(message.method || shownMethod || METHODS[METHODS.length > 1 ? 1 : 0][0]);
+  const stop = showStop(message.stop);
+  await Promise.all([method, stop]); // what they draw stands above the glossary
+  if (message.nonce === JSON.parse(props.value).nonce) showTerm(message.term, message.alert);
+}
+
+async function showStop(stop) {
+  if (hasTour) { if (stop) tour.show(stop); return; }
+  hasTour = true;
+  tour.load(JSON.parse(await server.read('recorded')));
+  tour.show(stop || 1);
 }
 
 build();

@@ -33,6 +33,7 @@ function makePlot(options) {
   const figureNode = make('figure', 'sv-chart');
   const head = make('div', 'sv-chart-head');
   const title = make('p', 'sv-chart-title');
+  const tip = make('span', 'sv-chart-tip');
   const tools = make('span', 'sv-chart-tools');
   const plot = make('div', 'sv-chart-plot');
   const caption = make('figcaption', 'sv-chart-caption');
@@ -54,7 +55,7 @@ function makePlot(options) {
     add(tools, button);
   }
   add(details, make('summary', '', 'Numbers'), tableHolder);
-  add(figureNode, add(head, title, tools), plot, caption, details, spoken);
+  add(figureNode, add(head, title, tip, tools), plot, caption, details, spoken);
   new MutationObserver(() => { if (figure) draw(figure); }).observe(document.body, { attributes: true, attributeFilter: ['class'] });
   new ResizeObserver(() => { if (isDrawn && plot.offsetParent !== null) window.Plotly.Plots.resize(plot); }).observe(plot);
   plot.addEventListener('keydown', onKey);
@@ -63,6 +64,7 @@ function makePlot(options) {
   async function draw(next) {
     figure = next;
     title.textContent = shown(figure.title || '');
+    showTip();
     caption.textContent = shown(figure.caption || '');
     caption.hidden = !figure.caption;
     plot.setAttribute('aria-label', (figure.title || 'Chart') + '. Arrow keys go from point to point; the numbers are in the table below.');
@@ -77,6 +79,13 @@ function makePlot(options) {
       if (figure.kind === 'heat') pickField(...point.pointNumber);
       else pick(point.curveNumber, point.pointNumber);
     });
+  }
+
+  function showTip() {
+    const terms = figure.terms || [];
+    if (tip.dataset.terms === terms.join()) return;
+    tip.dataset.terms = terms.join();
+    tip.replaceChildren(...(terms.length ? [explain(figure.title, terms)] : []));
   }
 
   function showNumbers() {

@@ -1,8 +1,6 @@
 // A race on screen: status, shared clock, lanes, and the board below them. Fed numbered deltas; asks for a snapshot when
 // one is missing. While it runs, lanes fill one after another; when it has ended, they replay together.
 
-const ORIGINS = [['accepted', 'accepted draft'], ['correction', 'correction'], ['bonus', 'bonus'], ['plain', 'target only'], ['rejected', 'rejected draft']];
-
 const race = make('section', 'sv-stage sv-race');
 const alertBox = make('p', 'sv-alert');
 const status = make('p', 'sv-status');
@@ -11,17 +9,13 @@ const statusMeta = make('span', 'sv-status-meta');
 const order = make('p', 'sv-race-order');
 const links = make('p', 'sv-race-links');
 const linkSaid = make('span', 'sv-board-said');
-const legend = make('div', 'sv-legend');
-const ghosts = make('button', 'sv-ghosts');
+const legend = makeLegend(race);
 const laneList = make('div', 'sv-lanes');
 const spoken = make('p', 'sv-visually-hidden');
 const clock = makeClock(showAt);
 const board = makeBoard(stylesOfLanes, (index, step) => inspect(index, step));
 let lanes = [];
 let state = { ids: [], keys: [], rows: [] };
-let streamId = '';
-let lastSeq = -1;
-let isAsking = false;
 
 function stylesOfLanes(keys) {
   const styles = methodStyles(keys);
@@ -30,53 +24,29 @@ function stylesOfLanes(keys) {
 
 function inspect(index, step) { goto({ view: 'inspect', run: state.ids[index], step }); }
 
-function buildLegend() {
-  const list = make('ul', 'sv-legend-list');
-  list.setAttribute('aria-label', 'Legend');
-  for (const [name, text] of ORIGINS) {
-    const mark = add(make('span', 'sv-token is-' + name), make('span', 'sv-body', 'word'));
-    mark.setAttribute('aria-hidden', 'true');
-    add(list, add(make('li', ''), mark, make('span', '', text)));
-  }
-  ghosts.type = 'button';
-  ghosts.setAttribute('aria-pressed', 'false');
-  add(ghosts, make('span', '', 'Show rejected drafts'));
-  ghosts.addEventListener('click', () => ghosts.setAttribute('aria-pressed', String(race.classList.toggle('has-ghosts'))));
-  add(legend, list, ghosts);
-}
-
 function build() {
   alertBox.setAttribute('role', 'alert');
   alertBox.hidden = true;
   spoken.setAttribute('role', 'status');
   linkSaid.setAttribute('role', 'status');
-  buildLegend();
   add(status, add(make('span', 'sv-status-line'), make('span', 'sv-dot'), statusText), statusMeta);
   add(links, make('span', 'sv-race-saved'), makeCopy('Copy link', 'Copy link to this race', () => addressOf({ view: 'compare', ids: state.ids }).href, linkSaid), linkSaid);
   add(race, alertBox, status, order, clock.node, legend, laneList, board.node, links, spoken);
   element.appendChild(race);
   showPhase('idle');
+  // The library is there before a run is timed: reading it takes a while, maybe on the machine that decodes.
+  const seen = new IntersectionObserver(([found]) => { if (found.isIntersecting) { seen.disconnect(); loadPlotly(PLOTLY); } });
+  seen.observe(race);
 }
 
-// Nothing but the status before a race; the clock and the board after it.
+// Nothing but the status before a race; the clock after it.
 function showPhase(phase) {
   const isOver = phase === 'ended' && lanes.length > 0;
   race.dataset.phase = { racing: 'running', ended: 'finished' }[phase] || phase;
   clock.node.hidden = !isOver || !lanes.some((lane) => lane.length);
-  board.node.hidden = links.hidden = !isOver;
+  board.node.hidden = !lanes.length;
+  links.hidden = !isOver;
   legend.hidden = !lanes.length;
-}
-
-function apply(message) {
-  if (message.alert !== undefined) showAlert(message.alert);
-  if (message.seq === undefined) return;
-  const isNew = message.stream !== streamId;
-  const isGap = !message.snapshot && (isNew ? message.seq !== 0 : message.seq > lastSeq + 1);
-  if (isGap) return askSnapshot(message.stream);
-  if (!isNew && (message.snapshot ? message.seq < lastSeq : message.seq <= lastSeq)) return;
-  streamId = message.stream;
-  lastSeq = message.seq;
-  show(message);
 }
 
 function showAlert(text) {
@@ -90,6 +60,7 @@ function show(message) {
   if (message.reset && !isSame) reset();
   message.lanes.forEach((steps, index) => lanes[index].append(message.snapshot ? steps.slice(lanes[index].length) : steps));
   if (message.race) showStatus();
+  if (message.charts) board.drawCharts(message.charts, state.ids.join());
   if (message.board) finish(message.board);
   if (message.spoken) spoken.textContent = message.spoken;
 }
@@ -101,6 +72,7 @@ function reset() {
   lanes = stylesOfLanes(state.keys).map((style, index) => makeLane(style, state.ids[index], () => inspect(index)));
   laneList.dataset.count = lanes.length;
   for (const lane of lanes) add(laneList, lane.node);
+  board.clear();
 }
 
 function showStatus() {
@@ -125,21 +97,5 @@ function showAt(ms, total) {
   board.showAt(ms, total);
 }
 
-async function askSnapshot(wanted) {
-  if (isAsking) return;
-  isAsking = true;
-  try {
-    const text = await server.snapshot(wanted);
-    if (text) apply(JSON.parse(text));
-  } finally {
-    isAsking = false;
-  }
-}
-
-function receive() {
-  if (typeof props.value === 'string' && props.value) apply(JSON.parse(props.value));
-}
-
 build();
-watch('value', receive);
-receive();
+followStream({ show, alert: showAlert, begin() {} });

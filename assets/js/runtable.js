@@ -2,8 +2,8 @@
 
 const COLUMNS = [
   ['when', 'When (UTC)', ''], ['status', 'Status', ''], ['method', 'Method', ''], ['model', 'Model', ''], ['', 'Prompt', ''],
-  ['tokens', 'Tokens', 'is-number'], ['speed', 'Tokens/s', 'is-number'], ['', 'Speedup', 'is-number'], ['efficiency', 'Block efficiency', 'is-number'],
-  ['acceptance', 'Accepted', 'is-number'], ['', 'Verdict', ''],
+  ['tokens', 'Tokens', 'is-number', 'emitted-tokens'], ['speed', 'Tokens/s', 'is-number', 'tokens-per-second'], ['', 'Speedup', 'is-number', 'speedup'],
+  ['efficiency', 'Block efficiency', 'is-number', 'block-efficiency'], ['acceptance', 'Accepted', 'is-number', 'acceptance-rate'], ['', 'Verdict', '', 'audit'],
 ];
 
 // on: { sort(key), open(id), choose(id, isOn), chooseAll(ids, isOn) }
@@ -28,7 +28,7 @@ function makeRunTable(on) {
     const ids = list.rows.map((row) => row.id);
     const all = checkbox('Choose all on this page', ids.every((id) => chosen.has(id)), (isOn) => on.chooseAll(ids, isOn));
     add(line, add(Object.assign(make('th', 'sv-choose-cell'), { scope: 'col' }), all));
-    for (const [key, name, className] of COLUMNS) {
+    for (const [key, name, className, term] of COLUMNS) {
       const th = Object.assign(make('th', className), { scope: 'col' });
       if (key) {
         const isSorted = listing.sort === key;
@@ -38,6 +38,7 @@ function makeRunTable(on) {
         button.addEventListener('click', () => on.sort(key));
         add(th, button);
       } else th.textContent = name;
+      if (term) add(th, document.createTextNode(' '), explain(name, [term]));
       add(line, th);
     }
     return add(make('thead', ''), line);

@@ -18,7 +18,7 @@ function makeSideBySide(plotlyPath, onOpen, onClose) {
   }
   add(node, add(head, make('h2', 'sv-sides-title', 'Side by side'), close), body, charts);
 
-  function table(names, rows, caption) {
+  function table(names, rows, caption, terms = {}) {
     const found = make('table', 'sv-table sv-sides-table');
     const line = add(make('tr', ''), Object.assign(make('th', '', ''), { scope: 'col' }));
     for (const run of names) {
@@ -29,7 +29,9 @@ function makeSideBySide(plotlyPath, onOpen, onClose) {
     }
     const lines = make('tbody', '');
     for (const [name, ...values] of rows) {
-      const tr = add(make('tr', ''), Object.assign(make('th', '', shown(name)), { scope: 'row' }));
+      const head = Object.assign(make('th', '', shown(name)), { scope: 'row' });
+      if (terms[name]) add(head, document.createTextNode(' '), explain(name, [terms[name]]));
+      const tr = add(make('tr', ''), head);
       for (const value of values) add(tr, add(make('td', ''), make('bdi', '', shown(value))));
       add(lines, tr);
     }
@@ -50,10 +52,10 @@ function makeSideBySide(plotlyPath, onOpen, onClose) {
     }
     const same = found.same === 1 ? 'One setting is the same.' : found.same + ' settings are the same.';
     const settings = found.settings.length ? 'Settings that differ. ' + same : 'All settings are the same.';
-    add(body, table(found.runs, found.measures, 'Figures'), table(found.runs, found.settings, settings));
+    add(body, table(found.runs, found.measures, 'Figures', found.terms), table(found.runs, found.settings, settings));
     const pairs = make('ul', 'sv-pairs');
     for (const pair of found.paired) add(pairs, make('li', '', shown(pair.label) + ' against ' + shown(found.runs[0].label) + ': ' + pair.text));
-    add(body, make('p', 'sv-sides-caption', 'Paired difference'), pairs);
+    add(body, add(make('p', 'sv-sides-caption', 'Paired difference '), explain('Paired difference', ['paired-difference'])), pairs);
     for (const name of CHARTS) made[name].node.hidden = !found.figures[name].series.length;
     for (const name of CHARTS) if (found.figures[name].series.length) made[name].draw(found.figures[name]);
   }

@@ -1,13 +1,5 @@
 // One run on screen: status, figures, text, charts, legend. Fed numbered deltas; asks for a snapshot when one is missing.
 
-const LEGEND = [
-  ['accepted', 'accepted draft', 'word'],
-  ['correction', 'correction', 'word'],
-  ['bonus', 'bonus', 'word'],
-  ['plain', 'target only', 'word'],
-  ['rejected', 'rejected draft', 'word'],
-];
-
 const stage = make('section', 'sv-stage');
 const alertBox = make('p', 'sv-alert');
 const status = make('p', 'sv-status');
@@ -18,36 +10,10 @@ const spoken = make('p', 'sv-visually-hidden');
 const tiles = makeTiles();
 const tokens = makeTokens(stage);
 const figures = makeFigures((n) => tokens.focusStep(n));
-const legend = make('div', 'sv-legend');
-const ghosts = make('button', 'sv-ghosts');
-let streamId = '';
-let lastSeq = -1;
 let numSteps = 0;
-let isAsking = false;
 let waiting = []; // steps that are not drawn yet
 let drawing = 0;
 let mayDrawAt = 0;
-
-function buildLegend() {
-  const list = make('ul', 'sv-legend-list');
-  list.setAttribute('aria-label', 'Legend');
-  for (const [name, text, sample] of LEGEND) {
-    const mark = add(make('span', 'sv-token is-' + name), make('span', 'sv-body', sample));
-    mark.setAttribute('aria-hidden', 'true');
-    add(list, add(make('li', ''), mark, make('span', '', text)));
-  }
-  ghosts.type = 'button';
-  ghosts.setAttribute('aria-pressed', 'false');
-  ghosts.title = 'Show what was drafted and rejected (key G)';
-  add(ghosts, make('span', '', 'Show rejected drafts'), make('kbd', '', 'G'));
-  ghosts.addEventListener('click', toggleGhosts);
-  add(legend, list, ghosts);
-}
-
-function toggleGhosts() {
-  const isOn = stage.classList.toggle('has-ghosts');
-  ghosts.setAttribute('aria-pressed', String(isOn));
-}
 
 function build() {
   alertBox.setAttribute('role', 'alert');
@@ -55,32 +21,8 @@ function build() {
   spoken.setAttribute('role', 'status');
   spoken.setAttribute('aria-live', 'polite');
   add(status, add(make('span', 'sv-status-line'), statusDot, statusText), statusMeta);
-  buildLegend();
-  add(stage, alertBox, status, tiles.node, add(make('div', 'sv-paper'), legend, tokens.node), figures.node, spoken);
+  add(stage, alertBox, status, tiles.node, add(make('div', 'sv-paper'), makeLegend(stage), tokens.node), figures.node, spoken);
   element.appendChild(stage);
-}
-
-function isTyping(target) {
-  return target instanceof Element && (target.closest('input, textarea, select, [contenteditable]') !== null);
-}
-
-document.addEventListener('keydown', (event) => {
-  const isPlainKey = !event.ctrlKey && !event.metaKey && !event.altKey;
-  if (isPlainKey && event.key.toLowerCase() === 'g' && !isTyping(event.target) && stage.offsetParent !== null) toggleGhosts();
-});
-
-function apply(message) {
-  if (message.alert !== undefined) showAlert(message.alert);
-  if (message.seq === undefined) return;
-  const isNewStream = message.stream !== streamId;
-  const isGap = !message.snapshot && (isNewStream ? message.seq !== 0 : message.seq > lastSeq + 1);
-  if (isGap) return askSnapshot(message.stream);
-  if (!isNewStream && !message.snapshot && message.seq <= lastSeq) return;
-  if (!isNewStream && message.snapshot && message.seq < lastSeq) return;
-  if (isNewStream && streamId !== '') bringIntoView();
-  streamId = message.stream;
-  lastSeq = message.seq;
-  show(message);
 }
 
 // On a narrow screen the stage lies below the controls: a run that begins there should be seen.
@@ -142,21 +84,5 @@ function showStatus(next) {
   statusMeta.textContent = next.meta;
 }
 
-async function askSnapshot(wanted) {
-  if (isAsking) return;
-  isAsking = true;
-  try {
-    const text = await server.snapshot(wanted);
-    if (text) apply(JSON.parse(text));
-  } finally {
-    isAsking = false;
-  }
-}
-
-function receive() {
-  if (typeof props.value === 'string' && props.value) apply(JSON.parse(props.value));
-}
-
 build();
-watch('value', receive);
-receive();
+followStream({ show, alert: showAlert, begin: bringIntoView });

@@ -9,7 +9,7 @@ function makePhases() {
   const bar = make('div', 'sv-phases-bar');
   const list = make('dl', 'sv-phases-list');
   bar.setAttribute('aria-hidden', 'true');
-  add(holder, make('p', 'sv-panel-title', 'Time of this step'), bar, list);
+  add(holder, add(make('p', 'sv-panel-title', 'Time of this step '), explain('Time of this step', ['phase'])), bar, list);
   return {
     node: holder,
     draw(step) {
@@ -68,8 +68,11 @@ function drawCuts(body, trace, step) {
   for (const [family, title, unit] of CUTS) {
     const table = make('table', 'sv-plot-table');
     const head = make('tr', '');
-    const names = [title, 'Nodes', 'Kept', ...(isDrawn ? ['Expected'] : []), 'Tokens a pass, run (est.)'];
-    for (const name of names) add(head, Object.assign(make('th', '', name), { scope: 'col' }));
+    const names = [[title], ['Nodes'], ['Kept ', 'accepted-length'], ...(isDrawn ? [['Expected']] : []), ['Tokens a pass, run (est.) ', 'block-efficiency']];
+    for (const [name, term] of names) {
+      const cell = Object.assign(make('th', '', name), { scope: 'col' });
+      add(head, term ? add(cell, explain(name.trim(), [term])) : cell);
+    }
     const lines = make('tbody', '');
     for (const [limit, nodes, kept, expected] of step.cuts[family]) {
       const line = make('tr', '');

@@ -9,7 +9,7 @@ function makeTiles() {
     const node = make('li', 'sv-tile');
     node.dataset.tile = tile.key;
     const parts = { label: make('span', 'sv-tile-label', tile.label), value: make('span', 'sv-tile-value'), unit: make('span', 'sv-tile-unit'), note: make('p', 'sv-tile-note') };
-    add(node, add(make('p', 'sv-tile-head'), parts.label, tooltip(tile.label, tile.help)), add(make('p', 'sv-tile-figure'), parts.value, parts.unit), parts.note);
+    add(node, add(make('p', 'sv-tile-head'), parts.label, explain(tile.label, tile.terms)), add(make('p', 'sv-tile-figure'), parts.value, parts.unit), parts.note);
     list.appendChild(node);
     known.set(tile.key, { node, parts });
     return known.get(tile.key);

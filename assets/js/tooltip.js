@@ -1,33 +1,80 @@
-// A `?` beside a figure: hover, focus or press shows the definition, Escape hides it.
+// A `?` beside a figure: hover, focus or press shows what it means, Escape hides it. What has a term in the glossary
+// (GLOSSARY) leads there with the link below its definition.
 
+const CLOSE_AFTER_MS = 180; // time to move from the mark to the link
 let tooltipCount = 0;
 
-function tooltip(label, text) {
+// The definitions of these terms.
+function explain(label, terms) { return tooltip(label, ...terms.map((term) => ({ text: GLOSSARY[term], term }))); }
+
+// said: { text, term } each; term may be left out.
+function tooltip(label, ...said) {
   const holder = make('span', 'sv-tip');
   const button = make('button', 'sv-tip-mark', '?');
-  const bubble = make('span', 'sv-tip-text', text);
-  bubble.id = 'sv-tip-' + ++tooltipCount + '-' + Math.random().toString(36).slice(2, 8);
-  bubble.setAttribute('role', 'tooltip');
+  const bubble = make('span', 'sv-tip-text');
+  const words = make('span', '');
+  let timer = null;
+  words.id = 'sv-tip-' + ++tooltipCount + '-' + Math.random().toString(36).slice(2, 8);
+  words.setAttribute('role', 'tooltip');
+  for (const { text } of said) add(words, make('span', 'sv-tip-words', text));
+  add(bubble, words);
+  for (const { term } of said) if (term) add(bubble, glossaryLink(term));
+  bubble.popover = 'manual'; // above everything, and cut off by no box that scrolls
   button.type = 'button';
   button.setAttribute('aria-label', 'What is ' + label + '?');
-  button.setAttribute('aria-describedby', bubble.id);
-  const show = (open) => {
-    holder.classList.toggle('is-open', open);
-    if (open) keepInside(bubble);
-  };
-  button.addEventListener('mouseenter', () => show(true));
-  button.addEventListener('mouseleave', () => { if (document.activeElement !== button) show(false); });
-  button.addEventListener('focus', () => show(true));
-  button.addEventListener('blur', () => show(false));
-  button.addEventListener('click', () => show(true));
-  button.addEventListener('keydown', (event) => { if (event.key === 'Escape') show(false); });
+  button.setAttribute('aria-describedby', words.id);
+
+  function show() {
+    clearTimeout(timer);
+    if (bubble.matches(':popover-open') || !holder.isConnected) return;
+    bubble.showPopover();
+    follow();
+    window.addEventListener('scroll', follow, { capture: true, passive: true });
+  }
+
+  function follow() {
+    const at = button.getBoundingClientRect();
+    if (at.bottom < 0 || at.top > window.innerHeight) hide();
+    else placeBeside(at, bubble);
+  }
+
+  function hide() {
+    clearTimeout(timer);
+    window.removeEventListener('scroll', follow, { capture: true });
+    if (bubble.matches(':popover-open')) bubble.hidePopover();
+  }
+
+  function leave() {
+    clearTimeout(timer);
+    timer = setTimeout(() => { if (!holder.contains(document.activeElement)) hide(); }, CLOSE_AFTER_MS);
+  }
+
+  holder.addEventListener('mouseenter', show);
+  holder.addEventListener('mouseleave', leave);
+  holder.addEventListener('focusin', show);
+  holder.addEventListener('focusout', (event) => { if (!holder.contains(event.relatedTarget)) hide(); });
+  holder.addEventListener('keydown', (event) => { if (event.key === 'Escape') { button.focus(); hide(); } });
+  button.addEventListener('click', show);
   return add(holder, button, bubble);
 }
 
-function keepInside(bubble) {
-  bubble.style.marginLeft = '0px';
+function glossaryLink(term) {
+  const link = make('a', 'sv-tip-link', 'Glossary: ' + term.replace(/-/g, ' '));
+  link.href = '?view=learn&term=' + term;
+  link.addEventListener('click', (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    link.blur();
+    goto({ view: 'learn', term });
+  });
+  return link;
+}
+
+// Below the mark, or above it where there is no room; inside the window.
+function placeBeside(at, bubble) {
   const box = bubble.getBoundingClientRect();
-  const room = document.documentElement.clientWidth - 8;
-  if (box.right > room) bubble.style.marginLeft = room - box.right + 'px';
-  if (box.left < 8) bubble.style.marginLeft = 8 - box.left + 'px';
+  const left = Math.min(at.left, document.documentElement.clientWidth - box.width - 8);
+  const isLow = at.bottom + box.height + 14 > window.innerHeight && at.top > box.height + 14;
+  bubble.style.left = Math.max(8, left) + 'px';
+  bubble.style.top = (isLow ? at.top - box.height - 6 : at.bottom + 6) + 'px';
 }

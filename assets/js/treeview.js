@@ -21,6 +21,7 @@ function makeTree(onPick) {
   let step = null;
   let layout = null;
   let marks = new Map();
+  let labels = null;
   let chosen = null;
   let pitch = NARROWEST;
   holder.appendChild(svg);
@@ -49,12 +50,19 @@ function makeTree(onPick) {
 
   function mark(key, at, name, r, text, spoken) {
     const group = makeSvg('g', { class: 'sv-node is-' + name, transform: `translate(${x(at.column)} ${y(at.row)})`, role: 'button', tabindex: -1, 'aria-pressed': 'false', 'aria-label': spoken });
-    const label = makeSvg('text', { y: -r - 6, 'text-anchor': 'middle', class: 'sv-node-label' });
-    label.textContent = shortLabel(text);
-    add(group, makeSvg('circle', { r: Math.max(r + 5, 14), class: 'sv-hit' }), ...shapeOf(name, r), label);
+    add(group, makeSvg('circle', { r: Math.max(r + 5, 14), class: 'sv-hit' }), ...shapeOf(name, r));
+    write(key, x(at.column), y(at.row) - r - 6, shortLabel(text), 'sv-node-label is-' + name, 'middle');
     group.dataset.node = key;
     marks.set(key, { group, at });
     return group;
+  }
+
+  // Beside the marks, not in them: their spoken names have the text whole.
+  function write(key, left, top, text, name, anchor) {
+    const label = makeSvg('text', { x: left, y: top, 'text-anchor': anchor, class: name });
+    label.textContent = text;
+    label.dataset.node = key;
+    labels.appendChild(label);
   }
 
   function spokenNode(node) {
@@ -66,9 +74,8 @@ function makeTree(onPick) {
       if (node === 'next' || node < 0) continue;
       const name = STATUS[step.s[node]];
       edges.push(edge(layout.places.get(step.up[node]), at, step.p[node], name));
-      const group = mark(String(node), at, name, radius(step.q[node]), trace.pieces[step.t[node]], spokenNode(node));
-      if (layout.folded.has(node)) add(group, Object.assign(makeSvg('text', { x: 16, y: 4, class: 'sv-folded' }), { textContent: '+' + layout.folded.get(node) }));
-      nodes.push(group);
+      nodes.push(mark(String(node), at, name, radius(step.q[node]), trace.pieces[step.t[node]], spokenNode(node)));
+      if (layout.folded.has(node)) write(String(node), x(at.column) + 16, y(at.row) + 4, '+' + layout.folded.get(node), 'sv-folded', 'start');
     }
   }
 
@@ -102,6 +109,7 @@ function makeTree(onPick) {
     layout = placed(step);
     marks = new Map();
     const edges = [], nodes = [];
+    labels = makeSvg('g', { 'aria-hidden': 'true', class: 'sv-labels' });
     const root = mark('-1', { column: 0, row: 0 }, 'root', 6, rootText, 'Root: ' + spelled(rootText) + ', the last token before this step');
     drawNodes(edges, nodes);
     drawNext(edges, nodes);
@@ -110,7 +118,7 @@ function makeTree(onPick) {
     svg.setAttribute('height', high);
     svg.setAttribute('viewBox', `0 0 ${wide} ${high}`);
     svg.setAttribute('aria-label', 'Draft tree of step ' + step.n + '. ' + storyOf(trace, step) + ' Arrow keys go from node to node.');
-    svg.replaceChildren(...heads(), ...edges, root, ...nodes);
+    svg.replaceChildren(...heads(), ...edges, root, ...nodes, labels);
   }
 
   function choose(key, hasFocus) {
@@ -140,7 +148,7 @@ function makeTree(onPick) {
     return same[Math.min(same.length - 1, Math.max(0, place))];
   }
 
-  function keyOf(event) { return event.target instanceof Element ? event.target.closest('.sv-node')?.dataset.node : undefined; }
+  function keyOf(event) { return event.target instanceof Element ? event.target.closest('[data-node]')?.dataset.node : undefined; }
 
   svg.addEventListener('click', (event) => { const key = keyOf(event); if (key !== undefined) onPick(key, true); });
   svg.addEventListener('keydown', (event) => {

@@ -16,11 +16,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from engine.drafters import _chimera_kernel as kernel
 from engine.drafters._weights import Weights
 from engine.errors import BadInput
+from engine.runtime.attention import attend_fused, attend_row_invariant
 from engine.runtime.linear import pack
 
 if TYPE_CHECKING:
@@ -70,6 +73,7 @@ class Network:
         """Raises BadInput where a tensor is missing or does not fit the sizes."""
         self.shape = shape = read_shape(weights)
         self.dtype, self.device = dtype, device
+        self.is_compiled = device.type == "cpu"
         d, f = shape.hidden_size, shape.intermediate_size
 
         def take(name: str, *size: int) -> Tensor:
@@ -99,6 +103,12 @@ class Network:
     def grams(self, parts: Tensor) -> Tensor:
         """Trigram outputs (m, d) of their tokens' parts, (m, 3, 4d)."""
         size = self.shape.hidden_size
+        if self.is_compiled:
+            first, bypass = torch.empty(len(parts), 3 * size), torch.empty(len(parts), size)
+            kernel.add_parts(parts.float().numpy(), self.bias.float().numpy(), first.numpy(), bypass.numpy())
+            mixed = nn.functional.silu(first, inplace=True).to(self.dtype)
+            compiled: Tensor = self.down.forward(mixed).add_(bypass.to(self.dtype))
+            return compiled
         both = parts.sum(dim=1, dtype=torch.float32)
         mixed = nn.functional.silu(both[:, : 3 * size].to(self.dtype).add_(self.bias))
         found: Tensor = self.down.forward(mixed).add_(both[:, 3 * size :].to(self.dtype))
@@ -119,6 +129,10 @@ class Network:
 
     def normed(self, x: Tensor) -> Tensor:
         """X ÷ √(mean x² + ε), the mean in float32."""
+        if self.is_compiled:
+            rows = x.float().clone() if x.dtype == torch.float32 else x.float()
+            kernel.normalise(rows.numpy(), np.float32(self.shape.rms_norm_eps))
+            return rows.to(x.dtype)
         norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
         scale = norm.square_().div_(x.shape[-1]).add_(self.shape.rms_norm_eps).rsqrt_()
         normed: Tensor = (x * scale).to(x.dtype)
@@ -143,40 +157,50 @@ def load_network(weights: Weights, dtype: torch.dtype, device: torch.device) -> 
 
 
 class FullContext:
-    """The full-context encoder's keys and values in one session, float32."""
+    """The full-context encoder's keys and values in one session, float32, as attention on this device reads them."""
 
     def __init__(self, network: Network, max_context: int) -> None:
         shape, device = network.shape, network.device
         self.network = network
-        size = (shape.num_attention_heads, 2 * max_context + MAX_DRAFT_COLUMNS, shape.head_dim)
-        self.keys, self.values = torch.zeros(size, device=device), torch.zeros(size, device=device)
+        heads, width, num_columns = shape.num_attention_heads, shape.head_dim, 2 * max_context + MAX_DRAFT_COLUMNS
+        self.keys = torch.zeros(heads, width, num_columns, device=device).mT
+        self.values = torch.zeros(heads, num_columns, width, device=device)
         angles = torch.arange(max_context + MAX_DRAFT_COLUMNS, device=device)[:, None] * network.frequencies
-        self._cos = torch.cat((angles.cos(), angles.cos()), dim=1)[:, None]
-        self._sin = torch.cat((-angles.sin(), angles.sin()), dim=1)[:, None]
+        self._cos, self._sin = angles.cos(), angles.sin()
 
     def write(self, x: Tensor, positions: Tensor, columns: Tensor) -> Tensor:
-        """Keep keys and values of rows (m, d) in their columns (m,); their queries (heads, m, e)."""
+        """Keep keys and values of rows (m, d) in their columns (m,); their queries (m, heads, e)."""
         heads, width = self.network.shape.num_attention_heads, self.network.shape.head_dim
-        qkv = self.network.qkv.forward(self.network.normed(x)).float().view(len(x), -1, width)
-        both, half = qkv[:, : 2 * heads], width // 2
-        swapped = torch.cat((both[..., half:], both[..., :half]), dim=-1)
-        rotated = torch.addcmul(both * self._cos[positions], swapped, self._sin[positions])
-        self.keys[:, columns] = rotated[:, heads:].transpose(0, 1)
-        self.values[:, columns] = qkv[:, 2 * heads :].transpose(0, 1)
-        return rotated[:, :heads].transpose(0, 1)
+        qkv = self.network.qkv.forward(self.network.normed(x)).float()
+        cos, sin = self._cos[positions], self._sin[positions]
+        if self.network.is_compiled:
+            query = torch.empty(len(x), heads, width)
+            numbers = (part.numpy() for part in (qkv, cos, sin, columns, self.keys.mT, self.values, query))
+            kernel.place(*numbers)
+            return query
+        query, key, value = qkv.view(len(x), 3, heads, width).unbind(1)
+        query, key = (_rotated(part, cos[:, None], sin[:, None]) for part in (query, key))
+        self.keys[:, columns], self.values[:, columns] = key.transpose(0, 1), value.transpose(0, 1)
+        return query
 
     def attend(self, query: Tensor, end: int, mask: Tensor | None) -> Tensor:
-        """Queries (heads, q, e) on all columns before `end`: (q, d). `mask (q, n)` is added to the last n columns."""
-        scores = torch.bmm(query, self.keys[:, :end].mT)
+        """Queries (q, heads, e) on all columns before `end`: (q, d). `mask (q, n)` says who sees the last n columns."""
         if mask is not None:
-            scores[..., end - mask.shape[1] :] += mask
-        attended = torch.bmm(scores.softmax(dim=-1), self.values[:, :end])
-        return attended.transpose(0, 1).reshape(query.shape[1], -1).to(self.network.dtype)
+            mask = nn.functional.pad(mask, (end - mask.shape[1], 0), value=True)
+        attend = attend_row_invariant if self.network.is_compiled else attend_fused
+        attended = attend(query, self.keys[:, :end], self.values[:, :end], mask, 1.0)
+        return attended.reshape(len(query), -1).to(self.network.dtype)
 
     def move(self, sources: Sequence[int], columns: Sequence[int]) -> None:
         """Keep what stands in `sources` in `columns`."""
         self.keys[:, columns] = self.keys[:, sources]
         self.values[:, columns] = self.values[:, sources]
+
+
+def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotary embedding of (m, heads, e) by the cosines and sines (m, 1, e ÷ 2) of its positions."""
+    low, high = x.chunk(2, dim=-1)
+    return torch.cat((low * cos - high * sin, high * cos + low * sin), dim=-1)
 
 
 class TokenParts:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -28,6 +29,8 @@ SHAPE_FILE = "shape.json"
 """The static tree that was measured for these weights (`_shape.py`)."""
 SHARES_FILE = "shares.json"
 """For trees that change with the text: in which share of steps the i-th node drafted was accepted."""
+VOCABULARY_FILE = "vocabulary.json"
+"""Tokens that are worth drafting: ids, those the target writes most often first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +66,17 @@ class Weights:
         """Share of steps in which each node was accepted, in the order of drafting; None where none was measured."""
         path = self.folder / SHARES_FILE
         return [float(share) for share in _read_json(path)] if path.is_file() else None
+
+    def vocabulary(self, vocab_size: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Ids of the tokens worth drafting; all where the folder names none. Raises BadInput."""
+        path = self.folder / VOCABULARY_FILE
+        if not path.is_file():
+            return np.arange(vocab_size)
+        ids = _read_json(path)
+        is_list = isinstance(ids, list) and all(isinstance(token, int) and 0 <= token < vocab_size for token in ids)
+        if not is_list or not ids or len(set(ids)) < len(ids):
+            raise BadInput(f"{path} is not a list of different token ids below {vocab_size}.")
+        return np.array(ids, np.int64)
 
 
 def find_weights(target: Target, method: str, given: str) -> Weights:

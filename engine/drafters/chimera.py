@@ -19,10 +19,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from engine.drafters import _shape
+from engine.drafters._candidates import likeliest
 from engine.drafters._chimera import FullContext, Triple, load_network, load_parts
 from engine.drafters._weights import find_weights, missing_reason
 from engine.drafters.base import Context, Drafter, Needs
@@ -62,7 +64,7 @@ class Level:
     parents: tuple[int, ...]
     """Places in the level before whose c this level looks at."""
     mask: Tensor
-    """(nodes, columns of the draft so far), 0 or -inf."""
+    """(nodes, columns of the draft so far), True where a node may look."""
     columns: Tensor
     """(parents + nodes,) columns of the draft that this level writes."""
     positions: Tensor
@@ -97,9 +99,9 @@ def plan(shape: _shape.Shape, device: torch.device) -> list[Level]:
         columns = torch.arange(num_columns, num_columns + len(used) + len(nodes), device=device)
         positions = torch.tensor([depth - 1] * len(used) + [depth] * len(nodes), device=device)
         num_columns += len(used) + (len(nodes) if depth else 0)
-        mask = torch.full((len(nodes), num_columns), -torch.inf)
+        mask = torch.zeros(len(nodes), num_columns, dtype=torch.bool)
         for place, node in enumerate(nodes):
-            mask[place, sees[node]] = 0
+            mask[place, sees[node]] = True
         children = tuple(n for n, parent in enumerate(parents) if parent in nodes)
         rows, ranks = (nodes.index(parents[n]) for n in children), (shape.paths[n][-1] for n in children)
         below = children, tuple(rows), tuple(ranks)
@@ -180,7 +182,7 @@ class Chimera(Drafter):
         self._num_hidden = self._num_grams = root
         if len(hidden):
             self._last_hidden, self._hidden = hidden[-1:], hidden[:0]
-        return self.network.finish(g[-1:], self.cache.attend(query[:, -1:], 2 * root, None))
+        return self.network.finish(g[-1:], self.cache.attend(query[-1:], 2 * root, None))
 
     @torch.inference_mode()
     def _grow(self, ids: Sequence[int], levels: Sequence[Level], num_nodes: int) -> DraftTree:
@@ -208,7 +210,7 @@ class Chimera(Drafter):
         g, cache = self._grams(triples), self.cache
         rows = torch.cat((encoded[list(level.parents)], g))
         query = cache.write(rows, level.positions + root, level.columns + 2 * root)
-        attended = cache.attend(query[:, len(level.parents) :], 2 * root + level.mask.shape[1], level.mask)
+        attended = cache.attend(query[len(level.parents) :], 2 * root + level.mask.shape[1], level.mask)
         return self.network.finish(g, attended)
 
     def _candidates(
@@ -216,10 +218,8 @@ class Chimera(Drafter):
     ) -> tuple[list[list[int]], list[list[float]]]:
         """The likeliest tokens behind each row of c, and their probabilities."""
         projected = self.network.heads[head].forward(encoded).add_(known)
-        scores = self.output_layer.forward(projected).float()
-        best = scores.topk(top_k, dim=1)
-        shares = (best.values - scores.logsumexp(dim=1, keepdim=True)).exp()
-        return best.indices.tolist(), shares.tolist()
+        tokens, log_probs = likeliest(self.output_layer.forward(projected), top_k)
+        return tokens.tolist(), np.exp(log_probs).tolist()
 
     def _grams(self, triples: Sequence[Triple]) -> Tensor:
         """Trigram outputs (m, d), remembered by their tokens."""

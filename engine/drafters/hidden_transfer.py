@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.drafters import _shape
+from engine.drafters._candidates import likeliest
 from engine.drafters._shape import Shape
 from engine.drafters._weights import Weights, find_weights, missing_reason
 from engine.drafters.base import Context, Drafter, Needs
@@ -131,9 +132,9 @@ class HiddenTransfer(Drafter):
         if not own or scored.extra is None:
             self._candidates = None
             return
-        probs = scored.extra[own, : self._num_tokens].softmax(dim=1)
-        best = probs.topk(1 + int(self._plan.shape.ranks.max(initial=0)), dim=1)
-        self._candidates = best.indices.cpu().numpy(), best.values.cpu().numpy()
+        top_k = 1 + int(self._plan.shape.ranks.max(initial=0))
+        tokens, log_probs = likeliest(scored.extra[own, : self._num_tokens], top_k)
+        self._candidates = tokens, np.exp(log_probs)
 
     def _rows(self, ends: Sequence[int]) -> ExtraRows:
         """Every step's row to each of these."""

@@ -19,10 +19,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from engine.drafters import _shape
+from engine.drafters._candidates import likeliest
 from engine.drafters._weights import Weights, find_weights, missing_reason
 from engine.drafters.base import Context, Drafter, Needs
 from engine.errors import BadInput
@@ -150,10 +152,8 @@ class Medusa(Drafter):
         if self._state is None or not len(shape):
             return EMPTY_TREE
         scores = self.heads.scores(self._state)
-        best = scores.topk(int(shape.ranks.max()) + 1, dim=1)
-        probs = (best.values - scores.logsumexp(dim=1, keepdim=True)).exp().cpu().numpy()
-        tokens = best.indices.cpu().numpy()[shape.depths, shape.ranks]
-        return DraftTree(tuple(tokens.tolist()), shape.parents, tuple(probs[shape.depths, shape.ranks].tolist()))
+        tokens, log_probs = (best[shape.depths, shape.ranks] for best in likeliest(scores, int(shape.ranks.max()) + 1))
+        return DraftTree(tuple(tokens.tolist()), shape.parents, tuple(np.exp(log_probs).tolist()))
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
         assert scored.hidden is not None

@@ -12,27 +12,27 @@ Each stage offers its best candidates behind every branch; branches that share a
 
 Choices of ours: `tree` nodes keeps the nodes of highest path probability, however long their branches are, and
 `candidates` is the paper's whole branches; nodes are as many as pay on this machine, from the share of steps in which
-each was accepted when the weights were measured; no level is wider than `MOST_BRANCHES`. Weights are float32 or bf16 as
-the target's are. Above temperature 0 acceptance is node-sampling; the paper decodes greedily only.
+each was accepted when the weights were measured; no level is wider than `MOST_BRANCHES`. Only tokens that the target
+writes often are drafted, where the weights name them: an output layer costs half (FR-Spec, arXiv 2502.14856). Weights
+are float32 or bf16 as the target's are. Above temperature 0 acceptance is node-sampling; the paper decodes greedily
+only.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from engine.drafters import _shape
+from engine.drafters._speculator import Level, load_speculator
 from engine.drafters._weights import Weights, find_weights, missing_reason
 from engine.drafters.base import Context, Drafter, Needs
 from engine.errors import BadInput
 from engine.options import option
-from engine.runtime.linear import pack
 from engine.runtime.row_cost import relative_costs
 from engine.tree import EMPTY_TREE, DraftTree
 
@@ -40,17 +40,10 @@ if TYPE_CHECKING:
     from engine.target import Scored, Target
     from engine.verify import Verdict
 
-EPS = 1e-6
 MOST_HEADS = 16
-MOST_BRANCHES = 8
+MOST_BRANCHES = 4
 MOST_CANDIDATES = 256
 """Branches of a level that are gone on with: for a tree of nodes, for one of candidates."""
-
-
-def mixing_ratio(num_heads: int, inner: int) -> float:
-    """emb_weight ÷ state_weight, of the number of stages that were trained."""
-    state_weight = 0.5 ** (0.5 / num_heads)
-    return float(((1 - state_weight**2) * inner / 2) ** 0.5 / state_weight)
 
 
 @dataclass(frozen=True)
@@ -61,87 +54,15 @@ class MlpSpeculatorOptions:
     budget: int = option(0, "Most nodes to draft; 0 fits this machine.", low=0, high=64, unit="nodes")
     depth: int = option(0, "Stages to run; 0 runs all there are.", low=0, high=MOST_HEADS, unit="tokens")
     top_k: int = option(0, "Candidates of each stage; 0 takes the weights' own.", low=0, high=16, unit="tokens")
+    vocabulary: str = option(
+        "frequent", "Draft the tokens that the weights name as frequent, or all.", choices=("frequent", "all")
+    )
     tree: str = option(
         "nodes", "Keep the likeliest nodes, or the paper's whole candidates.", choices=("nodes", "candidates")
     )
     candidates: int = option(
         0, "Branches to keep (tree candidates); 0 takes the weights' own.", low=0, high=128, unit="branches"
     )
-
-
-@dataclass(frozen=True)
-class _Stage:
-    embedding: Tensor
-    """(v, m), the mixing ratio in it."""
-    proj: nn.Module
-    norm_weight: Tensor
-    norm_bias: Tensor
-    head: nn.Module
-
-
-class Speculator:
-    """The stages, ready to run for one target. Shared by sessions."""
-
-    def __init__(self, weights: Weights, dtype: torch.dtype, device: torch.device) -> None:
-        """Raises BadInput where tensors do not fit the config."""
-        self.num_heads, self.width = weights.number("n_predict"), weights.number("emb_dim")
-        self.vocab_size = weights.number("vocab_size")
-        self.inner = weights.number("inner_dim", low=0, default=0) or self.width
-        self.is_tied = bool(weights.config.get("tie_weights", False))
-        self.is_scaled = bool(weights.config.get("scale_input", False))
-        self.num_candidates = weights.number("n_candidates", default=5)
-        self.top_k = [int(k) for k in weights.config.get("top_k_tokens_per_head", [])] or [5, 3, 2]
-        self.top_k = [*self.top_k, *self.top_k[-1:] * self.num_heads][: self.num_heads]
-        self.dtype, self.device = dtype, device
-        self.stages: list[_Stage] = []
-        for i in range(self.num_heads):
-            self.stages.append(self._stage(weights, i))
-
-    def _stage(self, weights: Weights, i: int) -> _Stage:
-        """Stage i. Tied weights have one table, norm and head, and one projection from the second stage on."""
-        inner, number = self.inner, min(i, 1) if self.is_tied else i
-        if self.is_tied and i > 1:
-            return self.stages[1]
-        proj = self._linear(weights.take(f"speculator.proj.{number}.weight", inner, inner if i else self.width))
-        if self.is_tied and i:
-            return replace(self.stages[0], proj=proj)
-        embedding = weights.take(f"speculator.emb.{i}.weight", self.vocab_size, inner).float()
-        return _Stage(
-            embedding=self._to(embedding * mixing_ratio(self.num_heads, inner)),
-            proj=proj,
-            norm_weight=weights.take(f"speculator.ln.{i}.weight", inner).float().to(self.device),
-            norm_bias=weights.take(f"speculator.ln.{i}.bias", inner).float().to(self.device),
-            head=self._linear(weights.take(f"speculator.head.{i}.weight", self.vocab_size, inner)),
-        )
-
-    def _to(self, tensor: Tensor) -> Tensor:
-        return tensor.to(self.device, self.dtype)
-
-    def _linear(self, weight: Tensor) -> nn.Module:
-        return pack(self._to(weight).contiguous(), None)
-
-    def first_state(self, hidden: Tensor) -> Tensor:
-        """(1, d) hidden state of the target → the state that stage 0 reads."""
-        return _rms(hidden.float()) * 2**-0.5 if self.is_scaled else hidden.float()
-
-    @torch.inference_mode()
-    def advance(self, i: int, state: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Stage i on k branches: state (k, ·) and their last tokens (k,) → state (k, m), scores (k, v) float32."""
-        stage = self.stages[i]
-        mixed = stage.proj.forward(state.to(self.dtype)).float() + nn.functional.embedding(tokens, stage.embedding)
-        state = nn.functional.gelu(_rms(mixed) * stage.norm_weight + stage.norm_bias)
-        return state, stage.head.forward(state.to(self.dtype)).float()
-
-
-def _rms(x: Tensor) -> Tensor:
-    """X ÷ √(mean x² + ε): no mean is taken off."""
-    return x * (x.square().mean(dim=-1, keepdim=True) + EPS).rsqrt()
-
-
-@functools.lru_cache(maxsize=4)
-def load_speculator(weights: Weights, dtype: torch.dtype, device: torch.device) -> Speculator:
-    """The stages of a weights folder, once for all sessions."""
-    return Speculator(weights, dtype, device)
 
 
 class MlpSpeculator(Drafter):
@@ -158,7 +79,7 @@ class MlpSpeculator(Drafter):
     def __init__(self, options: MlpSpeculatorOptions, target: Target) -> None:
         super().__init__(options, target)
         weights = find_weights(target, self.name, options.weights)
-        self.speculator = load_speculator(weights, target.loaded.dtype, target.loaded.device)
+        self.speculator = load_speculator(weights, target.loaded.dtype, target.loaded.device, options.vocabulary)
         self._check(target)
         self.depth = min(options.depth or self.speculator.num_heads, self.speculator.num_heads)
         self.top_k = [options.top_k or k for k in self.speculator.top_k][: self.depth]
@@ -187,22 +108,9 @@ class MlpSpeculator(Drafter):
         self._state = scored.hidden[0][row : row + 1]
 
     def _levels(self, root_id: int) -> list[Level]:
-        """The branches after each stage, with the sum of their log-probabilities."""
         assert self._state is not None
-        speculator = self.speculator
         most = MOST_BRANCHES if self.options.tree == "nodes" else MOST_CANDIDATES
-        state = speculator.first_state(self._state)
-        tokens, values, kept = torch.tensor([root_id], device=speculator.device), np.zeros(1), np.zeros(1, np.int64)
-        levels: list[Level] = []
-        for i, top_k in enumerate(self.top_k):
-            state, scores = speculator.advance(i, state, tokens)
-            level = expand(scores, values, kept, top_k)
-            levels.append(level)
-            kept = np.argsort(-level.values, kind="stable")[:most]
-            values = level.values[kept]
-            tokens = torch.from_numpy(level.tokens[kept]).to(speculator.device)
-            state = state[torch.from_numpy(kept // top_k).to(state.device)]
-        return levels
+        return self.speculator.levels(self._state, root_id, self.top_k, most)
 
     def _size(self, weights: Weights, target: Target) -> int:
         """Nodes that pay here; of weights without measured shares, as many as the paper's candidates have."""
@@ -222,30 +130,6 @@ class MlpSpeculator(Drafter):
                 f"These mlp_speculator weights are for a target of width {found[0]} with {found[1]} tokens; "
                 f"{target.loaded.name} has width {wanted[0]} and {wanted[1]} tokens."
             )
-
-
-@dataclass(frozen=True)
-class Level:
-    """The branches that end at one depth: k candidates behind each branch of the level before that was gone on with."""
-
-    tokens: np.ndarray[Any, np.dtype[np.int64]]
-    parents: np.ndarray[Any, np.dtype[np.int64]]
-    """Place of each branch's beginning in the level before; 0, the root, at the first."""
-    values: np.ndarray[Any, np.dtype[np.float64]]
-    """Log-probability of the whole branch."""
-
-
-def expand(
-    scores: Tensor,
-    values: np.ndarray[Any, np.dtype[np.float64]],
-    kept: np.ndarray[Any, np.dtype[np.int64]],
-    top_k: int,
-) -> Level:
-    """The `top_k` best tokens behind each branch. `scores (k, v)`; `values` and `kept (k,)` are the branches' own."""
-    best = scores.topk(min(top_k, scores.shape[1]), dim=1)
-    log_probs = (best.values - scores.logsumexp(dim=1, keepdim=True)).double().cpu().numpy()
-    tokens = best.indices.cpu().numpy().reshape(-1)
-    return Level(tokens, np.repeat(kept, best.indices.shape[1]), (values[:, None] + log_probs).reshape(-1))
 
 
 def best_nodes(levels: Sequence[Level], num_nodes: int) -> DraftTree:

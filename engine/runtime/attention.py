@@ -1,23 +1,27 @@
 """Attention over a KV cache with a boolean mask, True where a row may look.
 
 Row-invariant attention gives each row the same bits whatever other rows share its pass and wherever
-in the cache its keys stand: scores, softmax and weighted sum run in float64, and rounding to the
-model's dtype hides the order of summation (docs/decisions/0002). Fused attention is torch's own.
-Both pack the query heads that share a key head, so keys and values are never copied. Registered
+in the cache its keys stand (attention_kernel.py; docs/decisions/0002). Fused attention is torch's own, which
+packs the query heads that share a key head, so keys and values are never copied. Registered
 with transformers under `ROW_INVARIANT` and `FUSED`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
 from engine.errors import BadInput
+from engine.runtime import attention_kernel
+from engine.runtime.softmax_kernel import Floats
+from engine.runtime.threads import compiled_threads
 
 ROW_INVARIANT = "specviz_row_invariant"
 FUSED = "specviz_fused"
@@ -35,16 +39,33 @@ def attend_row_invariant(
 ) -> Tensor:
     """(m, h, d) queries on (h_kv, t, d) keys and values, mask (m, t) → (m, h, d)."""
     num_rows, num_heads, head_dim = query.shape
-    num_kv_heads, num_columns = keys.shape[0], keys.shape[1]
-    scale = head_dim**-0.5 if scale is None else scale
-    grouped = query.double().mul_(scale).transpose(0, 1).reshape(num_kv_heads, -1, head_dim)
-    scores = grouped @ keys.double().mT
-    if softcap is not None:
-        scores = torch.tanh(scores / softcap) * softcap
-    if mask is not None:
-        scores.view(num_kv_heads, -1, num_rows, num_columns).masked_fill_(~mask, -torch.inf)
-    output = scores.softmax(dim=-1) @ values.double()
-    return output.view(num_heads, num_rows, -1).transpose(0, 1).to(query.dtype)
+    if mask is None:
+        mask = torch.ones(num_rows, keys.shape[1], dtype=torch.bool)
+    output = torch.empty(num_rows, num_heads, values.shape[2], dtype=torch.float32)
+    with compiled_threads():
+        attention_kernel.attend(
+            query.float().contiguous().numpy(),
+            _with_all_columns(keys.float().mT, 2),
+            _with_all_columns(values.float(), 1),
+            mask.contiguous().numpy(),
+            np.float32(head_dim**-0.5 if scale is None else scale),
+            np.float32(softcap or 0.0),
+            output.numpy(),
+        )
+    return output.to(query.dtype)
+
+
+def _with_all_columns(view: Tensor, axis: int) -> Floats:
+    """The C-contiguous array that a cache's rows so far are a view of, columns on `axis`; else a contiguous copy.
+
+    Compiled code is quick on arrays whose memory has no gaps, and the columns behind the view do it no harm.
+    """
+    heads, stride = view.shape[0], view.stride()
+    shape = (heads, view.shape[1], stride[1]) if axis == 2 else (heads, stride[0] // stride[1], view.shape[2])
+    is_whole = stride == (shape[1] * shape[2], shape[2], 1) and view.storage_offset() == 0
+    if not is_whole or view.untyped_storage().nbytes() < view.element_size() * math.prod(shape):
+        return view.contiguous().numpy()
+    return view.as_strided(shape, stride).numpy()
 
 
 def attend_fused(
@@ -57,7 +78,7 @@ def attend_fused(
 ) -> Tensor:
     """As `attend_row_invariant`, by torch's fused kernel in the queries' dtype."""
     if softcap is not None:
-        return attend_row_invariant(query, keys, values, mask, scale, softcap)
+        return _attend_softly_capped(query, keys, values, mask, scale, softcap)
     num_rows, num_heads, head_dim = query.shape
     num_kv_heads = keys.shape[0]
     grouped = query.transpose(0, 1).reshape(1, num_kv_heads, -1, head_dim)
@@ -65,6 +86,21 @@ def attend_fused(
     keys, values = keys.to(query.dtype)[None], values.to(query.dtype)[None]
     output = torch.nn.functional.scaled_dot_product_attention(grouped, keys, values, attn_mask=repeated, scale=scale)
     return output.view(num_heads, num_rows, -1).transpose(0, 1)
+
+
+def _attend_softly_capped(
+    query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, scale: float | None, softcap: float
+) -> Tensor:
+    """Gemma 2's scores, which torch's fused kernel has no place for; in float32."""
+    num_rows, num_heads, head_dim = query.shape
+    num_kv_heads, num_columns = keys.shape[0], keys.shape[1]
+    scale = head_dim**-0.5 if scale is None else scale
+    grouped = (query.float() * scale).transpose(0, 1).reshape(num_kv_heads, -1, head_dim)
+    scores = torch.tanh(grouped @ keys.float().mT / softcap) * softcap
+    if mask is not None:
+        scores.view(num_kv_heads, -1, num_rows, num_columns).masked_fill_(~mask, -torch.inf)
+    output = scores.softmax(dim=-1) @ values.float()
+    return output.view(num_heads, num_rows, -1).transpose(0, 1).to(query.dtype)
 
 
 def _for_transformers(attend: Attend) -> Callable[..., tuple[Tensor, None]]:

@@ -14,23 +14,31 @@ from transformers.cache_utils import Cache, CacheLayerMixin
 
 
 class KVLayer(CacheLayerMixin):
-    """One attention layer's keys and values, (1, heads, capacity, d), in a storage dtype of our choice."""
+    """One attention layer's keys and values, (1, heads, capacity, d).
+
+    `is_for_kernel`: as `attention_kernel` reads them, in float32 and a dimension of the keys after the other.
+    """
 
     is_croppable = True
 
-    def __init__(self, capacity: int, dtype: torch.dtype | None) -> None:
+    def __init__(self, capacity: int, *, is_for_kernel: bool) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.capacity = capacity
-        self.storage_dtype = dtype
+        self.is_for_kernel = is_for_kernel
         self.length = 0
         self.keys: Tensor
         self.values: Tensor
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         """Allocate at the first write, when the shapes are known."""
-        for name, states in (("keys", key_states), ("values", value_states)):
-            shape = (1, states.shape[1], self.capacity, states.shape[3])
-            setattr(self, name, torch.zeros(shape, dtype=self.storage_dtype or states.dtype, device=states.device))
+        dtype = torch.float32 if self.is_for_kernel else key_states.dtype
+        (_, num_heads, _, key_dim), value_dim = key_states.shape, value_states.shape[3]
+        shape = (1, num_heads, self.capacity)
+        if self.is_for_kernel:
+            self.keys = key_states.new_zeros(1, num_heads, key_dim, self.capacity, dtype=dtype).mT
+        else:
+            self.keys = key_states.new_zeros(*shape, key_dim, dtype=dtype)
+        self.values = value_states.new_zeros(*shape, value_dim, dtype=dtype)
         self.is_initialized = True
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
@@ -61,8 +69,8 @@ class KVLayer(CacheLayerMixin):
 class KVCache(Cache):
     """The layers of one model, with one length."""
 
-    def __init__(self, num_layers: int, capacity: int, dtype: torch.dtype | None) -> None:
-        self.kv_layers = [KVLayer(capacity, dtype) for _ in range(num_layers)]
+    def __init__(self, num_layers: int, capacity: int, *, is_for_kernel: bool) -> None:
+        self.kv_layers = [KVLayer(capacity, is_for_kernel=is_for_kernel) for _ in range(num_layers)]
         self.capacity = capacity
         super().__init__(layers=list(self.kv_layers))
 

@@ -3,7 +3,7 @@
 The one file that builds masks and positions and calls a model's forward. Target and draft model
 both stand on it. Knows rows, parents and a KV cache; knows nothing of drafts, verdicts or events.
 
-Row invariance: with `is_row_invariant`, attention runs in float64, and where this machine's linear
+Row invariance: with `is_row_invariant`, attention is attention_kernel.py's, and where this machine's linear
 layers need it a pass is padded to a multiple of 8 rows; so a row's logits are the same bits whether
 it is scored alone or among others.
 """
@@ -30,7 +30,7 @@ from engine.runtime.linear import are_row_invariant, pack_linears
 ROW_BUCKET = 8
 PREFILL_ROWS = 256
 MAX_PENDING = 512
-MAX_FLOAT64_BYTES = 512 * 2**20
+MAX_FLOAT32_BYTES = 512 * 2**20
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class ModelRunner:
         self._cache = KVCache(
             num_layers=model.config.get_text_config().num_hidden_layers,
             capacity=max_context + MAX_PENDING,
-            dtype=torch.float64 if is_row_invariant and has_room_for_float64(model, max_context) else None,
+            is_for_kernel=is_row_invariant and has_room_for_float32(model, max_context),
         )
         # In numpy: a few rows are a few assignments, and torch's take ten times as long.
         self._ancestors = np.zeros((MAX_PENDING, MAX_PENDING), dtype=np.bool_)
@@ -258,8 +258,8 @@ class ModelRunner:
         return (positions[:, None] - columns[None, :] < self.sliding_window)[None, None]
 
 
-def has_room_for_float64(model: PreTrainedModel, max_context: int) -> bool:
-    """Whether keys and values may be kept in the dtype that row-invariant attention sums in.
+def has_room_for_float32(model: PreTrainedModel, max_context: int) -> bool:
+    """Whether keys and values may be kept as row-invariant attention reads them.
 
     Converting them anew for every pass costs a third of a small model's pass (docs/log.md, 2026-11-21).
     """
@@ -267,7 +267,7 @@ def has_room_for_float64(model: PreTrainedModel, max_context: int) -> bool:
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     num_heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     num_numbers = 2 * (max_context + MAX_PENDING) * num_heads * head_dim * config.num_hidden_layers
-    return model.device.type == "cpu" and 8 * num_numbers <= MAX_FLOAT64_BYTES
+    return model.device.type == "cpu" and 4 * num_numbers <= MAX_FLOAT32_BYTES
 
 
 _PREPARED: weakref.WeakKeyDictionary[PreTrainedModel, fused.FusedDecoder | None] = weakref.WeakKeyDictionary()

@@ -28,7 +28,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from engine import models
 from engine.drafters import _shape
-from engine.drafters._weights import CONFIG_FILE, SHAPE_FILE, SHARES_FILE, WEIGHTS_FILE
+from engine.drafters._weights import CONFIG_FILE, SHAPE_FILE, SHARES_FILE, VOCABULARY_FILE, WEIGHTS_FILE
 from engine.target import Target
 from engine.training import acceptance, activations, corpus, packing, tasks, written
 from engine.training.card import write_card
@@ -414,8 +414,15 @@ def train_heads(order: Order, recipe_name: str, make: Callable[[Material, Recipe
     job = HeadTraining(order.name, recipe, make(material, recipe), material)
     trainer = Trainer(job, recipe, order.folder, order.device, is_compiled=order.is_compiled)
     if run_trainer(trainer, order.is_resumed and has_checkpoint(order.folder)):
+        write_vocabulary(order)
         job.figures |= measure_drafts(order, material, has_shares=not job.heads.has_static_tree)
         job.write_card(order.folder)
+
+
+def write_vocabulary(order: Order) -> None:
+    """The tokens worth drafting, beside the weights."""
+    tokens = written.frequent_tokens(order.material / "written.jsonl")
+    (order.folder / VOCABULARY_FILE).write_text(json.dumps(tokens) + "\n")
 
 
 def measure_drafts(order: Order, material: Material, *, has_shares: bool) -> dict[str, str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from engine.training.corpus import Document
 BATCH_ROWS = 64
 MAX_NEW_TOKENS = 256
 MAX_PROMPT_TOKENS = 400
+COVERAGE = 0.97
 
 
 def prompts(
@@ -74,6 +76,15 @@ def write(
                 file.write(json.dumps(row) + "\n")
             file.flush()
     return list(read(path))
+
+
+def frequent_tokens(path: Path, coverage: float = COVERAGE) -> list[int]:
+    """The tokens that make up this part of a file's text, most frequent first: what is worth drafting."""
+    counts = Counter(itertools.chain.from_iterable(read(path)))
+    ranked = counts.most_common()
+    reached = itertools.accumulate(count for _, count in ranked)
+    num_kept = 1 + sum(total < coverage * counts.total() for total in reached)
+    return [token for token, _ in ranked[:num_kept]]
 
 
 def read(path: Path) -> Iterator[list[int]]:

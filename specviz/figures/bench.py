@@ -47,6 +47,7 @@ def heat(report: Json) -> dict[str, Any]:
     return {
         "kind": "heat",
         "title": "Speedup over plain decoding",
+        "terms": ["bench-speedup"],
         "caption": "Median over prompts of paired ratios, prefill included; in brackets the 95 % interval, empty "
         "below six prompts. ▼ and orange: slower than plain decoding.",
         "rows": names,
@@ -67,6 +68,7 @@ def scatter(report: Json, suite: str) -> dict[str, Any]:
     return {
         "kind": "points",
         "title": f"Block efficiency against speedup: {suite}",
+        "terms": ["bench-block-efficiency", "bench-speedup", "bench-expected-speedup"],
         "caption": "Filled: measured, with its 95 % interval. Hollow: expected from what was accepted and from what "
         "passes and drafts cost, block efficiency ÷ (relative pass cost + relative draft cost). The line is where "
         "drafting cost nothing. What lies between hollow and filled is prefill, host time and chance.",
@@ -95,6 +97,7 @@ def time_split(report: Json, suite: str) -> dict[str, Any]:
     return {
         "kind": "stacked",
         "title": f"Time per emitted token: {suite}",
+        "terms": ["time-per-token-ms"],
         "caption": "All runs of a method together. Peers do not say what they spend their time on.",
         "x": {"categories": True},
         "y": {"title": "Time per token", "unit": "ms", "zero": True},

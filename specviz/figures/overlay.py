@@ -34,6 +34,7 @@ def differences(runs: Sequence[Sequence[Event]], rows: Sequence[Row]) -> dict[st
     return {
         "kind": "lines",
         "title": "Time per token against the first run",
+        "terms": ["paired-difference"],
         "caption": f"Blocks of {BLOCK} tokens that both runs wrote; below zero is faster than the first run.",
         "x": {"title": "Token of the text"},
         "y": {"title": "Difference", "unit": "ms per token"},

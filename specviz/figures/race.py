@@ -20,13 +20,13 @@ PHASES = {"draft": "draft_ms", "target": "target_ms", "host": "host_ms"}
 
 def figures(state: RaceState, rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
     """All four, by name."""
+    return growing(state, rows) | {"split": time_split(rows), "waste": waste(rows)}
+
+
+def growing(state: RaceState, rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    """Those that are drawn before all lanes have run, by name."""
     runs = [view.events for view in state.views]
-    return {
-        "tokens": tokens_over_time(runs, rows),
-        "split": time_split(rows),
-        "acceptance": acceptance(runs, rows),
-        "waste": waste(rows),
-    }
+    return {"tokens": tokens_over_time(runs, rows), "acceptance": acceptance(runs, rows)}
 
 
 def lane_keys(rows: Sequence[Row]) -> list[str]:
@@ -49,6 +49,7 @@ def tokens_over_time(runs: Sequence[Sequence[Event]], rows: Sequence[Row]) -> di
     return {
         "kind": "lines",
         "title": "Tokens over time",
+        "terms": ["emitted-tokens", "decode-ms"],
         "caption": caption,
         "x": {"title": "Time inside the steps", "unit": "s", "zero": True},
         "y": {"title": "Emitted tokens", "zero": True},
@@ -74,6 +75,7 @@ def time_split(rows: Sequence[Row]) -> dict[str, Any]:
     return {
         "kind": "stacked",
         "title": "Time per emitted token",
+        "terms": ["time-per-token-ms"],
         "caption": DEFINITIONS["time_per_token_ms"],
         "x": {"categories": True},
         "y": {"title": "Time per token", "unit": "ms", "zero": True},
@@ -93,6 +95,7 @@ def acceptance(runs: Sequence[Sequence[Event]], rows: Sequence[Row]) -> dict[str
     return {
         "kind": "lines",
         "title": "Acceptance by draft position",
+        "terms": ["acceptance-by-position"],
         "caption": DEFINITIONS["acceptance_by_position"],
         "x": {"title": "Draft position"},
         "y": {"title": "Accepted", "unit": "%", "range": [0, 104]},
@@ -115,6 +118,7 @@ def waste(rows: Sequence[Row]) -> dict[str, Any]:
     return {
         "kind": "bars",
         "title": "Wasted drafts per emitted token",
+        "terms": ["wasted-drafts-per-token"],
         "caption": DEFINITIONS["wasted_drafts_per_token"],
         "x": {"categories": True},
         "y": {"title": "Drafts", "unit": "per token", "zero": True},

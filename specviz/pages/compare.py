@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import logging
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,10 +14,11 @@ from gradio.components import Component
 
 from engine.errors import BadInput
 from specviz import request, wire
-from specviz.device import Device
+from specviz.device import Device, Method
 from specviz.pages import files
-from specviz.pages.playground import catalog, pick, visitor_of
+from specviz.pages.asking import example_chips, model_menu, pick, prompt_box, settings_form, told, visitor_of
 from specviz.race.course import course
+from specviz.race.earlier import earlier
 from specviz.race.fold import RaceState, fold_all
 from specviz.race.reopening import reopen, run_ids
 from specviz.race.wire import RaceStream
@@ -25,17 +26,16 @@ from specviz.request import PLAIN
 from specviz.routes import PLOTLY_PATH
 from specviz.session import Sessions
 from specviz.store import Store, StoreError
-from specviz.text import without_surrogates
+from specviz.text import printable, to_wire, without_surrogates
 from specviz.wire import Streams
 
 FIRST_LANES = ("draft_model", "prompt_lookup", "aded")
 """Beside plain decoding, where they exist."""
 CONTROL_SCRIPTS = ("dom", "tooltip", "palette", "drawings", "swatch", "fields", "contenders")
 STAGE_SCRIPTS = (
-    *("dom", "address", "tooltip", "card", "tokens", "palette", "drawings", "plot"),
+    *("dom", "address", "tooltip", "glossary", "card", "tokens", "legend", "stream", "palette", "drawings", "plot"),
     *("swatch", "clock", "lane", "board", "race"),
 )
-_log = logging.getLogger(__name__)
 _BUSY = (gr.Button(interactive=False), gr.Button(interactive=True))
 _READY = (gr.Button(interactive=True), gr.Button(interactive=False))
 
@@ -51,8 +51,8 @@ class Compare:
     streams: Streams
 
     def arrive(self, query: Mapping[str, str]) -> Sequence[Any]:
-        """The runs that the address names; without any, what is on screen stays."""
-        return (self.open(query["ids"]) if query.get("ids") else gr.skip(),)
+        """The runs that the address names, without any what is on screen; and the races that were run before."""
+        return self.open(query["ids"]) if query.get("ids") else gr.skip(), self.earlier()
 
     def open(self, ids: object) -> str:
         """Saved runs side by side, as one message for the stage."""
@@ -62,18 +62,20 @@ class Compare:
             return wire.alert(str(error))
         return self._open_stream().snapshot(state)
 
+    def earlier(self, page: object = 0) -> str:
+        """A page of earlier races as text, or `{alert: a sentence}`."""
+        try:
+            found = earlier(self.store, self._methods(), page)
+        except (BadInput, StoreError) as error:
+            found = {"alert": str(error)}
+        return to_wire(printable(found))
+
     def messages(self, prompt: object, model: object, settings: object, visitor: str) -> Generator[str, None, None]:
         """One race as messages for the stage. Closing the generator stops it."""
-        try:
-            lanes = request.parse_race(self.sessions.device, prompt, model, settings)
-            yield from self._stream(lanes, visitor)
-        except BadInput as error:
-            yield wire.alert(str(error))
-        except Exception as error:  # noqa: BLE001 - a bug must not leave the page with its buttons off
-            _log.exception("the page broke")
-            yield wire.alert(f"The page broke: {type(error).__name__}. What was decoded is saved; please try again.")
+        yield from told(self._stream((prompt, model, settings), visitor))
 
-    def _stream(self, lanes: Sequence[request.Request], visitor: str) -> Iterator[str]:
+    def _stream(self, asked: tuple[object, object, object], visitor: str) -> Iterator[str]:
+        lanes = request.parse_race(self.sessions.device, *asked)
         stream, state = self._open_stream(), RaceState()
         with closing(self.sessions.perform(course(lanes), visitor)) as batches:
             for batch in batches:
@@ -82,15 +84,20 @@ class Compare:
         yield stream.snapshot(state)
 
     def _open_stream(self) -> RaceStream:
-        return self.streams.keep(RaceStream({method.name: method for method in self.sessions.device.methods()}))
+        return self.streams.keep(RaceStream(self._methods()))
+
+    def _methods(self) -> dict[str, Method]:
+        return {method.name: method for method in self.sessions.device.methods()}
 
     def run(self, prompt: object, model: object, settings: object, who: gr.Request) -> Iterator[tuple[Any, ...]]:
-        """The Race button: stage, Race, Stop."""
-        yield gr.skip(), *_BUSY
+        """The Race button: stage, Race, Stop, earlier races."""
+        yield gr.skip(), *_BUSY, gr.skip()
         with closing(self.messages(prompt, model, settings, visitor_of(who))) as messages:
             for message in messages:
-                yield message, gr.skip(), gr.skip()
-        yield gr.skip(), *_READY
+                yield message, gr.skip(), gr.skip(), gr.skip()
+        yield gr.skip(), *_READY, gr.skip()
+        self.store.flush()  # so that the list holds this race too
+        yield gr.skip(), gr.skip(), gr.skip(), self.earlier()
 
     def stop(self, who: gr.Request) -> None:
         """The Stop button."""
@@ -103,8 +110,9 @@ class Compare:
                 controls = _controls(self.sessions.device)
             with gr.Column(elem_classes=["sv-main"], min_width=280):
                 stage = self._stage()
-        self._wire(controls, stage)
-        return (stage,)
+                before = self._earlier()
+        self._wire(controls, stage, before)
+        return stage, before
 
     def _stage(self) -> gr.HTML:
         def snapshot(stream_id: str) -> str:
@@ -120,9 +128,23 @@ class Compare:
             elem_classes=["sv-component"],
         )
 
-    def _wire(self, controls: _Controls, stage: gr.HTML) -> None:
+    def _earlier(self) -> gr.HTML:
+        async def earlier_races(page: int) -> str:
+            return await asyncio.to_thread(self.earlier, page)
+
+        return gr.HTML(
+            value="",
+            html_template=files.TEMPLATE,
+            js_on_load=files.on_load("dom", "address", "earlier"),
+            server_functions=[earlier_races],
+            apply_default_css=False,
+            elem_id="race-earlier",
+            elem_classes=["sv-component"],
+        )
+
+    def _wire(self, controls: _Controls, stage: gr.HTML, before: gr.HTML) -> None:
         inputs = [controls.prompt, controls.model, controls.settings]
-        outputs = [stage, controls.run, controls.stop]
+        outputs = [stage, controls.run, controls.stop, before]
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         # What the address named is not what is on screen any more.
         forget = f"() => {{ {files.script('address')}\nnote({{ view: 'compare' }}); }}"
@@ -150,34 +172,11 @@ def first_settings(device: Device) -> str:
 
 
 def _controls(device: Device) -> _Controls:
-    prompt = gr.Textbox(
-        label="Prompt",
-        value=files.examples()[0].prompt,
-        lines=5,
-        max_lines=14,
-        placeholder="Ask for a short story …",
-        elem_id="race-prompt",
-        elem_classes=["sv-prompt"],
-    )
-    examples = gr.HTML(
-        html_template=files.TEMPLATE,
-        js_on_load=files.on_load("dom", "chips", TASKS=files.example_menu()),
-        apply_default_css=False,
-        elem_id="race-examples",
-        elem_classes=["sv-component"],
-    )
+    prompt = prompt_box("race-prompt")
+    examples = example_chips("race-examples")
     with gr.Row(elem_classes=["sv-actions"]):
         run = gr.Button("Race", variant="primary", elem_id="race-run", min_width=96, scale=2)
         stop = gr.Button("Stop", variant="stop", elem_id="race-stop", interactive=False, min_width=72, scale=1)
-    choices = [(title, name) for name, title in device.models().items()]
-    model = gr.Dropdown(choices, value=choices[0][1], label="Model", elem_id="race-model", elem_classes=["sv-model"])
-    first = first_settings(device)
-    settings = gr.HTML(
-        value=first,
-        html_template=files.TEMPLATE,
-        js_on_load=files.on_load(*CONTROL_SCRIPTS, CATALOG=catalog(device), FIRST=first),
-        apply_default_css=False,
-        elem_id="race-settings",
-        elem_classes=["sv-component"],
-    )
+    model = model_menu(device, "race-model")
+    settings = settings_form(device, "race-settings", first_settings(device), *CONTROL_SCRIPTS)
     return _Controls(prompt, examples, model, settings, run, stop)

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from specviz import glossary
 from specviz.examples import examples as examples
 from specviz.text import to_wire
 
@@ -16,8 +17,11 @@ TEMPLATE = '<div class="sv-root"></div>'
 
 
 def script(*names: str) -> str:
-    """These scripts as one, to be run when a component loads. "palette" is the colours, as `PALETTE`."""
-    return "\n".join(_script(name) for name in names)
+    """These scripts as one, each once, to be run when a component loads.
+
+    "palette" is the colours, as `PALETTE`; "glossary" the definitions by term, as `GLOSSARY`.
+    """
+    return "\n".join(_script(name) for name in dict.fromkeys(names))
 
 
 def on_load(*names: str, **constants: Any) -> str:
@@ -61,4 +65,6 @@ def example_menu() -> str:
 def _script(name: str) -> str:
     if name == "palette":
         return f"const PALETTE = {json.dumps(palette(), ensure_ascii=True)};"
+    if name == "glossary":
+        return f"const GLOSSARY = {to_wire({term.slug: term.definition for term in glossary.terms().values()})};"
     return (ASSETS / "js" / f"{name}.js").read_text(encoding="utf-8")

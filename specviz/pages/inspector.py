@@ -16,7 +16,10 @@ from specviz.store import Reader, StoreError
 from specviz.text import first_line, to_wire, without_surrogates
 from specviz.trace import trace
 
-SCRIPTS = ("dom", "drafttree", "treeview", "ruler", "nodecard", "steppanels", "inspector")
+SCRIPTS = (
+    *("dom", "address", "tooltip", "glossary"),
+    *("drafttree", "treeview", "ruler", "nodecard", "steppanels", "inspector"),
+)
 """All that draws a run from a trace, without a server."""
 NUM_RUNS = 40
 MAX_ID_CHARS = 80
@@ -61,7 +64,7 @@ class Inspector:
         view = gr.HTML(
             value="",
             html_template=files.TEMPLATE,
-            js_on_load=files.on_load("address", *SCRIPTS, "inspectview"),
+            js_on_load=files.on_load(*SCRIPTS, "inspectview"),
             server_functions=[read],
             apply_default_css=False,
             elem_id="inspector",

@@ -10,13 +10,14 @@ from typing import Any, ClassVar
 import gradio as gr
 from gradio.components import Component
 
-from specviz import prose, recording
+from specviz import glossary, prose, recording
 from specviz.device import Device
 from specviz.pages import files, inspector
 from specviz.text import to_wire
 from specviz.trace import trace
 
 NUM_STOPS = 5
+MAX_TERM_CHARS = 40
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,12 @@ class Learn:
     device: Device
 
     def arrive(self, query: Mapping[str, str]) -> Sequence[Any]:
-        """The stop of the tour (`step`, from 1) and the method's page (`ids`) that the address names."""
-        step, method = query.get("step", ""), query.get("ids", "")
+        """What the address names: a stop of the tour (`step`, from 1), a method's page (`ids`), a word (`term`)."""
+        step, method, term = query.get("step", ""), query.get("ids", ""), query.get("term", "")
         is_stop = step in [str(stop) for stop in range(1, NUM_STOPS + 1)]
         names = [each.name for each in self.device.methods()]
         message = {"stop": int(step) if is_stop else 0, "method": method if method in names else ""}
+        message |= {"term": term, "alert": _missing(term)}
         return (to_wire(message | {"nonce": uuid.uuid4().hex}),)
 
     def read(self) -> str:
@@ -57,14 +59,21 @@ class Learn:
             return self.method_page(name)
 
         methods = [[method.name, method.title, method.summary] for method in self.device.methods()]
-        constants = {"METHODS": methods, "FIGURES": prose.figures(), "WORDS": prose.words()}
+        groups = {"FIGURES": glossary.figures(), "BENCH": glossary.bench_figures(), "WORDS": glossary.words()}
+        entries = {name: [[term.slug, term.name, term.definition] for term in group] for name, group in groups.items()}
         view = gr.HTML(
             value="",
             html_template=files.TEMPLATE,
-            js_on_load=files.on_load("address", *inspector.SCRIPTS, "tour", "learn", **constants),
+            js_on_load=files.on_load(*inspector.SCRIPTS, "tour", "learn", METHODS=methods, **entries),
             server_functions=[read, method_page],
             apply_default_css=False,
             elem_id="learn",
             elem_classes=["sv-component"],
         )
         return (view,)
+
+
+def _missing(term: str) -> str:
+    """A sentence where the glossary has no such term."""
+    known = not term or term in glossary.terms()
+    return "" if known else f"The glossary has no term {term[:MAX_TERM_CHARS]!r}; every one that it has is below."

@@ -1,4 +1,4 @@
-"""Runs as one HTML file that shows and replays them without a server: the app's own stage, its data inside.
+"""Runs as one HTML file that shows, replays and inspects them without a server: the app's own stage and inspector.
 
 Everything a run says stands in one JSON block without `<`; scripts set it by textContent only. The file's policy lets
 nothing run but the script that is in it, and nothing load from anywhere.
@@ -13,10 +13,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from specviz.fold import ViewState, fold_all
-from specviz.pages import files
+from specviz.pages import files, inspector
 from specviz.pages.stage import SCRIPTS
 from specviz.replay import Archive, replay
 from specviz.text import to_wire, without_surrogates
+from specviz.trace import trace
 from specviz.wire import Stream
 
 
@@ -32,7 +33,9 @@ def to_html(archive: Archive, run_ids: Iterable[str]) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>SpecViz: recorded runs</title>\n'
         f'<style>\n{files.styles()}\n</style>\n</head>\n<body class="gradio-container sv-offline">\n<main>\n{_HEADER}'
         '<div class="sv-component"><div class="sv-offline-runs" role="group" aria-label="Runs"></div>'
-        '<p class="sv-offline-prompt"></p><div id="stage"></div></div>\n</main>\n'
+        '<p class="sv-offline-prompt"></p><div id="stage"></div>'
+        '<section class="sv-offline-steps" aria-label="Step by step" tabindex="-1"><h2>Step by step</h2></section>'
+        "</div>\n</main>\n"
         f'<script type="application/json" id="runs">{runs}</script>\n<script>{script}</script>\n</body>\n</html>\n'
     )
 
@@ -42,16 +45,15 @@ def _run(archive: Archive, run_id: str) -> dict[str, Any]:
     started = state.started
     assert started is not None  # a stored run has its first event
     title = f"{started.method} · {started.model} · {started.created_at[:16].replace('T', ' ')}"
-    message = json.loads(Stream().snapshot(state))
-    return {"title": without_surrogates(title), "prompt": without_surrogates(started.prompt), "message": message}
+    told = {"message": json.loads(Stream().snapshot(state)), "trace": trace(state.events)}
+    return {"title": without_surrogates(title), "prompt": without_surrogates(started.prompt)} | told
 
 
 def _script() -> str:
     """One function, so that the components' own names stay inside it."""
-    parts = files.script("offline", *SCRIPTS, "player")
+    parts = files.script("offline", *SCRIPTS, "player", *inspector.SCRIPTS, "offlineruns")
     start = "'use strict';\nconst element = document.getElementById('stage');"
-    end = f"goto = () => {{}};\nfill();\nopen(0);\n({files.script('page')})();"  # there is no view to go to
-    return f"(() => {{\n{start}\n{parts}\n{end}\n}})();"
+    return f"(() => {{\n{start}\n{parts}\n({files.script('page')})();\n}})();"
 
 
 _HEADER = (

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
-import uuid
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,18 +11,15 @@ from typing import Any, ClassVar
 import gradio as gr
 from gradio.components import Component
 
-from engine.errors import BadInput
-from engine.options import OptionSpec
-from specviz import request, wire
+from specviz import request
 from specviz.device import Device
 from specviz.fold import ViewState, fold_all
-from specviz.pages import files
+from specviz.pages.asking import example_chips, model_menu, pick, prompt_box, settings_form, told, visitor_of
 from specviz.pages.stage import make_stage
 from specviz.session import Sessions
 from specviz.wire import Streams
 
 PREFERRED_METHOD = "draft_model"
-_log = logging.getLogger(__name__)
 _BUSY = (gr.Button(interactive=False), gr.Button(interactive=False), gr.Button(interactive=True))
 _READY = (gr.Button(interactive=True), gr.Button(interactive=True), gr.Button(interactive=False))
 
@@ -46,16 +41,10 @@ class Playground:
         self, prompt: object, model: object, settings: object, baseline: object, visitor: str
     ) -> Generator[str, None, None]:
         """One run as messages for the stage. Closing the generator stops the run."""
-        try:
-            wanted = request.parse(self.sessions.device, prompt, model, settings, baseline)
-            yield from self._stream(wanted, visitor)
-        except BadInput as error:
-            yield wire.alert(str(error))
-        except Exception as error:  # noqa: BLE001 - a bug must not leave the page with its buttons off
-            _log.exception("the page broke")
-            yield wire.alert(f"The page broke: {type(error).__name__}. What was decoded is saved; please try again.")
+        yield from told(self._stream((prompt, model, settings, baseline), visitor))
 
-    def _stream(self, wanted: request.Request, visitor: str) -> Iterator[str]:
+    def _stream(self, asked: tuple[object, object, object, object], visitor: str) -> Iterator[str]:
+        wanted = request.parse(self.sessions.device, *asked)
         stream, state = self.streams.open(), ViewState()
         with closing(self.sessions.run(wanted, visitor)) as batches:
             for batch in batches:
@@ -121,18 +110,6 @@ class _Controls:
     again: gr.Button
 
 
-def pick(event: gr.EventData) -> str:
-    """An example's prompt by its id."""
-    wanted = getattr(event, "example", None)
-    found = next((example.prompt for example in files.examples() if example.id == wanted), None)
-    return gr.skip() if found is None else found
-
-
-def visitor_of(who: gr.Request | None) -> str:
-    """Who is asking: one open page."""
-    return str(getattr(who, "session_hash", None) or uuid.uuid4().hex)
-
-
 def default_settings(device: Device) -> str:
     """The settings component's first value."""
     names = [method.name for method in device.methods()]
@@ -140,67 +117,14 @@ def default_settings(device: Device) -> str:
     return json.dumps({"method": method, "options": {}, "sampling": {}})
 
 
-def catalog(device: Device) -> str:
-    """Methods and settings with their ranges, as JSON text from which the page makes controls."""
-    methods = [
-        {
-            "name": method.name,
-            "title": method.title,
-            "summary": f"{method.summary} ({method.source})",
-            "guarantee": method.guarantee,
-            "options": [_field(request.page_spec(device, spec)) for spec in method.options],
-        }
-        for method in device.methods()
-    ]
-    return json.dumps({"methods": methods, "sampling": [_field(spec) for spec in request.sampling_specs()]})
-
-
-def _field(spec: OptionSpec) -> dict[str, Any]:
-    return {
-        "name": spec.name,
-        "label": spec.name.replace("_", " ").capitalize(),
-        "type": spec.type.__name__,
-        "default": spec.default,
-        "low": spec.low,
-        "high": spec.high,
-        "unit": spec.unit,
-        "choices": list(spec.choices),
-        "help": spec.help,
-        "range": f"Takes {spec.range_text()}." if not spec.choices else "",
-    }
-
-
 def _controls(device: Device) -> _Controls:
-    first = files.examples()[0]
-    prompt = gr.Textbox(
-        label="Prompt",
-        value=first.prompt,
-        lines=5,
-        max_lines=14,
-        placeholder="Ask for a short story …",
-        elem_id="prompt",
-    )
-    examples = gr.HTML(
-        html_template=files.TEMPLATE,
-        js_on_load=files.on_load("dom", "chips", TASKS=files.example_menu()),
-        apply_default_css=False,
-        elem_id="examples",
-        elem_classes=["sv-component"],
-    )
+    prompt = prompt_box("prompt")
+    examples = example_chips("examples")
     with gr.Row(elem_classes=["sv-actions"]):
         run = gr.Button("Run", variant="primary", elem_id="run", min_width=96, scale=2)
         stop = gr.Button("Stop", variant="stop", elem_id="stop", interactive=False, min_width=72, scale=1)
         again = gr.Button("Same again", elem_id="again", interactive=False, min_width=96, scale=1)
     baseline = gr.Checkbox(label="Measure plain decoding too", value=True, elem_id="baseline")
-    choices = [(title, name) for name, title in device.models().items()]
-    model = gr.Dropdown(choices, value=choices[0][1], label="Model", elem_id="model")
-    initial = default_settings(device)
-    settings = gr.HTML(
-        value=initial,
-        html_template=files.TEMPLATE,
-        js_on_load=files.on_load("dom", "tooltip", "fields", "settings", CATALOG=catalog(device), FIRST=initial),
-        apply_default_css=False,
-        elem_id="settings",
-        elem_classes=["sv-component"],
-    )
+    model = model_menu(device, "model")
+    settings = settings_form(device, "settings", default_settings(device), "dom", "tooltip", "fields", "settings")
     return _Controls(prompt, examples, model, settings, baseline, run, stop, again)

@@ -3,7 +3,8 @@
 A figure is a plain dict of numbers from `specviz.figures`, sent as `to_wire(figure)`:
 
 - `kind`: "lines", "bars", "stacked" or "points", with `series`; or "heat", with `rows`, `columns` and `values`.
-- `title`, `caption`: sentences. `x`, `y`: `{title, unit, range, log, zero, categories}`, each key optional.
+- `title`, `caption`: sentences. `terms`: of the glossary, behind a `?`.
+- `x`, `y`: `{title, unit, range, log, zero, categories}`, each key optional.
 - `series`: `[{name, x, y}]`, each with optional `method` (its colour, dash and marker) or `role` (a phase or state of
   the palette), `labels` (what hover and screen reader say), `texts` (drawn beside points), `low` and `high` (interval),
   `keys` (what a picked point reports), `shape` ("hv" for steps).
@@ -24,7 +25,7 @@ import gradio as gr
 from specviz.pages import files
 from specviz.routes import PLOTLY_PATH
 
-SCRIPTS = ("dom", "palette", "drawings", "plot")
+SCRIPTS = ("dom", "address", "tooltip", "glossary", "palette", "drawings", "plot")
 """What a script needs to draw charts of its own with `makePlot`."""
 
 

@@ -33,6 +33,7 @@ def side_by_side(store: Reader, given: object) -> dict[str, Any]:
         "settings": differing,
         "same": num_same,
         "measures": comparison.measures(runs),
+        "terms": comparison.TERMS,
         "paired": [
             {"label": label, "text": comparison.paired_text(comparison.paired(runs[0], events))}
             for label, events in zip(labels[1:], runs[1:], strict=True)

@@ -8,7 +8,7 @@ from specviz.fold import ViewState
 from specviz.pages import files
 from specviz.wire import Streams
 
-SCRIPTS = ("dom", "address", "tooltip", "card", "tokens", "tiles", "figures", "stage")
+SCRIPTS = ("dom", "address", "tooltip", "glossary", "card", "tokens", "legend", "stream", "tiles", "figures", "stage")
 
 
 def make_stage(elem_id: str, streams: Streams, *extra: str) -> gr.HTML:

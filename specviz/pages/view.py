@@ -11,7 +11,7 @@ from gradio.components import Component
 from specviz.text import without_surrogates
 
 MAX_QUERY_CHARS = 4_000
-KEYS = ("view", "run", "step", "ids", "group", "method", "task")
+KEYS = ("view", "run", "step", "ids", "group", "method", "task", "term")
 
 
 class View(Protocol):

@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from engine.metrics import DEFINITIONS
 from specviz.race.board import Row
 
 Value = str | int | float | None
@@ -26,7 +25,8 @@ class Column:
     unit: str
     decimals: int | None
     """None for words."""
-    help: str
+    term: str
+    """Of the glossary."""
     value: Callable[[Row], Value]
 
 
@@ -44,27 +44,21 @@ def _verdict(row: Row) -> Value:
     return row.verdict if row.verdict == "identical" else row.verdict_text or "not audited"
 
 
-_SPLIT = DEFINITIONS["time_per_token_ms"]
+_SPLIT = "time-per-token-ms"
 COLUMNS = (
-    Column("label", "Method", "", None, "Method, and options that are not its defaults.", lambda row: row.label),
-    Column("turn", "Ran as", "", 0, "Place in the order drawn by lot; 1 ran first.", lambda row: row.turn),
-    Column("emitted", "Tokens", "", 0, "Emitted tokens.", lambda row: row.emitted),
-    Column(
-        "seconds", "Time", "s", 2, "Time inside the steps; prefill is not counted.", lambda row: row.decode_ms / 1e3
-    ),
-    Column("speed", "Speed", "tok/s", 1, DEFINITIONS["tokens_per_second"], lambda row: row.tokens_per_second),
-    Column("speedup", "Speedup", "×", 2, DEFINITIONS["speedup"], lambda row: row.speedup),
-    Column(
-        "efficiency", "Block eff.", "tok/pass", 2, DEFINITIONS["block_efficiency"], lambda row: row.block_efficiency
-    ),
-    Column("acceptance", "Accepted", "%", 0, DEFINITIONS["acceptance_rate"], _percent),
-    Column(
-        "wasted", "Wasted", "/tok", 2, DEFINITIONS["wasted_drafts_per_token"], lambda row: row.wasted_drafts_per_token
-    ),
+    Column("label", "Method", "", None, "method", lambda row: row.label),
+    Column("turn", "Ran as", "", 0, "lane", lambda row: row.turn),
+    Column("emitted", "Tokens", "", 0, "emitted-tokens", lambda row: row.emitted),
+    Column("seconds", "Time", "s", 2, "decode-ms", lambda row: row.decode_ms / 1e3),
+    Column("speed", "Speed", "tok/s", 1, "tokens-per-second", lambda row: row.tokens_per_second),
+    Column("speedup", "Speedup", "×", 2, "speedup", lambda row: row.speedup),
+    Column("efficiency", "Block eff.", "tok/pass", 2, "block-efficiency", lambda row: row.block_efficiency),
+    Column("acceptance", "Accepted", "%", 0, "acceptance-rate", _percent),
+    Column("wasted", "Wasted", "/tok", 2, "wasted-drafts-per-token", lambda row: row.wasted_drafts_per_token),
     Column("draft", "Draft", "ms/tok", 2, _SPLIT, _part("draft_ms")),
     Column("target", "Target", "ms/tok", 2, _SPLIT, _part("target_ms")),
     Column("host", "Host", "ms/tok", 2, _SPLIT, _part("host_ms")),
-    Column("verdict", "Same text?", "", None, "The audit's verdict, token by token.", _verdict),
+    Column("verdict", "Same text?", "", None, "audit", _verdict),
 )
 
 

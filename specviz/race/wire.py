@@ -1,7 +1,8 @@
 """A race on its way to the browser: numbered deltas, or everything in one snapshot. ASCII JSON text.
 
-A message is `{stream, seq, reset, alert, lanes}`, with `{race, rows}` where they have changed and `{board}` at the end.
-A lane holds its new steps, written as by `specviz.wire`. Texts are data: the page sets them by textContent only.
+A message is `{stream, seq, reset, alert, lanes}`, with `{race, rows}` where they have changed, `{charts}` when a lane
+has run and `{board}` at the end. A lane holds its new steps, written as by `specviz.wire`. Texts are data: the page
+sets them by textContent only.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 from engine.events import Event
 from specviz.device import Method
-from specviz.figures.race import figures, lane_keys, step_ms
+from specviz.figures.race import figures, growing, lane_keys, step_ms
 from specviz.fold import ViewState
 from specviz.race import board, table, words
 from specviz.race.board import Row
@@ -46,11 +47,14 @@ class RaceStream:
         """What is new since the last call."""
         with self._guard:
             has_moved = _outline(state) != _outline(self._state)
+            has_ended = _num_ended(state) > _num_ended(self._state)
             is_reset, lanes = self._take(state)
             message = self._head(state) | {"reset": is_reset, "lanes": lanes}
             if is_reset or has_moved or time.monotonic() - self._drawn_at > ROWS_EVERY_S:
                 self._drawn_at = time.monotonic()
                 message |= self._figures(state)
+            if has_ended:  # and not meanwhile: drawing slows a run that is being timed (docs/log.md)
+                message |= self._charts(state)
             return to_wire(printable(message))
 
     def snapshot(self, state: RaceState | None = None) -> str:
@@ -58,7 +62,8 @@ class RaceStream:
         with self._guard:
             if state is not None:
                 self._take(state)
-            message = self._head(self._state) | self._figures(self._state) | self._board(self._state)
+            message = self._head(self._state) | self._figures(self._state)
+            message |= self._charts(self._state) | self._board(self._state)
             message |= {"reset": True, "snapshot": True, "lanes": [log.steps for log in self._logs]}
             return to_wire(printable(message))
 
@@ -98,6 +103,11 @@ class RaceStream:
             rows.append(known[2])
         return rows
 
+    def _charts(self, state: RaceState) -> dict[str, Any]:
+        """Of the lanes that have run, until there is a board."""
+        is_going = state.phase == "racing" and _num_ended(state) > 0
+        return {"charts": growing(state, self._rows(state))} if is_going else {}
+
     def _board(self, state: RaceState) -> dict[str, Any]:
         """What is shown when all lanes have ended."""
         rows = self._rows(state)
@@ -135,6 +145,11 @@ def _outline(state: RaceState) -> Sequence[object]:
     return state.phase, state.position, tuple((view.phase, view.audit) for view in state.views)
 
 
+def _num_ended(state: RaceState) -> int:
+    """Lanes that have run."""
+    return sum(view.finished is not None for view in state.views)
+
+
 def _card(row: Row) -> dict[str, Any]:
     """The head of a lane."""
     verdict, tone = words.verdict(row)
@@ -157,7 +172,7 @@ def _heading(column: table.Column) -> dict[str, Any]:
     return {
         "heading": column.heading,
         "unit": column.unit,
-        "help": column.help,
+        "terms": [column.term],
         "isNumber": column.decimals is not None,
     }
 

@@ -212,11 +212,24 @@ class Reader:
             raise UnknownGroup(group_id)
         return GroupRow(**row._mapping)
 
-    def list_groups(self, limit: int = 50, offset: int = 0) -> list[GroupRow]:
-        """Groups, newest first."""
+    def list_groups(self, limit: int = 50, offset: int = 0, *, kind: str | None = None) -> list[GroupRow]:
+        """Groups, newest first; those of one kind where it is given."""
         asked = select(GROUPS).order_by(GROUPS.c.created_at.desc(), GROUPS.c.id.desc()).limit(limit).offset(offset)
+        if kind is not None:
+            asked = asked.where(GROUPS.c.kind == kind)
         with self._database.reading() as connection:
             return [GroupRow(**row._mapping) for row in connection.execute(asked)]
+
+    def runs_of_groups(self, group_ids: Iterable[str]) -> dict[str, list[str]]:
+        """The ids of each group's runs, deleted ones left out, in the order in which they ran."""
+        # What was deleted is left out here: asked of the database, it would read the index of all lists instead.
+        asked = select(RUNS.c.group_id, RUNS.c.id, RUNS.c.deleted_at).where(RUNS.c.group_id.in_(list(group_ids)))
+        found: dict[str, list[str]] = {}
+        with self._database.reading() as connection:
+            for group_id, run_id, deleted_at in connection.execute(asked.order_by(RUNS.c.created_at, RUNS.c.id)):
+                if not deleted_at:
+                    found.setdefault(group_id, []).append(run_id)
+        return found
 
 
 def _created_at(connection: Connection, run_id: str) -> str:

@@ -51,7 +51,7 @@ def test_the_page_opens_with_a_labelled_example_that_explains_itself(visit: Open
     page.get_by_role("button", name="story", exact=True).click()
     page.get_by_text("Block efficiency against speedup: story").wait_for()
     page.get_by_role("button", name="What is Expected?").focus()
-    assert page.get_by_text("theorem 3.8 of Leviathan").first.is_visible()
+    page.locator(".sv-tip-text:popover-open").get_by_text("theorem 3.8 of Leviathan").wait_for()
     page.keyboard.press("Escape")
     assert page.locator("#bench-estimate").inner_text().strip().endswith(".")
     assert json.loads(saved(page, "JSON", tmp_path))["rows"]

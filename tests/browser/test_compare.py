@@ -15,7 +15,7 @@ SAM = (
     "Every day, Sam and the dog run in the park."
 )
 SHOWN = ".sv-text .sv-token:not(.is-later):not(.is-rejected):not(.is-unreached)"
-NEVER = ".sv-root img, .sv-root a, .sv-root script, .sv-root b"
+NEVER = ".sv-root img, .sv-root a:not(.sv-tip-link), .sv-root script, .sv-root b"
 
 
 class Race:
@@ -206,3 +206,44 @@ def test_a_race_has_enough_contrast_light_and_dark(visit: Open, scripted_server:
     page.click("#theme-switch")
     assert page.evaluate("getComputedStyle(document.querySelector('.sv-lane')).backgroundColor") == "rgb(23, 30, 38)"
     assert page.evaluate(CONTRAST.read_text()) == []
+
+
+def test_an_earlier_race_opens_with_one_press(visit: Open, scripted_server: str) -> None:
+    race = raced(visit, scripted_server, "scripted")
+    ids = race.page.locator("#race-stage .sv-race").get_attribute("data-ids")
+    seen = visit("?view=compare", server=scripted_server)
+    again = Race(seen.page)
+    first = seen.page.locator("#race-earlier .sv-earlier-race").first
+    assert "2 runs" in first.inner_text()
+    assert "Plain decoding, Scripted drafts" in first.inner_text()
+    first.locator("button").focus()
+    seen.page.keyboard.press("Enter")
+    seen.page.wait_for_selector(f'#race-stage .sv-race[data-ids="{ids}"][data-phase="finished"]')
+    assert again.texts() == race.texts()
+    assert f"ids={ids}" in seen.page.url.replace("%2C", ",")
+    assert_accessible(seen.page, "#race-earlier")
+    narrow = visit("?view=compare&__theme=dark", server=scripted_server, width=390, height=844)
+    narrow.page.locator("#race-earlier .sv-earlier-race").first.wait_for()
+    assert narrow.page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert_accessible(narrow.page, "#race-earlier")
+    assert narrow.page.locator("#race-earlier img").count() == 0
+
+
+def test_charts_grow_lane_by_lane_and_keep_the_zoom(visit: Open, scripted_server: str) -> None:
+    race = Race(visit("?view=compare", server=scripted_server).page)
+    page = race.page
+    race.choose("scripted", "broken", num_tokens=60)
+    race.run()
+    plot = "document.querySelector('#race-stage .sv-chart-plot')"
+    page.wait_for_function(f"{plot}.data && {plot}.data.filter((line) => line.x.length > 1).length === 1")
+    assert page.locator("#race-stage .sv-race").get_attribute("data-phase") == "running"
+    shown = "[...document.querySelectorAll('#race-stage .sv-chart')].map((chart) => !chart.hidden)"
+    assert page.evaluate(shown)[1::2] == [False, False], "the others come at the end"
+    page.evaluate(f"Plotly.relayout({plot}, {{ 'yaxis.range': [5, 20] }})")
+    race.wait()
+    page.wait_for_function(f"{plot}.data.filter((line) => line.x.length > 1).length === 3")
+    assert page.evaluate(f"{plot}.layout.yaxis.range") == [5, 20]
+    page.wait_for_function(f"{shown}.every(Boolean)")
+    race.run()
+    page.locator("#race-stage .sv-board-rows").wait_for(state="detached")
+    race.wait()

@@ -194,7 +194,7 @@ def test_a_hostile_prompt_runs_nothing(visit: Open) -> None:
     seen.page.locator("#runs .sv-open").first.click()
     seen.page.wait_for_selector('#saved-stage [data-phase="finished"]')
     assert seen.page.evaluate("window.hacked") is None
-    assert seen.page.locator(".sv-root img, .sv-root a, .sv-root script").count() == 0
+    assert seen.page.locator(".sv-root img, .sv-root a:not(.sv-tip-link), .sv-root script").count() == 0
 
 
 def test_lone_surrogates_in_a_prompt_are_shown_as_text(visit: Open) -> None:
@@ -221,7 +221,7 @@ def test_the_model_may_write_anything(visit: Open, scripted_server: str) -> None
     assert "⟨U+202E⟩right to left⟨U+202C⟩" in shown
     assert "\\ud800" in shown
     assert seen.page.evaluate("window.hacked") is None
-    assert seen.page.locator(".sv-root img, .sv-root a, .sv-root script").count() == 0
+    assert seen.page.locator(".sv-root img, .sv-root a:not(.sv-tip-link), .sv-root script").count() == 0
     seen.stage.locator(".sv-text .sv-token").first.focus()
     assert "<img" in seen.stage.locator(".sv-card-token").inner_text()
 

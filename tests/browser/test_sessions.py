@@ -186,12 +186,40 @@ def test_hostile_text_runs_nothing_here_nor_in_an_exported_page(
     page.locator(".sv-player button").click()
     page.get_by_role("button", name="Replay").wait_for()  # the page's policy forbids scripts from outside
     assert page.locator(".sv-text .sv-token").count() == shown
-    page.locator(".sv-text .is-accepted").first.click()
+    token = page.locator(".sv-text .is-accepted").first
+    step = int(token.get_attribute("data-step"))
+    token.click()
+    assert page.locator(".sv-inspector-counter").inner_text().startswith(f"Step {step + 1} of")
+    inspected(page)
+    assert_accessible(page)
     page.click("#theme-switch")
     assert page.evaluate("[window.hacked, document.body.classList.contains('dark')]") == [None, True]
     assert not errors
     assert [url for url in asked if not url.startswith("file:")] == []
     page.close()
+
+
+def inspected(page: Any) -> None:
+    """Every step and node of the exported run by key, with its panels open."""
+    for fold in page.locator(".sv-inspector details").all():
+        fold.evaluate("fold => { fold.open = true; }")
+    page.locator(".sv-ruler-slider").focus()
+    page.keyboard.press("Home")
+    counted = int(page.locator(".sv-inspector-counter").inner_text().split(" of ")[1])
+    for _ in range(counted):
+        page.keyboard.press("ArrowRight")
+    assert page.locator(".sv-inspector-counter").inner_text() == f"Step {counted} of {counted}"
+    page.keyboard.press("Home")
+    page.locator(".sv-tree .sv-node[tabindex='0']").focus()
+    page.keyboard.press("ArrowLeft")
+    chosen = page.locator(".sv-nodecard .sv-card-token").inner_text()
+    page.keyboard.press("ArrowRight")
+    assert page.locator(".sv-nodecard .sv-card-token").inner_text() != chosen
+    assert page.locator(".sv-nodes tbody tr").count() == page.locator(".sv-tree .sv-node").count() - 2, "root and next"
+    for kind in ("JSON", "SVG"):
+        with page.expect_download() as caught:
+            page.get_by_role("button", name=f"Download this step as {kind}").click()
+        assert caught.value.suggested_filename.endswith(kind.lower())
 
 
 def test_a_narrow_page_has_no_sideways_scroll_and_keys_do_everything(visit: Any, two_runs: tuple[str, str]) -> None:

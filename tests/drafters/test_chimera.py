@@ -274,7 +274,7 @@ def test_a_pass_runs_the_nodes_of_a_depth_that_have_children_and_they_see_their_
     ]
     assert sorted(child for level in levels for child in level.children) == list(range(25))
     # c of the root and g of the node; then c and g of each ancestor besides.
-    assert [(level.mask == 0).sum(dim=1).tolist() for level in levels] == [[0], [2] * 4, [4] * 4, [6], [8]]
+    assert [level.mask.sum(dim=1).tolist() for level in levels] == [[0], [2] * 4, [4] * 4, [6], [8]]
 
 
 def test_options_cut_the_measured_tree(llama: Target, tmp_path: Path) -> None:

@@ -19,14 +19,9 @@ from toys import loaded as roof
 
 from engine import drafters, verify
 from engine.config import GenerationConfig
+from engine.drafters._speculator import Speculator, mixing_ratio
 from engine.drafters._weights import find_weights
-from engine.drafters.mlp_speculator import (
-    MlpSpeculator,
-    Speculator,
-    best_candidates,
-    best_nodes,
-    mixing_ratio,
-)
+from engine.drafters.mlp_speculator import MlpSpeculator, best_candidates, best_nodes
 from engine.errors import BadInput
 from engine.events import Stepped
 from engine.loop import generate
@@ -116,7 +111,7 @@ def test_a_checkpoint_gives_the_scores_of_an_independent_implementation(
     state = speculator.first_state(hidden)
     wanted = by_hand(folder, hidden[0].double().numpy(), tokens, is_tied=is_tied, is_scaled=is_scaled)
     for i, token in enumerate(tokens):
-        state, scores = speculator.advance(i, state, torch.tensor([token]))
+        state, scores = speculator.advance(i, state, np.array([token]))
         np.testing.assert_allclose(scores[0].numpy(), wanted[i], rtol=1e-4, atol=1e-5)
 
 
@@ -144,7 +139,7 @@ def test_stages_in_training_score_as_stages_that_draft(is_tied: bool, llama: Tar
     for place in range(8 - NUM_HEADS):
         state = speculator.first_state(hidden[0, place : place + 1])
         for i in range(NUM_HEADS):
-            state, scores = speculator.advance(i, state, ids[0, place + 1 + i : place + 2 + i])
+            state, scores = speculator.advance(i, state, ids[0, place + 1 + i : place + 2 + i].numpy())
             torch.testing.assert_close(scores[0], wanted[i, 0, place], rtol=1e-4, atol=1e-4)
 
 
@@ -165,10 +160,24 @@ def test_a_tied_checkpoint_may_repeat_its_tensors(llama: Target, tmp_path: Path)
     twice = loaded(llama, repeated)
     state = torch.randn(2, INNER)
     for i in (1, 2):
-        for one, other in zip(
-            once.advance(i, state, torch.tensor([3, 4])), twice.advance(i, state, torch.tensor([3, 4])), strict=True
-        ):
+        for one, other in zip(*(made.advance(i, state, np.array([3, 4])) for made in (once, twice)), strict=True):
             assert torch.equal(one, other)
+
+
+@every_kind
+@pytest.mark.parametrize("most", [1, 3, 8])
+def test_compiled_stages_grow_the_branches_that_torch_does(
+    most: int, is_tied: bool, is_scaled: bool, llama: Target, tmp_path: Path
+) -> None:
+    speculator = loaded(llama, checkpoint(tmp_path / "w", is_tied=is_tied, is_scaled=is_scaled))
+    hidden = torch.randn(1, WIDTH, generator=torch.Generator().manual_seed(3))
+    compiled = speculator.levels(hidden, 7, [4, 3, 2], most)
+    assert speculator.compiled is not None
+    speculator.compiled = None
+    for found, wanted in zip(compiled, speculator.levels(hidden, 7, [4, 3, 2], most), strict=True):
+        assert found.tokens.tolist() == wanted.tokens.tolist()
+        assert found.parents.tolist() == wanted.parents.tolist()
+        np.testing.assert_allclose(found.values, wanted.values, rtol=1e-5, atol=1e-5)
 
 
 # The tree

@@ -99,3 +99,44 @@ def test_more_candidates_are_never_worse() -> None:
     assert found[0] <= found[1] * 1.01
     assert found[1] <= found[2] * 1.01
     assert found[0] < found[2]
+
+
+NUM_TEXTS, NUM_TOKENS = 24, 12
+
+
+@functools.cache
+def stock_model() -> transformers.PreTrainedModel:
+    """The embedded target in transformers' own form, float32."""
+    return transformers.AutoModelForCausalLM.from_pretrained(models.ASSETS / "models" / "story-target", dtype=torch.float32)
+
+
+def z_score(name: str, temperature: float, wrong_temperature: float | None = None) -> float:
+    """How far the log-probabilities of drawn tokens lie from what the target's own law makes likely.
+
+    Over texts of several seeds: Σ (log p(token) - its mean) ÷ √Σ its variance, which is near a standard normal where
+    every token is drawn from that law, and drafts that are accepted too readily push it up.
+    """
+    total = variance = 0.0
+    prompt = story().loaded.encode(questions("story", 1)[0].turns[0])
+    for seed in range(NUM_TEXTS):
+        config = GenerationConfig(
+            max_new_tokens=NUM_TOKENS, temperature=wrong_temperature or temperature, seed=seed, has_detail=False
+        )
+        drawn = output_ids(generate(story(), drafters.create(name, {}, story()), prompt, config))
+        with torch.inference_mode():
+            logits = stock_model()(torch.tensor([[*prompt, *drawn]])).logits[0, len(prompt) - 1 : -1].double()
+        log_probs = (logits / temperature).log_softmax(dim=1)
+        mean = (log_probs.exp() * log_probs).sum(dim=1)
+        variance += float(((log_probs.exp() * log_probs.square()).sum(dim=1) - mean.square()).sum())
+        total += float((log_probs.gather(1, torch.tensor(drawn)[:, None])[:, 0] - mean).sum())
+    return total / variance**0.5
+
+
+@pytest.mark.parametrize("temperature", [0.7, 1.0])
+@every_trained_method
+def test_tokens_drawn_from_the_embedded_target_follow_its_law(name: str, temperature: float) -> None:
+    assert abs(z_score(name, temperature)) < 4
+
+
+def test_the_law_is_told_from_a_slightly_colder_one() -> None:
+    assert z_score(TRAINED[0], 1.0, wrong_temperature=0.7) > 4

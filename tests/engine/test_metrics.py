@@ -85,7 +85,7 @@ def test_speedup_is_empty_where_the_runs_may_not_be_compared() -> None:
 
 
 def test_every_figure_has_a_definition_in_words() -> None:
-    others = {"speedup", "wasted_drafts_per_token", "time_per_token_ms", "acceptance_by_position"}
+    others = {"speedup", "wasted_drafts_per_token", "time_per_token_ms", "acceptance_by_position", "decode_ms"}
     assert set(DEFINITIONS) == {*Metrics.__dataclass_fields__, *others}
 
 

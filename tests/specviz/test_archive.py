@@ -18,6 +18,8 @@ from engine.events import to_dict
 from specviz.archive import checks, lines, tables
 from specviz.pages import offline
 from specviz.store import RunCopy, Store, open_store
+from specviz.text import to_wire
+from specviz.trace import trace
 
 HOSTILE = "</script><img src=x onerror=alert(1)> {{x}} ${y} \u202e <!-- \ud800"
 
@@ -204,6 +206,7 @@ def test_the_page_holds_no_text_of_a_run_as_markup(store: Store) -> None:
     (run,) = json.loads(block[1])["runs"]
     assert run["prompt"].startswith("</script><img src=x")
     assert run["message"]["status"]["phase"] == "finished"
+    assert run["trace"] == json.loads(to_wire(trace(store.events("a"))))
 
 
 def test_the_page_may_load_nothing(store: Store) -> None:

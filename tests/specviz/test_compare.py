@@ -8,9 +8,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from scripted import ScriptedDevice, ScriptedRecorder
+from scripted import HOSTILE, ScriptedDevice, started
 
 from specviz.pages.compare import Compare, first_settings
+from specviz.race.earlier import NUM_ROWS
 from specviz.session import Sessions
 from specviz.store import Store, open_store
 from specviz.wire import Streams
@@ -49,7 +50,7 @@ def test_its_address_opens_the_same_race(store: Store) -> None:
     compare = page(store)
     last = race(compare)[-1]
     assert store.flush()
-    (update,) = compare.arrive({"view": "compare", "ids": ",".join(last["race"]["ids"])})
+    update, _ = compare.arrive({"view": "compare", "ids": ",".join(last["race"]["ids"])})
     again = json.loads(update)
     for name in ("rows", "lanes", "board"):
         assert again[name] == last[name]
@@ -57,7 +58,7 @@ def test_its_address_opens_the_same_race(store: Store) -> None:
 
 
 def test_an_address_without_runs_leaves_the_screen_as_it_is(store: Store) -> None:
-    (update,) = page(store).arrive({"view": "compare"})
+    update, _ = page(store).arrive({"view": "compare"})
     assert not isinstance(update, str)
 
 
@@ -85,9 +86,11 @@ def test_a_bug_is_a_sentence_too(store: Store) -> None:
 
 def test_race_disables_race_and_enables_stop_until_the_end(store: Store) -> None:
     who: Any = SimpleNamespace(session_hash="v")
-    updates = list(page(store, ScriptedRecorder()).run("Tell a story.", "toy", SETTINGS, who))
-    assert [button.interactive for button in updates[0][1:]] == [False, True]
-    assert [button.interactive for button in updates[-1][1:]] == [True, False]
+    updates = list(page(store).run("Tell a story.", "toy", SETTINGS, who))
+    assert [button.interactive for button in updates[0][1:3]] == [False, True]
+    assert [button.interactive for button in updates[-2][1:3]] == [True, False]
+    (row,) = json.loads(updates[-1][3])["rows"]
+    assert (row["runs"], row["methods"]) == (2, "Plain decoding, Scripted drafts · depth 2")
 
 
 def test_the_first_lanes_are_ones_that_exist() -> None:
@@ -100,3 +103,64 @@ def test_a_page_that_missed_a_message_gets_the_whole_race(store: Store) -> None:
     last = race(compare)[-1]
     again = json.loads(compare.streams.snapshot(last["stream"]))
     assert (again["seq"], again["lanes"], again["rows"]) == (last["seq"], last["lanes"], last["rows"])
+
+
+# ---- earlier races
+
+
+def rows(compare: Compare, number: Any = 0) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(compare.earlier(number))
+    return found
+
+
+def test_earlier_races_are_listed_newest_first_and_open_again(store: Store) -> None:
+    compare = page(store)
+    ends = [race(compare)[-1] for _ in range(2)]
+    assert store.flush()
+    store.add_group("benchmark", "Not a race")
+    found = rows(compare)
+    assert [row["ids"] for row in found["rows"]] == [ends[1]["race"]["ids"], ends[0]["race"]["ids"]]
+    first = found["rows"][0]
+    assert (first["prompt"], first["runs"], first["note"]) == ("Tell a story.", 2, "")
+    assert first["methods"] == "Plain decoding, Scripted drafts · depth 2"
+    assert found["hasOlder"] is False
+    assert json.loads(compare.open(",".join(first["ids"])))["race"]["isSaved"] is True
+
+
+def test_a_race_whose_runs_were_deleted_says_so(store: Store) -> None:
+    compare = page(store)
+    ids = race(compare)[-1]["race"]["ids"]
+    assert store.flush()
+    store.trash(ids[:1])
+    (row,) = rows(compare)["rows"]
+    assert (row["runs"], row["ids"], row["note"]) == (1, ids, "1 of its runs is not here: deleted, or never run.")
+    store.trash(ids)
+    (row,) = rows(compare)["rows"]
+    assert (row["runs"], row["ids"]) == (0, [])
+    assert row["note"].startswith("None of its runs is here any more")
+
+
+def test_earlier_races_come_in_pages(store: Store) -> None:
+    for place in range(NUM_ROWS + 2):
+        store.add_group("comparison", f"Race {place}")
+    compare = page(store)
+    first, second = rows(compare), rows(compare, 1)
+    assert [len(found["rows"]) for found in (first, second, rows(compare, 2))] == [NUM_ROWS, 2, 0]
+    assert (first["hasOlder"], second["hasOlder"]) == (True, False)
+    assert first["rows"][0]["prompt"] == f"Race {NUM_ROWS + 1}"
+
+
+@pytest.mark.parametrize("number", [-1, 10**9, "0", None, 1.5, True, [0]])
+def test_a_page_that_cannot_be_is_a_sentence(store: Store, number: Any) -> None:
+    assert rows(page(store), number) == {"alert": "That page of the list does not exist."}
+
+
+def test_a_group_of_hostile_words_stays_words(store: Store) -> None:
+    lanes = [{"method": text, "options": {}, "run_id": text} for text in HOSTILE]
+    group_id = store.add_group("comparison", HOSTILE[0], {"lanes": lanes})
+    store.begin(started(session_id="r", prompt=HOSTILE[0]), group_id=group_id)
+    assert store.flush()
+    text = page(store).earlier()
+    assert "<" not in text
+    assert text.isascii()
+    assert json.loads(text)["rows"][0]["runs"] == 1

@@ -15,7 +15,8 @@ from scripted import HOSTILE, ScriptedDevice, ScriptedRecorder, hostile_device, 
 from engine.events import Counts, SessionFinished
 from specviz import ui
 from specviz.pages import files
-from specviz.pages.playground import Playground, catalog, default_settings, pick
+from specviz.pages.asking import catalog, pick
+from specviz.pages.playground import Playground, default_settings
 from specviz.pages.saved import SavedRuns
 from specviz.pages.view import place
 from specviz.rows import to_row

@@ -399,6 +399,35 @@ def test_deltas_and_a_snapshot_tell_the_same() -> None:
     assert shown == {word.replace("\ud800", "\\ud800") for word in HOSTILE}
 
 
+def test_charts_grow_when_a_lane_has_run_and_never_while_one_is_timed() -> None:
+    device = Racer()
+    stream, state = RaceStream(methods(device)), RaceState()
+    grown: list[dict[str, Any]] = []
+    for happening in run_all(device, ScriptedRecorder(), asked(device)):
+        state = fold_all(state, [happening])
+        message = json.loads(stream.delta(state))
+        is_end = isinstance(happening, InLane) and isinstance(happening.happening, SessionFinished)
+        assert ("charts" in message) == is_end
+        grown += [message["charts"]] if is_end else []
+    lines = [sum(len(series["x"]) > 1 for series in charts["tokens"]["series"]) for charts in grown]
+    assert lines == [1, 2, 3, 4]
+    last = json.loads(stream.snapshot(state))
+    assert "charts" not in last
+    assert {name: last["board"]["figures"][name] for name in ("tokens", "acceptance")} == grown[-1]
+
+
+def test_a_page_that_comes_late_gets_the_charts_so_far() -> None:
+    device = Racer()
+    stream, state = RaceStream(methods(device)), RaceState()
+    for happening in run_all(device, ScriptedRecorder(), asked(device)):
+        state = fold_all(state, [happening])
+        if isinstance(happening, InLane) and isinstance(happening.happening, SessionFinished):
+            break
+    late = json.loads(stream.snapshot(state))
+    assert set(late["charts"]) == {"tokens", "acceptance"}
+    assert "board" not in late
+
+
 def test_no_message_holds_a_tag_or_a_lone_surrogate() -> None:
     device = hostile_device()
     lanes = tuple(replace(lane, prompt="".join(HOSTILE)) for lane in asked(device, depths=(2,)))

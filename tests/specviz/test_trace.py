@@ -161,4 +161,3 @@ def test_the_glossary_is_read_whole() -> None:
     words = dict(prose.words())
     assert len(words) > 30
     assert words["bonus token"].startswith("The next token where the path reached a leaf")
-    assert ("block efficiency", prose.metrics.DEFINITIONS["block_efficiency"]) in prose.figures()

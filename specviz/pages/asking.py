@@ -1,0 +1,114 @@
+"""What Playground and Compare ask a visitor with: prompt, examples, model, settings; and how both answer a mistake."""
+
+from __future__ import annotations
+
+import json
+import logging
+import uuid
+from collections.abc import Generator, Iterator
+from typing import Any
+
+import gradio as gr
+
+from engine.errors import BadInput
+from engine.options import OptionSpec
+from specviz import request, wire
+from specviz.device import Device
+from specviz.pages import files
+
+_log = logging.getLogger(__name__)
+
+
+def told(messages: Iterator[str]) -> Generator[str, None, None]:
+    """The messages of a run; what the visitor got wrong, or a bug, as one alert."""
+    try:
+        yield from messages
+    except BadInput as error:
+        yield wire.alert(str(error))
+    except Exception as error:  # noqa: BLE001 - a bug must not leave the page with its buttons off
+        _log.exception("the page broke")
+        yield wire.alert(f"The page broke: {type(error).__name__}. What was decoded is saved; please try again.")
+
+
+def visitor_of(who: gr.Request | None) -> str:
+    """Who is asking: one open page."""
+    return str(getattr(who, "session_hash", None) or uuid.uuid4().hex)
+
+
+def prompt_box(elem_id: str) -> gr.Textbox:
+    """The prompt; at first an example's."""
+    return gr.Textbox(
+        label="Prompt",
+        value=files.examples()[0].prompt,
+        lines=5,
+        max_lines=14,
+        placeholder="Ask for a short story …",
+        elem_id=elem_id,
+        elem_classes=["sv-prompt"],
+    )
+
+
+def example_chips(elem_id: str) -> gr.HTML:
+    """Examples by task; its event `pick` goes to `pick`."""
+    return gr.HTML(
+        html_template=files.TEMPLATE,
+        js_on_load=files.on_load("dom", "chips", TASKS=files.example_menu()),
+        apply_default_css=False,
+        elem_id=elem_id,
+        elem_classes=["sv-component"],
+    )
+
+
+def pick(event: gr.EventData) -> str:
+    """An example's prompt by its id."""
+    wanted = getattr(event, "example", None)
+    found = next((example.prompt for example in files.examples() if example.id == wanted), None)
+    return gr.skip() if found is None else found
+
+
+def model_menu(device: Device, elem_id: str) -> gr.Dropdown:
+    """The device's models, the first chosen."""
+    choices = [(title, name) for name, title in device.models().items()]
+    return gr.Dropdown(choices, value=choices[0][1], label="Model", elem_id=elem_id, elem_classes=["sv-model"])
+
+
+def settings_form(device: Device, elem_id: str, first: str, *scripts: str) -> gr.HTML:
+    """Controls that these scripts make from the catalog; its value is their settings as JSON text, at first `first`."""
+    return gr.HTML(
+        value=first,
+        html_template=files.TEMPLATE,
+        js_on_load=files.on_load(*scripts, CATALOG=catalog(device), FIRST=first),
+        apply_default_css=False,
+        elem_id=elem_id,
+        elem_classes=["sv-component"],
+    )
+
+
+def catalog(device: Device) -> str:
+    """Methods and settings with their ranges, as JSON text from which the page makes controls."""
+    methods = [
+        {
+            "name": method.name,
+            "title": method.title,
+            "summary": f"{method.summary} ({method.source})",
+            "guarantee": method.guarantee,
+            "options": [_field(request.page_spec(device, spec)) for spec in method.options],
+        }
+        for method in device.methods()
+    ]
+    return json.dumps({"methods": methods, "sampling": [_field(spec) for spec in request.sampling_specs()]})
+
+
+def _field(spec: OptionSpec) -> dict[str, Any]:
+    return {
+        "name": spec.name,
+        "label": spec.name.replace("_", " ").capitalize(),
+        "type": spec.type.__name__,
+        "default": spec.default,
+        "low": spec.low,
+        "high": spec.high,
+        "unit": spec.unit,
+        "choices": list(spec.choices),
+        "help": spec.help,
+        "range": f"Takes {spec.range_text()}." if not spec.choices else "",
+    }
