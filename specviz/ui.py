@@ -13,11 +13,12 @@ from specviz import routes
 from specviz.api import Api
 from specviz.bench import Benchmarks, Shelf
 from specviz.pages import files
+from specviz.pages.asking import visitor_of
 from specviz.pages.bench import BenchView
 from specviz.pages.compare import Compare
 from specviz.pages.inspector import Inspector
 from specviz.pages.learn import Learn
-from specviz.pages.playground import Playground, visitor_of
+from specviz.pages.playground import Playground
 from specviz.pages.saved import SavedRuns
 from specviz.pages.view import View, known, place
 from specviz.session import Sessions
