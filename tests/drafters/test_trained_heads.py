@@ -107,7 +107,9 @@ NUM_TEXTS, NUM_TOKENS = 24, 12
 @functools.cache
 def stock_model() -> transformers.PreTrainedModel:
     """The embedded target in transformers' own form, float32."""
-    return transformers.AutoModelForCausalLM.from_pretrained(models.ASSETS / "models" / "story-target", dtype=torch.float32)
+    return transformers.AutoModelForCausalLM.from_pretrained(
+        models.ASSETS / "models" / "story-target", dtype=torch.float32
+    )
 
 
 def z_score(name: str, temperature: float, wrong_temperature: float | None = None) -> float:
