@@ -266,6 +266,22 @@ def test_the_likeliest_nodes_are_kept_whatever_their_depth(found: Any) -> None:
     assert len(best_nodes(found, 12).children[0]) > 1, "a true tree"
 
 
+@pytest.mark.parametrize("is_compiled", [True, False], ids=["compiled", "torch"])
+def test_only_frequent_tokens_are_drafted_and_all_where_asked(is_compiled: bool, llama: Target, tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / "w", is_tied=False, is_scaled=False)
+    frequent = list(range(40, 20, -2))
+    (folder / "vocabulary.json").write_text(json.dumps(frequent))
+    weights = find_weights(llama, "mlp_speculator", str(folder))
+    hidden = torch.randn(1, WIDTH, generator=torch.Generator().manual_seed(2))
+    drafted = {}
+    for vocabulary in ("frequent", "all"):
+        speculator = Speculator(weights, torch.float32, torch.device("cpu"), vocabulary)
+        speculator.compiled = speculator.compiled if is_compiled else None
+        drafted[vocabulary] = {token for level in speculator.levels(hidden, 7, [10, 3], 4) for token in level.tokens}
+    assert drafted["frequent"] == set(frequent)
+    assert not drafted["all"] <= set(frequent)
+
+
 # Its place in a session
 
 

@@ -122,3 +122,16 @@ def test_a_fingerprint_tells_weights_apart_and_nothing_else(family: str) -> None
     loaded = tiny(family, "bfloat16")
     Target(loaded)
     assert loaded.weights_fingerprint == before
+
+
+def test_without_a_vocabulary_every_token_is_drafted(llama: Target, tmp_path: Path) -> None:
+    folder = write(tmp_path / "w")
+    assert find_weights(llama, "medusa", str(folder)).vocabulary(5).tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("ids", [[], [1, 1], [5], [-1], ["1"], {"1": 1}], ids=str)
+def test_a_spoilt_vocabulary_is_refused(ids: Any, llama: Target, tmp_path: Path) -> None:
+    folder = write(tmp_path / "w")
+    (folder / "vocabulary.json").write_text(json.dumps(ids))
+    with pytest.raises(BadInput, match=r"vocabulary\.json is not a list of different token ids below 5"):
+        find_weights(llama, "medusa", str(folder)).vocabulary(5)
