@@ -132,6 +132,8 @@ def test_what_the_target_writes_goes_on_where_its_file_ends(frozen: tuple[Any, A
     lines = (tmp_path / "whole.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "part.jsonl").write_text("".join(lines[: written.BATCH_ROWS]))
     assert written.write(model, tokenizer, prompts, tmp_path / "part.jsonl", seed=1, max_new_tokens=6) == whole
+    assert all(row[: len(prompt)] == prompt for row, prompt in zip(whole, prompts, strict=True))
+    assert all(len(prompt) < len(row) <= len(prompt) + 6 for row, prompt in zip(whole, prompts, strict=True))
 
 
 def test_frequent_tokens_make_up_their_part_of_the_text(tmp_path: Path) -> None:
@@ -140,8 +142,6 @@ def test_frequent_tokens_make_up_their_part_of_the_text(tmp_path: Path) -> None:
     assert written.frequent_tokens(path, 0.6) == [7]
     assert written.frequent_tokens(path, 0.8) == [7, 3]
     assert sorted(written.frequent_tokens(path, 1.0)) == [1, 3, 7, 9]
-    assert all(row[: len(prompt)] == prompt for row, prompt in zip(whole, prompts, strict=True))
-    assert all(len(prompt) < len(row) <= len(prompt) + 6 for row, prompt in zip(whole, prompts, strict=True))
 
 
 def test_training_goes_on_from_its_checkpoint(
