@@ -130,7 +130,7 @@ class Network:
     def normed(self, x: Tensor) -> Tensor:
         """X ÷ √(mean x² + ε), the mean in float32."""
         if self.is_compiled:
-            rows = x.float().clone() if x.dtype == torch.float32 else x.float()
+            rows = x.to(torch.float32, copy=True)
             kernel.normalise(rows.numpy(), np.float32(self.shape.rms_norm_eps))
             return rows.to(x.dtype)
         norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
