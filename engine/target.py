@@ -60,7 +60,7 @@ class Target:
             (root_id, *tree.tokens),
             (-1, *(parent + 1 for parent in tree.parents)),
             hidden_layers=self.hidden_layers,
-            extra=tree.extra and tree.extra.moved({node: node + 1 for node in range(-1, len(tree))}),
+            extra=tree.extra and tree.extra.in_pass,
         )
         return Scored(rows.logits.float(), rows.hidden, None if rows.extra is None else rows.extra.float())
 

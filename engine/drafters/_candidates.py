@@ -23,5 +23,5 @@ def likeliest(scores: Tensor, top_k: int) -> tuple[Tokens, LogProbs]:
         return best.indices.cpu().numpy(), log_probs.double().cpu().numpy()
     tokens, found = np.empty((len(scores), top_k), np.int64), np.empty((len(scores), top_k))
     with compiled_threads():
-        softmax_kernel.likeliest(scores.contiguous().numpy(), tokens, found)
+        softmax_kernel.likeliest(scores.contiguous().numpy(), len(scores), scores.shape[1], tokens, found)
     return tokens, found

@@ -1,8 +1,8 @@
 """Chimera's network on draft trees: trigram encoder, full-context encoder with its cache, heads.
 
-The same weights and arithmetic as `engine/training/chimera.py` on a few rows at a time. `Network` is what sessions
-share; `FullContext` is one session's cache. Knows tokens, places and rows of tensors; knows nothing of tree
-shapes, options or verdicts.
+The same weights and arithmetic as `engine/training/chimera.py` on a few rows at a time, through torch; compiled, where
+small and on a CPU, in `_chimera_compiled.py`. `Network` is what sessions share; `FullContext` is one session's cache.
+Knows tokens, places and rows of tensors; knows nothing of tree shapes, options or verdicts.
 
 Place p of a text is where the target's hidden state h of token p and the trigram output g of token p + 1 stand
 side by side, in columns 2p and 2p + 1 of the cache. Behind the last verified place come the columns of the draft:
@@ -11,27 +11,24 @@ g of a node, and c, what the encoder made of its parent, in place of the h that 
 
 from __future__ import annotations
 
-import functools
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from engine.drafters import _chimera_kernel as kernel
+from engine.drafters._candidates import LogProbs, Tokens, likeliest
 from engine.drafters._weights import Weights
 from engine.errors import BadInput
-from engine.runtime.attention import attend_fused, attend_row_invariant
+from engine.runtime.attention import attend_fused
 from engine.runtime.linear import pack
 
 if TYPE_CHECKING:
     from engine.models import LoadedModel
 
 MAX_DRAFT_COLUMNS = 256
-MOST_BYTES = 64 * 2**20
-"""Of a table of token parts; above it parts are computed when a trigram is new."""
 Triple = tuple[int, int, int]
 
 
@@ -66,58 +63,140 @@ def read_shape(weights: Weights) -> ChimeraShape:
     return shape
 
 
-class Network:
-    """Weights in the form in which they run; read-only."""
+@dataclass(frozen=True)
+class NetworkWeights:
+    """The matrices in float32; a norm's weight and the queries' scale are factors of the matrix behind them."""
 
-    def __init__(self, weights: Weights, dtype: torch.dtype, device: torch.device) -> None:
-        """Raises BadInput where a tensor is missing or does not fit the sizes."""
-        self.shape = shape = read_shape(weights)
-        self.dtype, self.device = dtype, device
-        self.is_compiled = device.type == "cpu"
-        d, f = shape.hidden_size, shape.intermediate_size
+    shape: ChimeraShape
+    parts: Tensor
+    """(4d, 3d): the trigram block's first product and its by-pass, each a sum of a part of each token."""
+    bias: Tensor
+    down: Tensor
+    qkv: Tensor
+    output: Tensor
+    gate_up: Tensor
+    mlp_down: Tensor
+    known: Tensor
+    """(n · d, d): every head's matrix for h."""
+    heads: list[Tensor]
+    """(d, d) each: their matrices for c."""
 
-        def take(name: str, *size: int) -> Tensor:
-            return weights.take(name, *size).float()
 
-        attention_norm, mlp_norm = take("encoder.attention_norm.weight", d), take("encoder.mlp_norm.weight", d)
-        q, k, v = (take(f"encoder.{name}_proj.weight", d, d) for name in "qkv")
-        gate_up = [take(f"encoder.{name}_proj.weight", f, d) for name in ("gate", "up")]
-        mix, bias = take("trigram.mix.weight", 3 * d, 3 * d), take("trigram.mix.bias", 3 * d)
-        down = take("trigram.down.weight", d, 3 * d)
-        # The block's first product and its by-pass are sums of a part of each token: y + W y and D y at once.
-        self.parts = torch.cat((mix, down)).to(device, dtype)
-        self.bias = bias.to(device, dtype)
-        self.down = self._linear(down)
-        # A norm's weight and the queries' scale are factors of the matrix behind them.
-        self.qkv = self._linear(torch.cat((q * shape.head_dim**-0.5, k, v)) * attention_norm)
-        self.output = self._linear(take("encoder.o_proj.weight", d, d))
-        self.gate_up = self._linear(torch.cat(gate_up) * mlp_norm)
-        self.mlp_down = self._linear(take("encoder.down_proj.weight", d, f))
-        heads = [take(f"heads.{i}.weight", d, 2 * d) for i in range(shape.num_heads)]
-        self.known = self._linear(torch.cat([head[:, :d] for head in heads]))
-        self.heads = [self._linear(head[:, d:]) for head in heads]
+def read_weights(weights: Weights) -> NetworkWeights:
+    """A weights folder's matrices. Raises BadInput where one is missing or does not fit the sizes."""
+    shape = read_shape(weights)
+    d, f = shape.hidden_size, shape.intermediate_size
+
+    def take(name: str, *size: int) -> Tensor:
+        return weights.take(name, *size).float()
+
+    attention_norm, mlp_norm = take("encoder.attention_norm.weight", d), take("encoder.mlp_norm.weight", d)
+    q, k, v = (take(f"encoder.{name}_proj.weight", d, d) for name in "qkv")
+    gate_up = [take(f"encoder.{name}_proj.weight", f, d) for name in ("gate", "up")]
+    mix, down = take("trigram.mix.weight", 3 * d, 3 * d), take("trigram.down.weight", d, 3 * d)
+    heads = [take(f"heads.{i}.weight", d, 2 * d) for i in range(shape.num_heads)]
+    return NetworkWeights(
+        shape=shape,
+        parts=torch.cat((mix, down)),
+        bias=take("trigram.mix.bias", 3 * d),
+        down=down,
+        qkv=torch.cat((q * shape.head_dim**-0.5, k, v)) * attention_norm,
+        output=take("encoder.o_proj.weight", d, d),
+        gate_up=torch.cat(gate_up) * mlp_norm,
+        mlp_down=take("encoder.down_proj.weight", d, f),
+        known=torch.cat([head[:, :d] for head in heads]),
+        heads=[head[:, d:] for head in heads],
+    )
+
+
+class Network(ABC):
+    """Weights in the form in which they run for one target; read-only."""
+
+    shape: ChimeraShape
+    device: torch.device
+
+    @abstractmethod
+    def context(self, max_context: int) -> FullContext:
+        """A new session's cache."""
+
+    @abstractmethod
+    def grams(self, triples: Sequence[Triple]) -> Tensor:
+        """Trigram outputs (m, d)."""
+
+    @abstractmethod
+    def known_part(self, hidden: Tensor) -> Tensor:
+        """What a hidden state (1, d) adds to each head's input, (n, d)."""
+
+    @abstractmethod
+    def likeliest(self, head: int, known: Tensor, encoded: Tensor, top_k: int) -> tuple[Tokens, LogProbs]:
+        """The likeliest tokens behind each row of c (q, d) and their log-probabilities; `known (d,)` is h's part."""
+
+
+class FullContext(ABC):
+    """The full-context encoder's keys (heads, c, e) and values (heads, c, e) in one session, float32."""
+
+    def __init__(self, shape: ChimeraShape, max_context: int, device: torch.device) -> None:
+        heads, width, num_columns = shape.num_attention_heads, shape.head_dim, 2 * max_context + MAX_DRAFT_COLUMNS
+        self.keys = torch.zeros(heads, width, num_columns, device=device).mT
+        self.values = torch.zeros(heads, num_columns, width, device=device)
+
+    @abstractmethod
+    def encode(
+        self, rows: Tensor, num_asked: int, positions: Tensor, columns: Tensor, end: int, mask: Tensor
+    ) -> Tensor:
+        """Keep rows (m, d) at their positions and columns (m,); c of the last q of them, (q, d).
+
+        Those look at the columns before `end`: at the last n as `mask (q, n)` says, at all others.
+        """
+
+    def move(self, sources: Sequence[int], columns: Sequence[int]) -> None:
+        """Keep what stands in `sources` in `columns`."""
+        self.keys[:, columns] = self.keys[:, sources]
+        self.values[:, columns] = self.values[:, sources]
+
+
+def angles(shape: ChimeraShape, num_positions: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Cosines and sines (p, e ÷ 2) of the rotary embedding."""
+    half = shape.head_dim // 2
+    frequencies = shape.rope_theta ** -(torch.arange(half, device=device, dtype=torch.float32) / half)
+    found = torch.arange(num_positions, device=device)[:, None] * frequencies
+    return found.cos(), found.sin()
+
+
+class TorchNetwork(Network):
+    """Through torch, for any device and size."""
+
+    def __init__(self, weights: NetworkWeights, loaded: LoadedModel, output_layer: nn.Module) -> None:
+        self.shape, self.dtype, self.device = weights.shape, loaded.dtype, loaded.device
+        self.parts, self.bias = (part.to(self.device, self.dtype) for part in (weights.parts, weights.bias))
+        self.down, self.qkv, self.output = map(self._linear, (weights.down, weights.qkv, weights.output))
+        self.gate_up, self.mlp_down, self.known = map(self._linear, (weights.gate_up, weights.mlp_down, weights.known))
+        self.heads = [self._linear(head) for head in weights.heads]
+        self.embedding = cast(nn.Embedding, loaded.model.get_input_embeddings()).weight
+        self.output_layer = output_layer
 
     def _linear(self, weight: Tensor) -> nn.Module:
         return pack(weight.to(self.device, self.dtype).contiguous(), None)
 
-    def grams(self, parts: Tensor) -> Tensor:
-        """Trigram outputs (m, d) of their tokens' parts, (m, 3, 4d)."""
+    def context(self, max_context: int) -> TorchContext:
+        return TorchContext(self, max_context)
+
+    def grams(self, triples: Sequence[Triple]) -> Tensor:
         size = self.shape.hidden_size
-        if self.is_compiled:
-            first, bypass = torch.empty(len(parts), 3 * size), torch.empty(len(parts), size)
-            kernel.add_parts(parts.float().numpy(), self.bias.float().numpy(), first.numpy(), bypass.numpy())
-            mixed = nn.functional.silu(first, inplace=True).to(self.dtype)
-            compiled: Tensor = self.down.forward(mixed).add_(bypass.to(self.dtype))
-            return compiled
-        both = parts.sum(dim=1, dtype=torch.float32)
-        mixed = nn.functional.silu(both[:, : 3 * size].to(self.dtype).add_(self.bias))
-        found: Tensor = self.down.forward(mixed).add_(both[:, 3 * size :].to(self.dtype))
+        tokens = torch.tensor(triples, device=self.device).reshape(-1, 3)
+        embedded = nn.functional.embedding(tokens, self.embedding).to(self.dtype).flatten(1)
+        both = embedded @ self.parts.mT
+        mixed = nn.functional.silu(both[:, : 3 * size] + self.bias)
+        found: Tensor = self.down.forward(mixed).add_(both[:, 3 * size :])
         return found
 
-    def parts_of(self, embedded: Tensor, slot: int) -> Tensor:
-        """What tokens (m, d) add to a trigram as its first, second or third: (m, 4d)."""
-        size = self.shape.hidden_size
-        return embedded.to(self.dtype) @ self.parts[:, slot * size : (slot + 1) * size].mT
+    def known_part(self, hidden: Tensor) -> Tensor:
+        known: Tensor = self.known.forward(hidden.to(self.dtype))
+        return known.view(-1, self.shape.hidden_size)
+
+    def likeliest(self, head: int, known: Tensor, encoded: Tensor, top_k: int) -> tuple[Tokens, LogProbs]:
+        projected = self.heads[head].forward(encoded).add_(known)
+        return likeliest(self.output_layer.forward(projected), top_k)
 
     def finish(self, x: Tensor, attended: Tensor) -> Tensor:
         """The layer's output (m, d) from its input and what attention gave."""
@@ -129,101 +208,41 @@ class Network:
 
     def normed(self, x: Tensor) -> Tensor:
         """X ÷ √(mean x² + ε), the mean in float32."""
-        if self.is_compiled:
-            rows = x.to(torch.float32, copy=True)
-            kernel.normalise(rows.numpy(), np.float32(self.shape.rms_norm_eps))
-            return rows.to(x.dtype)
         norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
         scale = norm.square_().div_(x.shape[-1]).add_(self.shape.rms_norm_eps).rsqrt_()
         normed: Tensor = (x * scale).to(x.dtype)
         return normed
 
-    def known_part(self, hidden: Tensor) -> list[Tensor]:
-        """What a hidden state (1, d) adds to each head's (1, d)."""
-        return list(self.known.forward(hidden).split(self.shape.hidden_size, dim=1))
 
-    @functools.cached_property
-    def frequencies(self) -> Tensor:
-        """(e ÷ 2,) angles of the rotary embedding per position."""
-        half = self.shape.head_dim // 2
-        exponents = torch.arange(half, device=self.device, dtype=torch.float32) / half
-        return self.shape.rope_theta**-exponents
+class TorchContext(FullContext):
+    """Through torch."""
 
-
-@functools.lru_cache(maxsize=4)
-def load_network(weights: Weights, dtype: torch.dtype, device: torch.device) -> Network:
-    """The network of a weights folder, once for all sessions."""
-    return Network(weights, dtype, device)
-
-
-class FullContext:
-    """The full-context encoder's keys and values in one session, float32, as attention on this device reads them."""
-
-    def __init__(self, network: Network, max_context: int) -> None:
-        shape, device = network.shape, network.device
+    def __init__(self, network: TorchNetwork, max_context: int) -> None:
+        super().__init__(network.shape, max_context, network.device)
         self.network = network
-        heads, width, num_columns = shape.num_attention_heads, shape.head_dim, 2 * max_context + MAX_DRAFT_COLUMNS
-        self.keys = torch.zeros(heads, width, num_columns, device=device).mT
-        self.values = torch.zeros(heads, num_columns, width, device=device)
-        angles = torch.arange(max_context + MAX_DRAFT_COLUMNS, device=device)[:, None] * network.frequencies
-        self._cos, self._sin = angles.cos(), angles.sin()
+        self._cos, self._sin = angles(network.shape, max_context + MAX_DRAFT_COLUMNS, network.device)
 
-    def write(self, x: Tensor, positions: Tensor, columns: Tensor) -> Tensor:
-        """Keep keys and values of rows (m, d) in their columns (m,); their queries (m, heads, e)."""
-        heads, width = self.network.shape.num_attention_heads, self.network.shape.head_dim
-        qkv = self.network.qkv.forward(self.network.normed(x)).float()
-        cos, sin = self._cos[positions], self._sin[positions]
-        if self.network.is_compiled:
-            query = torch.empty(len(x), heads, width)
-            numbers = (part.numpy() for part in (qkv, cos, sin, columns, self.keys.mT, self.values, query))
-            kernel.place(*numbers)
-            return query
-        query, key, value = qkv.view(len(x), 3, heads, width).unbind(1)
-        query, key = (_rotated(part, cos[:, None], sin[:, None]) for part in (query, key))
+    def encode(
+        self, rows: Tensor, num_asked: int, positions: Tensor, columns: Tensor, end: int, mask: Tensor
+    ) -> Tensor:
+        rows = rows.to(self.network.dtype)
+        query = self._write(rows, positions, columns)[-num_asked:]
+        mask = nn.functional.pad(mask, (end - mask.shape[1], 0), value=True)
+        attended = attend_fused(query, self.keys[:, :end], self.values[:, :end], mask, 1.0)
+        return self.network.finish(rows[-num_asked:], attended.reshape(num_asked, -1).to(rows.dtype))
+
+    def _write(self, rows: Tensor, positions: Tensor, columns: Tensor) -> Tensor:
+        """Keep keys and values; the rows' queries (m, heads, e)."""
+        shape, network = self.network.shape, self.network
+        qkv = network.qkv.forward(network.normed(rows)).float()
+        cos, sin = self._cos[positions][:, None], self._sin[positions][:, None]
+        query, key, value = qkv.view(len(rows), 3, shape.num_attention_heads, shape.head_dim).unbind(1)
+        query, key = _rotated(query, cos, sin), _rotated(key, cos, sin)
         self.keys[:, columns], self.values[:, columns] = key.transpose(0, 1), value.transpose(0, 1)
         return query
-
-    def attend(self, query: Tensor, end: int, mask: Tensor | None) -> Tensor:
-        """Queries (q, heads, e) on all columns before `end`: (q, d). `mask (q, n)` says who sees the last n columns."""
-        if mask is not None:
-            mask = nn.functional.pad(mask, (end - mask.shape[1], 0), value=True)
-        attend = attend_row_invariant if self.network.is_compiled else attend_fused
-        attended = attend(query, self.keys[:, :end], self.values[:, :end], mask, 1.0)
-        return attended.reshape(len(query), -1).to(self.network.dtype)
-
-    def move(self, sources: Sequence[int], columns: Sequence[int]) -> None:
-        """Keep what stands in `sources` in `columns`."""
-        self.keys[:, columns] = self.keys[:, sources]
-        self.values[:, columns] = self.values[:, sources]
 
 
 def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotary embedding of (m, heads, e) by the cosines and sines (m, 1, e ÷ 2) of its positions."""
     low, high = x.chunk(2, dim=-1)
     return torch.cat((low * cos - high * sin, high * cos + low * sin), dim=-1)
-
-
-class TokenParts:
-    """What each token adds to a trigram by its place in it, for one target: a table where the vocabulary is small."""
-
-    def __init__(self, network: Network, embedding: Tensor) -> None:
-        self.network, self.embedding = network, embedding
-        num_bytes = len(embedding) * 3 * network.parts.shape[0] * network.parts.element_size()
-        self.table = (
-            self._parts(torch.arange(len(embedding))[:, None].expand(-1, 3)) if num_bytes <= MOST_BYTES else None
-        )
-
-    def __getitem__(self, triples: Tensor) -> Tensor:
-        """(m, 3) tokens → (m, 3, 4d)."""
-        return self._parts(triples) if self.table is None else self.table[triples, torch.arange(3)]
-
-    @torch.inference_mode()
-    def _parts(self, triples: Tensor) -> Tensor:
-        embedded = nn.functional.embedding(triples, self.embedding)
-        return torch.stack([self.network.parts_of(embedded[:, slot], slot) for slot in range(3)], dim=1)
-
-
-@functools.lru_cache(maxsize=4)
-def load_parts(network: Network, loaded: LoadedModel) -> TokenParts:
-    """A target's token parts, once for all sessions."""
-    return TokenParts(network, cast(nn.Embedding, loaded.model.get_input_embeddings()).weight)

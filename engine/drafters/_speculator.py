@@ -16,14 +16,12 @@ from torch import Tensor, nn
 
 from engine.drafters import _speculator_kernel as kernel
 from engine.drafters._candidates import LogProbs, Tokens, likeliest
-from engine.drafters._weights import Weights
+from engine.drafters._weights import MOST_COMPILED, Weights
 from engine.runtime.linear import pack
-from engine.runtime.linear_kernel import packed
+from engine.runtime.linear_kernel import numbers_of, packed
 from engine.runtime.threads import compiled_threads
 
 EPS = float(kernel.EPS)
-MOST_COMPILED = 8_000_000
-"""Parameters of embeddings up to which stages run compiled, in float32; beyond, reading them costs more than calls."""
 
 
 def mixing_ratio(num_heads: int, inner: int) -> float:
@@ -163,15 +161,16 @@ class Speculator:
     def _compile(self, stages: Sequence[StageWeights]) -> kernel.Stages:
         own = stages[:1] if self.is_tied else stages
         places = np.arange(self.num_heads)
-        later = [packed(stages[min(i, len(stages) - 1)].proj.numpy()) for i in places[1:]]
+        later = [packed(stages[min(i, len(stages) - 1)].proj, self.dtype) for i in places[1:]]
+        first = packed(stages[0].proj, self.dtype)
         return kernel.Stages(
-            first=packed(stages[0].proj.numpy()),
-            later=np.stack(later) if later else np.zeros((0, 1, 1, 1), np.float32),
+            first=first,
+            later=np.stack(later) if later else np.zeros((0, 1, 1, 1), first.dtype),
             own=np.minimum(places, len(own) - 1),
-            tables=np.stack([stage.embedding.numpy() for stage in own]),
+            tables=np.stack([numbers_of(stage.embedding.to(self.dtype)) for stage in own]),
             norm_weights=np.stack([stage.norm_weight.numpy() for stage in own]),
             norm_biases=np.stack([stage.norm_bias.numpy() for stage in own]),
-            heads=np.stack([packed(stage.head.numpy()) for stage in own]),
+            heads=np.stack([packed(stage.head, self.dtype) for stage in own]),
             vocabulary=self.vocabulary,
         )
 

@@ -22,6 +22,7 @@ from engine.errors import BadInput
 from engine.models import weights_folder
 
 if TYPE_CHECKING:
+    from engine.models import LoadedModel
     from engine.target import Target
 
 CONFIG_FILE, WEIGHTS_FILE, INDEX_FILE = "config.json", "model.safetensors", "model.safetensors.index.json"
@@ -29,6 +30,8 @@ SHAPE_FILE = "shape.json"
 """The static tree that was measured for these weights (`_shape.py`)."""
 SHARES_FILE = "shares.json"
 """For trees that change with the text: in which share of steps the i-th node drafted was accepted."""
+MOST_COMPILED = 8_000_000
+"""Parameters of a matrix up to which it is run compiled; beyond, reading it costs more than calls."""
 VOCABULARY_FILE = "vocabulary.json"
 """Tokens that are worth drafting: ids, those the target writes most often first."""
 
@@ -170,3 +173,10 @@ def _read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise BadInput(f"{path} cannot be read as JSON: {error}") from error
+
+
+def small_output(loaded: LoadedModel) -> Tensor | None:
+    """The weight (v, h) of a target's output layer, where drafters that score with it run compiled: small, on a CPU."""
+    weight = getattr(loaded.model.get_output_embeddings(), "weight", None)
+    is_small = isinstance(weight, Tensor) and weight.device.type == "cpu" and weight.numel() <= MOST_COMPILED
+    return weight.detach() if isinstance(weight, Tensor) and is_small else None

@@ -24,9 +24,10 @@ import torch
 from torch import Tensor, nn
 
 from engine.drafters import _shape
-from engine.drafters._candidates import likeliest
-from engine.drafters._chimera import FullContext, Triple, load_network, load_parts
-from engine.drafters._weights import find_weights, missing_reason
+from engine.drafters._chimera import Triple, read_shape
+from engine.drafters._chimera_compiled import load_network
+from engine.drafters._draft_cost import draft_cost
+from engine.drafters._weights import Weights, find_weights, missing_reason
 from engine.drafters.base import Context, Drafter, Needs
 from engine.errors import BadInput
 from engine.options import option
@@ -124,14 +125,11 @@ class Chimera(Drafter):
     def __init__(self, options: ChimeraOptions, target: Target) -> None:
         super().__init__(options, target)
         weights = find_weights(target, self.name, options.weights)
-        loaded = target.loaded
-        self.network = load_network(weights, loaded.dtype, loaded.device)
-        self._check(target)
-        self.parts = load_parts(self.network, loaded)
-        self.output_layer = target.runner.output_layer
+        _check(weights, target)
+        self.network = load_network(weights, target.loaded, target.runner.output_layer)
         self.max_context = target.max_context
-        self.shape = self._choose_shape(weights.shape_rows(), target)
         self._plans: dict[int, list[Level]] = {}
+        self.shape = self._choose_shape(weights.shape_rows(), target)
 
     @classmethod
     def unavailable(cls, target: Target | None = None) -> str | None:
@@ -140,7 +138,7 @@ class Chimera(Drafter):
     def start(self, context: Context) -> None:
         super().start(context)
         assert context.prompt_hidden is not None or len(context.ids) < 2
-        self.cache = FullContext(self.network, self.max_context)
+        self.cache = self.network.context(self.max_context)
         self._trigrams: dict[Triple, Tensor] = {}
         self._columns: dict[tuple[int, ...], int] = {}
         self._num_hidden = self._num_grams = 0
@@ -172,17 +170,19 @@ class Chimera(Drafter):
     @torch.inference_mode()
     def _catch_up(self, ids: Sequence[int]) -> Tensor:
         """Columns of every verified h and of g up to the root: c of the root, (1, d)."""
-        root, hidden = len(ids) - 1, self._hidden.to(self.network.dtype)
+        root, hidden = len(ids) - 1, self._hidden
         grams = range(min(self._num_grams, root - 1), root)
         g = self._grams([triple_at(ids, place + 1) for place in grams])
         places = torch.arange(self._num_hidden, root)
         positions = torch.cat((places, torch.tensor(grams) + 1))
         columns = torch.cat((2 * places, 2 * torch.tensor(grams) + 1))
-        query = self.cache.write(torch.cat((hidden, g)), positions, columns)
+        rows = torch.cat((hidden.to(g.dtype), g))
+        sees_all = torch.ones(1, 0, dtype=torch.bool, device=self.network.device)
+        encoded = self.cache.encode(rows, 1, positions, columns, 2 * root, sees_all)
         self._num_hidden = self._num_grams = root
         if len(hidden):
             self._last_hidden, self._hidden = hidden[-1:], hidden[:0]
-        return self.network.finish(g[-1:], self.cache.attend(query[-1:], 2 * root, None))
+        return encoded
 
     @torch.inference_mode()
     def _grow(self, ids: Sequence[int], levels: Sequence[Level], num_nodes: int) -> DraftTree:
@@ -198,28 +198,20 @@ class Chimera(Drafter):
                 triples = [cast(Triple, (*ids[-2:], *paths[node])[-3:]) for node in level.nodes]
                 encoded = self._run(level, encoded, triples, root)
                 end += level.num_columns
-            best, shares = self._candidates(depth, known[depth], encoded, max(level.ranks) + 1)
+            best, log_probs = self.network.likeliest(depth, known[depth], encoded, max(level.ranks) + 1)
+            shares = np.exp(log_probs)
             for child, row, rank in zip(level.children, level.rows, level.ranks, strict=True):
                 node = level.nodes[row]
-                tokens[child], parents[child], probs[child] = best[row][rank], node, shares[row][rank]
+                tokens[child], parents[child], probs[child] = int(best[row, rank]), node, float(shares[row, rank])
                 paths[child] = (*paths[node], tokens[child])
         return DraftTree(tuple(tokens), tuple(parents), tuple(probs))
 
     def _run(self, level: Level, encoded: Tensor, triples: Sequence[Triple], root: int) -> Tensor:
         """One pass over a level's nodes, of which `encoded` holds the c of the level above: their c, (nodes, d)."""
-        g, cache = self._grams(triples), self.cache
-        rows = torch.cat((encoded[list(level.parents)], g))
-        query = cache.write(rows, level.positions + root, level.columns + 2 * root)
-        attended = cache.attend(query[len(level.parents) :], 2 * root + level.mask.shape[1], level.mask)
-        return self.network.finish(g, attended)
-
-    def _candidates(
-        self, head: int, known: Tensor, encoded: Tensor, top_k: int
-    ) -> tuple[list[list[int]], list[list[float]]]:
-        """The likeliest tokens behind each row of c, and their probabilities."""
-        projected = self.network.heads[head].forward(encoded).add_(known)
-        tokens, log_probs = likeliest(self.output_layer.forward(projected), top_k)
-        return tokens.tolist(), np.exp(log_probs).tolist()
+        rows = torch.cat((encoded[list(level.parents)], self._grams(triples)))
+        positions, columns = level.positions + root, level.columns + 2 * root
+        end = 2 * root + level.mask.shape[1]
+        return self.cache.encode(rows, len(level.nodes), positions, columns, end, level.mask)
 
     def _grams(self, triples: Sequence[Triple]) -> Tensor:
         """Trigram outputs (m, d), remembered by their tokens."""
@@ -228,8 +220,7 @@ class Chimera(Drafter):
             if len(self._trigrams) + len(missing) > MOST_TRIGRAMS or not self.options.remembers:
                 self._trigrams = {}
                 missing = list(dict.fromkeys(triples))
-            parts = self.parts[torch.tensor(missing, device=self.network.device)]
-            self._trigrams.update(zip(missing, self.network.grams(parts), strict=True))
+            self._trigrams.update(zip(missing, self.network.grams(missing), strict=True))
         return torch.stack([self._trigrams[triple] for triple in triples])
 
     def _choose_shape(self, rows: Any, target: Target) -> _shape.Shape:
@@ -243,17 +234,20 @@ class Chimera(Drafter):
         measured = _shape.from_rows(rows).limited(_shape.MAX_NODES, depth, top_k)
         if options.budget:
             return measured.limited(options.budget)
-        return _shape.choose(measured, relative_costs(target))
+        self.shape = measured
+        return _shape.choose(measured, relative_costs(target), draft_cost(self, target, self.network))
 
-    def _check(self, target: Target) -> None:
-        """Raises BadInput where the weights are made for other widths than the target's."""
-        wanted = tuple(cast(nn.Embedding, target.loaded.model.get_input_embeddings()).weight.shape)
-        found = (self.network.shape.vocab_size, self.network.shape.hidden_size)
-        if found != wanted:
-            raise BadInput(
-                f"These chimera weights are for a target of width {found[1]} with {found[0]} tokens; "
-                f"{target.loaded.name} has width {wanted[1]} and {wanted[0]} tokens."
-            )
+
+def _check(weights: Weights, target: Target) -> None:
+    """Raises BadInput where the weights are made for other widths than the target's."""
+    shape = read_shape(weights)
+    wanted = tuple(cast(nn.Embedding, target.loaded.model.get_input_embeddings()).weight.shape)
+    found = (shape.vocab_size, shape.hidden_size)
+    if found != wanted:
+        raise BadInput(
+            f"These chimera weights are for a target of width {found[1]} with {found[0]} tokens; "
+            f"{target.loaded.name} has width {wanted[1]} and {wanted[0]} tokens."
+        )
 
 
 def triple_at(ids: Sequence[int], place: int) -> Triple:

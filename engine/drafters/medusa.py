@@ -13,28 +13,23 @@ configs say 2 where there are 5. Acceptance is exact; the paper's typical accept
 
 from __future__ import annotations
 
-import functools
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from engine.drafters import _shape
-from engine.drafters._candidates import likeliest
+from engine.drafters._draft_cost import draft_cost
+from engine.drafters._medusa import load_heads
 from engine.drafters._weights import Weights, find_weights, missing_reason
 from engine.drafters.base import Context, Drafter, Needs
-from engine.errors import BadInput
 from engine.options import option
-from engine.runtime.linear import pack
 from engine.runtime.row_cost import relative_costs
 from engine.tree import EMPTY_TREE, DraftTree
 
 if TYPE_CHECKING:
-    from engine.models import LoadedModel
     from engine.target import Scored, Target
     from engine.verify import Verdict
 
@@ -51,65 +46,6 @@ class MedusaOptions:
     budget: int = option(0, "Most nodes to draft; 0 fits this machine.", low=0, high=64, unit="nodes")
     depth: int = option(0, "Heads to use; 0 uses all there are.", low=0, high=MOST_HEADS, unit="tokens")
     top_k: int = option(0, "Candidates of each head; 0 takes all in the tree.", low=0, high=16, unit="tokens")
-
-
-class MedusaHeads:
-    """The heads, ready to run for one target. Shared by sessions."""
-
-    def __init__(self, weights: Weights, loaded: LoadedModel) -> None:
-        """Raises BadInput where the tensors do not fit the target."""
-        self.dtype, self.device = loaded.dtype, loaded.device
-        self.width = int(loaded.model.config.get_text_config().hidden_size)
-        self.num_heads = 1 + max((int(name.split(".")[0]) for name in weights.tensors if _is_of_head(name)), default=-1)
-        self.num_layers = weights.number("medusa_num_layers", default=1)
-        if self.num_heads < 1:
-            raise BadInput(f"The weights in {weights.folder} hold no Medusa head, as 0.0.linear.weight would be.")
-        self.blocks = [
-            [self._block(weights, head, i) for i in range(self.num_layers)] for head in range(self.num_heads)
-        ]
-        self.outputs = self._outputs(weights, loaded)
-
-    def _block(self, weights: Weights, head: int, i: int) -> nn.Module:
-        weight = weights.take(f"{head}.{i}.linear.weight", self.width, self.width)
-        bias = weights.take(f"{head}.{i}.linear.bias", self.width)
-        return self._pack(weight, bias)
-
-    def _outputs(self, weights: Weights, loaded: LoadedModel) -> list[nn.Module]:
-        """An output layer for each head, or the target's own for all."""
-        own = loaded.model.get_output_embeddings()
-        names = [f"{head}.{self.num_layers}.weight" for head in range(self.num_heads)]
-        if not any(name in weights.tensors for name in names):
-            return [self._pack(own.weight) if isinstance(own, nn.Linear) else own]
-        vocab_size = own.out_features
-        return [self._pack(weights.take(name, vocab_size, self.width)) for name in names]
-
-    def _pack(self, weight: Tensor, bias: Tensor | None = None) -> nn.Module:
-        weight = weight.to(self.device, self.dtype).contiguous()
-        return pack(weight, None if bias is None else bias.to(self.device, self.dtype))
-
-    @torch.inference_mode()
-    def scores(self, hidden: Tensor) -> Tensor:
-        """(1, h) hidden state of the target → (heads, v) float32."""
-        found = []
-        for blocks in self.blocks:
-            y = hidden.to(self.dtype)
-            for block in blocks:
-                y = y + nn.functional.silu(block.forward(y))
-            found.append(y)
-        if len(self.outputs) == 1:
-            shared: Tensor = self.outputs[0].forward(torch.cat(found)).float()
-            return shared
-        return torch.cat([output.forward(y) for output, y in zip(self.outputs, found, strict=True)]).float()
-
-
-def _is_of_head(name: str) -> bool:
-    return re.fullmatch(r"\d+\.\d+\.(linear\.)?(weight|bias)", name) is not None
-
-
-@functools.lru_cache(maxsize=4)
-def load_heads(weights: Weights, loaded: LoadedModel) -> MedusaHeads:
-    """The heads of a weights folder, once for all sessions."""
-    return MedusaHeads(weights, loaded)
 
 
 def default_shape(num_heads: int) -> _shape.Shape:
@@ -151,8 +87,8 @@ class Medusa(Drafter):
         shape = self.shape if budget >= len(self.shape) else self.shape.limited(budget)
         if self._state is None or not len(shape):
             return EMPTY_TREE
-        scores = self.heads.scores(self._state)
-        tokens, log_probs = (best[shape.depths, shape.ranks] for best in likeliest(scores, int(shape.ranks.max()) + 1))
+        found = self.heads.likeliest(self._state, int(shape.ranks.max()) + 1)
+        tokens, log_probs = (best[shape.depths, shape.ranks] for best in found)
         return DraftTree(tuple(tokens.tolist()), shape.parents, tuple(np.exp(log_probs).tolist()))
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
@@ -169,7 +105,8 @@ class Medusa(Drafter):
         fitting = fitting.limited(top_k=target.loaded.model.get_output_embeddings().out_features)
         if self.options.budget:
             return fitting.limited(self.options.budget)
-        return _shape.choose(fitting, relative_costs(target))
+        self.shape = fitting
+        return _shape.choose(fitting, relative_costs(target), draft_cost(self, target, self.heads))
 
 
 DRAFTER = Medusa

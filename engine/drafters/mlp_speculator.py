@@ -28,6 +28,7 @@ import numpy as np
 from torch import Tensor
 
 from engine.drafters import _shape
+from engine.drafters._draft_cost import draft_cost
 from engine.drafters._speculator import Level, load_speculator
 from engine.drafters._weights import Weights, find_weights, missing_reason
 from engine.drafters.base import Context, Drafter, Needs
@@ -83,8 +84,8 @@ class MlpSpeculator(Drafter):
         self._check(target)
         self.depth = min(options.depth or self.speculator.num_heads, self.speculator.num_heads)
         self.top_k = [options.top_k or k for k in self.speculator.top_k][: self.depth]
-        self.num_nodes = options.budget or self._size(weights, target)
         self._state: Tensor | None = None
+        self.num_nodes = options.budget or self._size(weights, target)
 
     @classmethod
     def unavailable(cls, target: Target | None = None) -> str | None:
@@ -117,7 +118,8 @@ class MlpSpeculator(Drafter):
         shares = weights.shares()
         if shares is None:
             return min(_shape.MAX_NODES, self.speculator.num_candidates * self.speculator.num_heads)
-        return _shape.best_size(shares, relative_costs(target))
+        self.num_nodes = _shape.MAX_NODES
+        return _shape.best_size(shares, relative_costs(target), draft_cost(self, target, self.speculator))
 
     def _check(self, target: Target) -> None:
         """Raises BadInput where the weights are made for other widths than the target's."""

@@ -10,6 +10,7 @@ forgets them with the pass. Hidden Transfer (arXiv 2404.12022) needs this; promp
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -63,6 +64,21 @@ class ExtraRows:
         kept = [(place[owner], step) for owner, step in zip(self.owners, self.steps, strict=True) if owner in place]
         return ExtraRows(self.transfer, tuple(owner for owner, _ in kept), tuple(step for _, step in kept))
 
+    @functools.cached_property
+    def in_pass(self) -> ExtraRows:
+        """From a draft tree's nodes to the rows of its pass: the root is row 0."""
+        return ExtraRows(self.transfer, tuple(owner + 1 for owner in self.owners), self.steps)
+
+    def layout(self, num_real: int, bucket: int) -> Layout:
+        """Their places behind so many real rows; a drafter whose rows stay the same asks for the same again."""
+        if (num_real, bucket) not in self._layouts:
+            self._layouts[num_real, bucket] = Layout(self, num_real, bucket)
+        return self._layouts[num_real, bucket]
+
+    @functools.cached_property
+    def _layouts(self) -> dict[tuple[int, int], Layout]:
+        return {}
+
 
 @dataclass(frozen=True)
 class Group:
@@ -87,23 +103,35 @@ class Layout:
     def __init__(self, extra: ExtraRows, num_real: int, bucket: int) -> None:
         self.extra, self.num_real = extra, num_real
         self.groups: dict[int, Group] = {}
-        self.places = [0] * len(extra)
-        """The row of each extra row."""
+        places = np.zeros(len(extra), np.int64)
         layers = [extra.transfer.layers[step - 1] for step in extra.steps]
         end = num_real
         for layer in sorted(set(layers)):
             members = tuple(sorted((i for i, own in enumerate(layers) if own == layer), key=extra.steps.__getitem__))
             self.groups[layer] = Group(end, members, -len(members) % bucket)
-            for row, member in enumerate(members, start=end):
-                self.places[member] = row
+            places[list(members)] = range(end, end + len(members))
             end = self.groups[layer].end
         self.num_rows = end
+        self.places = torch.from_numpy(places)
+        """The row of each extra row."""
+        self._owners = {layer: self._owners_of(group) for layer, group in self.groups.items()}
+        # Of the rows behind the real ones: whose context each shares (padding: nobody's), and which of them it sees.
+        self._behind, self._sees = places - num_real, np.eye(end - num_real, dtype=np.bool_)
+        owners, steps = np.array(extra.owners, np.int64), np.array(extra.steps, np.int64)
+        is_seen = (owners[:, None] == owners[None, :]) & (steps[None, :] <= steps[:, None])
+        self._sees[np.ix_(self._behind, self._behind)] = is_seen
+        self._owner_rows = owners
+
+    def _owners_of(self, group: Group) -> list[tuple[int, Tensor]]:
+        """Each step of a group, with its rows' owners."""
+        by_step = itertools.groupby(group.members, key=self.extra.steps.__getitem__)
+        return [(step, torch.tensor([self.extra.owners[member] for member in members])) for step, members in by_step]
 
     def depths(self, depths: Sequence[int]) -> list[int]:
         """Depth of every row behind the real ones, whose depths are given; padding has 1."""
         found = [1] * (self.num_rows - self.num_real)
-        for place, owner, step in zip(self.places, self.extra.owners, self.extra.steps, strict=True):
-            found[place - self.num_real] = depths[owner] + step
+        for place, owner, step in zip(self._behind.tolist(), self.extra.owners, self.extra.steps, strict=True):
+            found[place] = depths[owner] + step
         return found
 
     def fill(self, mask: Mask, num_before: int) -> None:
@@ -111,21 +139,14 @@ class Layout:
 
         `num_before` columns stand before the pass's own.
         """
-        own = np.arange(self.num_real, self.num_rows)
-        mask[own, num_before + own] = True
-        places, owners, steps = np.array(self.places), np.array(self.extra.owners), np.array(self.extra.steps)
-        mask[places] = mask[owners]
-        is_seen = (owners[:, None] == owners[None, :]) & (steps[None, :] <= steps[:, None])
-        mask[np.ix_(places, num_before + places)] = is_seen
+        behind = mask[self.num_real :]
+        behind[self._behind] = mask[self._owner_rows]
+        behind[:, num_before + self.num_real :] = self._sees
 
     def entering(self, layer: int, x: Tensor) -> Tensor:
         """States of the rows that enter before a layer, of those that are there: (rows, h) → (m, h)."""
-        group, extra = self.groups[layer], self.extra
-        found = []
-        for step, members in itertools.groupby(group.members, key=extra.steps.__getitem__):
-            owners = x[[extra.owners[member] for member in members]]
-            found.append(extra.transfer.states(step, owners).to(x.dtype))
-        return torch.cat((*found, x[: group.padding]))
+        made = [self.extra.transfer.states(step, x[owners]).to(x.dtype) for step, owners in self._owners[layer]]
+        return torch.cat((*made, x[: self.groups[layer].padding]))
 
 
 @contextmanager

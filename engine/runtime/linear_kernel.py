@@ -1,22 +1,30 @@
 """Compiled products of a few float32 rows with a matrix, for networks so small that torch's calls cost more than they.
 
-Each result is summed over the row's entries in order, whatever shares the call. Knows numbers only; compiled by numba
-at the first call and kept on disk for the next start.
+Each result is summed over the row's entries in order, in float32, whatever shares the call. A matrix may be of
+bfloat16, as its bits: its numbers are widened on their way into a register, so half the bytes are waited for. Knows
+numbers only; compiled by numba at the first call and kept on disk for the next start.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numba import njit, prange
+import torch
+from numba import njit, prange, types
+from numba.extending import intrinsic
 
 from engine.runtime.softmax_kernel import Floats
+
+Matrix = np.ndarray[Any, Any]
+"""Numbers in float32, or in bfloat16 as their bits (uint16)."""
 
 ROWS = 4
 """Rows that share one reading of a matrix."""
 COLUMNS = 128
 """Of a matrix, that stand together in memory: a part that stays in a processor's nearest cache."""
 PAGE_OFFSET = 64
-_ZERO = np.float32(0.0)
+_ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 # Contraction alone: a product and the sum behind it may be one instruction, in every lane alike.
 _compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 
@@ -32,16 +40,39 @@ def row_buffer(num_rows: int, width: int) -> Floats:
     return np.zeros(((num_rows + ROWS - 1) // ROWS * ROWS, width + PAGE_OFFSET), np.float32)
 
 
-def packed(weight: Floats) -> Floats:
+def packed(weight: torch.Tensor, dtype: torch.dtype = torch.float32) -> Matrix:
     """A linear layer's weight (o, i) as `linear` reads it: (chunks, i, COLUMNS), the last chunk filled up with 0."""
     num_chunks = -(-len(weight) // COLUMNS)
-    whole = np.zeros((num_chunks * COLUMNS, weight.shape[1]), np.float32)
+    whole = weight.new_zeros(num_chunks * COLUMNS, weight.shape[1], dtype=dtype)
     whole[: len(weight)] = weight
-    return np.ascontiguousarray(whole.reshape(num_chunks, COLUMNS, -1).transpose(0, 2, 1))
+    return numbers_of(whole.view(num_chunks, COLUMNS, -1).mT.contiguous())
+
+
+def numbers_of(tensor: torch.Tensor) -> Matrix:
+    """A tensor on the CPU as compiled code reads it: bfloat16 as its bits, any other dtype as float32."""
+    tensor = tensor.detach().contiguous()
+    return tensor.view(torch.uint16).numpy() if tensor.dtype == torch.bfloat16 else tensor.float().numpy()
+
+
+def _widen(context: Any, number: Any) -> Any:
+    """Numba's code for `widened`."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if number == types.float32:
+            return args[0]
+        bits = builder.zext(args[0], context.get_value_type(types.uint32))
+        upper = builder.shl(bits, context.get_constant(types.uint32, 16))
+        return builder.bitcast(upper, context.get_value_type(types.float32))
+
+    return types.float32(number), generate
+
+
+widened: Any = intrinsic(_widen)
+"""In compiled code, a matrix's number in float32: the bits of a bfloat16 are its upper half."""
 
 
 @njit(cache=True, nogil=True, parallel=True, error_model="numpy", fastmath={"contract"})
-def linear(x: Floats, num_rows: int, matrix: Floats, out: Floats) -> None:
+def linear(x: Floats, num_rows: int, matrix: Matrix, out: Floats) -> None:
     """The first `num_rows` rows of `x` times a packed matrix → `out`; both are of `row_buffer`."""
     width = matrix.shape[1]
     for chunk in prange(len(matrix)):
@@ -66,7 +97,7 @@ def multiply4(
     x_1: Floats,
     x_2: Floats,
     x_3: Floats,
-    matrix: Floats,
+    matrix: Matrix,
     out_0: Floats,
     out_1: Floats,
     out_2: Floats,
@@ -82,17 +113,17 @@ def multiply4(
         c_0, c_1, c_2, c_3 = x_2[e], x_2[e + 1], x_2[e + 2], x_2[e + 3]
         d_0, d_1, d_2, d_3 = x_3[e], x_3[e + 1], x_3[e + 2], x_3[e + 3]
         for t in range(num_columns):
-            m_0, m_1, m_2, m_3 = line_0[t], line_1[t], line_2[t], line_3[t]
+            m_0, m_1, m_2, m_3 = widened(line_0[t]), widened(line_1[t]), widened(line_2[t]), widened(line_3[t])
             out_0[t] = add4(out_0[t], a_0, a_1, a_2, a_3, m_0, m_1, m_2, m_3)
             out_1[t] = add4(out_1[t], b_0, b_1, b_2, b_3, m_0, m_1, m_2, m_3)
             out_2[t] = add4(out_2[t], c_0, c_1, c_2, c_3, m_0, m_1, m_2, m_3)
             out_3[t] = add4(out_3[t], d_0, d_1, d_2, d_3, m_0, m_1, m_2, m_3)
     for e in range(whole, len(x_0)):
         for t in range(num_columns):
-            out_0[t] += x_0[e] * matrix[e, t]
-            out_1[t] += x_1[e] * matrix[e, t]
-            out_2[t] += x_2[e] * matrix[e, t]
-            out_3[t] += x_3[e] * matrix[e, t]
+            out_0[t] += x_0[e] * widened(matrix[e, t])
+            out_1[t] += x_1[e] * widened(matrix[e, t])
+            out_2[t] += x_2[e] * widened(matrix[e, t])
+            out_3[t] += x_3[e] * widened(matrix[e, t])
 
 
 @_compiled
@@ -112,3 +143,10 @@ def add4(
     total = total + b * y
     total = total + c * z
     return total + d * w
+
+
+@_compiled
+def silu(x: np.float32) -> np.float32:
+    """X ÷ (1 + e⁻ˣ)."""
+    found: np.float32 = x / (_ONE + np.exp(-x))
+    return found

@@ -10,6 +10,7 @@ from __future__ import annotations
 import statistics
 import time
 import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
     from engine.target import Target
 
 NUM_ROWS = (1, 2, 4, 8, 16, 32, 64)
+FIRST_DEAR = NUM_ROWS.index(8)
+"""From these rows on a pass is taken to cost more for each."""
 CONTEXT_LENGTH = 256
-_MIN_ROUNDS, _MAX_ROUNDS, _SECONDS, _FEW_SECONDS = 3, 30, 5.0, 0.5
+_MIN_ROUNDS, _MAX_ROUNDS, _SECONDS, _FEW_SECONDS = 3, 30, 5.0, 1.0
 _KNOWN: weakref.WeakKeyDictionary[LoadedModel, list[float]] = weakref.WeakKeyDictionary()
 
 
@@ -39,16 +42,24 @@ class RowCost:
 
 
 def relative_costs(target: Target) -> list[float]:
-    """Entry n: a pass over n + 1 rows ÷ one over one row, by line between measured numbers of rows.
-
-    At least 1 and never falling, since a wider pass is no cheaper. Measured once per loaded model.
-    """
+    """Entry n: a pass over n + 1 rows ÷ one over one row, as `roofline` smooths it. Measured once per loaded model."""
     if target.loaded not in _KNOWN:
         _, costs = row_costs(target, _FEW_SECONDS)
-        rows, ratios = [cost.num_rows for cost in costs], [cost.ratio for cost in costs]
-        rising = np.maximum.accumulate(np.maximum(1.0, ratios))
-        _KNOWN[target.loaded] = np.interp(np.arange(1, rows[-1] + 1), rows, rising).tolist()
+        _KNOWN[target.loaded] = roofline([cost.num_rows for cost in costs], [cost.ratio for cost in costs])
     return _KNOWN[target.loaded]
+
+
+def roofline(num_rows: Sequence[int], ratios: Sequence[float]) -> list[float]:
+    """Costs of 1 to the most rows, of those measured: 1 as long as weights are waited for, then a line that rises.
+
+    A few passes are soon timed and noisy, and the number of nodes that pays hangs on small differences; the line is
+    fitted, with equal relative errors, from where rows begin to cost.
+    """
+    begin = min(FIRST_DEAR, len(ratios) - 2) if len(ratios) > 1 else 0
+    rows, costs = np.asarray(num_rows[begin:], float), np.asarray(ratios[begin:])
+    slope, base = np.polyfit(rows, costs, 1, w=1 / costs) if len(rows) > 1 else (0.0, 1.0)
+    every = np.arange(1, num_rows[-1] + 1)
+    return [float(cost) for cost in np.maximum(1.0, base + max(slope, 0.0) * every)]
 
 
 def row_costs(target: Target, seconds: float = _SECONDS) -> tuple[int, list[RowCost]]:

@@ -125,7 +125,7 @@ class ModelRunner:
         """
         num_rows, first = len(token_ids), self.num_pending
         padded = -num_rows % self._row_bucket
-        layout = Layout(extra, num_rows + padded, self._row_bucket) if extra else None
+        layout = extra.layout(num_rows + padded, self._row_bucket) if extra else None
         num_all = num_rows + padded if layout is None else layout.num_rows
         if first + num_all > MAX_PENDING:
             raise RunFailed(f"{first + num_all} rows wait for a verdict; at most {MAX_PENDING} can.")
@@ -154,7 +154,7 @@ class ModelRunner:
     ) -> Rows:
         """Sorts a pass's results: padding is dropped, extra rows are apart."""
         dropped = num_all - num_rows
-        of_extra = None if layout is None else logits[[place - num_all for place in layout.places]]
+        of_extra = None if layout is None else logits[layout.places - num_all]
         if dropped:
             logits = logits[:-dropped]
             hidden = None if hidden is None else tuple(layer[:num_rows] for layer in hidden)

@@ -11,7 +11,7 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import njit, prange
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 Doubles = np.ndarray[Any, np.dtype[np.float64]]
@@ -68,13 +68,17 @@ def maximum(numbers: Floats) -> np.float32:
     return highest
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def likeliest(scores: Floats, tokens: Integers, log_probs: Doubles) -> None:
-    """Scores (k, v) → the best entries of each row, best first, and their log-softmax, (k, n) each; n ≤ v."""
-    for row in range(len(scores)):
+@njit(cache=True, nogil=True, parallel=True, error_model="numpy")
+def likeliest(scores: Floats, num_rows: int, num_scores: int, tokens: Integers, log_probs: Doubles) -> None:
+    """The best entries of each of the first rows, best first, and their log-softmax, (rows, k) each.
+
+    A row's first `num_scores` entries count, k of them at least.
+    """
+    for row in prange(num_rows):
+        own = scores[row, :num_scores].copy()
         best = np.empty(tokens.shape[1], np.float32)
-        keep_best(scores[row], tokens[row], best)
-        total = log_total(scores[row].copy(), best[0])
+        keep_best(own, tokens[row], best)
+        total = log_total(own, best[0])
         for rank in range(len(best)):
             log_probs[row, rank] = np.float64(best[rank]) - np.float64(best[0]) - total
 

@@ -145,7 +145,7 @@ RECIPES["chimera", "cpu"] = replace(
 RECIPES["chimera", "gpu"] = RECIPES["heads", "gpu"]
 for _preset in ("cpu", "gpu"):
     # All of its parameters are Muon's matrices, which begin at zero and have far to go.
-    RECIPES["medusa", _preset] = replace(RECIPES["heads", _preset], lr=8e-3)
+    RECIPES["medusa", _preset] = replace(RECIPES["heads", _preset], lr=8e-3, stages=_MOSTLY_WRITTEN, decay_from=0.1)
 
 
 @dataclass

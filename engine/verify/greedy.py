@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from engine.sampling import Noise
+from engine.sampling import Noise, likeliest
 from engine.tree import DraftTree
 from engine.verify.base import Rule, Verdict, ending, match
 
@@ -15,10 +15,10 @@ class Greedy(Rule):
     name = "greedy"
 
     def verify(self, tree: DraftTree, target_probs: Tensor, noise: Noise, position: int) -> Verdict:
-        likeliest = target_probs.argmax(dim=1).tolist()
+        tokens = likeliest(target_probs).tolist()
         path: list[int] = []
         node = -1
-        while (child := match(tree, node, likeliest[node + 1])) is not None:
+        while (child := match(tree, node, tokens[node + 1])) is not None:
             path.append(child)
             node = child
-        return Verdict(tuple(path), likeliest[node + 1], ending(tree, path))
+        return Verdict(tuple(path), tokens[node + 1], ending(tree, path))

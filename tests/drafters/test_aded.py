@@ -23,7 +23,6 @@ from engine.drafters.base import Context
 from engine.errors import BadInput
 from engine.events import Stepped
 from engine.loop import generate
-from engine.runtime.row_cost import relative_costs
 from engine.sampling import Noise
 from engine.target import Target
 
@@ -211,13 +210,6 @@ def test_the_budget_follows_costs_and_acceptance() -> None:
     chosen = [learning.choose() for _ in range(EXPLORE_EVERY)]
     assert chosen.count(3) == EXPLORE_EVERY - 1
     assert chosen.count(16) == 1, "now and then it looks again at what it leaves out"
-
-
-def test_row_costs_start_at_one_and_never_fall(llama: Target) -> None:
-    costs = relative_costs(llama)
-    assert costs[0] == 1
-    assert costs == sorted(costs)
-    assert relative_costs(llama) is costs
 
 
 def test_a_search_takes_less_than_a_third_of_a_target_pass() -> None:

@@ -15,8 +15,8 @@ from toys import VOCAB_SIZE, create, output_ids, prompt_ids, random_weights, tin
 
 from engine import drafters, models
 from engine.config import GenerationConfig
-from engine.drafters import _shape
-from engine.drafters._chimera import ChimeraShape
+from engine.drafters import _chimera_compiled, _shape
+from engine.drafters._chimera import ChimeraShape, TorchNetwork
 from engine.drafters._weights import Weights, find_weights
 from engine.drafters.base import Context
 from engine.drafters.chimera import PUBLISHED_PATHS, Chimera, plan, triple_at
@@ -76,9 +76,14 @@ def step(target: Target, drafter: Chimera, context: Context, path: Sequence[int]
     drafter.observe(Verdict(tuple(path), next_token, "correction"), emitted, Scored(scored.logits, scored.hidden))
 
 
-@pytest.fixture
-def chimera(llama: Target, tmp_path: Path) -> Chimera:
-    return make(llama, tmp_path)
+@pytest.fixture(params=["compiled", "torch"])
+def chimera(request: pytest.FixtureRequest, llama: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Chimera:
+    """In the form for small targets on a CPU, and in the one for all others."""
+    if request.param == "torch":
+        monkeypatch.setattr(_chimera_compiled, "small_output", lambda loaded: None)
+    found = make(llama, tmp_path)
+    assert isinstance(found.network, TorchNetwork) == (request.param == "torch")
+    return found
 
 
 def make(target: Target, folder: Path, **options: object) -> Chimera:

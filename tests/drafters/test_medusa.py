@@ -71,6 +71,11 @@ def test_published_heads_give_the_scores_of_an_independent_implementation(
             y = y + z / (1 + np.exp(-z))
         output = tensors[f"{head}.{num_layers}.weight"] if has_outputs else target_output
         np.testing.assert_allclose(scores[head].numpy(), output.double().numpy() @ y, rtol=1e-3, atol=1e-4)
+    # Where the output layer is the target's, what drafts is compiled.
+    tokens, log_probs = drafter.heads.likeliest(hidden, 7)
+    best = scores.log_softmax(dim=1).topk(7, dim=1)
+    assert tokens.tolist() == best.indices.tolist()
+    np.testing.assert_allclose(log_probs, best.values.numpy(), atol=1e-4)
 
 
 def test_the_file_says_how_many_heads_there_are(llama: Target, tmp_path: Path) -> None:

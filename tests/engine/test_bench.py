@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from toys import TableTarget, draft_for, tiny
+from toys import TableTarget, draft_for
 
 from engine import bench, models
 from engine.bench import journal, markdown, report, runner
@@ -351,21 +351,3 @@ def test_rounds_that_were_broken_off_do_not_count() -> None:
     found = bench.summarise(cells, SETTINGS, asked, (0, []))
     assert not found.is_complete
     assert {row.method: row.speedup for row in found.rows} == {"plain": 1.0, "prompt_lookup": 2.0}
-
-
-def test_row_costs_are_measured_at_the_context_length_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    target, seen = Target(tiny("llama")), []
-    score = target.score
-
-    def watched(root_id: int, tree: Any) -> Any:
-        seen.append((target.kv_length, len(tree) + 1))
-        return score(root_id, tree)
-
-    monkeypatch.setattr(target, "score", watched)
-    num_context, costs = row_cost.row_costs(target, 0.0)
-    assert num_context == target.max_context // 2 == 80
-    assert [cost.num_rows for cost in costs] == [1, 2, 4, 8, 16, 32, 64]
-    assert seen == [(80, cost.num_rows) for _ in range(4) for cost in costs]
-    assert costs[0].ratio == 1.0
-    assert all(cost.ratio == cost.ms / costs[0].ms for cost in costs)
-    assert target.kv_length == 0

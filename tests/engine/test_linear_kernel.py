@@ -1,0 +1,48 @@
+"""Compiled products of a few rows: right for both kinds of numbers, and a row's bits are its own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from engine.runtime.linear_kernel import linear, packed, row_buffer
+from engine.runtime.threads import compiled_threads
+
+DTYPES = [torch.float32, torch.bfloat16]
+
+
+def product(x: torch.Tensor, weight: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    rows, found = row_buffer(*x.shape), row_buffer(len(x), len(weight))
+    rows[: len(x), : x.shape[1]] = x.numpy()
+    with compiled_threads():
+        linear(rows, len(x), packed(weight, dtype), found)
+    return torch.from_numpy(found[: len(x), : len(weight)].copy())
+
+
+def drawn(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("num_rows", "width", "num_columns"), [(1, 16, 16), (4, 64, 300), (9, 50, 128), (3, 7, 5)])
+def test_it_is_the_product_with_the_weights_as_they_are(
+    num_rows: int, width: int, num_columns: int, dtype: torch.dtype
+) -> None:
+    x, weight = drawn(num_rows, width), drawn(num_columns, width)
+    wanted = x.double() @ weight.to(dtype).double().mT
+    torch.testing.assert_close(product(x, weight, dtype).double(), wanted, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_row_has_the_same_bits_among_others(dtype: torch.dtype) -> None:
+    x, weight = drawn(9, 40), drawn(130, 40)
+    whole = product(x, weight, dtype)
+    for row in range(len(x)):
+        assert torch.equal(product(x[row : row + 1], weight, dtype)[0], whole[row])
+
+
+def test_bfloat16_takes_half_the_memory() -> None:
+    weight = drawn(128, 32)
+    assert 2 * packed(weight, torch.bfloat16).nbytes == packed(weight).nbytes == 4 * weight.numel()
+    assert packed(weight, torch.bfloat16).dtype == np.uint16
