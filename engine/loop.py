@@ -34,7 +34,7 @@ from engine.events import (
     StopReason,
 )
 from engine.runtime import machine
-from engine.sampling import Noise, displayed, warp
+from engine.sampling import Noise, displayed, penalised, warp
 from engine.target import Scored, Target
 from engine.text import Detokenizer, TokenTexts
 from engine.tree import DraftTree
@@ -146,7 +146,8 @@ class Session:
         scored = self.target.score(root_id, tree)
         clock.lap("target_ns")
         contexts = self._contexts(tree)
-        probs = warp(scored.logits, self.config, contexts)
+        weigh = warp if self.rule.needs_probs else penalised
+        probs = weigh(scored.logits, self.config, contexts)
         verdict = self.rule.verify(tree, probs, self.context.noise, self.context.position)
         token_ids = [*(tree.tokens[node] for node in verdict.path), verdict.next_token]
         pieces, reason = self._take(token_ids)

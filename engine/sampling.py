@@ -24,9 +24,7 @@ def warp(logits: Tensor, config: GenerationConfig, contexts: Sequence[Iterable[i
     `contexts[i]` holds the token ids before row i's token, the row's own path included; needed for
     the repetition penalty only. Temperature 0 gives the one-hot arg-max, ties to the lowest id.
     """
-    logits = logits.float()
-    if config.repetition_penalty != 1 and contexts is not None:
-        logits = _penalise(logits, contexts, config.repetition_penalty)
+    logits = penalised(logits, config, contexts)
     if config.is_greedy:
         return torch.zeros_like(logits).scatter_(1, likeliest(logits)[:, None], 1.0)
     return _nucleus(_keep_top_k(logits / config.temperature, config.top_k), config.top_p)
@@ -44,10 +42,15 @@ def displayed(logits: Tensor, config: GenerationConfig, contexts: Sequence[Itera
     """Distributions worth showing: as `warp`, except that greedy decoding shows the softmax."""
     if not config.is_greedy:
         return warp(logits, config, contexts)
+    return penalised(logits, config, contexts).softmax(dim=1)
+
+
+def penalised(logits: Tensor, config: GenerationConfig, contexts: Sequence[Iterable[int]] | None = None) -> Tensor:
+    """Scores (n, v) float32, the repetition penalty applied: all of `warp` that can change a row's arg-max."""
     logits = logits.float()
-    if config.repetition_penalty != 1 and contexts is not None:
-        logits = _penalise(logits, contexts, config.repetition_penalty)
-    return logits.softmax(dim=1)
+    if config.repetition_penalty == 1 or contexts is None:
+        return logits
+    return _penalise(logits, contexts, config.repetition_penalty)
 
 
 def _penalise(logits: Tensor, contexts: Sequence[Iterable[int]], penalty: float) -> Tensor:

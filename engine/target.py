@@ -26,7 +26,7 @@ class Scored:
     hidden: tuple[Tensor, ...] | None
     """Per asked-for layer (n + 1, h)."""
     extra: Tensor | None = None
-    """(e, v) float32: what follows each extra row, in the tree's order of them."""
+    """(e, v) in the model's dtype: what follows each extra row, in the tree's order of them."""
 
 
 class Target:
@@ -62,7 +62,7 @@ class Target:
             hidden_layers=self.hidden_layers,
             extra=tree.extra and tree.extra.in_pass,
         )
-        return Scored(rows.logits.float(), rows.hidden, None if rows.extra is None else rows.extra.float())
+        return Scored(rows.logits.float(), rows.hidden, rows.extra)
 
     def commit(self, path: Sequence[int]) -> None:
         """Keep root and accepted nodes in the KV cache, drop the rest."""

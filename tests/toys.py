@@ -33,7 +33,7 @@ from engine.events import Event, SessionFinished, Stepped
 from engine.loop import generate
 from engine.models import LoadedModel, context_length
 from engine.target import Scored, Target
-from engine.training.heads import Material
+from engine.training.material import Material
 from engine.training.recipes import RECIPES
 from engine.tree import EMPTY_TREE, DraftTree, chain
 from engine.verify import Verdict

@@ -47,7 +47,7 @@ class CompiledNetwork(Network):
         self._bias, self._down = weights.bias.numpy(), self._packed(weights.down)
         self._known = self._packed(weights.known)
         self._heads = [self._packed(head) for head in weights.heads]
-        self._output = self._packed(output.detach())
+        self._output = self._packed(output)
         self._qkv, self._projection = self._packed(weights.qkv), self._packed(weights.output)
         self._gate_up, self._mlp_down = self._packed(weights.gate_up), self._packed(weights.mlp_down)
 

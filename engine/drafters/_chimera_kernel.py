@@ -12,8 +12,8 @@ import numpy as np
 from numba import njit
 
 from engine.runtime.attention_kernel import Mask, attend
-from engine.runtime.linear_kernel import Matrix, linear, row_buffer, silu, widened
-from engine.runtime.softmax_kernel import Doubles, Floats, Integers, likeliest
+from engine.runtime.linear_kernel import Matrix, linear, row_buffer, widened
+from engine.runtime.softmax_kernel import Doubles, Floats, Integers, likeliest, silu
 
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 _compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
@@ -47,7 +47,8 @@ def grams(table: Matrix, bias: Floats, down: Matrix, triples: Integers, out: Flo
     for row in range(num_rows):
         first, second, third = table[triples[row, 0], 0], table[triples[row, 1], 1], table[triples[row, 2], 2]
         for e in range(3 * size):
-            mixed[row, e] = silu(widened(first[e]) + widened(second[e]) + widened(third[e]) + bias[e])
+            mixed[row, e] = widened(first[e]) + widened(second[e]) + widened(third[e]) + bias[e]
+        silu(mixed[row, : 3 * size])
         for e in range(size):
             n = 3 * size + e
             out[row, e] = widened(first[n]) + widened(second[n]) + widened(third[n])
@@ -115,8 +116,9 @@ def _feed_forward(layer: Layer, normed: Floats, out: Floats) -> None:
     gate_up, mixed, found = row_buffer(num_rows, 2 * width), row_buffer(num_rows, width), row_buffer(num_rows, size)
     linear(normed, num_rows, layer.gate_up, gate_up)
     for row in range(num_rows):
-        for e in range(width):
-            mixed[row, e] = silu(gate_up[row, e]) * gate_up[row, width + e]
+        mixed[row, :width] = gate_up[row, :width]
+        silu(mixed[row, :width])
+        mixed[row, :width] *= gate_up[row, width : 2 * width]
     linear(mixed, num_rows, layer.down, found)
     for row in range(num_rows):
         out[row] += found[row, :size]

@@ -58,15 +58,12 @@ class MedusaHeads:
         output = small_output(loaded)
         if output is None or len(self.outputs) > 1:
             return None
-        heads, layers = range(self.num_heads), range(self.num_layers)
-        matrices = [[weights.tensors[f"{head}.{i}.linear.weight"] for i in layers] for head in heads]
-        biases = [weights.tensors[f"{head}.{i}.linear.bias"].float() for head in heads for i in layers]
-        first = packed(torch.cat([blocks[0] for blocks in matrices]), self.dtype)
-        later = [packed(block, self.dtype) for blocks in matrices for block in blocks[1:]]
+        names = [[f"{head}.{i}.linear" for head in range(self.num_heads)] for i in range(self.num_layers)]
+        matrices = [[packed(weights.tensors[f"{name}.weight"], self.dtype) for name in block] for block in names]
+        biases = [torch.stack([weights.tensors[f"{name}.bias"].float() for name in block]) for block in names]
         return kernel.Heads(
-            first=first,
-            later=np.stack(later) if later else first[:0, None],
-            biases=torch.stack(biases).view(self.num_heads, self.num_layers, -1).numpy(),
+            blocks=np.array(matrices),
+            biases=torch.stack(biases).numpy(),
             output=packed(output, self.dtype),
             vocab_size=len(output),
         )

@@ -87,23 +87,25 @@ def from_rows(rows: Any) -> Shape:
         raise BadInput(f"A tree shape cannot be read: {error}; wanted a list of [path, share].") from error
 
 
-def grow(accuracy: Sequence[Sequence[float]], num_nodes: int) -> Shape:
+def grow(accuracy: Sequence[Sequence[float]], num_nodes: int, least: float = 0.0) -> Shape:
     """The `num_nodes` likeliest nodes where heads are right independently of each other.
 
     `accuracy[d][r]`: how often the candidate of rank r of head d is right. Greedy growth by the product along
-    the path, which for products is the best tree there is (arXiv 2401.10774, Section 2.3.3).
+    the path, which for products is the best tree there is (arXiv 2401.10774, Section 2.3.3). Nodes that are right
+    less often than `least` are left out, but not the first.
     """
     paths: list[RankPath] = []
     shares: list[float] = []
     waiting: list[tuple[float, RankPath]] = [(-right, (rank,)) for rank, right in enumerate(accuracy[0])]
     heapq.heapify(waiting)
-    while waiting and len(paths) < num_nodes:
+    while waiting and len(paths) < num_nodes and (-waiting[0][0] >= least or not paths):
         negative, path = heapq.heappop(waiting)
         paths.append(path)
         shares.append(-negative)
         if len(path) < len(accuracy):
             for rank, right in enumerate(accuracy[len(path)]):
-                heapq.heappush(waiting, (negative * right, (*path, rank)))
+                if -negative * right >= least:
+                    heapq.heappush(waiting, (negative * right, (*path, rank)))
     return Shape(tuple(paths), tuple(shares))
 
 
@@ -143,3 +145,9 @@ def best_size(shares: Sequence[float], costs: Sequence[float], draft_cost: float
 def choose(shape: Shape, costs: Sequence[float], draft_cost: float = 0.0) -> Shape:
     """The first nodes of a shape, as many as pay on a machine whose passes cost this."""
     return shape.limited(best_size(shape.shares, costs, draft_cost))
+
+
+def choose_depth(shape: Shape, costs: Sequence[float], level_cost: float) -> Shape:
+    """As `choose`, of a drafter whose every level costs `level_cost`: as deep as pays."""
+    chosen = [choose(shape.limited(depth=depth), costs, depth * level_cost) for depth in range(1, shape.depth + 1)]
+    return max(chosen, key=lambda found: found.expected_emitted / (costs[len(found)] + found.depth * level_cost))

@@ -232,10 +232,11 @@ class Chimera(Drafter):
             published = _shape.Shape(PUBLISHED_PATHS, (0.0,) * len(PUBLISHED_PATHS))
             return published.limited(options.budget or _shape.MAX_NODES, depth, top_k)
         measured = _shape.from_rows(rows).limited(_shape.MAX_NODES, depth, top_k)
-        if options.budget:
+        if options.budget or not len(measured):
             return measured.limited(options.budget)
         self.shape = measured
-        return _shape.choose(measured, relative_costs(target), draft_cost(self, target, self.network))
+        level_cost = draft_cost(self, target, self.network) / measured.depth
+        return _shape.choose_depth(measured, relative_costs(target), level_cost)
 
 
 def _check(weights: Weights, target: Target) -> None:

@@ -5,10 +5,10 @@ layer t_k a linear map makes, of a row's hidden state, a pseudo hidden state of 
 the layers above as an extra row (runtime/extra.py) and the target's own output layer reads a token from it. So
 a pass that scores a tree also foresees, behind the rows that have pseudo rows, what follows next: no pass,
 head or model of the drafter's own. Only the abstract and the figures' titles of the paper were to be had, and no
-code was found. Ours, where it is silent: maps have a bias; the tree is Medusa's kind, every node of a
-depth drawing on one list, and its shape is the one most often right on held-out text; the root and the nodes at
-which a step is most likely to end look ahead (`ends`), and behind any other end the next step drafts nothing; the
-first step of a session is such a step. Nodes are chosen deterministically, so sampling is exact with node-sampling.
+code was found. Ours, where it is silent: maps have a bias; every node of a depth draws on one list, as in Medusa,
+and the tree's shape is the one most often right on held-out text; the root and the nodes at which a step is most
+likely to end look ahead (`ends`), and behind any other end the next step drafts nothing; the first step of a
+session is such a step. Nodes are chosen deterministically, so sampling is exact with node-sampling.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from engine.drafters import _shape
 from engine.drafters._candidates import likeliest
+from engine.drafters._hidden_transfer import Plan, plan
 from engine.drafters._shape import Shape
 from engine.drafters._weights import Weights, find_weights, missing_reason
 from engine.drafters.base import Context, Drafter, Needs
@@ -48,7 +49,7 @@ class HiddenTransferOptions:
 
     weights: str = option("auto", "Trained maps: the target's own (auto), or a folder.")
     budget: int = option(0, "Most nodes to draft; 0 fits this machine.", low=0, high=64, unit="nodes")
-    depth: int = option(0, "Steps to use; 0 uses all there are.", low=0, high=8, unit="tokens")
+    depth: int = option(0, "Steps to use; 0 fits this machine, or is all for a budget.", low=0, high=8, unit="tokens")
     top_k: int = option(0, "Candidates of a step; 0 takes all in the tree.", low=0, high=16, unit="tokens")
     ends: int = option(0, "Most rows that look ahead, root included; 0 fits this machine.", low=0, high=32, unit="rows")
 
@@ -64,14 +65,6 @@ class Maps:
         """Pseudo states (m, h) of a step, of its owners' (m, h)."""
         made: Tensor = self.linears[step - 1](owners)
         return made
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A static tree, and which of its rows look ahead: -1 the root, then nodes."""
-
-    shape: Shape
-    ends: tuple[int, ...]
 
 
 class HiddenTransfer(Drafter):
@@ -92,15 +85,27 @@ class HiddenTransfer(Drafter):
         weights = find_weights(target, self.name, options.weights)
         self._maps = load_maps(weights, target)
         self._num_tokens = len(target.loaded.tokenizer)
-        num_steps = min(options.depth or _shape.MAX_NODES, len(self._maps.layers))
-        self._steps = tuple(range(1, num_steps + 1))
-        shape = measured_shape(weights, len(self._maps.layers)).limited(
-            options.budget or _shape.MAX_NODES, num_steps, min(options.top_k or _shape.MAX_NODES, self._num_tokens)
-        )
-        upper = [upper_share(target, layer) for layer in self._maps.layers[:num_steps]]
-        costs = relative_costs(target) if options.budget == 0 or options.ends == 0 else [1.0]
-        self._plan = plan(shape, costs, sum(upper), num_nodes=options.budget, num_ends=options.ends)
+        self._plan, depth = self._choose(measured_shape(weights, len(self._maps.layers)), target)
+        self._steps = tuple(range(1, depth + 1))
         self._extra = self._rows(self._plan.ends)
+
+    def _choose(self, shape: Shape, target: Target) -> tuple[Plan, int]:
+        """The plan with the highest rate, and its steps: all, or where nothing is asked for those worth their rows."""
+        options, num_steps = self.options, len(self._maps.layers)
+        shape = shape.limited(top_k=min(options.top_k or _shape.MAX_NODES, self._num_tokens))
+        is_free = not (options.depth or options.budget)
+        depths = range(1, num_steps + 1) if is_free else [min(options.depth or num_steps, num_steps)]
+        plans: dict[int, Plan] = {}
+        for depth in depths:
+            limited = shape.limited(options.budget or _shape.MAX_NODES, depth)
+            extra_cost = sum(self._upper(target, depth))
+            numbers = {"num_nodes": options.budget, "num_ends": options.ends}
+            plans[depth] = plan(limited, relative_costs(target), extra_cost, **numbers)
+        best = max(plans, key=lambda depth: plans[depth].rate)
+        return plans[best], best
+
+    def _upper(self, target: Target, depth: int) -> list[float]:
+        return [upper_share(target, layer) for layer in self._maps.layers[:depth]]
 
     @classmethod
     def unavailable(cls, target: Target | None = None) -> str | None:
@@ -133,7 +138,7 @@ class HiddenTransfer(Drafter):
             self._candidates = None
             return
         top_k = 1 + int(self._plan.shape.ranks.max(initial=0))
-        tokens, log_probs = likeliest(scored.extra[own, : self._num_tokens], top_k)
+        tokens, log_probs = likeliest(scored.extra[own[0] : own[-1] + 1, : self._num_tokens], top_k)
         self._candidates = tokens, np.exp(log_probs)
 
     def _rows(self, ends: Sequence[int]) -> ExtraRows:
@@ -179,43 +184,6 @@ def upper_share(target: Target, layer: int) -> float:
     """Part of a pass that a row costs which enters before a layer; the output layer counts as one of them."""
     num_layers = target.loaded.model.config.get_text_config().num_hidden_layers
     return float((num_layers - layer + 1) / (num_layers + 1))
-
-
-def plan(shape: Shape, costs: Sequence[float], extra_cost: float, *, num_nodes: int = 0, num_ends: int = 0) -> Plan:
-    """The tree and its ends that promise most tokens per time; 0 leaves a number to be chosen.
-
-    A step whose end does not look ahead is followed by one without a draft, so with a share s of such ends
-    n + 1 rows emit (1 + accepted + s) tokens in the time of one full pass and s bare ones. `costs[n]`: a pass over
-    n + 1 rows ÷ one over one; an end adds rows worth `extra_cost` real ones.
-    """
-    measured = np.arange(1, len(costs) + 1)
-
-    def cost(rows: float) -> float:
-        # Beyond the widest pass that was measured, rows cost what the last ones did on average.
-        return float(np.interp(rows, measured, costs) * max(1.0, rows / len(costs)))
-
-    best, best_rate = Plan(shape.limited(num_nodes or len(shape)), (-1,)), 0.0
-    for nodes in [num_nodes] if num_nodes else range(1, len(shape) + 1):
-        limited = shape.limited(nodes)
-        ends = ranked_ends(limited)
-        missed = 1.0
-        for count, (_, share) in enumerate(ends, start=1):
-            missed -= share
-            if num_ends and count != min(num_ends, len(ends)):
-                continue
-            time = cost(1 + len(limited) + count * extra_cost) + missed * cost(1 + extra_cost)
-            if (rate := (limited.expected_emitted + missed) / time) > best_rate:
-                best, best_rate = Plan(limited, tuple(node for node, _ in ends[:count])), rate
-    return best
-
-
-def ranked_ends(shape: Shape) -> list[tuple[int, float]]:
-    """Root (-1) first, then nodes by how often a step ends at them, each with that share."""
-    left = [1.0, *shape.shares]
-    for node, parent in enumerate(shape.parents):
-        left[parent + 1] -= shape.shares[node]
-    nodes = sorted(range(len(shape)), key=lambda node: -left[node + 1])
-    return [(-1, left[0]), *((node, left[node + 1]) for node in nodes)]
 
 
 DRAFTER = HiddenTransfer

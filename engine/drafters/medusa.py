@@ -2,13 +2,15 @@
 
 Cai et al. (arXiv 2401.10774) and the published code. Head k reads the hidden state that produced the root and gives
 candidates for the token k + 1 places behind it, by residual blocks y + SiLU(W y + b) and an output layer: its own,
-or the target's where the weights hold none (the code's second version). The candidates fill a static tree of rank
-paths, chosen by how often each node was right on held-out text.
+or the target's where the weights hold none (the code's second version). In the paper the candidates fill a static
+tree of rank paths, chosen by how often each node was right on held-out text: here `tree=static`.
 
-Choices of ours: nodes are counted jointly, where the paper multiplies the heads' accuracies as if they were
-independent; of these as many are drafted as pay on this machine. Weights without a measured tree get one grown from
-the accuracies that the authors logged for Vicuna 7B. The number of heads is what the file holds, since released
-configs say 2 where there are 5. Acceptance is exact; the paper's typical acceptance is the rule `typical`, lossy.
+Choices of ours: by default as many nodes are drafted as the static tree has, but each step's likeliest, by the product
+of the heads' probabilities; a static tree's nodes are counted jointly, where the paper multiplies the heads' accuracies
+as if they were independent; of these as many are drafted as pay on this machine. Weights without a measured tree get
+one grown from the accuracies that the authors logged for Vicuna 7B. The number of heads is what the file holds, since
+released configs say 2 where there are 5. Acceptance is exact; the paper's typical acceptance is the rule `typical`,
+which is lossy.
 """
 
 from __future__ import annotations
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from engine.verify import Verdict
 
 MOST_HEADS = 16
+MOST_RANKS, LEAST_SHARE = 8, 0.01
+"""Candidates of a head that the likeliest tree is chosen from, and what a path's probability must be."""
 _LOGGED = ((0.560, 0.780), (0.316, 0.563), (0.201, 0.417), (0.147, 0.340), (0.118, 0.300))
 """Accuracy of the first and of the first five candidates of each head: the authors' training log for Vicuna 7B."""
 
@@ -46,6 +50,11 @@ class MedusaOptions:
     budget: int = option(0, "Most nodes to draft; 0 fits this machine.", low=0, high=64, unit="nodes")
     depth: int = option(0, "Heads to use; 0 uses all there are.", low=0, high=MOST_HEADS, unit="tokens")
     top_k: int = option(0, "Candidates of each head; 0 takes all in the tree.", low=0, high=16, unit="tokens")
+    tree: str = option(
+        "likeliest",
+        "The likeliest nodes of each step, or the paper's one measured shape.",
+        choices=("likeliest", "static"),
+    )
 
 
 def default_shape(num_heads: int) -> _shape.Shape:
@@ -87,9 +96,16 @@ class Medusa(Drafter):
         shape = self.shape if budget >= len(self.shape) else self.shape.limited(budget)
         if self._state is None or not len(shape):
             return EMPTY_TREE
-        found = self.heads.likeliest(self._state, int(shape.ranks.max()) + 1)
-        tokens, log_probs = (best[shape.depths, shape.ranks] for best in found)
-        return DraftTree(tuple(tokens.tolist()), shape.parents, tuple(np.exp(log_probs).tolist()))
+        if self.options.tree == "static":
+            tokens, log_probs = self.heads.likeliest(self._state, int(shape.ranks.max()) + 1)
+            probs = np.exp(log_probs)
+        else:
+            tokens, log_probs = self.heads.likeliest(self._state, self.options.top_k or MOST_RANKS)
+            probs = np.exp(log_probs)
+            # Guesses are independent, so a path's probability is their product.
+            shape = _shape.grow(probs[: shape.depth].tolist(), len(shape), LEAST_SHARE)
+        chosen = shape.depths, shape.ranks
+        return DraftTree(tuple(tokens[chosen].tolist()), shape.parents, tuple(probs[chosen].tolist()))
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
         assert scored.hidden is not None

@@ -24,7 +24,7 @@ ROWS = 4
 COLUMNS = 128
 """Of a matrix, that stand together in memory: a part that stays in a processor's nearest cache."""
 PAGE_OFFSET = 64
-_ZERO, _ONE = np.float32(0.0), np.float32(1.0)
+_ZERO = np.float32(0.0)
 # Contraction alone: a product and the sum behind it may be one instruction, in every lane alike.
 _compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 
@@ -91,6 +91,27 @@ def linear(x: Floats, num_rows: int, matrix: Matrix, out: Floats) -> None:
             )
 
 
+@njit(cache=True, nogil=True, parallel=True, error_model="numpy", fastmath={"contract"})
+def linear_each(x: Floats, matrices: Matrix, out: Floats) -> None:
+    """Row i of `x` times packed matrix i (n, chunks, d, COLUMNS) → row i of `out`; both are of `row_buffer`."""
+    num_chunks, width = matrices.shape[1:3]
+    idle = np.zeros(width, np.float32)
+    for place in prange(len(matrices) * num_chunks):
+        row, chunk = place // num_chunks, place % num_chunks
+        first, unused = chunk * COLUMNS, np.empty((ROWS - 1, COLUMNS), np.float32)
+        multiply4(
+            x[row, :width],
+            idle,
+            idle,
+            idle,
+            matrices[row, chunk],
+            out[row, first : first + COLUMNS],
+            unused[0],
+            unused[1],
+            unused[2],
+        )
+
+
 @_compiled
 def multiply4(
     x_0: Floats,
@@ -143,10 +164,3 @@ def add4(
     total = total + b * y
     total = total + c * z
     return total + d * w
-
-
-@_compiled
-def silu(x: np.float32) -> np.float32:
-    """X ÷ (1 + e⁻ˣ)."""
-    found: np.float32 = x / (_ONE + np.exp(-x))
-    return found

@@ -59,6 +59,17 @@ def _exp_of_rest(rest: np.float32) -> np.float32:
     return y + _ONE
 
 
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def silu(x: Floats) -> None:
+    """Numbers (n,) → x ÷ (1 + e⁻ˣ) in place."""
+    powers, exponents = np.empty(len(x), np.float32), np.empty(len(x), np.int32)
+    for t in range(len(x)):
+        powers[t] = -abs(x[t])
+    exponentiate(powers, _ZERO, exponents, exponents.view(np.float32))
+    for t in range(len(x)):
+        x[t] *= (_ONE if x[t] > _ZERO else powers[t]) / (_ONE + powers[t])
+
+
 @njit(cache=True, nogil=True, fastmath={"nnan", "nsz", "reassoc"})
 def maximum(numbers: Floats) -> np.float32:
     """The highest of (n,) numbers, -∞ of none."""

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from engine.drafters._chimera import ChimeraShape
 from engine.training import activations
 from engine.training.chimera_encoders import Column, FullContextEncoder, TrigramEncoder
-from engine.training.heads import Heads, Material, Soft, labels_of, train_heads
+from engine.training.heads import Heads, Soft, labels_of, train_heads
 from engine.training.losses import soft_cross_entropy
+from engine.training.material import Material
 from engine.training.packing import IGNORED
 from engine.training.recipes import Recipe
 from engine.training.runs import Order

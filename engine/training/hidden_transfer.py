@@ -17,9 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from engine.training import activations, layer_sweep
-from engine.training.heads import Heads, Material, Soft, labels_of, train_heads
+from engine.training.heads import Heads, Soft, labels_of, train_heads
 from engine.training.layered import Layered, RealRows
 from engine.training.losses import divergence
+from engine.training.material import Material
 from engine.training.recipes import RECIPES, Recipe
 from engine.training.runs import Order
 

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from engine.errors import RunFailed
 from engine.training import curve
-from engine.training.heads import Answers, HeadTraining, Material, Soft, heldout_ranks
+from engine.training.heads import HeadTraining, Soft, heldout_ranks
+from engine.training.material import Answers, Material
 from engine.training.recipes import Recipe
 from engine.training.trainer import Trainer
 

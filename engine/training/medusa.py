@@ -16,11 +16,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from engine.training.heads import Heads, Material, train_heads
+from engine.training.heads import Heads, train_heads
+from engine.training.material import Material
 from engine.training.recipes import Recipe
 from engine.training.runs import Order
 
-NUM_HEADS, NUM_LAYERS = 4, 2
+NUM_HEADS, NUM_LAYERS = 4, 4
 HEAD_DECAY = 0.8
 
 

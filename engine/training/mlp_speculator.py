@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from engine.drafters._speculator import EPS, mixing_ratio
 from engine.training import activations
-from engine.training.heads import Heads, Material, labels_of, least_squares, train_heads
+from engine.training.heads import Heads, labels_of, least_squares, train_heads
+from engine.training.material import Material
 from engine.training.packing import IGNORED
 from engine.training.recipes import Recipe
 from engine.training.runs import Order

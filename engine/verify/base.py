@@ -29,13 +29,16 @@ class Rule(ABC):
 
     name: ClassVar[str]
     guarantee: ClassVar[Literal["exact", "lossy"]] = "exact"
+    needs_probs: ClassVar[bool] = True
+    """Whether it looks at more of a distribution than its likeliest token."""
 
     @abstractmethod
     def verify(self, tree: DraftTree, target_probs: Tensor, noise: Noise, position: int) -> Verdict:
         """Decide.
 
-        `target_probs (n + 1, v)`: row 0 follows the root, row i + 1 follows node i. `position` is
-        the absolute place in the context of the token that follows the root.
+        `target_probs (n + 1, v)`: row 0 follows the root, row i + 1 follows node i; a rule that does not need
+        probabilities may be given scores. `position` is the absolute place in the context of the token that
+        follows the root.
         """
 
 

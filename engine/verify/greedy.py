@@ -13,6 +13,7 @@ class Greedy(Rule):
     """Arg-max match, ties to the lowest id as in plain decoding. For any tree."""
 
     name = "greedy"
+    needs_probs = False
 
     def verify(self, tree: DraftTree, target_probs: Tensor, noise: Noise, position: int) -> Verdict:
         tokens = likeliest(target_probs).tolist()

@@ -15,9 +15,10 @@ from toys import VOCAB_SIZE, create, greedy_text, output_ids, prompt_ids, random
 
 from engine import drafters, models, suites
 from engine.config import GenerationConfig
+from engine.drafters._hidden_transfer import plan, ranked_ends
 from engine.drafters._shape import Shape, grow
 from engine.drafters.base import Context
-from engine.drafters.hidden_transfer import HiddenTransfer, Maps, plan, ranked_ends
+from engine.drafters.hidden_transfer import HiddenTransfer, Maps
 from engine.errors import BadInput
 from engine.loop import generate
 from engine.runtime.extra import ExtraRows
@@ -165,7 +166,7 @@ def drafter_and_context(target: Target, **options: object) -> tuple[HiddenTransf
 
 
 def test_the_first_step_drafts_nothing_and_looks_ahead_from_the_root(llama: Target) -> None:
-    drafter, context = drafter_and_context(llama)
+    drafter, context = drafter_and_context(llama, depth=3)
     tree = drafter.propose(context, 64)
     assert len(tree) == 0
     assert tree.extra is not None
@@ -174,7 +175,7 @@ def test_the_first_step_drafts_nothing_and_looks_ahead_from_the_root(llama: Targ
 
 
 def test_the_next_tree_is_what_the_end_of_the_path_foresees(llama: Target) -> None:
-    drafter, context = drafter_and_context(llama, budget=4, ends=3)
+    drafter, context = drafter_and_context(llama, budget=4, ends=3, depth=3)
     context.tree = DraftTree((1, 2), (-1, 0), extra=ExtraRows(drafter._maps, (-1, -1, -1, 1, 1, 1), (1, 2, 3) * 2))
     extra = torch.zeros(6, VOCAB_SIZE)
     extra[3, [7, 8]] = torch.tensor([5.0, 4.0])

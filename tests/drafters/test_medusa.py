@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ from toys import VOCAB_SIZE, ScriptedDrafter, create, greedy_text, output_ids, p
 from engine import drafters, verify
 from engine.config import GenerationConfig
 from engine.drafters import _shape
-from engine.drafters.medusa import Medusa, default_shape
+from engine.drafters.base import Context
+from engine.drafters.medusa import LEAST_SHARE, Medusa, default_shape
 from engine.errors import BadInput
 from engine.events import SessionStarted, Stepped
 from engine.loop import generate
@@ -100,7 +103,7 @@ def trees(events: list[Any]) -> list[DraftTree]:
 
 def test_parents_of_one_depth_share_their_childrens_lists(llama: Target) -> None:
     """Node (r1, …, rd) holds the token of rank rd of head d, whatever stands before it."""
-    drafter = create("medusa", llama, budget=40)
+    drafter = create("medusa", llama, budget=40, tree="static")
     assert isinstance(drafter, Medusa)
     events = list(generate(llama, drafter, prompt_ids(9), GenerationConfig(max_new_tokens=30)))
     tree = trees(events)[0]
@@ -112,6 +115,27 @@ def test_parents_of_one_depth_share_their_childrens_lists(llama: Target) -> None
     assert len(tree) == 40
     assert tree.depth > 1
     assert len(tree.children[0]) > 1
+
+
+def test_the_likeliest_tree_has_the_highest_products_of_the_heads_probabilities(llama: Target, tmp_path: Path) -> None:
+    checkpoint(tmp_path / "w", num_heads=3)
+    drafter = medusa(llama, tmp_path / "w", tree="likeliest", budget=9)
+    context = Context(prompt_ids(5), GenerationConfig(), Noise(0))
+    target_hidden = torch.randn(1, WIDTH, generator=torch.Generator().manual_seed(3))
+    context.prompt_hidden = (target_hidden,)
+    drafter.start(context)
+    tree = drafter.propose(context, 64)
+    tokens, log_probs = drafter.heads.likeliest(target_hidden, VOCAB_SIZE)
+    products = [
+        math.prod(math.exp(log_probs[head, rank]) for head, rank in enumerate(ranks))
+        for depth in (1, 2, 3)
+        for ranks in itertools.product(range(6), repeat=depth)
+    ]
+    assert tree.draft_probs is not None
+    found = [math.prod(tree.draft_probs[i] for i in tree.path_to(node)) for node in range(len(tree))]
+    assert found == pytest.approx([p for p in sorted(products, reverse=True)[:9] if p >= LEAST_SHARE])
+    assert len(found) > 2
+    assert all(token in tokens[depth - 1] for token, depth in zip(tree.tokens, tree.depths, strict=True))
 
 
 def test_the_measured_tree_is_drafted_where_there_is_one(llama: Target, tmp_path: Path) -> None:

@@ -32,6 +32,14 @@ def test_growth_takes_the_likeliest_nodes(num_nodes: int) -> None:
     assert shape.shares == pytest.approx([every_path()[path] for path in shape.paths])
 
 
+def test_growth_stops_at_what_is_seldom_right() -> None:
+    whole = _shape.grow(ACCURACY, 39)
+    for least in (0.02, 0.1, 0.35):
+        kept = sum(share >= least for share in whole.shares)
+        assert _shape.grow(ACCURACY, 39, least) == whole.limited(kept)
+    assert _shape.grow(ACCURACY, 39, 0.9).paths == ((0,),)
+
+
 def test_a_grown_tree_beats_the_whole_product_of_the_same_size() -> None:
     """Medusa's sparse tree against a Cartesian one of 3 · (1 + 2 · (1 + 1)) = 15 nodes."""
     product = [path for path in every_path() if all(rank < k for rank, k in zip(path, (3, 2, 1), strict=False))]
@@ -73,6 +81,23 @@ def test_the_number_of_nodes_follows_what_rows_cost() -> None:
     best = max(range(40), key=lambda n: (1 + sum(shape.shares[:n])) / costs[n])
     assert len(_shape.choose(shape, costs)) == best
     assert len(_shape.choose(shape, costs, draft_cost=1.0)) >= best
+
+
+def test_a_draft_is_as_deep_as_its_levels_pay() -> None:
+    shape, costs = _shape.grow(ACCURACY, 39), [1 + 0.1 * n for n in range(40)]
+
+    def rate(found: _shape.Shape, level_cost: float) -> float:
+        return found.expected_emitted / (costs[len(found)] + found.depth * level_cost)
+
+    depths = []
+    for level_cost in (0.0, 0.2, 0.5, 5.0):
+        found = _shape.choose_depth(shape, costs, level_cost)
+        depths.append(found.depth)
+        assert rate(found, level_cost) >= max(
+            rate(shape.limited(num_nodes, depth), level_cost) for num_nodes in range(1, 12) for depth in (1, 2, 3)
+        )
+    assert depths == sorted(depths, reverse=True)
+    assert depths[0] > depths[-1]
 
 
 def test_a_shape_is_the_same_after_it_was_stored() -> None:

@@ -16,7 +16,7 @@ from engine.config import GenerationConfig
 from engine.drafters import _shape
 from engine.loop import generate
 from engine.target import Target
-from engine.training import acceptance, heads, recipes, runs, written
+from engine.training import acceptance, activations, heads, material, recipes, runs, written
 from engine.training.heads import Heads, labels_of
 from engine.training.packing import IGNORED
 from engine.training.recipes import Progress
@@ -80,7 +80,7 @@ def test_held_out_ranks_are_taken_at_every_place_of_the_answer() -> None:
     """Two tokens of prompt, five of answer: a draft behind each but the last, whose root ends the text."""
     text = torch.tensor([1, 2, 3, 4, 5, 6, END])
     hidden = torch.arange(6.0)[:, None].bfloat16()
-    ranks = heads.heldout_ranks(Copying(text), heads.Answers("story", [(2, text, hidden)]))
+    ranks = heads.heldout_ranks(Copying(text), material.Answers("story", [(2, text, hidden)]))
     unknown = _shape.MAX_NODES**2
     assert ranks.tolist() == [[0, 0], [0, 0], [0, 0], [0, unknown]]
 
@@ -103,7 +103,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(recipes.RECIPES, (name, "cpu"), tiny)
     monkeypatch.setattr(written, "MAX_NEW_TOKENS", 24)
     monkeypatch.setattr(acceptance, "MAX_NEW_TOKENS", 24)
-    monkeypatch.setattr(heads, "NUM_HELDOUT", 4)
+    monkeypatch.setattr(material, "NUM_HELDOUT", 4)
 
 
 @pytest.fixture(scope="module")
@@ -149,13 +149,13 @@ def test_the_stages_take_their_text_from_the_corpus_and_from_the_target(
 ) -> None:
     order = runs.Order("medusa", "cpu", data, tmp_path / "out", str(model_folder))
     recipe = order.recipe("heads")
-    material = heads.gather(order, recipe)
+    gathered = material.gather(order, recipe)
     from engine.training.medusa import make
 
-    job = heads.HeadTraining("medusa", recipe, make(material, recipe), material)
+    job = heads.HeadTraining("medusa", recipe, make(gathered, recipe), gathered)
     sources = {}
-    for name, folder in (("text", material.text), ("written", material.written)):
-        sources[name] = {tuple(row.tolist()) for ids, _ in heads.activations.shards(folder, 0) for row in ids}
+    for name, folder in (("text", gathered.text), ("written", gathered.written)):
+        sources[name] = {tuple(row.tolist()) for ids, _ in activations.shards(folder, 0) for row in ids}
     assert not sources["text"] & sources["written"]
     progress = Progress()
     seen = []

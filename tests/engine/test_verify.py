@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from toys import Table, assert_fits, trees
 
 from engine import verify
+from engine.config import GenerationConfig
 from engine.errors import RunFailed, UnknownName
-from engine.sampling import Noise, coupled_token, draw
+from engine.sampling import Noise, coupled_token, draw, warp
 from engine.tree import EMPTY_TREE, DraftTree, chain
 from engine.verify import Rule, Verdict, node_sampling, rejection
 from engine.verify.base import match
@@ -373,6 +374,15 @@ def test_rules_agree_where_the_target_is_certain(tree: DraftTree, data: st.DataO
     for parent, node in zip((-1, *greedy.path), greedy.path, strict=False):
         assert tree.tokens[node] == probs[parent + 1].argmax()
     assert match(tree, greedy.path[-1] if greedy.path else -1, greedy.next_token) is None
+
+
+@given(trees(vocab_size=4), st.integers(0, 2**20))
+def test_greedy_decides_on_scores_as_on_the_distributions_that_they_give(tree: DraftTree, seed: int) -> None:
+    """Ties included: scores are whole numbers."""
+    scores = torch.randint(0, 3, (len(tree) + 1, 4), generator=torch.Generator().manual_seed(seed)).float()
+    greedy, probs = verify.Greedy(), warp(scores, GenerationConfig())
+    assert greedy.verify(tree, scores, Noise(0), 5) == greedy.verify(tree, probs, Noise(0), 5)
+    assert [rule.needs_probs for rule in map(verify.get, verify.names())] == [False, True, True, True]
 
 
 CASES = {
