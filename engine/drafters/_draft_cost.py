@@ -49,6 +49,7 @@ def _measure(drafter: Drafter, target: Target) -> float:
         (_seconds(target, run_pass), _seconds(target, lambda: drafter.propose(context, NUM_NODES)))
         for _ in range(NUM_ROUNDS + 1)
     ][1:]
+    target.hidden_layers = ()
     target.prefill([])
     passes, drafts = zip(*rounds, strict=True)
     return float(statistics.median(drafts) / statistics.median(passes))

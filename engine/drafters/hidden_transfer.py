@@ -95,12 +95,14 @@ class HiddenTransfer(Drafter):
         shape = shape.limited(top_k=min(options.top_k or _shape.MAX_NODES, self._num_tokens))
         is_free = not (options.depth or options.budget)
         depths = range(1, num_steps + 1) if is_free else [min(options.depth or num_steps, num_steps)]
+        # Where both numbers are given nothing hangs on what rows cost.
+        costs = [1.0] if options.budget and options.ends else relative_costs(target)
         plans: dict[int, Plan] = {}
         for depth in depths:
             limited = shape.limited(options.budget or _shape.MAX_NODES, depth)
             extra_cost = sum(self._upper(target, depth))
             numbers = {"num_nodes": options.budget, "num_ends": options.ends}
-            plans[depth] = plan(limited, relative_costs(target), extra_cost, **numbers)
+            plans[depth] = plan(limited, costs, extra_cost, **numbers)
         best = max(plans, key=lambda depth: plans[depth].rate)
         return plans[best], best
 
