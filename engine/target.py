@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from engine.models import LoadedModel
+from engine.runtime.extra import Foreseen
 from engine.runtime.runner import ModelRunner
 from engine.tree import EMPTY_TREE, DraftTree
 
@@ -25,8 +26,8 @@ class Scored:
     """(n + 1, v) float32; row 0 follows the root, row i + 1 follows node i."""
     hidden: tuple[Tensor, ...] | None
     """Per asked-for layer (n + 1, h)."""
-    extra: Tensor | None = None
-    """(e, v) in the model's dtype: what follows each extra row, in the tree's order of them."""
+    extra: Foreseen | None = None
+    """What follows each extra row, in the tree's order of them."""
 
 
 class Target:

@@ -6,9 +6,9 @@ A character can span several tokens; its text comes with the token that complete
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase, TokenizersBackend
 
 _REPLACEMENT = "\ufffd"
 _LOOKBACK = 6
@@ -18,7 +18,7 @@ class Detokenizer:
     """Turns a growing list of token ids into pieces whose concatenation is the decoded text."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
-        self._tokenizer = tokenizer
+        self._decode = plain_decoder(tokenizer)
         self._special = frozenset(tokenizer.all_special_ids)
         self._done: list[int] = []
         self._open: list[int] = []
@@ -57,17 +57,25 @@ class Detokenizer:
     def _close(self) -> None:
         self._done, self._open, self._num_given = (self._done + self._open)[-_LOOKBACK:], [], 0
 
-    def _decode(self, token_ids: list[int]) -> str:
-        return str(self._tokenizer.decode(token_ids, clean_up_tokenization_spaces=False))
+
+def plain_decoder(tokenizer: PreTrainedTokenizerBase) -> Callable[[list[int]], str]:
+    """What turns ids into text, special tokens and spaces as they are.
+
+    Where it is the Rust tokenizer that does the work, it is asked at once: transformers' own `decode` spends seven
+    eighths of its time on kinds of input that do not come here (docs/log.md, 2026-11-22).
+    """
+    own = (PreTrainedTokenizerBase.decode, TokenizersBackend._decode)
+    if isinstance(tokenizer, TokenizersBackend) and (type(tokenizer).decode, type(tokenizer)._decode) == own:
+        return functools.partial(tokenizer.backend_tokenizer.decode, skip_special_tokens=False)
+    return lambda token_ids: str(tokenizer.decode(token_ids, clean_up_tokenization_spaces=False))
 
 
 class TokenTexts:
     """The text of single tokens, each decoded once."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
-        self._decode = functools.lru_cache(maxsize=200_000)(
-            lambda token_id: str(tokenizer.decode([token_id], clean_up_tokenization_spaces=False))
-        )
+        decode = plain_decoder(tokenizer)
+        self._decode = functools.lru_cache(maxsize=200_000)(lambda token_id: decode([token_id]))
 
     def __getitem__(self, token_id: int) -> str:
         return self._decode(token_id)

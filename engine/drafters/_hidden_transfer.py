@@ -6,12 +6,15 @@ shapes, shares and costs of rows; no tokens, no model.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from engine.drafters._shape import Shape
+
+PassCost = Callable[[int, int], float]
+"""Cost of a pass of so many rows, of which so many look ahead."""
 
 
 @dataclass(frozen=True)
@@ -24,19 +27,12 @@ class Plan:
     """Expected tokens in the time of a pass of one row."""
 
 
-def plan(shape: Shape, costs: Sequence[float], extra_cost: float, *, num_nodes: int = 0, num_ends: int = 0) -> Plan:
+def plan(shape: Shape, pass_cost: PassCost, *, num_nodes: int = 0, num_ends: int = 0) -> Plan:
     """The tree and its ends that promise most tokens per time; 0 leaves a number to be chosen.
 
     A step whose end does not look ahead is followed by one without a draft, so with a share s of such ends
-    n + 1 rows emit (1 + accepted + s) tokens in the time of one full pass and s bare ones. `costs[n]`: a pass over
-    n + 1 rows ÷ one over one; an end adds rows worth `extra_cost` real ones.
+    n + 1 rows emit (1 + accepted + s) tokens in the time of one full pass and s bare ones.
     """
-    measured = np.arange(1, len(costs) + 1)
-
-    def cost(rows: float) -> float:
-        # Beyond the widest pass that was measured, rows cost what the last ones did on average.
-        return float(np.interp(rows, measured, costs) * max(1.0, rows / len(costs)))
-
     best = Plan(shape.limited(num_nodes or len(shape)), (-1,))
     for nodes in [num_nodes] if num_nodes else range(1, len(shape) + 1):
         limited = shape.limited(nodes)
@@ -46,10 +42,26 @@ def plan(shape: Shape, costs: Sequence[float], extra_cost: float, *, num_nodes: 
             missed -= share
             if num_ends and count != min(num_ends, len(ends)):
                 continue
-            time = cost(1 + len(limited) + count * extra_cost) + missed * cost(1 + extra_cost)
+            time = pass_cost(1 + len(limited), count) + missed * pass_cost(1, 1)
             if (rate := (limited.expected_emitted + missed) / time) > best.rate:
                 best = Plan(limited, tuple(node for node, _ in ends[:count]), rate)
     return best
+
+
+def pass_cost(costs: Sequence[float], extra_rows: Sequence[int]) -> PassCost:
+    """The cost of a pass by its rows and by how many of them look ahead, ÷ that of a pass of one row.
+
+    `costs[n]`: a pass of n + 1 rows ÷ one of one (`runtime/row_cost.relative_costs`). `extra_rows`: of each part of a
+    pass, a layer or the output layer, how many extra rows it has for a row that looks ahead; parts cost alike.
+    """
+    measured = np.arange(1, len(costs) + 1)
+
+    def cost(num_rows: int, num_ends: int) -> float:
+        rows = num_rows + num_ends * np.asarray(extra_rows)
+        # Beyond the widest pass that was measured, rows cost what the last ones did on average.
+        return float(np.mean(np.interp(rows, measured, costs) * np.maximum(1.0, rows / len(costs))))
+
+    return cost
 
 
 def ranked_ends(shape: Shape) -> list[tuple[int, float]]:

@@ -16,15 +16,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from engine.drafters import _shape
-from engine.drafters._candidates import likeliest
-from engine.drafters._hidden_transfer import Plan, plan
+from engine.drafters import _likeliest_tree, _shape
+from engine.drafters._candidates import LogProbs, Tokens, likeliest
+from engine.drafters._hidden_transfer import Plan, pass_cost, plan
 from engine.drafters._shape import Shape
 from engine.drafters._weights import Weights, find_weights, missing_reason
 from engine.drafters.base import Context, Drafter, Needs
@@ -39,6 +39,8 @@ from engine.verify import Verdict
 if TYPE_CHECKING:
     from engine.target import Scored, Target
 
+MOST_RANKS, LEAST_SHARE = 8, 0.01
+"""Candidates of a step that the likeliest tree is chosen from, and what a path's probability must be."""
 UNMEASURED_RATE, DEPTH_DECAY, RANK_DECAY = 0.5, 0.8, 0.4
 """Without a measured shape: the candidate of rank r of step d + 1 is taken to be right 0.5 · 0.8^d · 0.4^r of times."""
 
@@ -52,19 +54,28 @@ class HiddenTransferOptions:
     depth: int = option(0, "Steps to use; 0 fits this machine, or is all for a budget.", low=0, high=8, unit="tokens")
     top_k: int = option(0, "Candidates of a step; 0 takes all in the tree.", low=0, high=16, unit="tokens")
     ends: int = option(0, "Most rows that look ahead, root included; 0 fits this machine.", low=0, high=32, unit="rows")
+    tree: str = option(
+        "likeliest",
+        "The likeliest nodes and ends of each step, or one measured shape.",
+        choices=("likeliest", "static"),
+    )
 
 
-@dataclass(frozen=True, eq=False)
 class Maps:
     """The trained maps in the target's dtype: a `runtime.extra.Transfer`."""
 
-    layers: tuple[int, ...]
-    linears: tuple[nn.Module, ...]
+    def __init__(self, layers: tuple[int, ...], weights: Sequence[Tensor], biases: Sequence[Tensor]) -> None:
+        """Of each step its layer, its weight (h, h) and its bias (h,)."""
+        self.layers, self._weights, self._biases = layers, tuple(weights), tuple(biases)
+        self._joined: dict[tuple[int, ...], nn.Module] = {}
 
-    def states(self, step: int, owners: Tensor) -> Tensor:
-        """Pseudo states (m, h) of a step, of its owners' (m, h)."""
-        made: Tensor = self.linears[step - 1](owners)
-        return made
+    def states(self, steps: tuple[int, ...], owners: Tensor) -> Tensor:
+        """Pseudo states (k · m, h) of k steps, step by step, of their owners' (m, h)."""
+        if steps not in self._joined:
+            weights, biases = ([parts[step - 1] for step in steps] for parts in (self._weights, self._biases))
+            self._joined[steps] = pack(torch.cat(weights), torch.cat(biases))
+        made = self._joined[steps](owners).unflatten(1, (len(steps), -1))
+        return made.transpose(0, 1).flatten(0, 1)
 
 
 class HiddenTransfer(Drafter):
@@ -87,7 +98,7 @@ class HiddenTransfer(Drafter):
         self._num_tokens = len(target.loaded.tokenizer)
         self._plan, depth = self._choose(measured_shape(weights, len(self._maps.layers)), target)
         self._steps = tuple(range(1, depth + 1))
-        self._extra = self._rows(self._plan.ends)
+        self._known_rows: dict[tuple[int, ...], ExtraRows] = {}
 
     def _choose(self, shape: Shape, target: Target) -> tuple[Plan, int]:
         """The plan with the highest rate, and its steps: all, or where nothing is asked for those worth their rows."""
@@ -100,14 +111,10 @@ class HiddenTransfer(Drafter):
         plans: dict[int, Plan] = {}
         for depth in depths:
             limited = shape.limited(options.budget or _shape.MAX_NODES, depth)
-            extra_cost = sum(self._upper(target, depth))
-            numbers = {"num_nodes": options.budget, "num_ends": options.ends}
-            plans[depth] = plan(limited, costs, extra_cost, **numbers)
+            rows_cost = pass_cost(costs, extra_rows(self._maps.layers[:depth], target))
+            plans[depth] = plan(limited, rows_cost, num_nodes=options.budget, num_ends=options.ends)
         best = max(plans, key=lambda depth: plans[depth].rate)
         return plans[best], best
-
-    def _upper(self, target: Target, depth: int) -> list[float]:
-        return [upper_share(target, layer) for layer in self._maps.layers[:depth]]
 
     @classmethod
     def unavailable(cls, target: Target | None = None) -> str | None:
@@ -115,7 +122,7 @@ class HiddenTransfer(Drafter):
 
     def start(self, context: Context) -> None:
         super().start(context)
-        self._candidates: tuple[Any, Any] | None = None
+        self._candidates: tuple[Tokens, LogProbs] | None = None
 
     def propose(self, context: Context, budget: int) -> DraftTree:
         if budget < 1:
@@ -123,13 +130,15 @@ class HiddenTransfer(Drafter):
         if self._candidates is None:
             return DraftTree(extra=self._rows((-1,)))
         tokens, probs = self._candidates
-        shape = self._plan.shape
-        tree = DraftTree(
-            tokens=tuple(tokens[shape.depths, shape.ranks].tolist()),
-            parents=shape.parents,
-            draft_probs=tuple(probs[shape.depths, shape.ranks].tolist()),
-            extra=self._extra,
-        )
+        if self.options.tree == "static":
+            shape, ends = self._plan.shape, self._plan.ends
+            chosen, parents = (shape.depths, shape.ranks), shape.parents
+        else:
+            # As many nodes and ends as planned, the likeliest where steps are right independently of each other.
+            grown = _likeliest_tree.grow(probs[: len(self._steps)], len(self._plan.shape), LEAST_SHARE)
+            ends = _likeliest_tree.ends(grown, len(self._plan.ends))
+            chosen, parents = (grown.depths, grown.ranks), tuple(grown.parents.tolist())
+        tree = DraftTree(tuple(tokens[chosen].tolist()), parents, tuple(probs[chosen].tolist()), extra=self._rows(ends))
         return tree.pruned(budget, budget)
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
@@ -139,14 +148,18 @@ class HiddenTransfer(Drafter):
         if not own or scored.extra is None:
             self._candidates = None
             return
-        top_k = 1 + int(self._plan.shape.ranks.max(initial=0))
-        tokens, log_probs = likeliest(scored.extra[own[0] : own[-1] + 1, : self._num_tokens], top_k)
+        is_static = self.options.tree == "static"
+        top_k = 1 + int(self._plan.shape.ranks.max(initial=0)) if is_static else self.options.top_k or MOST_RANKS
+        tokens, log_probs = likeliest(scored.extra.logits(own[0], own[-1] + 1)[:, : self._num_tokens], top_k)
         self._candidates = tokens, np.exp(log_probs)
 
-    def _rows(self, ends: Sequence[int]) -> ExtraRows:
-        """Every step's row to each of these."""
-        pairs = [(end, step) for end in ends for step in self._steps]
-        return ExtraRows(self._maps, tuple(end for end, _ in pairs), tuple(step for _, step in pairs))
+    def _rows(self, ends: tuple[int, ...]) -> ExtraRows:
+        """Every step's row to each of these; the same again for the same ends, which keeps their layout."""
+        if ends not in self._known_rows:
+            pairs = [(end, step) for end in ends for step in self._steps]
+            owners, steps = zip(*pairs, strict=True)
+            self._known_rows[ends] = ExtraRows(self._maps, owners, steps)
+        return self._known_rows[ends]
 
 
 def load_maps(weights: Weights, target: Target) -> Maps:
@@ -166,11 +179,9 @@ def load_maps(weights: Weights, target: Target) -> Maps:
 
 @functools.lru_cache(maxsize=4)
 def _maps(weights: Weights, layers: tuple[int, ...], width: int, dtype: torch.dtype, device: torch.device) -> Maps:
-    linears = []
-    for step in range(len(layers)):
-        weight = weights.take(f"transfer.{step}.weight", width, width).to(device, dtype)
-        linears.append(pack(weight, weights.take(f"transfer.{step}.bias", width).to(device, dtype)))
-    return Maps(layers, tuple(linears))
+    found = [weights.take(f"transfer.{step}.weight", width, width) for step in range(len(layers))]
+    biases = [weights.take(f"transfer.{step}.bias", width) for step in range(len(layers))]
+    return Maps(layers, [part.to(device, dtype) for part in found], [part.to(device, dtype) for part in biases])
 
 
 def measured_shape(weights: Weights, num_steps: int) -> Shape:
@@ -182,10 +193,10 @@ def measured_shape(weights: Weights, num_steps: int) -> Shape:
     return _shape.grow(guess, _shape.MAX_NODES)
 
 
-def upper_share(target: Target, layer: int) -> float:
-    """Part of a pass that a row costs which enters before a layer; the output layer counts as one of them."""
+def extra_rows(layers: Sequence[int], target: Target) -> list[int]:
+    """Of each layer, then the output layer: extra rows of a row that looks ahead, which enter before these layers."""
     num_layers = target.loaded.model.config.get_text_config().num_hidden_layers
-    return float((num_layers - layer + 1) / (num_layers + 1))
+    return [sum(own <= layer for own in layers) for layer in range(num_layers + 1)]
 
 
 DRAFTER = HiddenTransfer

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from engine.drafters import _shape
+from engine.drafters import _likeliest_tree, _shape
 from engine.drafters._draft_cost import draft_cost
 from engine.drafters._medusa import load_heads
 from engine.drafters._weights import Weights, find_weights, missing_reason
@@ -96,16 +96,16 @@ class Medusa(Drafter):
         shape = self.shape if budget >= len(self.shape) else self.shape.limited(budget)
         if self._state is None or not len(shape):
             return EMPTY_TREE
-        if self.options.tree == "static":
-            tokens, log_probs = self.heads.likeliest(self._state, int(shape.ranks.max()) + 1)
-            probs = np.exp(log_probs)
+        is_static = self.options.tree == "static"
+        most_ranks = self.options.top_k or MOST_RANKS
+        tokens, log_probs = self.heads.likeliest(self._state, int(shape.ranks.max()) + 1 if is_static else most_ranks)
+        probs = np.exp(log_probs)
+        if is_static:
+            chosen, parents = (shape.depths, shape.ranks), shape.parents
         else:
-            tokens, log_probs = self.heads.likeliest(self._state, self.options.top_k or MOST_RANKS)
-            probs = np.exp(log_probs)
-            # Guesses are independent, so a path's probability is their product.
-            shape = _shape.grow(probs[: shape.depth].tolist(), len(shape), LEAST_SHARE)
-        chosen = shape.depths, shape.ranks
-        return DraftTree(tuple(tokens[chosen].tolist()), shape.parents, tuple(probs[chosen].tolist()))
+            grown = _likeliest_tree.grow(probs[: shape.depth], len(shape), LEAST_SHARE)
+            chosen, parents = (grown.depths, grown.ranks), tuple(grown.parents.tolist())
+        return DraftTree(tuple(tokens[chosen].tolist()), parents, tuple(probs[chosen].tolist()))
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
         assert scored.hidden is not None

@@ -35,8 +35,8 @@ class Transfer(Protocol):
     def layers(self) -> tuple[int, ...]:
         """Entry k - 1: the layer before which rows of step k enter."""
 
-    def states(self, step: int, owners: Tensor) -> Tensor:
-        """States (m, h) of rows of a step, of their owners' states (m, h) before that step's layer."""
+    def states(self, steps: tuple[int, ...], owners: Tensor) -> Tensor:
+        """States (k · m, h) of k steps' rows, step by step, of their owners' states (m, h) before their layer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +80,23 @@ class ExtraRows:
         return {}
 
 
+@dataclass(frozen=True, eq=False)
+class Foreseen:
+    """What follows the e extra rows of a pass; a drafter reads few of them, and only these are put in order."""
+
+    behind: Tensor
+    """(rows, v): logits of the pass's rows behind the real ones, in the model's dtype."""
+    places: Tensor
+    """(e,): which of them each extra row is."""
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def logits(self, first: int = 0, end: int | None = None) -> Tensor:
+        """(k, v) of the first extra row to the last before `end`."""
+        return self.behind[self.places[first:end]]
+
+
 @dataclass(frozen=True)
 class Group:
     """Rows that enter a pass before one layer: extra rows by step, then padding."""
@@ -112,8 +129,8 @@ class Layout:
             places[list(members)] = range(end, end + len(members))
             end = self.groups[layer].end
         self.num_rows = end
-        self.places = torch.from_numpy(places)
-        """The row of each extra row."""
+        self.places = torch.from_numpy(places - num_real)
+        """The row of each extra row, counted from the first behind the real ones."""
         self._owners = {layer: self._owners_of(group) for layer, group in self.groups.items()}
         # Of the rows behind the real ones: whose context each shares (padding: nobody's), and which of them it sees.
         self._behind, self._sees = places - num_real, np.eye(end - num_real, dtype=np.bool_)
@@ -122,10 +139,12 @@ class Layout:
         self._sees[np.ix_(self._behind, self._behind)] = is_seen
         self._owner_rows = owners
 
-    def _owners_of(self, group: Group) -> list[tuple[int, Tensor]]:
-        """Each step of a group, with its rows' owners."""
+    def _owners_of(self, group: Group) -> list[tuple[tuple[int, ...], Tensor]]:
+        """Steps of a group that have the same owners, with their owners' rows."""
         by_step = itertools.groupby(group.members, key=self.extra.steps.__getitem__)
-        return [(step, torch.tensor([self.extra.owners[member] for member in members])) for step, members in by_step]
+        owners_of = {step: tuple(self.extra.owners[member] for member in members) for step, members in by_step}
+        alike = itertools.groupby(owners_of, key=owners_of.__getitem__)
+        return [(tuple(steps), torch.tensor(owners)) for owners, steps in alike]
 
     def depths(self, depths: Sequence[int]) -> list[int]:
         """Depth of every row behind the real ones, whose depths are given; padding has 1."""
@@ -145,8 +164,9 @@ class Layout:
 
     def entering(self, layer: int, x: Tensor) -> Tensor:
         """States of the rows that enter before a layer, of those that are there: (rows, h) → (m, h)."""
-        made = [self.extra.transfer.states(step, x[owners]).to(x.dtype) for step, owners in self._owners[layer]]
-        return torch.cat((*made, x[: self.groups[layer].padding]))
+        padding = self.groups[layer].padding
+        made = [self.extra.transfer.states(steps, x[owners]).to(x.dtype) for steps, owners in self._owners[layer]]
+        return torch.cat((*made, x[:padding])) if padding or len(made) > 1 else made[0]
 
 
 @contextmanager

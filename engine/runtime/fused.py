@@ -141,7 +141,7 @@ def _looks(mask: Tensor | None, num_rows: int) -> Tensor | None:
     """The mask of the rows that are there so far."""
     if mask is None or len(mask) == num_rows:
         return mask
-    return mask[:num_rows, : mask.shape[1] - len(mask) + num_rows]
+    return mask[:num_rows, : mask.shape[1] - len(mask) + num_rows].contiguous()
 
 
 def supports(model: PreTrainedModel) -> bool:

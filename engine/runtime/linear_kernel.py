@@ -78,6 +78,9 @@ def linear(x: Floats, num_rows: int, matrix: Matrix, out: Floats) -> None:
     for chunk in prange(len(matrix)):
         first = chunk * COLUMNS
         for row in range(0, num_rows, ROWS):
+            if row == num_rows - 1:
+                multiply1(x[row, :width], matrix[chunk], out[row, first : first + COLUMNS])
+                continue
             multiply4(
                 x[row, :width],
                 x[row + 1, :width],
@@ -95,21 +98,10 @@ def linear(x: Floats, num_rows: int, matrix: Matrix, out: Floats) -> None:
 def linear_each(x: Floats, matrices: Matrix, out: Floats) -> None:
     """Row i of `x` times packed matrix i (n, chunks, d, COLUMNS) → row i of `out`; both are of `row_buffer`."""
     num_chunks, width = matrices.shape[1:3]
-    idle = np.zeros(width, np.float32)
     for place in prange(len(matrices) * num_chunks):
         row, chunk = place // num_chunks, place % num_chunks
-        first, unused = chunk * COLUMNS, np.empty((ROWS - 1, COLUMNS), np.float32)
-        multiply4(
-            x[row, :width],
-            idle,
-            idle,
-            idle,
-            matrices[row, chunk],
-            out[row, first : first + COLUMNS],
-            unused[0],
-            unused[1],
-            unused[2],
-        )
+        first = chunk * COLUMNS
+        multiply1(x[row, :width], matrices[row, chunk], out[row, first : first + COLUMNS])
 
 
 @_compiled
@@ -145,6 +137,22 @@ def multiply4(
             out_1[t] += x_1[e] * widened(matrix[e, t])
             out_2[t] += x_2[e] * widened(matrix[e, t])
             out_3[t] += x_3[e] * widened(matrix[e, t])
+
+
+@_compiled
+def multiply1(x: Floats, matrix: Matrix, out: Floats) -> None:
+    """A row (d,) times a matrix (d, c) → its first n columns (n,): `multiply4`'s sums, in a third of its time."""
+    num_columns, whole = len(out), len(x) // 4 * 4
+    out[:] = _ZERO
+    for e in range(0, whole, 4):
+        line_0, line_1, line_2, line_3 = matrix[e], matrix[e + 1], matrix[e + 2], matrix[e + 3]
+        x_0, x_1, x_2, x_3 = x[e], x[e + 1], x[e + 2], x[e + 3]
+        for t in range(num_columns):
+            m_0, m_1, m_2, m_3 = widened(line_0[t]), widened(line_1[t]), widened(line_2[t]), widened(line_3[t])
+            out[t] = add4(out[t], x_0, x_1, x_2, x_3, m_0, m_1, m_2, m_3)
+    for e in range(whole, len(x)):
+        for t in range(num_columns):
+            out[t] += x[e] * widened(matrix[e, t])
 
 
 @_compiled

@@ -24,7 +24,7 @@ from engine.errors import BadInput, ContextFull, RunFailed
 from engine.runtime import fused
 from engine.runtime.attention import FUSED, ROW_INVARIANT
 from engine.runtime.cache import KVCache
-from engine.runtime.extra import ExtraRows, Layout, riding
+from engine.runtime.extra import ExtraRows, Foreseen, Layout, riding
 from engine.runtime.linear import are_row_invariant, pack_linears
 
 ROW_BUCKET = 8
@@ -41,8 +41,8 @@ class Rows:
     """(m, v) in the model's dtype."""
     hidden: tuple[Tensor, ...] | None
     """Per asked-for layer (m, h), where hidden states were asked for."""
-    extra: Tensor | None = None
-    """(e, v): logits of the extra rows, where there were any."""
+    extra: Foreseen | None = None
+    """What follows the extra rows, where there were any."""
 
 
 class ModelRunner:
@@ -154,7 +154,7 @@ class ModelRunner:
     ) -> Rows:
         """Sorts a pass's results: padding is dropped, extra rows are apart."""
         dropped = num_all - num_rows
-        of_extra = None if layout is None else logits[layout.places - num_all]
+        of_extra = None if layout is None else Foreseen(logits[layout.num_real - num_all :], layout.places)
         if dropped:
             logits = logits[:-dropped]
             hidden = None if hidden is None else tuple(layer[:num_rows] for layer in hidden)

@@ -11,17 +11,18 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 from toys import VOCAB_SIZE, create, greedy_text, output_ids, prompt_ids, random_weights, stock, tiny
 
 from engine import drafters, models, suites
 from engine.config import GenerationConfig
-from engine.drafters._hidden_transfer import plan, ranked_ends
+from engine.drafters._hidden_transfer import pass_cost, plan, ranked_ends
 from engine.drafters._shape import Shape, grow
 from engine.drafters.base import Context
 from engine.drafters.hidden_transfer import HiddenTransfer, Maps
 from engine.errors import BadInput
 from engine.loop import generate
-from engine.runtime.extra import ExtraRows
+from engine.runtime.extra import ExtraRows, Foreseen
 from engine.runtime.runner import ModelRunner
 from engine.sampling import Noise
 from engine.target import Scored, Target
@@ -31,6 +32,7 @@ from engine.training.layered import Layered
 from engine.tree import DraftTree
 from engine.verify import Verdict
 
+PARTS = ("weight", "bias")
 EMBEDDED = models.ASSETS / "models" / "story-hidden_transfer"
 
 
@@ -40,7 +42,9 @@ def transfer_for(family: str, layers: tuple[int, ...]) -> Transfer:
 
 
 def maps_of(transfer: Transfer) -> Maps:
-    return Maps(transfer.layers, tuple(transfer.maps))
+    state = transfer.state_dict()
+    weights, biases = ([state[f"maps.{step}.{part}"] for step in range(len(transfer.layers))] for part in PARTS)
+    return Maps(transfer.layers, weights, biases)
 
 
 # Training
@@ -58,7 +62,8 @@ def test_training_gives_a_pseudo_row_the_logits_that_decoding_gives_it(family: s
         runner.prefill(text[:position])
         extra = ExtraRows(maps_of(transfer), (0, 0), (1, 2))
         rows = runner.extend([text[position]], [-1], extra=extra)
-        torch.testing.assert_close(rows.extra, trained[place], atol=1e-4, rtol=1e-4)
+        assert rows.extra is not None
+        torch.testing.assert_close(rows.extra.logits(), trained[place], atol=1e-4, rtol=1e-4)
 
 
 def test_real_rows_of_training_are_those_of_transformers() -> None:
@@ -127,14 +132,13 @@ def test_a_step_ends_at_a_node_as_often_as_it_is_accepted_and_no_child_is() -> N
 
 
 def test_where_rows_are_free_every_node_is_drafted_and_looks_ahead() -> None:
-    found = plan(SHAPE, [1.0] * 64, 2.0)
+    found = plan(SHAPE, lambda num_rows, num_ends: 1.0)
     assert len(found.shape) == 3
     assert set(found.ends) == {-1, 0, 1, 2}
 
 
 def test_where_rows_are_dear_a_node_that_seldom_pays_is_left_out() -> None:
-    costs = [1.0 + 0.15 * n for n in range(64)]
-    found = plan(SHAPE, costs, 1.0)
+    found = plan(SHAPE, pass_cost([1.0 + 0.15 * n for n in range(64)], [1, 1]))
 
     def rate(num_nodes: int, num_ends: int) -> float:
         """Tokens per time of the plan, by the definition."""
@@ -147,8 +151,18 @@ def test_where_rows_are_dear_a_node_that_seldom_pays_is_left_out() -> None:
     assert (len(found.shape), len(found.ends)) == best
 
 
+def test_extra_rows_cost_in_the_layers_that_they_pass() -> None:
+    """Four layers and the output layer, two steps that enter before the fourth; rows are free up to 8."""
+    cost = pass_cost([1.0] * 8 + [1.0 + 0.1 * n for n in range(1, 9)], [0, 0, 0, 2, 2])
+    assert cost(8, 0) == pytest.approx(1.0)
+    assert cost(2, 3) == pytest.approx(1.0)
+    assert cost(4, 4) == pytest.approx((3 * 1.0 + 2 * 1.4) / 5)
+    assert cost(8, 4) == pytest.approx((3 * 1.0 + 2 * 1.8) / 5)
+    assert cost(32, 0) == pytest.approx(1.8 * 32 / 16)
+
+
 def test_asked_for_numbers_are_kept() -> None:
-    found = plan(grow([[0.5, 0.3], [0.5, 0.2]], 6), [1.0] * 64, 1.0, num_nodes=5, num_ends=2)
+    found = plan(grow([[0.5, 0.3], [0.5, 0.2]], 6), lambda num_rows, num_ends: 1.0, num_nodes=5, num_ends=2)
     assert len(found.shape) == 5
     assert len(found.ends) == 2
     assert found.ends[0] == -1
@@ -163,6 +177,11 @@ def drafter_and_context(target: Target, **options: object) -> tuple[HiddenTransf
     target.prefill(context.ids[:-1])
     drafter.start(context)
     return drafter, context
+
+
+def foreseen(logits: Tensor) -> Foreseen:
+    """Extra rows in the order in which they are asked for."""
+    return Foreseen(logits, torch.arange(len(logits)))
 
 
 def test_the_first_step_drafts_nothing_and_looks_ahead_from_the_root(llama: Target) -> None:
@@ -180,7 +199,7 @@ def test_the_next_tree_is_what_the_end_of_the_path_foresees(llama: Target) -> No
     extra = torch.zeros(6, VOCAB_SIZE)
     extra[3, [7, 8]] = torch.tensor([5.0, 4.0])
     extra[4, 9], extra[5, 10] = 5.0, 5.0
-    scored = Scored(torch.zeros(3, VOCAB_SIZE), None, extra)
+    scored = Scored(torch.zeros(3, VOCAB_SIZE), None, foreseen(extra))
     drafter.observe(Verdict((0, 1), 3, "bonus"), [1, 2, 3], scored)
     tree = drafter.propose(context, 64)
     at_depth = {
@@ -196,7 +215,7 @@ def test_the_next_tree_is_what_the_end_of_the_path_foresees(llama: Target) -> No
 def test_behind_an_end_that_did_not_look_ahead_nothing_is_drafted(llama: Target) -> None:
     drafter, context = drafter_and_context(llama, ends=1)
     context.tree = DraftTree((1,), (-1,), extra=ExtraRows(drafter._maps, (-1, -1, -1), (1, 2, 3)))
-    scored = Scored(torch.zeros(2, VOCAB_SIZE), None, torch.zeros(3, VOCAB_SIZE))
+    scored = Scored(torch.zeros(2, VOCAB_SIZE), None, foreseen(torch.zeros(3, VOCAB_SIZE)))
     drafter.observe(Verdict((0,), 3, "bonus"), [1, 3], scored)
     assert len(drafter.propose(context, 64)) == 0
     drafter.observe(Verdict((), 3, "correction"), [3], scored)

@@ -34,8 +34,8 @@ class LoudTransfer:
         generator = torch.Generator().manual_seed(3)
         self.matrices = [torch.randn(self.width, self.width, generator=generator) / 4 for _ in self.layers]
 
-    def states(self, step: int, owners: Tensor) -> Tensor:
-        return (owners.float() @ self.matrices[step - 1]).to(owners.dtype)
+    def states(self, steps: tuple[int, ...], owners: Tensor) -> Tensor:
+        return torch.cat([owners.float() @ self.matrices[step - 1] for step in steps]).to(owners.dtype)
 
 
 def runner_of(loaded: LoadedModel) -> ModelRunner:
@@ -69,7 +69,7 @@ def as_a_sequence(model: PreTrainedModel, ids: list[int], transfer: LoudTransfer
             hidden = args[0].clone()
             for step, own in enumerate(transfer.layers, start=1):
                 if own == layer:
-                    hidden[0, owner + step] = transfer.states(step, hidden[0, owner][None])[0]
+                    hidden[0, owner + step] = transfer.states((step,), hidden[0, owner][None])[0]
             return (hidden, *args[1:])
 
         handles.append(decoder_layers(model)[layer].register_forward_pre_hook(overwrite))
@@ -93,7 +93,7 @@ def test_an_extra_row_sees_its_owners_path_and_its_own_earlier_rows(family: str,
     for place, owner in enumerate(owners):
         path = [ids[0], *(tree.tokens[i] for i in tree.path_to(owner - 1))]
         wanted = as_a_sequence(stock(family), [*before, *path], transfer)
-        found = extra[place * len(layers) : (place + 1) * len(layers)]
+        found = extra.logits(place * len(layers), (place + 1) * len(layers))
         torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
 
 
@@ -136,7 +136,7 @@ def test_the_fused_pass_and_the_hooks_agree(layers: tuple[int, ...], monkeypatch
         runner.prefill(prompt_ids(12))
         extra = runner.extend(*rows_of(random_tree(2, 12)), extra=attached(LoudTransfer(layers), [0, 3, 12])).extra
         assert extra is not None
-        found.append(extra)
+        found.append(extra.logits())
     torch.testing.assert_close(found[0], found[1], atol=1e-4, rtol=1e-4)
 
 
@@ -148,7 +148,7 @@ def test_after_a_commit_the_cache_holds_no_extra_row(family: str) -> None:
     extra = ExtraRows(LoudTransfer(), (-1, -1, 0, 2), (1, 2, 1, 1))
     scored = target.score(text[-1], DraftTree((1, 2, 3), (-1, -1, 1), extra=extra))
     assert scored.extra is not None
-    assert scored.extra.shape == (4, VOCAB_SIZE)
+    assert scored.extra.logits().shape == (4, VOCAB_SIZE)
     assert scored.logits.shape == (4, VOCAB_SIZE)
     assert target.runner.num_pending == 4
     target.commit((1, 2))
@@ -166,10 +166,10 @@ def test_extra_rows_come_back_in_the_order_they_were_asked_for() -> None:
     found: dict[tuple[int, int], Tensor] = {}
     for turn in (pairs, pairs[::-1]):
         extra = ExtraRows(transfer, tuple(owner for owner, _ in turn), tuple(step for _, step in turn))
-        logits = runner.extend(*rows_of(random_tree(1, 3)), extra=extra).extra
+        foreseen = runner.extend(*rows_of(random_tree(1, 3)), extra=extra).extra
         runner.commit([])
-        assert logits is not None
-        for pair, row in zip(turn, logits, strict=True):
+        assert foreseen is not None
+        for pair, row in zip(turn, foreseen.logits(), strict=True):
             torch.testing.assert_close(row, found.setdefault(pair, row), atol=1e-5, rtol=1e-5)
 
 
@@ -179,7 +179,7 @@ def test_a_tree_may_be_empty_and_look_ahead_all_the_same(llama: Target) -> None:
     scored = llama.score(5, DraftTree(extra=extra))
     assert scored.extra is not None
     llama.discard()
-    assert scored.extra.shape == (1, VOCAB_SIZE)
+    assert scored.extra.logits().shape == (1, VOCAB_SIZE)
     assert torch.equal(scored.logits, llama.score(5, EMPTY_TREE).logits)
 
 
@@ -204,7 +204,7 @@ def test_a_row_that_looks_beyond_the_context_does_no_harm(family: str) -> None:
     runner.prefill(prompt_ids(MAX_CONTEXT - 1))
     rows = runner.extend([1], [-1], extra=ExtraRows(LoudTransfer(), (0, 0), (1, 2)))
     assert rows.extra is not None
-    assert rows.extra.isfinite().all()
+    assert rows.extra.logits().isfinite().all()
 
 
 def test_a_step_that_the_transfer_does_not_have_is_refused() -> None:
