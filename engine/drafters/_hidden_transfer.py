@@ -13,6 +13,8 @@ import numpy as np
 
 from engine.drafters._shape import Shape
 
+PLATEAU = 0.015
+"""Plans whose rates differ by less are as good."""
 PassCost = Callable[[int, int], float]
 """Cost of a pass of so many rows, of which so many look ahead."""
 
@@ -31,9 +33,11 @@ def plan(shape: Shape, pass_cost: PassCost, *, num_nodes: int = 0, num_ends: int
     """The tree and its ends that promise most tokens per time; 0 leaves a number to be chosen.
 
     A step whose end does not look ahead is followed by one without a draft, so with a share s of such ends
-    n + 1 rows emit (1 + accepted + s) tokens in the time of one full pass and s bare ones.
+    n + 1 rows emit (1 + accepted + s) tokens in the time of one full pass and s bare ones. Of plans that promise
+    nearly as much it is the one with most nodes: a step's own probabilities choose better nodes than the shape that is
+    reckoned with, and what rows cost is measured in a second.
     """
-    best = Plan(shape.limited(num_nodes or len(shape)), (-1,))
+    found = [Plan(shape.limited(num_nodes or len(shape)), (-1,))]
     for nodes in [num_nodes] if num_nodes else range(1, len(shape) + 1):
         limited = shape.limited(nodes)
         ends = ranked_ends(limited)
@@ -43,9 +47,11 @@ def plan(shape: Shape, pass_cost: PassCost, *, num_nodes: int = 0, num_ends: int
             if num_ends and count != min(num_ends, len(ends)):
                 continue
             time = pass_cost(1 + len(limited), count) + missed * pass_cost(1, 1)
-            if (rate := (limited.expected_emitted + missed) / time) > best.rate:
-                best = Plan(limited, tuple(node for node, _ in ends[:count]), rate)
-    return best
+            rate = (limited.expected_emitted + missed) / time
+            found.append(Plan(limited, tuple(node for node, _ in ends[:count]), rate))
+    best = max(plan.rate for plan in found)
+    as_good = [plan for plan in found if plan.rate >= (1 - PLATEAU) * best]
+    return max(as_good, key=lambda plan: (len(plan.shape), plan.rate))
 
 
 def pass_cost(costs: Sequence[float], extra_rows: Sequence[int]) -> PassCost:

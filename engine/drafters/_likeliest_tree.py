@@ -32,9 +32,10 @@ def grow(probs: Doubles, num_nodes: int, least: float = 0.0) -> Grown:
 
     Nodes less likely than `least` are left out, but not the first.
     """
-    found = Grown(*(np.empty(num_nodes, np.int64) for _ in range(3)), np.empty(num_nodes))
-    count = _grow(probs, least, *found)
-    return Grown(*(part[:count] for part in found))
+    depths, ranks, parents = np.empty((3, num_nodes), np.int64)
+    shares = np.empty(num_nodes)
+    count = _grow(probs, least, depths, ranks, parents, shares)
+    return Grown(depths[:count], ranks[:count], parents[:count], shares[:count])
 
 
 def ends(grown: Grown, num_ends: int) -> tuple[int, ...]:

@@ -5,33 +5,30 @@ layer t_k a linear map makes, of a row's hidden state, a pseudo hidden state of 
 the layers above as an extra row (runtime/extra.py) and the target's own output layer reads a token from it. So
 a pass that scores a tree also foresees, behind the rows that have pseudo rows, what follows next: no pass,
 head or model of the drafter's own. Only the abstract and the figures' titles of the paper were to be had, and no
-code was found. Ours, where it is silent: maps have a bias; every node of a depth draws on one list, as in Medusa,
-and the tree's shape is the one most often right on held-out text; the root and the nodes at which a step is most
-likely to end look ahead (`ends`), and behind any other end the next step drafts nothing; the first step of a
-session is such a step. Nodes are chosen deterministically, so sampling is exact with node-sampling.
+code was found. Ours, where it is silent: maps have a bias; every node of a depth draws on one list, as in Medusa;
+as many nodes are drafted as pay by held-out acceptance, the likeliest of each step or (`tree=static`) those most often
+right on held-out text; the root and the nodes at which a step is likeliest to end look ahead (`ends`), and behind any
+other end the next step drafts nothing; the first step of a session is such a step. Nodes are chosen
+deterministically, so sampling is exact with node-sampling.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from engine.drafters import _likeliest_tree, _shape
 from engine.drafters._candidates import LogProbs, Tokens, likeliest
 from engine.drafters._hidden_transfer import Plan, pass_cost, plan
 from engine.drafters._shape import Shape
+from engine.drafters._transfer_maps import load_maps
 from engine.drafters._weights import Weights, find_weights, missing_reason
 from engine.drafters.base import Context, Drafter, Needs
-from engine.errors import BadInput
 from engine.options import option
 from engine.runtime.extra import ExtraRows
-from engine.runtime.linear import pack
 from engine.runtime.row_cost import relative_costs
 from engine.tree import EMPTY_TREE, DraftTree
 from engine.verify import Verdict
@@ -59,23 +56,6 @@ class HiddenTransferOptions:
         "The likeliest nodes and ends of each step, or one measured shape.",
         choices=("likeliest", "static"),
     )
-
-
-class Maps:
-    """The trained maps in the target's dtype: a `runtime.extra.Transfer`."""
-
-    def __init__(self, layers: tuple[int, ...], weights: Sequence[Tensor], biases: Sequence[Tensor]) -> None:
-        """Of each step its layer, its weight (h, h) and its bias (h,)."""
-        self.layers, self._weights, self._biases = layers, tuple(weights), tuple(biases)
-        self._joined: dict[tuple[int, ...], nn.Module] = {}
-
-    def states(self, steps: tuple[int, ...], owners: Tensor) -> Tensor:
-        """Pseudo states (k · m, h) of k steps, step by step, of their owners' (m, h)."""
-        if steps not in self._joined:
-            weights, biases = ([parts[step - 1] for step in steps] for parts in (self._weights, self._biases))
-            self._joined[steps] = pack(torch.cat(weights), torch.cat(biases))
-        made = self._joined[steps](owners).unflatten(1, (len(steps), -1))
-        return made.transpose(0, 1).flatten(0, 1)
 
 
 class HiddenTransfer(Drafter):
@@ -160,28 +140,6 @@ class HiddenTransfer(Drafter):
             owners, steps = zip(*pairs, strict=True)
             self._known_rows[ends] = ExtraRows(self._maps, owners, steps)
         return self._known_rows[ends]
-
-
-def load_maps(weights: Weights, target: Target) -> Maps:
-    """The maps as a target's pass takes them. Raises BadInput where they do not fit it."""
-    config = target.loaded.model.config.get_text_config()
-    layers = weights.config.get("layers")
-    num_steps = weights.number("num_steps")
-    if not isinstance(layers, list) or len(layers) != num_steps or not all(isinstance(n, int) for n in layers):
-        raise BadInput(f"layers in {weights.folder} is {layers!r}; wanted {num_steps} whole numbers.")
-    if not all(0 <= layer < config.num_hidden_layers for layer in layers):
-        raise BadInput(
-            f"The maps in {weights.folder} enter before layers {layers}; the target {target.loaded.name} has "
-            f"{config.num_hidden_layers} layers, counted from 0."
-        )
-    return _maps(weights, tuple(layers), config.hidden_size, target.loaded.dtype, target.loaded.device)
-
-
-@functools.lru_cache(maxsize=4)
-def _maps(weights: Weights, layers: tuple[int, ...], width: int, dtype: torch.dtype, device: torch.device) -> Maps:
-    found = [weights.take(f"transfer.{step}.weight", width, width) for step in range(len(layers))]
-    biases = [weights.take(f"transfer.{step}.bias", width) for step in range(len(layers))]
-    return Maps(layers, [part.to(device, dtype) for part in found], [part.to(device, dtype) for part in biases])
 
 
 def measured_shape(weights: Weights, num_steps: int) -> Shape:

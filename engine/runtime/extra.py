@@ -36,7 +36,7 @@ class Transfer(Protocol):
         """Entry k - 1: the layer before which rows of step k enter."""
 
     def states(self, steps: tuple[int, ...], owners: Tensor) -> Tensor:
-        """States (k · m, h) of k steps' rows, step by step, of their owners' states (m, h) before their layer."""
+        """States (m · k, h) of k steps' rows, owner by owner, of their owners' states (m, h) before their layer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +86,7 @@ class Foreseen:
 
     behind: Tensor
     """(rows, v): logits of the pass's rows behind the real ones, in the model's dtype."""
-    places: Tensor
+    places: tuple[int, ...]
     """(e,): which of them each extra row is."""
 
     def __len__(self) -> int:
@@ -94,12 +94,18 @@ class Foreseen:
 
     def logits(self, first: int = 0, end: int | None = None) -> Tensor:
         """(k, v) of the first extra row to the last before `end`."""
-        return self.behind[self.places[first:end]]
+        return self.behind[span(self.places[first:end])]
+
+
+def span(places: Sequence[int]) -> slice | Tensor:
+    """An index of these places: a slice where they are neighbours, for behind a pass a gather takes 40 µs."""
+    first, end = min(places, default=0), max(places, default=-1) + 1
+    return slice(first, end) if list(places) == list(range(first, end)) else torch.tensor(places)
 
 
 @dataclass(frozen=True)
 class Group:
-    """Rows that enter a pass before one layer: extra rows by step, then padding."""
+    """Rows that enter a pass before one layer: extra rows by owner and step, then padding."""
 
     first: int
     members: tuple[int, ...]
@@ -124,12 +130,13 @@ class Layout:
         layers = [extra.transfer.layers[step - 1] for step in extra.steps]
         end = num_real
         for layer in sorted(set(layers)):
-            members = tuple(sorted((i for i, own in enumerate(layers) if own == layer), key=extra.steps.__getitem__))
+            pairs = sorted((extra.owners[i], extra.steps[i], i) for i, own in enumerate(layers) if own == layer)
+            members = tuple(i for *_, i in pairs)
             self.groups[layer] = Group(end, members, -len(members) % bucket)
             places[list(members)] = range(end, end + len(members))
             end = self.groups[layer].end
         self.num_rows = end
-        self.places = torch.from_numpy(places - num_real)
+        self.places = tuple((places - num_real).tolist())
         """The row of each extra row, counted from the first behind the real ones."""
         self._owners = {layer: self._owners_of(group) for layer, group in self.groups.items()}
         # Of the rows behind the real ones: whose context each shares (padding: nobody's), and which of them it sees.
@@ -139,12 +146,12 @@ class Layout:
         self._sees[np.ix_(self._behind, self._behind)] = is_seen
         self._owner_rows = owners
 
-    def _owners_of(self, group: Group) -> list[tuple[tuple[int, ...], Tensor]]:
-        """Steps of a group that have the same owners, with their owners' rows."""
-        by_step = itertools.groupby(group.members, key=self.extra.steps.__getitem__)
-        owners_of = {step: tuple(self.extra.owners[member] for member in members) for step, members in by_step}
-        alike = itertools.groupby(owners_of, key=owners_of.__getitem__)
-        return [(tuple(steps), torch.tensor(owners)) for owners, steps in alike]
+    def _owners_of(self, group: Group) -> list[tuple[tuple[int, ...], slice | Tensor]]:
+        """Steps that neighbouring owners in a group have in common, with these owners' rows."""
+        by_owner = itertools.groupby(group.members, key=self.extra.owners.__getitem__)
+        steps_of = {owner: tuple(self.extra.steps[member] for member in members) for owner, members in by_owner}
+        alike = itertools.groupby(steps_of, key=steps_of.__getitem__)
+        return [(steps, span(tuple(owners))) for steps, owners in alike]
 
     def depths(self, depths: Sequence[int]) -> list[int]:
         """Depth of every row behind the real ones, whose depths are given; padding has 1."""

@@ -18,8 +18,9 @@ from engine import drafters, models, suites
 from engine.config import GenerationConfig
 from engine.drafters._hidden_transfer import pass_cost, plan, ranked_ends
 from engine.drafters._shape import Shape, grow
+from engine.drafters._transfer_maps import Maps
 from engine.drafters.base import Context
-from engine.drafters.hidden_transfer import HiddenTransfer, Maps
+from engine.drafters.hidden_transfer import HiddenTransfer
 from engine.errors import BadInput
 from engine.loop import generate
 from engine.runtime.extra import ExtraRows, Foreseen
@@ -151,6 +152,12 @@ def test_where_rows_are_dear_a_node_that_seldom_pays_is_left_out() -> None:
     assert (len(found.shape), len(found.ends)) == best
 
 
+def test_of_plans_that_promise_nearly_as_much_the_largest_is_taken() -> None:
+    shape = Shape(((0,), (1,), (2,)), (0.5, 0.2, 0.2))
+    assert len(plan(shape, lambda num_rows, num_ends: 1.0 + 0.13 * (num_rows == 4)).shape) == 3
+    assert len(plan(shape, lambda num_rows, num_ends: 1.0 + 0.15 * (num_rows == 4)).shape) == 2
+
+
 def test_extra_rows_cost_in_the_layers_that_they_pass() -> None:
     """Four layers and the output layer, two steps that enter before the fourth; rows are free up to 8."""
     cost = pass_cost([1.0] * 8 + [1.0 + 0.1 * n for n in range(1, 9)], [0, 0, 0, 2, 2])
@@ -181,7 +188,7 @@ def drafter_and_context(target: Target, **options: object) -> tuple[HiddenTransf
 
 def foreseen(logits: Tensor) -> Foreseen:
     """Extra rows in the order in which they are asked for."""
-    return Foreseen(logits, torch.arange(len(logits)))
+    return Foreseen(logits, tuple(range(len(logits))))
 
 
 def test_the_first_step_drafts_nothing_and_looks_ahead_from_the_root(llama: Target) -> None:

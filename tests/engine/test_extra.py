@@ -35,7 +35,8 @@ class LoudTransfer:
         self.matrices = [torch.randn(self.width, self.width, generator=generator) / 4 for _ in self.layers]
 
     def states(self, steps: tuple[int, ...], owners: Tensor) -> Tensor:
-        return torch.cat([owners.float() @ self.matrices[step - 1] for step in steps]).to(owners.dtype)
+        made = torch.stack([owners.float() @ self.matrices[step - 1] for step in steps], dim=1)
+        return made.flatten(0, 1).to(owners.dtype)
 
 
 def runner_of(loaded: LoadedModel) -> ModelRunner:
