@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from torch import Tensor
 
 from engine.drafters import _likeliest_tree, _shape
-from engine.drafters._candidates import LogProbs, Tokens, likeliest
+from engine.drafters._candidates import likeliest
 from engine.drafters._hidden_transfer import Plan, pass_cost, plan
 from engine.drafters._shape import Shape
 from engine.drafters._transfer_maps import load_maps
@@ -102,36 +103,32 @@ class HiddenTransfer(Drafter):
 
     def start(self, context: Context) -> None:
         super().start(context)
-        self._candidates: tuple[Tokens, LogProbs] | None = None
+        self._scores: Tensor | None = None
 
     def propose(self, context: Context, budget: int) -> DraftTree:
         if budget < 1:
             return EMPTY_TREE
-        if self._candidates is None:
+        if self._scores is None:
             return DraftTree(extra=self._rows((-1,)))
-        tokens, probs = self._candidates
+        planned = self._plan
         if self.options.tree == "static":
-            shape, ends = self._plan.shape, self._plan.ends
-            chosen, parents = (shape.depths, shape.ranks), shape.parents
+            shape, ends, parents = planned.shape, planned.ends, planned.shape.parents
+            found, log_probs = likeliest(self._scores, 1 + int(shape.ranks.max(initial=0)))
+            tokens, probs = found[shape.depths, shape.ranks], np.exp(log_probs[shape.depths, shape.ranks])
         else:
             # As many nodes and ends as planned, the likeliest where steps are right independently of each other.
-            grown = _likeliest_tree.grow(probs[: len(self._steps)], len(self._plan.shape), LEAST_SHARE)
-            ends = _likeliest_tree.ends(grown, len(self._plan.ends))
-            chosen, parents = (grown.depths, grown.ranks), tuple(grown.parents.tolist())
-        tree = DraftTree(tuple(tokens[chosen].tolist()), parents, tuple(probs[chosen].tolist()), extra=self._rows(ends))
+            most_ranks = self.options.top_k or MOST_RANKS
+            grown, tokens, probs = _likeliest_tree.read(self._scores, most_ranks, len(planned.shape), LEAST_SHARE)
+            ends, parents = _likeliest_tree.ends(grown, len(planned.ends)), tuple(grown.parents.tolist())
+        tree = DraftTree(tuple(tokens.tolist()), parents, tuple(probs.tolist()), extra=self._rows(ends))
         return tree.pruned(budget, budget)
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
-        """Read what the end of the accepted path foresees; nothing where it did not look ahead."""
+        """Keep what the end of the accepted path foresees; nothing where it did not look ahead."""
         extra, end = self.context.tree.extra, verdict.path[-1] if verdict.path else -1
         own = [place for place, owner in enumerate(extra.owners) if owner == end] if extra else []
-        if not own or scored.extra is None:
-            self._candidates = None
-            return
-        is_static = self.options.tree == "static"
-        top_k = 1 + int(self._plan.shape.ranks.max(initial=0)) if is_static else self.options.top_k or MOST_RANKS
-        tokens, log_probs = likeliest(scored.extra.logits(own[0], own[-1] + 1)[:, : self._num_tokens], top_k)
-        self._candidates = tokens, np.exp(log_probs)
+        foreseen = scored.extra.logits(own[0], own[-1] + 1) if own and scored.extra else None
+        self._scores = None if foreseen is None else foreseen[:, : self._num_tokens]
 
     def _rows(self, ends: tuple[int, ...]) -> ExtraRows:
         """Every step's row to each of these; the same again for the same ends, which keeps their layout."""
