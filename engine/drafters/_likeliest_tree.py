@@ -1,8 +1,8 @@
 """The likeliest tree of a step's guesses, where guesses of different depths are right independently of each other.
 
-What `_shape.grow` is for a table of accuracies, compiled, since here the table is a step's own probabilities: through
-Python's objects it takes a fiftieth of a small target's pass (docs/log.md, 2026-11-22). Knows probabilities and ranks;
-no tokens, no model.
+What `_shape.grow` is for a table of accuracies, compiled, since here the table is a step's own probabilities and behind
+a small target's pass Python's objects take a hundredth of it (docs/log.md, 2026-11-22). Knows scores, probabilities and
+ranks; no model.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def grow(probs: Doubles, num_nodes: int, least: float = 0.0) -> Grown:
 def read(scores: Tensor, top_k: int, num_nodes: int, least: float = 0.0) -> tuple[Grown, Integers, Doubles]:
     """The tree of the `top_k` best guesses of scores (d, v), and each node's token and probability of its own, (n,).
 
-    On a CPU in one call, from scores in bfloat16 or float32 as they are.
+    On a CPU compiled, from scores in bfloat16 or float32 as they are.
     """
     top_k = min(top_k, scores.shape[1])
     if scores.device.type == "cpu":

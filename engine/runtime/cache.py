@@ -52,12 +52,11 @@ class KVLayer(CacheLayerMixin):
 
     def keep(self, start: int, rows: list[int]) -> None:
         """Move `rows (k,)`, absolute and ascending, to `start …`."""
-        end, are_neighbours = start + len(rows), rows[-1] - rows[0] == len(rows) - 1
+        end = start + len(rows)
         for part in (self.keys, self.values):
-            # numpy moves a few rows in three quarters of torch's time, neighbours in a third, and minds their overlap.
+            # numpy moves a few rows in three quarters of torch's time.
             kept: Any = part.numpy() if self.is_for_kernel else part
-            is_slice = self.is_for_kernel and are_neighbours
-            kept[:, :, start:end] = kept[:, :, rows[0] : rows[-1] + 1] if is_slice else kept[:, :, rows]
+            kept[:, :, start:end] = kept[:, :, rows]
 
     def get_seq_length(self) -> int:
         return self.length
@@ -89,8 +88,7 @@ class KVCache(Cache):
 
     def keep(self, start: int, rows: list[int]) -> None:
         """Keep `rows` (absolute, ascending) from `start` on, and drop everything behind them."""
-        moved = [(row, place) for place, row in enumerate(rows, start) if row != place]
-        if moved:
+        if rows and rows != list(range(start, start + len(rows))):
             for layer in self.kv_layers:
-                layer.keep(moved[0][1], [row for row, _ in moved])
+                layer.keep(start, rows)
         self.length = start + len(rows)

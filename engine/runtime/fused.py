@@ -141,6 +141,7 @@ def _looks(mask: Tensor | None, num_rows: int) -> Tensor | None:
     """The mask of the rows that are there so far."""
     if mask is None or len(mask) == num_rows:
         return mask
+    # Made contiguous once, and not by every layer's attention.
     return mask[:num_rows, : mask.shape[1] - len(mask) + num_rows].contiguous()
 
 
