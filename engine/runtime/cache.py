@@ -8,9 +8,26 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
+from numba import njit
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
+
+from engine.runtime.softmax_kernel import Floats, Integers
+
+
+@njit(cache=True, nogil=True)
+def move(keys: Floats, values: Floats, start: int, rows: Integers) -> None:
+    """Columns `rows`, ascending, of keys (h, d, c) and rows of values (h, c, w) to `start …`: tens of calls fewer."""
+    for place, row in enumerate(rows, start):
+        if place == row:
+            continue
+        for head in range(len(keys)):
+            for e in range(keys.shape[1]):
+                keys[head, e, place] = keys[head, e, row]
+            for e in range(values.shape[2]):
+                values[head, place, e] = values[head, row, e]
 
 
 class KVLayer(CacheLayerMixin):
@@ -53,10 +70,11 @@ class KVLayer(CacheLayerMixin):
     def keep(self, start: int, rows: list[int]) -> None:
         """Move `rows (k,)`, absolute and ascending, to `start …`."""
         end = start + len(rows)
+        if self.is_for_kernel:
+            move(self.keys[0].mT.numpy(), self.values[0].numpy(), start, np.array(rows))
+            return
         for part in (self.keys, self.values):
-            # numpy moves a few rows in three quarters of torch's time.
-            kept: Any = part.numpy() if self.is_for_kernel else part
-            kept[:, :, start:end] = kept[:, :, rows]
+            part[:, :, start:end] = part[:, :, rows]
 
     def get_seq_length(self) -> int:
         return self.length
