@@ -213,8 +213,8 @@ class HeadTraining:
         return {
             "target": f"{self.material.name}, weights {self.material.identity()['target_fingerprint']}",
             "parameters": f"{num_parameters(self.heads) / 1e6:.2f} M in {self.heads.num_heads} heads",
-            "data": "the target's hidden states on its training chats, then on answers that it wrote itself, half of "
-            "them greedily and half at temperature 1; licences in assets/models/README.md",
+            "data": "the target's hidden states on its training chats, then on answers that it wrote itself, four "
+            "of five greedily and the rest at temperature 1; licences in assets/models/README.md",
             "weights": "bf16 safetensors, Apache-2.0",
             "made by": f"`python -m engine train {self.method}`",
         }
@@ -279,17 +279,19 @@ def _line(figures: dict[str, Any]) -> str:
     return f"heads 1 to {len(table)} put the true token first (among the first 5) in {heads} of places"
 
 
-def train_heads(order: Order, recipe_name: str, make: Callable[[Material, Recipe], Heads]) -> None:
-    """What `train METHOD` does for a method whose heads read stored hidden states."""
+def train_heads(order: Order, recipe_name: str, make: Callable[[Material, Recipe], Heads]) -> bool:
+    """What `train METHOD` does for a method whose heads read stored hidden states. Whether the run came to its end."""
     recipe = order.recipe(recipe_name)
     material = gather(order, recipe)
     torch.manual_seed(recipe.seed)
     job = HeadTraining(order.name, recipe, make(material, recipe), material)
     trainer = Trainer(job, recipe, order.folder, order.device, is_compiled=order.is_compiled)
-    if run_trainer(trainer, order.is_resumed and has_checkpoint(order.folder)):
+    is_finished = run_trainer(trainer, order.is_resumed and has_checkpoint(order.folder))
+    if is_finished:
         write_vocabulary(order)
         job.figures |= measure_drafts(order, material, has_shares=not job.heads.has_static_tree)
         job.write_card(order.folder)
+    return is_finished
 
 
 def write_vocabulary(order: Order) -> None:

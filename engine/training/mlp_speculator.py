@@ -5,7 +5,7 @@ one that it foresees. Stage one of training takes both from the corpus, stage tw
 the loss is the sum of the stages' mean cross-entropies (Sections 2 and 3, and the authors' published code).
 
 Our choices: the trainer's schedule, and Muon for the projections, where the authors use AdamW alone; written text
-is half greedy, where theirs is sampled among the likeliest 10; a stage learns the target's distribution at its place,
+is mostly greedy, where theirs is sampled among the likeliest 10; a stage learns the target's distribution at its place,
 where theirs learns the token; embeddings begin as the target's where widths agree, and output layers as the least
 squares fit, which shortens a short training.
 """

@@ -145,7 +145,7 @@ def _draft_facts(job: Alignment, num_texts: int) -> dict[str, str]:
         "parameters": f"{job.model.num_parameters() / 1e6:.2f} M; Llama architecture, {shape.num_layers} layers of "
         f"width {shape.hidden_size}, the target's vocabulary",
         "data": f"pretrained on the target's own data, then aligned by distillation on {num_texts:,} answers that the "
-        "target wrote, half of them greedily and half at temperature 1",
+        "target wrote, four of five greedily and the rest at temperature 1",
         "weights": "bf16 safetensors, Apache-2.0",
         "made by": "`python -m engine train draft`",
     }

@@ -1,7 +1,7 @@
 """Text written by the target: what a drafter will be asked to foresee.
 
 Drafters learn the target's own text better than anybody else's ("DistillSpec", arXiv 2310.08461; "Training
-Domain Draft Models", 2503.07807). Half of the prompts are answered greedily, half at temperature 1. Knows
+Domain Draft Models", 2503.07807). Four of five prompts are answered greedily, the rest at temperature 1. Knows
 a model, prompts and one file of JSON lines, to which it adds until every prompt is answered.
 """
 
@@ -26,6 +26,8 @@ BATCH_ROWS = 64
 MAX_NEW_TOKENS = 256
 MAX_PROMPT_TOKENS = 400
 COVERAGE = 0.97
+SAMPLED_EVERY = 5
+"""One of so many batches is answered at temperature 1; greedy text helps greedy decoding (docs/log.md, 2026-11-28)."""
 
 
 def prompts(
@@ -64,14 +66,14 @@ def write(
     max_new_tokens: int = MAX_NEW_TOKENS,
     is_always_greedy: bool = False,
 ) -> list[list[int]]:
-    """Prompts with their answers behind them, every other batch greedy; goes on where `path` ends."""
+    """Prompts with their answers behind them, four of five batches greedy; goes on where `path` ends."""
     num_done = sum(1 for _ in read(path)) if path.is_file() else 0
     starts = range(num_done, len(prompt_ids), BATCH_ROWS)
     with path.open("a") as file:
         for start in tqdm(starts, desc="text written by the target", unit="batch", disable=not starts):
             batch = list(prompt_ids[start : start + BATCH_ROWS])
             torch.manual_seed(seed * 100_000 + start)
-            is_greedy = is_always_greedy or start // BATCH_ROWS % 2 == 0
+            is_greedy = is_always_greedy or start // BATCH_ROWS % SAMPLED_EVERY < SAMPLED_EVERY - 1
             for row in _answer(model, tokenizer, batch, max_new_tokens, is_greedy=is_greedy):
                 file.write(json.dumps(row) + "\n")
             file.flush()
