@@ -341,6 +341,14 @@ def stock_logits(model: PreTrainedModel, ids: Sequence[int]) -> Tensor:
     return cast(Tensor, model(input_ids=torch.tensor([list(ids)]), use_cache=False).logits[0].float())
 
 
+@torch.inference_mode()
+def logits_of(model: PreTrainedModel, states: Tensor) -> Tensor:
+    """What a model makes of states (k, h) behind its last norm: logits (k, v) float32."""
+    logits: Tensor = model.get_output_embeddings()(states).float()  # type: ignore[operator,misc]
+    softcap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
+    return softcap * torch.tanh(logits / softcap) if softcap else logits
+
+
 def prompt_ids(num_tokens: int, vocab_size: int = VOCAB_SIZE, seed: int = 1) -> list[int]:
     """Some tokens."""
     rng = random.Random(seed)

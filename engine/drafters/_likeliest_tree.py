@@ -1,22 +1,18 @@
 """The likeliest tree of a step's guesses, where guesses of different depths are right independently of each other.
 
 What `_shape.grow` is for a table of accuracies, compiled, since here the table is a step's own probabilities and behind
-a small target's pass Python's objects take a hundredth of it (docs/log.md, 2026-11-22). Knows scores, probabilities and
-ranks; no model.
+a small target's pass Python's objects take a hundredth of it (docs/log.md, 2026-11-22). Knows probabilities and ranks;
+no tokens, no model.
 """
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
-from torch import Tensor
 
-from engine.drafters._candidates import likeliest
-from engine.runtime.linear_kernel import Matrix, numbers_of, widened
-from engine.runtime.softmax_kernel import Doubles, Integers, keep_best, log_total
+from engine.runtime.softmax_kernel import Doubles, Integers
 
 
 class Grown(NamedTuple):
@@ -42,22 +38,6 @@ def grow(probs: Doubles, num_nodes: int, least: float = 0.0) -> Grown:
     return Grown(depths[:count], ranks[:count], parents[:count], shares[:count])
 
 
-def read(scores: Tensor, top_k: int, num_nodes: int, least: float = 0.0) -> tuple[Grown, Integers, Doubles]:
-    """The tree of the `top_k` best guesses of scores (d, v), and each node's token and probability of its own, (n,).
-
-    On a CPU compiled, from scores in bfloat16 or float32 as they are.
-    """
-    top_k = min(top_k, scores.shape[1])
-    if scores.device.type == "cpu":
-        tokens, probs = np.empty((len(scores), top_k), np.int64), np.empty((len(scores), top_k))
-        _likeliest(numbers_of(scores), tokens, probs)
-    else:
-        tokens, log_probs = likeliest(scores, top_k)
-        probs = np.exp(log_probs)
-    grown = grow(probs, num_nodes, least)
-    return grown, tokens[grown.depths, grown.ranks], probs[grown.depths, grown.ranks]
-
-
 def ends(grown: Grown, num_ends: int) -> tuple[int, ...]:
     """The root (-1) and the nodes that a step is likeliest to end at, so many in all, ascending."""
     if num_ends > len(grown.shares):
@@ -65,20 +45,6 @@ def ends(grown: Grown, num_ends: int) -> tuple[int, ...]:
     left = grown.shares.copy()
     np.subtract.at(left, grown.parents[grown.parents >= 0], grown.shares[grown.parents >= 0])
     return (-1, *sorted(np.argsort(-left, kind="stable")[: num_ends - 1].tolist()))
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _likeliest(scores: Matrix, tokens: Integers, probs: Doubles) -> None:
-    """The best tokens of each row (d, v), best first, and their probabilities: (d, k) each."""
-    own, best = np.empty(scores.shape[1], np.float32), np.empty(tokens.shape[1], np.float32)
-    for row in range(len(scores)):
-        for token in range(len(own)):
-            own[token] = widened(scores[row, token])
-        keep_best(own, tokens[row], best)
-        highest = np.float64(best[0])
-        total = log_total(own, best[0])
-        for rank in range(len(best)):
-            probs[row, rank] = math.exp(np.float64(best[rank]) - highest - total)
 
 
 @njit(cache=True, nogil=True)

@@ -10,6 +10,10 @@ as many nodes are drafted as pay by held-out acceptance, the likeliest of each s
 right on held-out text; the root and the nodes at which a step is likeliest to end look ahead (`ends`), and behind any
 other end the next step drafts nothing; the first step of a session is such a step. Nodes are chosen
 deterministically, so sampling is exact with node-sampling.
+
+One part is ours and not the paper's: a pseudo state was made before the target chose the token behind its owner, and by
+the time it is read that token is the new root. A trained correction tells the guesses of it (_transfer_guesses.py);
+`correction=none` reads pseudo states as they are.
 """
 
 from __future__ import annotations
@@ -22,9 +26,9 @@ import numpy as np
 from torch import Tensor
 
 from engine.drafters import _likeliest_tree, _shape
-from engine.drafters._candidates import likeliest
 from engine.drafters._hidden_transfer import Plan, pass_cost, plan
 from engine.drafters._shape import Shape
+from engine.drafters._transfer_guesses import load_guesses
 from engine.drafters._transfer_maps import load_maps
 from engine.drafters._weights import Weights, find_weights, missing_reason
 from engine.drafters.base import Context, Drafter, Needs
@@ -57,6 +61,11 @@ class HiddenTransferOptions:
         "The likeliest nodes and ends of each step, or one measured shape.",
         choices=("likeliest", "static"),
     )
+    correction: str = option(
+        "root",
+        "Correct guesses by the token that was chosen since, where trained; or the paper's, uncorrected.",
+        choices=("root", "none"),
+    )
 
 
 class HiddenTransfer(Drafter):
@@ -68,7 +77,7 @@ class HiddenTransfer(Drafter):
         "Linear maps put hidden states of coming tokens into the target's upper layers; one pass drafts and verifies."
     )
     source = "arXiv 2404.12022"
-    needs = Needs(weights=True)
+    needs = Needs(weights=True, hidden_layers=(-1,))
     Options = HiddenTransferOptions
     options: HiddenTransferOptions
 
@@ -76,7 +85,7 @@ class HiddenTransfer(Drafter):
         super().__init__(options, target)
         weights = find_weights(target, self.name, options.weights)
         self._maps = load_maps(weights, target)
-        self._num_tokens = len(target.loaded.tokenizer)
+        self._guesses = load_guesses(weights, target.loaded, is_corrected=options.correction == "root")
         self._plan, depth = self._choose(measured_shape(weights, len(self._maps.layers)), target)
         self._steps = tuple(range(1, depth + 1))
         self._known_rows: dict[tuple[int, ...], ExtraRows] = {}
@@ -84,7 +93,8 @@ class HiddenTransfer(Drafter):
     def _choose(self, shape: Shape, target: Target) -> tuple[Plan, int]:
         """The plan with the highest rate, and its steps: all, or where nothing is asked for those worth their rows."""
         options, num_steps = self.options, len(self._maps.layers)
-        shape = shape.limited(top_k=min(options.top_k or _shape.MAX_NODES, self._num_tokens))
+        num_tokens = target.loaded.model.get_output_embeddings().out_features
+        shape = shape.limited(top_k=min(options.top_k or _shape.MAX_NODES, num_tokens))
         is_free = not (options.depth or options.budget)
         depths = range(1, num_steps + 1) if is_free else [min(options.depth or num_steps, num_steps)]
         # Where both numbers are given nothing hangs on what rows cost.
@@ -103,32 +113,34 @@ class HiddenTransfer(Drafter):
 
     def start(self, context: Context) -> None:
         super().start(context)
-        self._scores: Tensor | None = None
+        self._end: tuple[Tensor, Tensor] | None = None
+        """The last end's pseudo states (k, h) and its own state (1, h)."""
 
     def propose(self, context: Context, budget: int) -> DraftTree:
         if budget < 1:
             return EMPTY_TREE
-        if self._scores is None:
+        if self._end is None:
             return DraftTree(extra=self._rows((-1,)))
-        planned = self._plan
-        if self.options.tree == "static":
-            shape, ends, parents = planned.shape, planned.ends, planned.shape.parents
-            found, log_probs = likeliest(self._scores, 1 + int(shape.ranks.max(initial=0)))
-            tokens, probs = found[shape.depths, shape.ranks], np.exp(log_probs[shape.depths, shape.ranks])
-        else:
+        shape, ends = self._plan.shape, self._plan.ends
+        is_static = self.options.tree == "static"
+        most_ranks = 1 + int(shape.ranks.max(initial=0)) if is_static else self.options.top_k or MOST_RANKS
+        found, log_probs = self._guesses.likeliest(*self._end, context.root_id, most_ranks)
+        probs, parents, nodes = np.exp(log_probs), shape.parents, (shape.depths, shape.ranks)
+        if not is_static:
             # As many nodes and ends as planned, the likeliest where steps are right independently of each other.
-            most_ranks = self.options.top_k or MOST_RANKS
-            grown, tokens, probs = _likeliest_tree.read(self._scores, most_ranks, len(planned.shape), LEAST_SHARE)
-            ends, parents = _likeliest_tree.ends(grown, len(planned.ends)), tuple(grown.parents.tolist())
-        tree = DraftTree(tuple(tokens.tolist()), parents, tuple(probs.tolist()), extra=self._rows(ends))
+            grown = _likeliest_tree.grow(probs, len(shape), LEAST_SHARE)
+            parents, nodes = tuple(grown.parents.tolist()), (grown.depths, grown.ranks)
+            ends = _likeliest_tree.ends(grown, len(ends))
+        tree = DraftTree(tuple(found[nodes].tolist()), parents, tuple(probs[nodes].tolist()), extra=self._rows(ends))
         return tree.pruned(budget, budget)
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
         """Keep what the end of the accepted path foresees; nothing where it did not look ahead."""
         extra, end = self.context.tree.extra, verdict.path[-1] if verdict.path else -1
         own = [place for place, owner in enumerate(extra.owners) if owner == end] if extra else []
-        foreseen = scored.extra.logits(own[0], own[-1] + 1) if own and scored.extra else None
-        self._scores = None if foreseen is None else foreseen[:, : self._num_tokens]
+        self._end = None
+        if own and scored.extra and scored.hidden:
+            self._end = scored.extra.states(own[0], own[-1] + 1), scored.hidden[0][end + 1 : end + 2]
 
     def _rows(self, ends: tuple[int, ...]) -> ExtraRows:
         """Every step's row to each of these; the same again for the same ends, which keeps their layout."""
@@ -149,9 +161,12 @@ def measured_shape(weights: Weights, num_steps: int) -> Shape:
 
 
 def extra_rows(layers: Sequence[int], target: Target) -> list[int]:
-    """Of each layer, then the output layer: extra rows of a row that looks ahead, which enter before these layers."""
+    """Of each layer, then the output layer, which scores real rows only: extra rows of a row that looks ahead.
+
+    They enter before `layers`.
+    """
     num_layers = target.loaded.model.config.get_text_config().num_hidden_layers
-    return [sum(own <= layer for own in layers) for layer in range(num_layers + 1)]
+    return [*(sum(own <= layer for own in layers) for layer in range(num_layers)), 0]
 
 
 DRAFTER = HiddenTransfer

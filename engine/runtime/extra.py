@@ -82,18 +82,18 @@ class ExtraRows:
 
 @dataclass(frozen=True, eq=False)
 class Foreseen:
-    """What follows the e extra rows of a pass; a drafter reads few of them, and only these are put in order."""
+    """Where the e extra rows of a pass end up; a drafter reads few of them, and only these are scored."""
 
     behind: Tensor
-    """(rows, v): logits of the pass's rows behind the real ones, in the model's dtype."""
+    """(rows, h): what the output layer would read of the pass's rows behind the real ones, in the model's dtype."""
     places: tuple[int, ...]
     """(e,): which of them each extra row is."""
 
     def __len__(self) -> int:
         return len(self.places)
 
-    def logits(self, first: int = 0, end: int | None = None) -> Tensor:
-        """(k, v) of the first extra row to the last before `end`."""
+    def states(self, first: int = 0, end: int | None = None) -> Tensor:
+        """(k, h) of the first extra row to the last before `end`."""
         return self.behind[span(self.places[first:end])]
 
 

@@ -66,19 +66,19 @@ class FusedDecoder:
         mask: Tensor | None,
         cache: KVCache,
         hidden_layers: Sequence[int],
-        num_logits: int | None,
+        scored: slice,
         *,
         is_row_invariant: bool,
         layout: Layout | None = None,
     ) -> tuple[Tensor, tuple[Tensor, ...] | None]:
-        """Rows (m,) → logits (m or num_logits, v) and the asked-for hidden states, each (m, h).
+        """Rows (m,) → logits (k, v) of the k `scored` ones and the asked-for hidden states, each (m, h).
 
         `mask (m, t)` is True where a row may look; None where every row may look everywhere. The extra
         rows of `layout` are computed from their own layer on.
         """
         is_few = len(ids) <= lean.MAX_ROWS and cache.kv_layers[0].is_initialized
         if self.lean is not None and is_few and not is_row_invariant and not hidden_layers and layout is None:
-            return self.lean.forward(ids, positions, mask, cache, num_logits), None
+            return self.lean.forward(ids, positions, mask, cache, scored), None
         attend = attend_row_invariant if is_row_invariant else attend_fused
         cos, sin = self.cos[positions], self.sin[positions]
         x = nn.functional.embedding(ids if layout is None else ids[: layout.num_real], self.embedding)
@@ -93,7 +93,7 @@ class FusedDecoder:
                 seen.append(x)
         x = self._rms_norm(x, self.norm)
         seen[-1] = x
-        logits: Tensor = self.head.forward(x if num_logits is None else x[-num_logits:])
+        logits: Tensor = self.head.forward(x[scored])
         return logits, tuple(seen[i] for i in hidden_layers) if hidden_layers else None
 
     def _layer(

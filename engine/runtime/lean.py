@@ -48,17 +48,15 @@ class LeanDecoder:
         self.head = _array(model.lm_head.weight.t())
         self.cos, self.sin = _array(cos), _array(sin)
 
-    def forward(
-        self, ids: Tensor, positions: Tensor, mask: Tensor | None, cache: KVCache, num_logits: int | None
-    ) -> Tensor:
-        """Rows (m,) → logits (m or num_logits, v); keys and values are written to the cache."""
+    def forward(self, ids: Tensor, positions: Tensor, mask: Tensor | None, cache: KVCache, scored: slice) -> Tensor:
+        """Rows (m,) → logits (k, v) of the k `scored` ones; keys and values are written to the cache."""
         x = self.embedding[ids.numpy()]
         rotary = self.cos[positions.numpy()], self.sin[positions.numpy()]
         blocked = None if mask is None else ~mask.numpy()
         start = cache.length
         for layer, kv in zip(self.layers, cache.kv_layers, strict=True):
             x = self._layer(layer, x, rotary, blocked, kv.keys[0].numpy(), kv.values[0].numpy(), start)
-        x = self._rms_norm(x if num_logits is None else x[-num_logits:], self.norm)
+        x = self._rms_norm(x[scored], self.norm)
         return torch.from_numpy(x @ self.head)
 
     def _layer(

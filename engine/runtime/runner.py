@@ -42,7 +42,7 @@ class Rows:
     hidden: tuple[Tensor, ...] | None
     """Per asked-for layer (m, h), where hidden states were asked for."""
     extra: Foreseen | None = None
-    """What follows the extra rows, where there were any."""
+    """Where the extra rows end up, if there were any."""
 
 
 class ModelRunner:
@@ -125,8 +125,9 @@ class ModelRunner:
         """
         num_rows, first = len(token_ids), self.num_pending
         padded = -num_rows % self._row_bucket
-        layout = extra.layout(num_rows + padded, self._row_bucket) if extra else None
-        num_all = num_rows + padded if layout is None else layout.num_rows
+        num_real = num_rows + padded
+        layout = extra.layout(num_real, self._row_bucket) if extra else None
+        num_all = num_real if layout is None else layout.num_rows
         if first + num_all > MAX_PENDING:
             raise RunFailed(f"{first + num_all} rows wait for a verdict; at most {MAX_PENDING} can.")
         self._add_pending(parents)
@@ -136,29 +137,21 @@ class ModelRunner:
             depths += layout.depths(depths)
         positions = torch.tensor(depths, device=self.device) + (self.num_committed - 1)
         # An extra row may look beyond the context, where a learnt position does not exist.
-        positions[num_rows + padded :].clamp_(max=self.max_context - 1)
+        positions[num_real:].clamp_(max=self.max_context - 1)
         mask = self._mask(first, num_rows, num_all, layout)
         self._cache.length = self.num_committed + first
-        kept = None if num_logits is None else num_logits + num_all - num_rows
-        logits, hidden = self._forward(ids, positions, mask, hidden_layers, kept, layout)
+        scored = slice(0 if num_logits is None else num_rows - num_logits, num_real)
+        layers = hidden_layers if layout is None else (*hidden_layers, -1)
+        logits, hidden = self._forward(ids, positions, mask, layers, scored, layout)
         self._cache.length = self.num_committed + self.num_pending
-        return self._rows(logits, hidden, num_rows, num_all, layout)
-
-    def _rows(
-        self,
-        logits: Tensor,
-        hidden: tuple[Tensor, ...] | None,
-        num_rows: int,
-        num_all: int,
-        layout: Layout | None,
-    ) -> Rows:
-        """Sorts a pass's results: padding is dropped, extra rows are apart."""
-        dropped = num_all - num_rows
-        of_extra = None if layout is None else Foreseen(logits[layout.num_real - num_all :], layout.places)
-        if dropped:
-            logits = logits[:-dropped]
-            hidden = None if hidden is None else tuple(layer[:num_rows] for layer in hidden)
-        return Rows(logits, hidden, of_extra)
+        foreseen = None
+        if layout is not None and hidden is not None:
+            foreseen = Foreseen(hidden[-1][num_real:], layout.places)
+            hidden = hidden[:-1] or None
+        if num_all > num_rows:
+            logits = logits[: num_rows - scored.start]
+            hidden = hidden and tuple(layer[:num_rows] for layer in hidden)
+        return Rows(logits, hidden, foreseen)
 
     def _forward(
         self,
@@ -166,10 +159,10 @@ class ModelRunner:
         positions: Tensor,
         mask: Tensor | None,
         hidden_layers: Sequence[int],
-        num_logits: int | None,
+        scored: slice,
         layout: Layout | None,
     ) -> tuple[Tensor, tuple[Tensor, ...] | None]:
-        """Logits of the last rows and hidden states of all, padding and extra rows among them."""
+        """Logits of the `scored` rows and hidden states of all, padding and extra rows among them."""
         if self._decoder is not None:
             return self._decoder.forward(
                 ids,
@@ -177,11 +170,11 @@ class ModelRunner:
                 mask,
                 self._cache,
                 hidden_layers,
-                num_logits,
+                scored,
                 is_row_invariant=self.is_row_invariant,
                 layout=layout,
             )
-        return self._transformers_forward(ids, positions, mask, hidden_layers, num_logits, layout)
+        return self._transformers_forward(ids, positions, mask, hidden_layers, scored, layout)
 
     def _transformers_forward(
         self,
@@ -189,7 +182,7 @@ class ModelRunner:
         positions: Tensor,
         mask: Tensor | None,
         hidden_layers: Sequence[int],
-        num_logits: int | None,
+        scored: slice,
         layout: Layout | None,
     ) -> tuple[Tensor, tuple[Tensor, ...] | None]:
         num_columns = self._cache.length + len(ids)
@@ -198,6 +191,8 @@ class ModelRunner:
         masks = {"full_attention": mask[None, None]}
         if self.sliding_window is not None:
             masks["sliding_attention"] = masks["full_attention"] & self._is_in_window(positions, num_columns)
+        is_behind = layout is None  # the rows asked for are the last ones, which takes no index
+        kept = scored.stop - scored.start if is_behind else torch.arange(scored.start, scored.stop, device=self.device)
         with riding(self.model, layout, list(masks.values()), self._cache.length):
             output = self.model(
                 input_ids=ids[None],
@@ -206,7 +201,7 @@ class ModelRunner:
                 past_key_values=self._cache,
                 use_cache=True,
                 output_hidden_states=bool(hidden_layers),
-                logits_to_keep=num_logits or 0,
+                logits_to_keep=kept,
             )
         hidden = tuple(output.hidden_states[i][0] for i in hidden_layers) if hidden_layers else None
         return output.logits[0], hidden

@@ -5,17 +5,25 @@ frozen layers above turn it into a guess. Learnt is the target's own distributio
 (the paper's loss was not to be had; this is the reconstruction of the compendium), with gradients through the
 frozen layers. Maps begin as the least-squares solution from states to later states of the same layer, and the
 layers come from `layer_sweep`.
+
+When the maps are done, corrections are trained on top of them, towards the same and with the maps frozen: they tell a
+step's state which token its owner is followed by (drafters/_transfer_guesses.py says why).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from engine.drafters._weights import CONFIG_FILE, WEIGHTS_FILE
 from engine.training import activations, layer_sweep
 from engine.training.heads import Heads, Soft, labels_of, train_heads
 from engine.training.layered import Layered, RealRows
@@ -25,9 +33,47 @@ from engine.training.recipes import RECIPES, Recipe
 from engine.training.runs import Order
 
 NUM_STEPS = 3
+CORRECTED_SHARE = 0.4
+"""Of the time limit, for corrections."""
 SWEEP_SHARE = 0.3
-"""Of the time limit, for the choice of layers."""
+"""Of the maps' time, for the choice of layers."""
+MAPS = "maps"
 RIDGE = 1e-2
+
+
+class Corrections(nn.Module):
+    """A step's: an affine map of the owner's last state and of the embedding of the token behind it, and a block."""
+
+    table: Tensor
+
+    def __init__(self, num_steps: int, table: Tensor) -> None:
+        """All zero. `table (v, h)` is the target's; its numbers are brought to about 1, where training is quick."""
+        super().__init__()
+        size = table.shape[1]
+        self.owner, self.block = (nn.ModuleList(nn.Linear(size, size) for _ in range(num_steps)) for _ in range(2))
+        self.root = nn.ModuleList(nn.Linear(size, size, bias=False) for _ in range(num_steps))
+        for parameter in self.parameters():
+            nn.init.zeros_(parameter)
+        self.scale = float(table.square().mean().rsqrt())
+        self.register_buffer("table", table * self.scale, persistent=False)
+
+    def forward(self, step: int, states: Tensor, owners: Tensor, roots: Tensor) -> Tensor:
+        """A step's states (…, h), corrected by their owners' (…, h) and the ids (…) of the tokens behind those."""
+        y = states + self.owner[step - 1](owners.float()) + self.root[step - 1](self.table[roots])
+        corrected: Tensor = y + nn.functional.silu(self.block[step - 1](y))
+        return corrected
+
+    def tensors(self) -> dict[str, Tensor]:
+        """`correction.{step - 1}.weight` (h, 2h), of owner and embedding, `.block` (h, h), and both's biases (h,)."""
+        own = dict(self.named_parameters())
+        found: dict[str, Tensor] = {}
+        for step in range(len(self.root)):
+            joined = (own[f"owner.{step}.weight"], own[f"root.{step}.weight"] * self.scale)
+            found[f"correction.{step}.weight"] = torch.cat(joined, dim=1)
+            found[f"correction.{step}.bias"] = own[f"owner.{step}.bias"]
+            for part in ("weight", "bias"):
+                found[f"correction.{step}.block.{part}"] = own[f"block.{step}.{part}"]
+        return found
 
 
 class Transfer(Heads):
@@ -35,6 +81,7 @@ class Transfer(Heads):
 
     def __init__(self, layered: Layered | None, layers: tuple[int, ...], hidden_size: int) -> None:
         super().__init__()
+        self.corrections: Corrections | None = None
         self.num_heads, self.layers = len(layers), layers
         self.maps = nn.ModuleList(nn.Linear(hidden_size, hidden_size) for _ in layers)
         self.sees_earlier = True
@@ -49,6 +96,12 @@ class Transfer(Heads):
         assert self._target[0] is not None
         return self._target[0]
 
+    def corrected(self, table: Tensor) -> Transfer:
+        """These maps, frozen, with corrections to train; `table (v, h)` is the target's of embeddings."""
+        self.maps.requires_grad_(False)
+        self.corrections = Corrections(self.num_heads, table)
+        return self
+
     def continued(self, other: Transfer) -> Transfer:
         """These maps from where another's training left its own."""
         self.maps.load_state_dict(other.maps.state_dict())
@@ -60,18 +113,28 @@ class Transfer(Heads):
         return made
 
     def last_states(self, rows: RealRows, places: Tensor) -> Tensor:
-        """(b, p, k, h): every step's states behind the last layer."""
-        passed = self.layered.pseudo(rows, places, self.layers, self.make, sees_earlier=self.sees_earlier)
-        *_, (_, states) = passed
+        """(b, p, k, h): every step's states behind the last layer; gradients only where the maps are trained."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.corrections is None):
+            passed = self.layered.pseudo(rows, places, self.layers, self.make, sees_earlier=self.sees_earlier)
+            *_, (_, states) = passed
         return states
+
+    def guesses(self, step: int, states: Tensor, owners: Tensor, roots: Tensor) -> Tensor:
+        """Logits (…, v) of a step's last states (…, h), their owners' (…, h) and the tokens (…) behind those."""
+        if self.corrections is None:
+            return self.layered.scores(states)
+        states = self.corrections(step, self.layered.norm(states), owners, roots)
+        logits: Tensor = self.layered.head(states.to(self.layered.dtype))
+        return logits
 
     def scores(self, ids: Tensor, hidden: Tensor) -> Iterator[Tensor]:
         """As `Heads`: step k is asked at place p for token p + 1 + k."""
         rows = self.layered.real(ids[:, :-1])
         places = torch.arange(ids.shape[1] - 1 - self.num_heads, device=ids.device).expand(len(ids), -1)
         states = self.last_states(rows, places)
-        for step in range(self.num_heads):
-            yield self.layered.scores(states[:, :, step])
+        owners, roots = hidden[:, : places.shape[1]], ids[:, 1 : 1 + places.shape[1]]
+        for step in range(1, self.num_heads + 1):
+            yield self.guesses(step, states[:, :, step - 1], owners, roots)
 
     def forward(self, ids: Tensor, hidden: Tensor, soft: Soft | None = None) -> Tensor:
         """Sum over steps of the mean KL(target ‖ pseudo) in nats, at a random part of the answers' places."""
@@ -82,13 +145,14 @@ class Transfer(Heads):
         is_asked = labels_of(ids, self.num_heads, self.end_ids, self.begin_ids) >= 0
         places = self._chosen(is_asked[0])
         states = self.last_states(rows, places)
+        owners, roots = hidden.take_along_dim(places[..., None], dim=1), ids.clamp(min=0).gather(1, places + 1)
         total = torch.zeros((), device=ids.device)
         for step in range(1, self.num_heads + 1):
             kept = is_asked[step - 1].gather(1, places)
             if kept.any():
                 later = hidden.take_along_dim((places + step)[..., None], dim=1)[kept]
                 wanted = self.layered.head(later.to(self.layered.dtype))
-                given = self.layered.scores(states[:, :, step - 1][kept])
+                given = self.guesses(step, states[:, :, step - 1][kept], owners[kept], roots[kept])
                 total = total + divergence(given, wanted, torch.ones(len(given), dtype=torch.bool, device=ids.device))
         return total
 
@@ -99,8 +163,9 @@ class Transfer(Heads):
         return drawn.topk(num_chosen, dim=1).indices.sort(dim=1).values
 
     def tensors(self) -> dict[str, Tensor]:
-        """`transfer.{step - 1}.weight` (h, h) and `.bias` (h,)."""
-        return {f"transfer.{name}": tensor for name, tensor in self.maps.state_dict().items()}
+        """`transfer.{step - 1}.weight` (h, h) and `.bias` (h,), and what `Corrections.tensors` says."""
+        maps = {f"transfer.{name}": tensor for name, tensor in self.maps.state_dict().items()}
+        return maps | (self.corrections.tensors() if self.corrections else {})
 
     def config(self) -> dict[str, Any]:
         """Steps and their layers."""
@@ -108,8 +173,8 @@ class Transfer(Heads):
 
 
 def make(material: Material, recipe: Recipe) -> Transfer:
-    """Untrained maps for a target."""
-    return Transfer(None, (1,) * NUM_STEPS, material.hidden_size)
+    """Untrained maps and corrections for a target."""
+    return Transfer(None, (1,) * NUM_STEPS, material.hidden_size).corrected(material.input_table)
 
 
 def make_swept(material: Material, recipe: Recipe) -> Transfer:
@@ -147,14 +212,37 @@ def solved(layered: Layered, layers: tuple[int, ...], material: Material) -> Tra
     return transfer
 
 
+def make_corrected(material: Material, recipe: Recipe, folder: Path) -> Transfer:
+    """The trained maps of a folder, with corrections that are not."""
+    weights = load_file(folder / WEIGHTS_FILE)
+    layers = tuple(json.loads((folder / CONFIG_FILE).read_text())["layers"])
+    transfer = Transfer(Layered(material.target), layers, material.hidden_size)
+    transfer.maps.load_state_dict({name.removeprefix("transfer."): part for name, part in weights.items()})
+    return transfer.corrected(material.input_table)
+
+
 def train(order: Order) -> None:
-    """`train hidden_transfer`: the sweep, then the maps. The time limit covers both."""
+    """`train hidden_transfer`: sweep and maps, in a folder of their own below, then corrections; a limit covers all.
+
+    Maps that are done are kept, so that a stopped run goes on where it was.
+    """
     limit = order.limit_minutes or RECIPES["hidden_transfer", order.preset].limit_minutes
+    maps = replace(order, out=order.folder / MAPS, written=order.material)
+    if not (maps.folder / layer_sweep.FILE).is_file():
+        minutes = limit * (1 - CORRECTED_SHARE) * (1 - SWEEP_SHARE)
+        _train(replace(maps, limit_minutes=minutes), "hidden_transfer", make_swept)
+    if (maps.folder / layer_sweep.FILE).is_file():
+        make = partial(make_corrected, folder=maps.folder)
+        _train(replace(order, limit_minutes=limit * CORRECTED_SHARE), "transfer_corrections", make)
+
+
+def _train(order: Order, recipe_name: str, make: Callable[[Material, Recipe], Transfer]) -> None:
+    """One of both; when it came to its end the sweep's figures lie beside the weights."""
     made: list[tuple[Transfer, Material]] = []
 
     def make_and_keep(material: Material, recipe: Recipe) -> Transfer:
-        made.append((make_swept(material, recipe), material))
+        made.append((make(material, recipe), material))
         return made[0][0]
 
-    train_heads(replace(order, limit_minutes=limit * (1 - SWEEP_SHARE)), "hidden_transfer", make_and_keep)
-    layer_sweep.write(*made[0], order.folder)
+    if train_heads(order, recipe_name, make_and_keep):
+        layer_sweep.write(*made[0], order.folder)

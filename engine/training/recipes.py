@@ -146,6 +146,10 @@ RECIPES["chimera", "gpu"] = RECIPES["heads", "gpu"]
 for _preset in ("cpu", "gpu"):
     # All of its parameters are Muon's matrices, which begin at zero and have far to go.
     RECIPES["medusa", _preset] = replace(RECIPES["heads", _preset], lr=8e-3, stages=_MOSTLY_WRITTEN, decay_from=0.1)
+    # Corrections begin at zero, on maps that stay as they are.
+    RECIPES["transfer_corrections", _preset] = replace(
+        RECIPES["hidden_transfer", _preset], lr=1.5e-3, stages=_MOSTLY_WRITTEN, decay_from=0.1
+    )
 
 
 @dataclass

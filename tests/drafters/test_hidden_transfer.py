@@ -6,19 +6,23 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from toys import VOCAB_SIZE, create, greedy_text, output_ids, prompt_ids, random_weights, stock, tiny
+from toys import VOCAB_SIZE, create, greedy_text, logits_of, output_ids, prompt_ids, random_weights, stock, tiny
 
 from engine import drafters, models, suites
 from engine.config import GenerationConfig
+from engine.drafters._candidates import likeliest
 from engine.drafters._hidden_transfer import pass_cost, plan, ranked_ends
 from engine.drafters._shape import Shape, grow
+from engine.drafters._transfer_guesses import Correction, Guesses
 from engine.drafters._transfer_maps import Maps
+from engine.drafters._weights import CONFIG_FILE, WEIGHTS_FILE
 from engine.drafters.base import Context
 from engine.drafters.hidden_transfer import HiddenTransfer
 from engine.errors import BadInput
@@ -64,7 +68,8 @@ def test_training_gives_a_pseudo_row_the_logits_that_decoding_gives_it(family: s
         extra = ExtraRows(maps_of(transfer), (0, 0), (1, 2))
         rows = runner.extend([text[position]], [-1], extra=extra)
         assert rows.extra is not None
-        torch.testing.assert_close(rows.extra.logits(), trained[place], atol=1e-4, rtol=1e-4)
+        found = logits_of(stock(family), rows.extra.states())
+        torch.testing.assert_close(found, trained[place], atol=1e-4, rtol=1e-4)
 
 
 def test_real_rows_of_training_are_those_of_transformers() -> None:
@@ -186,9 +191,17 @@ def drafter_and_context(target: Target, **options: object) -> tuple[HiddenTransf
     return drafter, context
 
 
-def foreseen(logits: Tensor) -> Foreseen:
+class ReadAsScores:
+    """Guesses whose states are scores already; keeps what it was told beside them."""
+
+    def likeliest(self, states: Tensor, owner: Tensor, root_id: int, top_k: int) -> tuple[Any, Any]:
+        self.told = owner, root_id
+        return likeliest(states, top_k)
+
+
+def foreseen(states: Tensor) -> Foreseen:
     """Extra rows in the order in which they are asked for."""
-    return Foreseen(logits, tuple(range(len(logits))))
+    return Foreseen(states, tuple(range(len(states))))
 
 
 def test_the_first_step_drafts_nothing_and_looks_ahead_from_the_root(llama: Target) -> None:
@@ -202,13 +215,20 @@ def test_the_first_step_drafts_nothing_and_looks_ahead_from_the_root(llama: Targ
 
 def test_the_next_tree_is_what_the_end_of_the_path_foresees(llama: Target) -> None:
     drafter, context = drafter_and_context(llama, budget=4, ends=3, depth=3)
+    drafter._guesses = guesses = cast(Any, ReadAsScores())
     context.tree = DraftTree((1, 2), (-1, 0), extra=ExtraRows(drafter._maps, (-1, -1, -1, 1, 1, 1), (1, 2, 3) * 2))
     extra = torch.zeros(6, VOCAB_SIZE)
     extra[3, [7, 8]] = torch.tensor([5.0, 4.0])
     extra[4, 9], extra[5, 10] = 5.0, 5.0
-    scored = Scored(torch.zeros(3, VOCAB_SIZE), None, foreseen(extra))
-    drafter.observe(Verdict((0, 1), 3, "bonus"), [1, 2, 3], scored)
+    hidden = torch.arange(3.0)[:, None].expand(3, 64)
+    drafter.observe(
+        Verdict((0, 1), 3, "bonus"), [1, 2, 3], Scored(torch.zeros(3, VOCAB_SIZE), (hidden,), foreseen(extra))
+    )
+    context.ids.extend([1, 2, 3])
     tree = drafter.propose(context, 64)
+    owner, root_id = guesses.told
+    assert (owner == 2).all()  # the last node's row
+    assert root_id == 3
     at_depth = {
         depth: {t for t, d in zip(tree.tokens, tree.depths, strict=True) if d == depth} for depth in tree.depths
     }
@@ -222,11 +242,75 @@ def test_the_next_tree_is_what_the_end_of_the_path_foresees(llama: Target) -> No
 def test_behind_an_end_that_did_not_look_ahead_nothing_is_drafted(llama: Target) -> None:
     drafter, context = drafter_and_context(llama, ends=1)
     context.tree = DraftTree((1,), (-1,), extra=ExtraRows(drafter._maps, (-1, -1, -1), (1, 2, 3)))
-    scored = Scored(torch.zeros(2, VOCAB_SIZE), None, foreseen(torch.zeros(3, VOCAB_SIZE)))
+    scored = Scored(torch.zeros(2, VOCAB_SIZE), (torch.zeros(2, 64),), foreseen(torch.zeros(3, 64)))
     drafter.observe(Verdict((0,), 3, "bonus"), [1, 3], scored)
     assert len(drafter.propose(context, 64)) == 0
     drafter.observe(Verdict((), 3, "correction"), [3], scored)
     assert len(drafter.propose(context, 64)) > 0
+
+
+# Guesses
+
+
+def correction(step: int) -> Correction:
+    generator = torch.Generator().manual_seed(step)
+    shapes = ((64, 128), (64,), (64, 64), (64,))
+    return Correction(*(torch.randn(shape, generator=generator) / 8 for shape in shapes))
+
+
+@pytest.mark.parametrize("num_corrections", [0, 3])
+def test_compiled_guesses_are_those_of_torch(llama: Target, num_corrections: int) -> None:
+    guesses = Guesses(llama.loaded, [correction(step) for step in range(num_corrections)])
+    for num_steps in (1, 2, 3):
+        states, owner = torch.randn(num_steps, 64), torch.randn(1, 64)
+        wanted_tokens, wanted = likeliest(guesses.scores(states, owner, 7), 6)
+        tokens, log_probs = guesses.likeliest(states, owner, 7, 6)
+        assert tokens.tolist() == wanted_tokens.tolist()
+        np.testing.assert_allclose(log_probs, wanted, atol=1e-4)
+
+
+def test_a_correction_is_what_training_makes_of_it(llama: Target, tmp_path: Path) -> None:
+    """Same state, owner and token: the scores of the trained module are those of the weights that it writes."""
+    table = stock("llama").get_input_embeddings().weight.detach()
+    transfer = transfer_for("llama", (1, 1)).corrected(table)
+    assert transfer.corrections is not None
+    for parameter in transfer.corrections.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    save_file({name: part.detach().contiguous() for name, part in transfer.tensors().items()}, folder / WEIGHTS_FILE)
+    (folder / CONFIG_FILE).write_text(json.dumps(transfer.config()))
+    drafter: Any = drafters.create("hidden_transfer", {"weights": str(folder), "budget": 4}, llama)
+    states, owner = torch.randn(2, 64), torch.randn(1, 64)
+    with torch.inference_mode():
+        normed = transfer.layered.norm(states)
+        wanted = [transfer.guesses(step, states[step - 1], owner[0], torch.tensor(7)) for step in (1, 2)]
+    torch.testing.assert_close(drafter._guesses.scores(normed, owner, 7), torch.stack(wanted), atol=1e-4, rtol=1e-4)
+
+
+def test_without_correction_states_are_read_as_they_are(llama: Target) -> None:
+    drafter, _ = drafter_and_context(llama, correction="none")
+    states = torch.randn(2, 64)
+    found = drafter._guesses.scores(states, torch.randn(1, 64), 7)
+    torch.testing.assert_close(found, logits_of(stock("llama"), states), atol=1e-5, rtol=1e-5)
+
+
+def test_corrections_learn_on_frozen_maps_what_maps_cannot_know() -> None:
+    """Each token is followed by the next higher one, from any beginning: only the root tells step 1."""
+    transfer = transfer_for("llama", (1,)).corrected(stock("llama").get_input_embeddings().weight.detach())
+    before = transfer.maps[0].weight.clone()
+    ids = torch.tensor([[(start + i) % 60 for i in range(20)] for start in range(0, 60, 3)])
+    hidden = stock("llama").model(input_ids=ids[:, :-1]).last_hidden_state.detach()
+    optimizer = torch.optim.Adam([p for p in transfer.parameters() if p.requires_grad], lr=0.02)
+    losses = []
+    for _ in range(30):
+        optimizer.zero_grad()
+        loss = transfer(ids, hidden)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0]
+    assert torch.equal(transfer.maps[0].weight, before)
 
 
 def test_no_pseudo_row_is_computed_for_the_last_token(llama: Target) -> None:
@@ -319,6 +403,7 @@ def test_on_the_embedded_target_real_rows_keep_their_bits_and_the_cache_holds_no
     drafter: Any = drafters.create("hidden_transfer", {"budget": 12, "ends": 6}, target)
     ids = target.loaded.encode(suites.questions("story", 1)[0].turns[0])
     context = Context(list(ids), GenerationConfig(), Noise(0))
+    target.hidden_layers = drafter.needs.hidden_layers
     target.prefill(ids[:-1])
     drafter.start(context)
     scored = target.score(ids[-1], drafter.propose(context, 64))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,17 +28,6 @@ def test_it_is_the_tree_that_greedy_growth_makes(table: np.ndarray, num_nodes: i
     assert grown.ranks.tolist() == wanted.ranks.tolist()
     assert tuple(grown.parents.tolist()) == wanted.parents
     assert grown.shares.tolist() == pytest.approx(wanted.shares)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_scores_are_read_as_they_are(dtype: torch.dtype) -> None:
-    scores = (2 * torch.randn(3, 50, generator=torch.Generator().manual_seed(4))).to(dtype)
-    best = scores.float().softmax(dim=1).topk(6, dim=1)
-    wanted = _shape.grow(best.values.tolist(), 9)
-    grown, tokens, probs = _likeliest_tree.read(scores, 6, 9)
-    assert tuple(grown.parents.tolist()) == wanted.parents
-    assert tokens.tolist() == best.indices[wanted.depths, wanted.ranks].tolist()
-    assert probs.tolist() == pytest.approx(best.values[wanted.depths, wanted.ranks].tolist(), rel=1e-5)
 
 
 @given(tables(), st.integers(1, 12), st.integers(1, 14))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 import torch
 from torch import Tensor
-from toys import DTYPES, FAMILIES, MAX_CONTEXT, VOCAB_SIZE, build, prompt_ids, stock, tiny
+from toys import DTYPES, FAMILIES, MAX_CONTEXT, VOCAB_SIZE, build, logits_of, prompt_ids, stock, tiny
 from transformers import PreTrainedModel
 
 from engine.errors import RunFailed
@@ -94,8 +94,8 @@ def test_an_extra_row_sees_its_owners_path_and_its_own_earlier_rows(family: str,
     for place, owner in enumerate(owners):
         path = [ids[0], *(tree.tokens[i] for i in tree.path_to(owner - 1))]
         wanted = as_a_sequence(stock(family), [*before, *path], transfer)
-        found = extra.logits(place * len(layers), (place + 1) * len(layers))
-        torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
+        states = extra.states(place * len(layers), (place + 1) * len(layers))
+        torch.testing.assert_close(logits_of(stock(family), states), wanted, atol=1e-4, rtol=1e-4)
 
 
 def assert_real_rows_keep_their_bits(runner: ModelRunner, layers: tuple[int, ...]) -> None:
@@ -137,7 +137,7 @@ def test_the_fused_pass_and_the_hooks_agree(layers: tuple[int, ...], monkeypatch
         runner.prefill(prompt_ids(12))
         extra = runner.extend(*rows_of(random_tree(2, 12)), extra=attached(LoudTransfer(layers), [0, 3, 12])).extra
         assert extra is not None
-        found.append(extra.logits())
+        found.append(extra.states())
     torch.testing.assert_close(found[0], found[1], atol=1e-4, rtol=1e-4)
 
 
@@ -149,7 +149,7 @@ def test_after_a_commit_the_cache_holds_no_extra_row(family: str) -> None:
     extra = ExtraRows(LoudTransfer(), (-1, -1, 0, 2), (1, 2, 1, 1))
     scored = target.score(text[-1], DraftTree((1, 2, 3), (-1, -1, 1), extra=extra))
     assert scored.extra is not None
-    assert scored.extra.logits().shape == (4, VOCAB_SIZE)
+    assert len(scored.extra.states()) == 4
     assert scored.logits.shape == (4, VOCAB_SIZE)
     assert target.runner.num_pending == 4
     target.commit((1, 2))
@@ -170,7 +170,7 @@ def test_extra_rows_come_back_in_the_order_they_were_asked_for() -> None:
         foreseen = runner.extend(*rows_of(random_tree(1, 3)), extra=extra).extra
         runner.commit([])
         assert foreseen is not None
-        for pair, row in zip(turn, foreseen.logits(), strict=True):
+        for pair, row in zip(turn, foreseen.states(), strict=True):
             torch.testing.assert_close(row, found.setdefault(pair, row), atol=1e-5, rtol=1e-5)
 
 
@@ -180,7 +180,7 @@ def test_a_tree_may_be_empty_and_look_ahead_all_the_same(llama: Target) -> None:
     scored = llama.score(5, DraftTree(extra=extra))
     assert scored.extra is not None
     llama.discard()
-    assert scored.extra.logits().shape == (1, VOCAB_SIZE)
+    assert len(scored.extra.states()) == 1
     assert torch.equal(scored.logits, llama.score(5, EMPTY_TREE).logits)
 
 
@@ -205,7 +205,7 @@ def test_a_row_that_looks_beyond_the_context_does_no_harm(family: str) -> None:
     runner.prefill(prompt_ids(MAX_CONTEXT - 1))
     rows = runner.extend([1], [-1], extra=ExtraRows(LoudTransfer(), (0, 0), (1, 2)))
     assert rows.extra is not None
-    assert rows.extra.logits().isfinite().all()
+    assert rows.extra.states().isfinite().all()
 
 
 def test_a_step_that_the_transfer_does_not_have_is_refused() -> None:
