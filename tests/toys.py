@@ -33,6 +33,7 @@ from engine.events import Event, SessionFinished, Stepped
 from engine.loop import generate
 from engine.models import LoadedModel, context_length
 from engine.target import Scored, Target
+from engine.training.heads import Heads
 from engine.training.material import Material
 from engine.training.recipes import RECIPES
 from engine.tree import EMPTY_TREE, DraftTree, chain
@@ -307,14 +308,19 @@ def draft_for(vocab_size: int, max_context: int, seed: int = 7) -> LoadedModel:
     return loaded(build(config, seed=seed), vocab_size, max_context, name="tiny-draft")
 
 
-@functools.cache
-def random_weights(name: str, hidden_size: int, vocab_size: int) -> Path:
-    """A folder with a trained method's weights, untrained, as its training would write it; for any target."""
+def untrained(name: str, hidden_size: int, vocab_size: int) -> Heads:
+    """What a trained method's training begins with."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         target = build(transformers.LlamaConfig(**_sizes(hidden_size=hidden_size, vocab_size=vocab_size)))
         material = Material("tiny", target, cast(Any, None), Path(), Path(), [])
-        heads = importlib.import_module(f"engine.training.{name}").make(material, RECIPES["heads", "cpu"])
+        return cast(Heads, importlib.import_module(f"engine.training.{name}").make(material, RECIPES["heads", "cpu"]))
+
+
+@functools.cache
+def random_weights(name: str, hidden_size: int, vocab_size: int) -> Path:
+    """A folder with a trained method's weights, untrained, as its training would write it; for any target."""
+    heads = untrained(name, hidden_size, vocab_size)
     folder = Path(tempfile.mkdtemp(prefix=f"{name}-"))
     save_file({key: tensor.detach().contiguous() for key, tensor in heads.tensors().items()}, folder / WEIGHTS_FILE)
     (folder / CONFIG_FILE).write_text(json.dumps(heads.config()))

@@ -27,6 +27,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--written", type=Path, help="for drafters: folder of text that the target wrote, to share (default: --out)"
     )
+    parser.add_argument(
+        "--begin", type=Path, help="for heads: weights folder to go on from, at a fifth of the learning rate"
+    )
     parser.add_argument("--draft", type=Path, help="for report: the draft model's folder")
     parser.add_argument("--before", type=Path, help="for report: an earlier target's folder, to compare with")
     parser.add_argument("--limit-minutes", type=float, help="end after this time, learning rate decayed")
@@ -64,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
             seed=args.seed,
             is_compiled=args.compile,
             written=args.written,
+            begin=args.begin,
         )
     )
     return 0

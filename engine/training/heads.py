@@ -14,16 +14,18 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from engine import models
 from engine.drafters import _shape
 from engine.drafters._weights import CONFIG_FILE, SHAPE_FILE, SHARES_FILE, VOCABULARY_FILE, WEIGHTS_FILE
+from engine.errors import BadInput
 from engine.target import Target
 from engine.training import acceptance, activations, written
 from engine.training.card import write_card
@@ -36,6 +38,8 @@ from engine.training.trainer import Micro, Trainer, num_parameters
 TOP_K = 10
 NUM_SOFT = 16
 EVALUATED_NODES = 32
+CONTINUED_RATE = 0.2
+"""Of the learning rate, where trained weights go on: more spoils them at first (docs/log.md, 2026-11-28)."""
 
 
 Soft = tuple[Tensor, Tensor]
@@ -66,6 +70,16 @@ class Heads(nn.Module, ABC):
     @abstractmethod
     def tensors(self) -> dict[str, Tensor]:
         """What is kept, by the method's published names."""
+
+    @torch.no_grad()
+    def begin_with(self, folder: Path) -> None:
+        """Take over the weights of a folder. Raises BadInput where they are others than `tensors`."""
+        given = load_file(folder / WEIGHTS_FILE) if (folder / WEIGHTS_FILE).is_file() else {}
+        own = {name: tensor.detach() for name, tensor in self.tensors().items()}
+        if {name: part.shape for name, part in own.items()} != {name: part.shape for name, part in given.items()}:
+            raise BadInput(f"{folder} does not hold what is trained here; wanted the tensors {', '.join(own)}.")
+        for name, tensor in own.items():
+            tensor.copy_(given[name])
 
     @abstractmethod
     def config(self) -> dict[str, Any]:
@@ -284,7 +298,11 @@ def train_heads(order: Order, recipe_name: str, make: Callable[[Material, Recipe
     recipe = order.recipe(recipe_name)
     material = gather(order, recipe)
     torch.manual_seed(recipe.seed)
-    job = HeadTraining(order.name, recipe, make(material, recipe), material)
+    heads = make(material, recipe)
+    if order.begin is not None:
+        heads.begin_with(order.begin)
+        recipe = replace(recipe, lr=CONTINUED_RATE * recipe.lr)
+    job = HeadTraining(order.name, recipe, heads, material)
     trainer = Trainer(job, recipe, order.folder, order.device, is_compiled=order.is_compiled)
     is_finished = run_trainer(trainer, order.is_resumed and has_checkpoint(order.folder))
     if is_finished:

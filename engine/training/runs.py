@@ -45,6 +45,8 @@ class Order:
     is_compiled: bool = False
     written: Path | None = None
     """Where text that the target wrote and its hidden states lie, for several drafters; else below `out`."""
+    begin: Path | None = None
+    """Weights that heads go on from."""
 
     @property
     def folder(self) -> Path:

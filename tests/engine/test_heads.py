@@ -9,11 +9,15 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
+from toys import VOCAB_SIZE, random_weights, untrained
 
 from engine import cli, drafters, models
 from engine.config import GenerationConfig
 from engine.drafters import _shape
+from engine.drafters._weights import WEIGHTS_FILE
+from engine.errors import BadInput
 from engine.loop import generate
 from engine.target import Target
 from engine.training import acceptance, activations, heads, material, recipes, runs, written
@@ -167,6 +171,21 @@ def test_the_stages_take_their_text_from_the_corpus_and_from_the_target(
             break
     assert seen == sorted(seen)
     assert abs(seen.count("text") - seen.count("written")) <= 4
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_training_may_begin_with_weights_of_the_same_kind(name: str, tmp_path: Path) -> None:
+    for other in METHODS:
+        tensors = load_file(random_weights(other, 64, VOCAB_SIZE) / WEIGHTS_FILE)
+        (tmp_path / other).mkdir()
+        save_file({key: tensor + 1 for key, tensor in tensors.items()}, tmp_path / other / WEIGHTS_FILE)
+    trained = untrained(name, 64, VOCAB_SIZE)
+    trained.begin_with(tmp_path / name)
+    for key, tensor in load_file(tmp_path / name / WEIGHTS_FILE).items():
+        assert torch.equal(trained.tensors()[key], tensor)
+    for folder in [tmp_path / "nowhere", *(tmp_path / other for other in METHODS if other != name)]:
+        with pytest.raises(BadInput, match="does not hold what is trained here"):
+            trained.begin_with(folder)
 
 
 @pytest.mark.parametrize("name", METHODS)
