@@ -58,8 +58,7 @@ def tree_figures(target: Target, prompts: Sequence[list[int]], method: str, opti
         drafter = drafters.create(method, options, target)
         config = GenerationConfig(max_new_tokens=MAX_NEW_TOKENS, has_detail=False)
         steps = [event for event in generate(target, drafter, prompt, config) if isinstance(event, Stepped)]
-        # A step that a limit cut short was not offered every node; one without a draft is the method's own choice.
-        paths += [step.path for step in steps[:-1] if len(step.nodes) in (0, num_nodes)]
+        paths += [step.path for step in unlimited(steps, config.max_new_tokens)]
     num_steps = max(1, len(paths))
     accepted = Counter(node for path in paths for node in path)
     return {
@@ -67,6 +66,24 @@ def tree_figures(target: Target, prompts: Sequence[list[int]], method: str, opti
         "block_efficiency": round(1 + sum(map(len, paths)) / num_steps, 3),
         "by_node": [round(accepted[node] / num_steps, 5) for node in range(num_nodes)],
     }
+
+
+def unlimited(steps: Sequence[Stepped], max_new_tokens: int) -> list[Stepped]:
+    """The steps of a session whose draft and verdict no limit cut short."""
+    deepest = max((_depth(step) for step in steps), default=0)
+    found, left = [], max_new_tokens
+    for step in steps[:-1]:
+        if left > deepest:
+            found.append(step)
+        left -= len(step.emitted)
+    return found
+
+
+def _depth(step: Stepped) -> int:
+    depths = {-1: 0}
+    for number, node in enumerate(step.nodes):
+        depths[number] = depths[node.parent] + 1
+    return max(depths.values())
 
 
 def write_acceptance(
