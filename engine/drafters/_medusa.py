@@ -19,7 +19,7 @@ from engine.drafters._candidates import LogProbs, Tokens, likeliest
 from engine.drafters._weights import Weights, small_output
 from engine.errors import BadInput
 from engine.runtime.linear import pack
-from engine.runtime.linear_kernel import packed
+from engine.runtime.linear_kernel import packed_small
 from engine.runtime.threads import compiled_threads
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class MedusaHeads:
         """(1, h) hidden state of the target → each head's best tokens and their log-probabilities, (heads, k) each."""
         if self._compiled is None:
             return likeliest(self.scores(hidden), top_k)
-        size = (self.num_heads, min(top_k, self._compiled.vocab_size))
+        size = (self.num_heads, min(top_k, len(self._compiled.output_scales)))
         tokens, log_probs = np.empty(size, np.int64), np.empty(size)
         with compiled_threads():
             kernel.candidates(self._compiled, hidden[0].float().numpy(), tokens, log_probs)
@@ -59,13 +59,15 @@ class MedusaHeads:
         if output is None or len(self.outputs) > 1:
             return None
         names = [[f"{head}.{i}.linear" for head in range(self.num_heads)] for i in range(self.num_layers)]
-        matrices = [[packed(weights.tensors[f"{name}.weight"], self.dtype) for name in block] for block in names]
+        matrices = [[packed_small(weights.tensors[f"{name}.weight"], self.dtype) for name in block] for block in names]
         biases = [torch.stack([weights.tensors[f"{name}.bias"].float() for name in block]) for block in names]
+        scores, output_scales = packed_small(output, self.dtype)
         return kernel.Heads(
-            blocks=np.array(matrices),
+            blocks=np.array([[numbers for numbers, _ in block] for block in matrices]),
+            block_scales=np.array([[scales for _, scales in block] for block in matrices]),
             biases=torch.stack(biases).numpy(),
-            output=packed(output, self.dtype),
-            vocab_size=len(output),
+            output=scores,
+            output_scales=output_scales,
         )
 
     def _block(self, weights: Weights, head: int, i: int) -> nn.Module:

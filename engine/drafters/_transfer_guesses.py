@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from engine.drafters import _transfer_kernel as kernel
 from engine.drafters._candidates import LogProbs, Tokens, likeliest
 from engine.drafters._weights import Weights, small_output
-from engine.runtime.linear_kernel import Matrix, numbers_of, packed
+from engine.runtime.linear_kernel import Matrix, numbers_of, packed_small
+from engine.runtime.softmax_kernel import Floats
 from engine.runtime.threads import compiled_threads
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Guesses:
         """
         if self._compiled is None:
             return likeliest(self.scores(states, owner, root_id), top_k)
-        size = (len(states), min(top_k, self._compiled.vocab_size))
+        size = (len(states), min(top_k, len(self._compiled.output_scales)))
         tokens, log_probs = np.empty(size, np.int64), np.empty(size)
         with compiled_threads():
             kernel.guesses(self._compiled, states.float().numpy(), owner[0].float().numpy(), root_id, tokens, log_probs)
@@ -84,21 +85,27 @@ class Guesses:
         width = output.shape[1]
         none = torch.zeros(0, width)
         parts = self._stacked or Correction(torch.zeros(0, width, 2 * width), none, torch.zeros(0, width, width), none)
+        corrections, scales = _packed_each(parts.weight, self._dtype)
+        blocks, block_scales = _packed_each(parts.block, self._dtype)
+        scores, output_scales = packed_small(output, self._dtype)
         return kernel.Reader(
-            corrections=_packed_each(parts.weight, self._dtype),
+            corrections=corrections,
+            scales=scales,
             biases=parts.bias.float().numpy(),
-            blocks=_packed_each(parts.block, self._dtype),
+            blocks=blocks,
+            block_scales=block_scales,
             block_biases=parts.block_bias.float().numpy(),
             table=numbers_of(self._table),
-            output=packed(output, self._dtype),
-            vocab_size=len(output),
+            output=scores,
+            output_scales=output_scales,
         )
 
 
-def _packed_each(matrices: Tensor, dtype: torch.dtype) -> Matrix:
-    """Matrices (n, o, i), perhaps none, as `linear_each` reads them."""
-    empty = packed(matrices.new_zeros(matrices.shape[1:]), dtype)
-    return np.stack([empty, *(packed(matrix, dtype) for matrix in matrices)])[1:]
+def _packed_each(matrices: Tensor, dtype: torch.dtype) -> tuple[Matrix, Floats]:
+    """Matrices (n, o, i), perhaps none, as `linear_each` reads them, with their scales (n, o)."""
+    empty = packed_small(matrices.new_zeros(matrices.shape[1:]), dtype)
+    numbers, scales = zip(empty, *(packed_small(matrix, dtype) for matrix in matrices), strict=True)
+    return np.stack(numbers)[1:], np.stack(scales)[1:]
 
 
 @functools.lru_cache(maxsize=4)

@@ -1,8 +1,8 @@
 """Compiled products of a few float32 rows with a matrix, for networks so small that torch's calls cost more than they.
 
 Each result is summed over the row's entries in order, in float32, whatever shares the call. A matrix may be of
-bfloat16, as its bits: its numbers are widened on their way into a register, so half the bytes are waited for. Knows
-numbers only; compiled by numba at the first call and kept on disk for the next start.
+bfloat16, as its bits, or of bytes: its numbers are widened on their way into a register, so half or a quarter of the
+memory is waited for. Knows numbers only; compiled by numba at the first call and kept on disk for the next start.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from numba.extending import intrinsic
 from engine.runtime.softmax_kernel import Floats
 
 Matrix = np.ndarray[Any, Any]
-"""Numbers in float32, or in bfloat16 as their bits (uint16)."""
+"""Numbers in float32, in bfloat16 as their bits (uint16), or whole ones in bytes (int8)."""
 
 ROWS = 4
 """Rows that share one reading of a matrix."""
 COLUMNS = 128
 """Of a matrix, that stand together in memory: a part that stays in a processor's nearest cache."""
 PAGE_OFFSET = 64
+MOST_BYTE = 127
 _ZERO = np.float32(0.0)
 # Contraction alone: a product and the sum behind it may be one instruction, in every lane alike.
 _compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
@@ -48,9 +49,22 @@ def packed(weight: torch.Tensor, dtype: torch.dtype = torch.float32) -> Matrix:
     return numbers_of(whole.view(num_chunks, COLUMNS, -1).mT.contiguous())
 
 
+def packed_small(weight: torch.Tensor, dtype: torch.dtype) -> tuple[Matrix, Floats]:
+    """A linear layer's weight (o, i) packed, and the number (o,) that each result of it is to be multiplied with.
+
+    Of bfloat16 in bytes, each row of the weight with its own scale; any other dtype as it is, with 1.
+    """
+    if dtype != torch.bfloat16:
+        return packed(weight, dtype), np.ones(len(weight), np.float32)
+    scales = (weight.float().abs().amax(dim=1) / MOST_BYTE).clamp(min=1e-12)
+    return packed((weight.float() / scales[:, None]).round(), torch.int8), scales.numpy()
+
+
 def numbers_of(tensor: torch.Tensor) -> Matrix:
-    """A tensor on the CPU as compiled code reads it: bfloat16 as its bits, any other dtype as float32."""
+    """A tensor on the CPU as compiled code reads it: bfloat16 as its bits, bytes as they are, the rest as float32."""
     tensor = tensor.detach().contiguous()
+    if tensor.dtype == torch.int8:
+        return tensor.numpy()
     return tensor.view(torch.uint16).numpy() if tensor.dtype == torch.bfloat16 else tensor.float().numpy()
 
 
@@ -60,6 +74,8 @@ def _widen(context: Any, number: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         if number == types.float32:
             return args[0]
+        if number == types.int8:
+            return builder.sitofp(args[0], context.get_value_type(types.float32))
         bits = builder.zext(args[0], context.get_value_type(types.uint32))
         upper = builder.shl(bits, context.get_constant(types.uint32, 16))
         return builder.bitcast(upper, context.get_value_type(types.float32))
@@ -68,7 +84,7 @@ def _widen(context: Any, number: Any) -> Any:
 
 
 widened: Any = intrinsic(_widen)
-"""In compiled code, a matrix's number in float32: the bits of a bfloat16 are its upper half."""
+"""In compiled code, a matrix's number in float32: the bits of a bfloat16 are its upper half, a byte is its value."""
 
 
 @njit(cache=True, nogil=True, parallel=True, error_model="numpy", fastmath={"contract"})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.runtime.linear_kernel import linear, packed, row_buffer
+from engine.runtime.linear_kernel import MOST_BYTE, linear, packed, packed_small, row_buffer
 from engine.runtime.threads import compiled_threads
 
 DTYPES = [torch.float32, torch.bfloat16]
@@ -46,3 +46,30 @@ def test_bfloat16_takes_half_the_memory() -> None:
     weight = drawn(128, 32)
     assert 2 * packed(weight, torch.bfloat16).nbytes == packed(weight).nbytes == 4 * weight.numel()
     assert packed(weight, torch.bfloat16).dtype == np.uint16
+
+
+def test_bytes_take_a_quarter_and_their_results_are_right_to_half_a_step_of_each_weight() -> None:
+    x, weight = drawn(3, 40), drawn(130, 40)
+    numbers, scales = packed_small(weight, torch.bfloat16)
+    assert numbers.dtype == np.int8
+    assert numbers.nbytes == packed(weight).nbytes // 4
+    rows, found = row_buffer(3, 40), row_buffer(3, 130)
+    rows[:3, :40] = x.numpy()
+    with compiled_threads():
+        linear(rows, 3, numbers, found)
+    bound = x.abs().sum(dim=1)[:, None] * weight.abs().amax(dim=1) / MOST_BYTE / 2
+    error = torch.from_numpy(found[:3, :130] * scales) - x @ weight.mT
+    assert (error.abs() <= bound + 1e-4).all()
+
+
+def test_weights_of_float32_stay_as_they_are() -> None:
+    weight = drawn(130, 40)
+    numbers, scales = packed_small(weight, torch.float32)
+    assert np.array_equal(numbers, packed(weight))
+    assert (scales == 1).all()
+
+
+def test_a_row_of_zeros_gives_zeros() -> None:
+    numbers, scales = packed_small(torch.zeros(4, 8), torch.bfloat16)
+    assert not numbers.any()
+    assert np.isfinite(scales).all()
