@@ -27,7 +27,7 @@ class Scored:
     hidden: tuple[Tensor, ...] | None
     """Per asked-for layer (n + 1, h)."""
     extra: Foreseen | None = None
-    """What follows each extra row, in the tree's order of them."""
+    """Where each extra row ends up, in the tree's order of them."""
 
 
 class Target:

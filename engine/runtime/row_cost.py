@@ -59,7 +59,9 @@ def roofline(num_rows: Sequence[int], ratios: Sequence[float]) -> list[float]:
     rows, costs = np.asarray(num_rows[begin:], float), np.asarray(ratios[begin:])
     slope, base = np.polyfit(rows, costs, 1, w=1 / costs) if len(rows) > 1 else (0.0, 1.0)
     every = np.arange(1, num_rows[-1] + 1)
-    return [float(cost) for cost in np.maximum(1.0, base + max(slope, 0.0) * every)]
+    smoothed = np.maximum(1.0, base + max(slope, 0.0) * every)
+    # Where all passes of several rows were slow the line passes above the one row that they are measured by.
+    return [1.0, *(float(cost) for cost in smoothed[1:])]
 
 
 def row_costs(target: Target, seconds: float = _SECONDS) -> tuple[int, list[RowCost]]:

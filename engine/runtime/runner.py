@@ -144,14 +144,22 @@ class ModelRunner:
         layers = hidden_layers if layout is None else (*hidden_layers, -1)
         logits, hidden = self._forward(ids, positions, mask, layers, scored, layout)
         self._cache.length = self.num_committed + self.num_pending
+        return self._rows(logits, hidden, num_rows, num_rows - scored.start, layout)
+
+    def _rows(
+        self,
+        logits: Tensor,
+        hidden: tuple[Tensor, ...] | None,
+        num_rows: int,
+        num_logits: int,
+        layout: Layout | None,
+    ) -> Rows:
+        """Sorts a pass's results: padding is dropped, extra rows are apart; `hidden` ends with what they end up in."""
         foreseen = None
         if layout is not None and hidden is not None:
-            foreseen = Foreseen(hidden[-1][num_real:], layout.places)
+            foreseen = Foreseen(hidden[-1][layout.num_real :], layout.places)
             hidden = hidden[:-1] or None
-        if num_all > num_rows:
-            logits = logits[: num_rows - scored.start]
-            hidden = hidden and tuple(layer[:num_rows] for layer in hidden)
-        return Rows(logits, hidden, foreseen)
+        return Rows(logits[:num_logits], hidden and tuple(layer[:num_rows] for layer in hidden), foreseen)
 
     def _forward(
         self,
@@ -191,8 +199,9 @@ class ModelRunner:
         masks = {"full_attention": mask[None, None]}
         if self.sliding_window is not None:
             masks["sliding_attention"] = masks["full_attention"] & self._is_in_window(positions, num_columns)
-        is_behind = layout is None  # the rows asked for are the last ones, which takes no index
-        kept = scored.stop - scored.start if is_behind else torch.arange(scored.start, scored.stop, device=self.device)
+        kept: int | Tensor = scored.stop - scored.start
+        if layout is not None:  # with extra rows behind them, those asked for are not the last ones
+            kept = torch.arange(scored.start, scored.stop, device=self.device)
         with riding(self.model, layout, list(masks.values()), self._cache.length):
             output = self.model(
                 input_ids=ids[None],

@@ -50,6 +50,13 @@ def test_one_noisy_pass_of_few_rows_decides_nothing() -> None:
     assert roofline(NUM_ROWS, quiet) == roofline(NUM_ROWS, noisy)
 
 
+def test_one_row_costs_one_row_where_every_wider_pass_was_slow() -> None:
+    costs = roofline(NUM_ROWS, [1.0, 1.4, 1.4, 1.5, 1.55, 1.7, 2.0])
+    assert costs[0] == 1
+    assert costs[1] > 1.3
+    assert costs == sorted(costs)
+
+
 def test_rows_are_never_cheaper_than_one() -> None:
     assert roofline([1, 2, 4, 8, 16], [1.0, 0.9, 0.8, 0.9, 0.8]) == [1.0] * 16
 
