@@ -233,7 +233,8 @@ def train(order: Order) -> None:
         _train(replace(maps, limit_minutes=minutes), "hidden_transfer", make_swept)
     if (maps.folder / layer_sweep.FILE).is_file():
         make = partial(make_corrected, folder=maps.folder)
-        _train(replace(order, limit_minutes=limit * CORRECTED_SHARE), "transfer_corrections", make)
+        corrections = replace(order, begin=None, limit_minutes=limit * CORRECTED_SHARE)
+        _train(corrections, "transfer_corrections", make)
 
 
 def _train(order: Order, recipe_name: str, make: Callable[[Material, Recipe], Transfer]) -> None:

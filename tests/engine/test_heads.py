@@ -148,6 +148,28 @@ def test_training_writes_weights_that_the_drafter_loads(
     assert {path: path.stat().st_mtime_ns for path in material.rglob("*")} == made
 
 
+def test_hidden_transfer_trains_maps_and_then_corrections(
+    small: None, data: Path, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second run keeps the maps that are there."""
+    recipe = replace(recipes.RECIPES["medusa", "cpu"], limit_minutes=1)
+    for name in ("hidden_transfer", "transfer_corrections"):
+        monkeypatch.setitem(recipes.RECIPES, (name, "cpu"), recipe)
+    out = tmp_path / "hidden_transfer"
+    words = ["train", "hidden_transfer", "--data", str(data), "--target", str(model_folder), "--out", str(out)]
+    assert cli.main(words) == 0
+    maps, whole = (load_file(folder / WEIGHTS_FILE) for folder in (out / "maps", out))
+    assert {name.split(".")[0] for name in maps} == {"transfer"}
+    assert {name.split(".")[0] for name in whole} == {"transfer", "correction"}
+    assert all(torch.equal(whole[name], tensor) for name, tensor in maps.items())
+    target = Target(models.load(str(model_folder), "cpu", "auto"))
+    drafter = drafters.create("hidden_transfer", {"weights": str(out)}, target)
+    assert len(list(generate(target, drafter, "A fox", GenerationConfig(max_new_tokens=5)))) >= 3
+    made = (out / "maps" / WEIGHTS_FILE).stat().st_mtime_ns
+    assert cli.main(words) == 0
+    assert (out / "maps" / WEIGHTS_FILE).stat().st_mtime_ns == made
+
+
 def test_the_stages_take_their_text_from_the_corpus_and_from_the_target(
     small: None, data: Path, model_folder: Path, tmp_path: Path
 ) -> None:
