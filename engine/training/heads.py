@@ -163,6 +163,8 @@ class HeadTraining:
         )
         self.module: nn.Module = heads
         self.figures: dict[str, str] = {}
+        self.flags = ""
+        """What was said beside the method's name, for the card."""
         heads.end_ids, heads.begin_ids = material.end_ids, material.begin_ids
 
     def batches(self, progress: Progress) -> Iterator[list[Micro]]:
@@ -230,7 +232,7 @@ class HeadTraining:
             "data": "the target's hidden states on its training chats, then on answers that it wrote itself, four "
             "of five greedily and the rest at temperature 1; licences in assets/models/README.md",
             "weights": "bf16 safetensors, Apache-2.0",
-            "made by": f"`python -m engine train {self.method}`",
+            "made by": f"`python -m engine train {self.method}{self.flags}`",
         }
 
 
@@ -303,6 +305,7 @@ def train_heads(order: Order, recipe_name: str, make: Callable[[Material, Recipe
         heads.begin_with(order.begin)
         recipe = replace(recipe, lr=CONTINUED_RATE * recipe.lr)
     job = HeadTraining(order.name, recipe, heads, material)
+    job.flags = " --begin" if order.begin else ""
     trainer = Trainer(job, recipe, order.folder, order.device, is_compiled=order.is_compiled)
     is_finished = run_trainer(trainer, order.is_resumed and has_checkpoint(order.folder))
     if is_finished:
