@@ -21,7 +21,6 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from engine.errors import BadInput, UnknownName
-from engine.runtime import lean
 from engine.runtime.device import choose_device, choose_dtype
 
 transformers.utils.logging.disable_progress_bar()
@@ -117,9 +116,8 @@ def load(name: str = DEFAULT_PRESET, device: str = "auto", dtype: str = "auto") 
 
 
 def load_draft(name: str, target: LoadedModel) -> LoadedModel:
-    """The draft model for a target, on its device and in its dtype; a small one on a CPU in float32.
+    """The draft model for a target, on its device and in its dtype.
 
-    What it proposes is verified whatever its dtype, and runtime/lean.py is quickest (docs/log.md, 2026-11-21).
     "auto" is the preset's own. Raises BadInput where there is none or where its vocabulary differs.
     """
     if name == "auto":
@@ -127,8 +125,6 @@ def load_draft(name: str, target: LoadedModel) -> LoadedModel:
             raise BadInput(f"No draft model is known for {target.name}; name one with the option model.")
         name = target.draft
     draft = _load(name, name, None, target.device, target.dtype, role="draft")
-    if target.device.type == "cpu" and draft.model.num_parameters() <= lean.MAX_PARAMETERS:
-        draft = _load(name, name, None, target.device, torch.float32, role="draft")
     if draft.vocabulary_fingerprint != target.vocabulary_fingerprint:
         raise BadInput(
             f"The draft model {draft.name} has another vocabulary ({len(draft.tokenizer)} tokens) than the target "

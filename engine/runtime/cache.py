@@ -1,7 +1,7 @@
-"""A preallocated KV cache that a transformers model writes to as it is.
+"""A KV cache that a transformers model writes to as it is, and that grows with the text.
 
 Committed rows come first; behind them stand pending rows, of the pass that waits for its verdict.
-Writes cost O(new rows); keeping a path moves only that path's rows.
+Writes cost O(new rows), but where it grows; keeping a path moves only that path's rows.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
 from engine.runtime.softmax_kernel import Floats, Integers
+
+_GROWTH = 1.5
+_FIRST_ROWS = 256
 
 
 @njit(cache=True, nogil=True)
@@ -41,31 +44,48 @@ class KVLayer(CacheLayerMixin):
 
     is_croppable = True
 
-    def __init__(self, capacity: int, *, is_for_kernel: bool) -> None:
+    def __init__(self, *, is_for_kernel: bool) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.capacity = capacity
         self.is_for_kernel = is_for_kernel
         self.length = 0
         self.keys: Tensor
         self.values: Tensor
 
+    @property
+    def capacity(self) -> int:
+        """Rows that there is room for."""
+        return self.values.shape[2] if self.is_initialized else 0
+
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        """Allocate at the first write, when the shapes are known."""
-        dtype = torch.float32 if self.is_for_kernel else key_states.dtype
-        (_, num_heads, _, key_dim), value_dim = key_states.shape, value_states.shape[3]
-        shape = (1, num_heads, self.capacity)
-        if self.is_for_kernel:
-            self.keys = key_states.new_zeros(1, num_heads, key_dim, self.capacity, dtype=dtype).mT
-        else:
-            self.keys = key_states.new_zeros(*shape, key_dim, dtype=dtype)
-        self.values = value_states.new_zeros(*shape, value_dim, dtype=dtype)
+        """Make the empty layer at the first write, when the shapes are known."""
+        self.keys, self.values = self._room(key_states, 0), value_states.new_zeros(*value_states.shape[:2], 0, 0)
         self.is_initialized = True
+
+    def _reserve(self, num_rows: int, key_states: Tensor, value_states: Tensor) -> None:
+        """Make room for so many rows; what stands in them stays."""
+        if num_rows <= self.capacity:
+            return
+        capacity = max(num_rows, int(self.capacity * _GROWTH), _FIRST_ROWS)
+        dtype = torch.float32 if self.is_for_kernel else key_states.dtype
+        keys = self._room(key_states, capacity)
+        values = value_states.new_zeros(*value_states.shape[:2], capacity, value_states.shape[3], dtype=dtype)
+        if self.length:
+            keys[:, :, : self.length] = self.keys[:, :, : self.length]
+            values[:, :, : self.length] = self.values[:, :, : self.length]
+        self.keys, self.values = keys, values
+
+    def _room(self, key_states: Tensor, capacity: int) -> Tensor:
+        _, num_heads, _, dim = key_states.shape
+        if self.is_for_kernel:
+            return key_states.new_zeros(1, num_heads, dim, capacity, dtype=torch.float32).mT
+        return key_states.new_zeros(1, num_heads, capacity, dim)
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         """Write behind the rows that are there; return views of all rows up to the last written."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         end = self.length + key_states.shape[2]
+        self._reserve(end, key_states, value_states)
         self.keys[:, :, self.length : end] = key_states
         self.values[:, :, self.length : end] = value_states
         return self.keys[:, :, :end], self.values[:, :, :end]
@@ -86,15 +106,14 @@ class KVLayer(CacheLayerMixin):
         return self.length + query_length, 0
 
     def get_max_length(self) -> int:
-        return self.capacity
+        return -1
 
 
 class KVCache(Cache):
     """The layers of one model, with one length."""
 
-    def __init__(self, num_layers: int, capacity: int, *, is_for_kernel: bool) -> None:
-        self.kv_layers = [KVLayer(capacity, is_for_kernel=is_for_kernel) for _ in range(num_layers)]
-        self.capacity = capacity
+    def __init__(self, num_layers: int, *, is_for_kernel: bool) -> None:
+        self.kv_layers = [KVLayer(is_for_kernel=is_for_kernel) for _ in range(num_layers)]
         super().__init__(layers=list(self.kv_layers))
 
     @property

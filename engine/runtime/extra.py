@@ -69,14 +69,14 @@ class ExtraRows:
         """From a draft tree's nodes to the rows of its pass: the root is row 0."""
         return ExtraRows(self.transfer, tuple(owner + 1 for owner in self.owners), self.steps)
 
-    def layout(self, num_real: int, bucket: int) -> Layout:
+    def layout(self, num_real: int) -> Layout:
         """Their places behind so many real rows; a drafter whose rows stay the same asks for the same again."""
-        if (num_real, bucket) not in self._layouts:
-            self._layouts[num_real, bucket] = Layout(self, num_real, bucket)
-        return self._layouts[num_real, bucket]
+        if num_real not in self._layouts:
+            self._layouts[num_real] = Layout(self, num_real)
+        return self._layouts[num_real]
 
     @functools.cached_property
-    def _layouts(self) -> dict[tuple[int, int], Layout]:
+    def _layouts(self) -> dict[int, Layout]:
         return {}
 
 
@@ -105,25 +105,21 @@ def span(places: Sequence[int]) -> slice | Tensor:
 
 @dataclass(frozen=True)
 class Group:
-    """Rows that enter a pass before one layer: extra rows by owner and step, then padding."""
+    """Rows that enter a pass before one layer: extra rows by owner and step."""
 
     first: int
     members: tuple[int, ...]
-    padding: int
 
     @property
     def end(self) -> int:
         """The row behind the last."""
-        return self.first + len(self.members) + self.padding
+        return self.first + len(self.members)
 
 
 class Layout:
-    """Where the extra rows of one pass stand: behind its `num_real` rows, the first to enter first.
+    """Where the extra rows of one pass stand: behind its `num_real` rows, the first to enter first."""
 
-    Each layer's group is filled up to a multiple of `bucket` rows, like the real rows before it.
-    """
-
-    def __init__(self, extra: ExtraRows, num_real: int, bucket: int) -> None:
+    def __init__(self, extra: ExtraRows, num_real: int) -> None:
         self.extra, self.num_real = extra, num_real
         self.groups: dict[int, Group] = {}
         places = np.zeros(len(extra), np.int64)
@@ -132,14 +128,14 @@ class Layout:
         for layer in sorted(set(layers)):
             pairs = sorted((extra.owners[i], extra.steps[i], i) for i, own in enumerate(layers) if own == layer)
             members = tuple(i for *_, i in pairs)
-            self.groups[layer] = Group(end, members, -len(members) % bucket)
+            self.groups[layer] = Group(end, members)
             places[list(members)] = range(end, end + len(members))
             end = self.groups[layer].end
         self.num_rows = end
         self.places = tuple((places - num_real).tolist())
         """The row of each extra row, counted from the first behind the real ones."""
         self._owners = {layer: self._owners_of(group) for layer, group in self.groups.items()}
-        # Of the rows behind the real ones: whose context each shares (padding: nobody's), and which of them it sees.
+        # Of the rows behind the real ones: whose context each shares, and which of them it sees.
         self._behind, self._sees = places - num_real, np.eye(end - num_real, dtype=np.bool_)
         owners, steps = np.array(extra.owners, np.int64), np.array(extra.steps, np.int64)
         is_seen = (owners[:, None] == owners[None, :]) & (steps[None, :] <= steps[:, None])
@@ -154,8 +150,8 @@ class Layout:
         return [(steps, span(tuple(owners))) for steps, owners in alike]
 
     def depths(self, depths: Sequence[int]) -> list[int]:
-        """Depth of every row behind the real ones, whose depths are given; padding has 1."""
-        found = [1] * (self.num_rows - self.num_real)
+        """Depth of every row behind the real ones, whose depths are given."""
+        found = [0] * (self.num_rows - self.num_real)
         for place, owner, step in zip(self._behind.tolist(), self.extra.owners, self.extra.steps, strict=True):
             found[place] = depths[owner] + step
         return found
@@ -171,9 +167,8 @@ class Layout:
 
     def entering(self, layer: int, x: Tensor) -> Tensor:
         """States of the rows that enter before a layer, of those that are there: (rows, h) → (m, h)."""
-        padding = self.groups[layer].padding
         made = [self.extra.transfer.states(steps, x[owners]).to(x.dtype) for steps, owners in self._owners[layer]]
-        return torch.cat((*made, x[:padding])) if padding or len(made) > 1 else made[0]
+        return torch.cat(made) if len(made) > 1 else made[0]
 
 
 @contextmanager

@@ -1,55 +1,23 @@
-"""Linear layers for passes of few rows on a CPU.
-
-oneDNN with weights packed for 8 rows is faster than torch's own path on 1 to 16 rows, and in
-float32 its result for a row does not depend on how many other rows there are, one row included
-(docs/log.md, 2026-11-21). Where packing is not to be had, torch's own path is taken.
-"""
+"""Linear layers in the form that few rows are quickest in: compiled products on a CPU, torch's own elsewhere."""
 
 from __future__ import annotations
-
-import functools
-from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-PACKED_FOR_ROWS = 8
-_PROBED_ROWS = range(1, 193)
+from engine.runtime.cpu.linear import Product, product_of
+
 _VECTOR = 16
-"""Elementwise kernels handle this many numbers at once and the rest differently."""
-
-
-class PackedLinear(nn.Module):
-    """y = x Wᵀ + b with W in oneDNN's own layout. (…, in) → (…, out). Inference only."""
-
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        super().__init__()
-        self.out_features, self.in_features = weight.shape
-        self.packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous(), PACKED_FOR_ROWS)
-        self.bias = bias
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, "none", [], "")
-        return y
-
-
-@functools.cache
-def can_pack(dtype: torch.dtype) -> bool:
-    """Whether oneDNN packs weights of this dtype on this processor."""
-    try:
-        probe = PackedLinear(torch.zeros(16, 16, dtype=dtype), None)
-        probe(torch.zeros(1, 16, dtype=dtype))
-    except (RuntimeError, AttributeError, NotImplementedError):
-        return False
-    return True
+"""torch's elementwise kernels handle this many numbers at once, and what is left of a row differently."""
+_PACKED = (torch.bfloat16, torch.float16, torch.float32)
 
 
 def pack(weight: Tensor, bias: Tensor | None) -> nn.Module:
-    """A linear layer in the fastest form that this machine has for few rows."""
-    if weight.device.type == "cpu" and can_pack(weight.dtype):
-        return PackedLinear(weight, bias)
+    """A linear layer (o, i) in the fastest form that its device has for few rows."""
+    if weight.device.type == "cpu" and weight.dtype in _PACKED:
+        return product_of(weight, bias)
     linear = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None, device="meta")
     linear.weight = nn.Parameter(weight, requires_grad=False)
     if bias is not None:
@@ -58,35 +26,26 @@ def pack(weight: Tensor, bias: Tensor | None) -> nn.Module:
 
 
 def pack_linears(model: PreTrainedModel) -> None:
-    """Replace a model's linear layers by packed ones, where this machine can; weights stay the same."""
-    if model.device.type != "cpu" or not can_pack(model.dtype):
+    """Replace the linear layers of a model on a CPU by compiled products; weights stay the same."""
+    if model.device.type != "cpu" or model.dtype not in _PACKED:
         return
     for module in list(model.modules()):
         for name, child in module.named_children():
             if type(child) is nn.Linear:
-                setattr(module, name, PackedLinear(child.weight, child.bias))
+                setattr(module, name, product_of(child.weight, child.bias))
             elif type(child) is Conv1D:
-                setattr(module, name, PackedLinear(child.weight.t(), child.bias))
+                setattr(module, name, product_of(child.weight.t(), child.bias))
 
 
-def are_row_invariant(modules: Iterable[nn.Module], dtype: torch.dtype) -> bool:
-    """Whether each row of each linear shape is the same bits among any number of rows.
+def are_row_invariant(model: PreTrainedModel) -> bool:
+    """Whether a packed model's rows are the same bits among any number of rows.
 
-    Probed on this machine with random rows; False also where a width leaves elementwise kernels a
-    remainder, which they compute differently from whole vectors.
+    Not where a product is not ours, as a mixture's experts, which are multiplied for as many rows as are sent to them;
+    and not where a width leaves torch's elementwise kernels a remainder.
     """
-    modules = list(modules)
-    layers = {(m.out_features, m.in_features): m for m in modules if isinstance(m, PackedLinear)}
-    if not layers or any(isinstance(m, nn.Linear | Conv1D) for m in modules):
+    products = [module for module in model.modules() if isinstance(module, Product)]
+    if not products or any(isinstance(module, nn.Linear | Conv1D) for module in model.modules()):
         return False
-    if any(width % _VECTOR for shape in layers for width in shape):
+    if any(parameter.ndim > 2 for parameter in model.parameters()):
         return False
-    generator = torch.Generator().manual_seed(0)
-    return all(_is_invariant(layer, dtype, generator) for layer in layers.values())
-
-
-@torch.inference_mode()
-def _is_invariant(layer: PackedLinear, dtype: torch.dtype, generator: torch.Generator) -> bool:
-    rows = torch.randn(max(_PROBED_ROWS), layer.in_features, generator=generator).to(dtype)
-    whole = layer(rows)
-    return all(torch.equal(layer(rows[:n].contiguous()), whole[:n]) for n in _PROBED_ROWS)
+    return all(size % _VECTOR == 0 for module in products for size in (module.in_features, module.out_features))

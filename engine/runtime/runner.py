@@ -3,9 +3,9 @@
 The one file that builds masks and positions and calls a model's forward. Target and draft model
 both stand on it. Knows rows, parents and a KV cache; knows nothing of drafts, verdicts or events.
 
-Row invariance: with `is_row_invariant`, attention is attention_kernel.py's, and where this machine's linear
-layers need it a pass is padded to a multiple of 8 rows; so a row's logits are the same bits whether
-it is scored alone or among others.
+Row invariance: on a CPU a row's logits are the same bits whether it is scored alone or among others. Llama-shaped models
+run compiled (cpu/); the others through transformers' forward, with compiled products and attention_kernel.py's attention,
+where `is_row_invariant` says whether that holds for all of their parts.
 """
 
 from __future__ import annotations
@@ -21,16 +21,17 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from engine.errors import BadInput, ContextFull, RunFailed
-from engine.runtime import fused
 from engine.runtime.attention import FUSED, ROW_INVARIANT
 from engine.runtime.cache import KVCache
-from engine.runtime.extra import ExtraRows, Foreseen, Layout, riding
+from engine.runtime.cpu import reading
+from engine.runtime.cpu.decoder import CompiledDecoder
+from engine.runtime.cpu.decoder import supports as can_compile
+from engine.runtime.cpu.kv import CompiledCache
+from engine.runtime.extra import ExtraRows, Foreseen, Layout, Mask, riding
 from engine.runtime.linear import are_row_invariant, pack_linears
 
-ROW_BUCKET = 8
 PREFILL_ROWS = 256
 MAX_PENDING = 512
-MAX_FLOAT32_BYTES = 512 * 2**20
 
 
 @dataclass(frozen=True)
@@ -52,20 +53,17 @@ class ModelRunner:
         refuse_unsupported(model)
         self.model = model
         self.max_context = max_context
-        self.is_row_invariant = is_row_invariant
         self.device = model.device
         self.sliding_window = sliding_window(model)
-        self._decoder = prepare(model, max_context + MAX_PENDING)
-        if self._decoder is None:
+        self._decoder = prepare(model)
+        self._cache: CompiledCache | KVCache
+        if self._decoder is not None:
+            self._cache, self.is_row_invariant = self._decoder.new_cache(), True
+        else:
             model.set_attn_implementation(ROW_INVARIANT if is_row_invariant else FUSED)
-        linears = model.modules() if self._decoder is None else self._decoder.linears()
-        needs_bucket = is_row_invariant and not are_row_invariant(linears, model.dtype)
-        self._row_bucket = ROW_BUCKET if needs_bucket else 1
-        self._cache = KVCache(
-            num_layers=model.config.get_text_config().num_hidden_layers,
-            capacity=max_context + MAX_PENDING,
-            is_for_kernel=is_row_invariant and has_room_for_float32(model, max_context),
-        )
+            num_layers = model.config.get_text_config().num_hidden_layers
+            self._cache = KVCache(num_layers, is_for_kernel=is_row_invariant)
+            self.is_row_invariant = is_row_invariant and are_row_invariant(model)
         # In numpy: a few rows are a few assignments, and torch's take ten times as long.
         self._ancestors = np.zeros((MAX_PENDING, MAX_PENDING), dtype=np.bool_)
         self.reset()
@@ -98,13 +96,23 @@ class ModelRunner:
             raise ContextFull(len(token_ids), self.max_context)
         self.reset()
         found: list[tuple[Tensor, ...]] = []
-        for start in range(0, len(token_ids), PREFILL_ROWS):
-            block = token_ids[start : start + PREFILL_ROWS]
-            rows = self.extend(block, range(-1, len(block) - 1), hidden_layers=hidden_layers, num_logits=1)
-            self.commit(range(len(block)))
-            if rows.hidden is not None:
-                found.append(rows.hidden)
+        size = PREFILL_ROWS if self._decoder is None else reading.ROWS
+        for start in range(0, len(token_ids), size):
+            hidden = self._read(token_ids[start : start + size], hidden_layers)
+            if hidden is not None:
+                found.append(hidden)
         return tuple(torch.cat(layer) for layer in zip(*found, strict=True)) if found else None
+
+    def _read(self, block: Sequence[int], hidden_layers: Sequence[int]) -> tuple[Tensor, ...] | None:
+        """Commit a block of tokens; which way it goes depends on its size alone."""
+        if self._decoder is not None and len(block) >= reading.FEWEST_ROWS:
+            assert isinstance(self._cache, CompiledCache)
+            hidden = reading.read(self._decoder, block, self.num_committed, self._cache, hidden_layers)
+            self.num_committed += len(block)
+            return hidden
+        rows = self.extend(block, range(-1, len(block) - 1), hidden_layers=hidden_layers, num_logits=1)
+        self.commit(range(len(block)))
+        return rows.hidden
 
     @torch.inference_mode()
     def extend(
@@ -124,81 +132,67 @@ class ModelRunner:
         gone when the pass is over.
         """
         num_rows, first = len(token_ids), self.num_pending
-        padded = -num_rows % self._row_bucket
-        num_real = num_rows + padded
-        layout = extra.layout(num_real, self._row_bucket) if extra else None
-        num_all = num_real if layout is None else layout.num_rows
+        layout = extra.layout(num_rows) if extra else None
+        num_all = num_rows if layout is None else layout.num_rows
         if first + num_all > MAX_PENDING:
             raise RunFailed(f"{first + num_all} rows wait for a verdict; at most {MAX_PENDING} can.")
         self._add_pending(parents)
-        ids = torch.tensor([*token_ids, *[0] * (num_all - num_rows)], device=self.device)
-        depths = [*self._depths[first:], *[1] * padded]
+        depths = self._depths[first:]
         if layout is not None:
-            depths += layout.depths(depths)
-        positions = torch.tensor(depths, device=self.device) + (self.num_committed - 1)
-        # An extra row may look beyond the context, where a learnt position does not exist.
-        positions[num_real:].clamp_(max=self.max_context - 1)
+            depths = depths + layout.depths(depths)
+        positions = [self.num_committed + depth - 1 for depth in depths]
         mask = self._mask(first, num_rows, num_all, layout)
         self._cache.length = self.num_committed + first
-        scored = slice(0 if num_logits is None else num_rows - num_logits, num_real)
+        scored = slice(0 if num_logits is None else num_rows - num_logits, num_rows)
         layers = hidden_layers if layout is None else (*hidden_layers, -1)
-        logits, hidden = self._forward(ids, positions, mask, layers, scored, layout)
+        logits, hidden = self._forward(token_ids, positions, mask, layers, scored, layout)
         self._cache.length = self.num_committed + self.num_pending
-        return self._rows(logits, hidden, num_rows, num_rows - scored.start, layout)
+        return self._rows(logits, hidden, num_rows, layout)
 
     def _rows(
-        self,
-        logits: Tensor,
-        hidden: tuple[Tensor, ...] | None,
-        num_rows: int,
-        num_logits: int,
-        layout: Layout | None,
+        self, logits: Tensor, hidden: tuple[Tensor, ...] | None, num_rows: int, layout: Layout | None
     ) -> Rows:
-        """Sorts a pass's results: padding is dropped, extra rows are apart; `hidden` ends with what they end up in."""
+        """Sorts a pass's results: extra rows are apart; `hidden` ends with what they end up in."""
         foreseen = None
         if layout is not None and hidden is not None:
             foreseen = Foreseen(hidden[-1][layout.num_real :], layout.places)
             hidden = hidden[:-1] or None
-        return Rows(logits[:num_logits], hidden and tuple(layer[:num_rows] for layer in hidden), foreseen)
+        return Rows(logits, hidden and tuple(layer[:num_rows] for layer in hidden), foreseen)
 
     def _forward(
         self,
-        ids: Tensor,
-        positions: Tensor,
-        mask: Tensor | None,
+        token_ids: Sequence[int],
+        positions: Sequence[int],
+        mask: Mask,
         hidden_layers: Sequence[int],
         scored: slice,
         layout: Layout | None,
     ) -> tuple[Tensor, tuple[Tensor, ...] | None]:
-        """Logits of the `scored` rows and hidden states of all, padding and extra rows among them."""
-        if self._decoder is not None:
-            return self._decoder.forward(
-                ids,
-                positions,
-                mask,
-                self._cache,
-                hidden_layers,
-                scored,
-                is_row_invariant=self.is_row_invariant,
-                layout=layout,
-            )
-        return self._transformers_forward(ids, positions, mask, hidden_layers, scored, layout)
+        """Logits of the `scored` rows and hidden states of all, extra rows among them."""
+        if self._decoder is None:
+            return self._transformers_forward(token_ids, positions, mask, hidden_layers, scored, layout)
+        assert isinstance(self._cache, CompiledCache)
+        return self._decoder.forward(
+            token_ids, positions, mask, self.num_committed, self._cache, hidden_layers, scored, layout
+        )
 
     def _transformers_forward(
         self,
-        ids: Tensor,
-        positions: Tensor,
-        mask: Tensor | None,
+        token_ids: Sequence[int],
+        places: Sequence[int],
+        mask: Mask,
         hidden_layers: Sequence[int],
         scored: slice,
         layout: Layout | None,
     ) -> tuple[Tensor, tuple[Tensor, ...] | None]:
-        num_columns = self._cache.length + len(ids)
-        if mask is None:
-            mask = torch.ones(len(ids), num_columns, dtype=torch.bool, device=self.device)
-        masks = {"full_attention": mask[None, None]}
+        num_rows = len(places)
+        ids = torch.tensor([*token_ids, *[0] * (num_rows - len(token_ids))], device=self.device)
+        # An extra row may look beyond the context, where a learnt position does not exist.
+        positions = torch.tensor(places, device=self.device).clamp_(max=self.max_context - 1)
+        looks = torch.from_numpy(np.pad(mask, ((0, 0), (self.num_committed, 0)), constant_values=True)).to(self.device)
+        masks = {"full_attention": looks[None, None]}
         if self.sliding_window is not None:
-            masks["sliding_attention"] = masks["full_attention"] & self._is_in_window(positions, num_columns)
+            masks["sliding_attention"] = masks["full_attention"] & self._is_in_window(positions, looks.shape[1])
         kept: int | Tensor = scored.stop - scored.start
         if layout is not None:  # with extra rows behind them, those asked for are not the last ones
             kept = torch.arange(scored.start, scored.stop, device=self.device)
@@ -224,6 +218,8 @@ class ModelRunner:
 
     def kv(self, layer: int) -> tuple[Tensor, Tensor]:
         """Committed keys and values of a layer, (heads, t, d): for tests and inspection."""
+        if isinstance(self._cache, CompiledCache):
+            return self._cache.read(layer, self.num_committed)
         entry = self._cache.kv_layers[layer]
         return entry.keys[0, :, : self.num_committed], entry.values[0, :, : self.num_committed]
 
@@ -236,21 +232,14 @@ class ModelRunner:
             self._ancestors[row, row] = True
             self._depths.append(1 if parent < 0 else self._depths[parent] + 1)
 
-    def _mask(self, first: int, num_rows: int, num_all: int, layout: Layout | None) -> Tensor | None:
-        """Who may look at whom, (rows, columns); None for a lone row that follows all that is there."""
-        if num_all == 1 and self._depths[first] == first + 1:
-            return None
-        num_before = self.num_committed + first
-        mask = np.zeros((num_all, num_before + num_all), dtype=np.bool_)
-        mask[:, : self.num_committed] = True
+    def _mask(self, first: int, num_rows: int, num_all: int, layout: Layout | None) -> Mask:
+        """Who may look at whom behind the committed columns: (rows, first + rows), extra rows the last of them."""
         end = first + num_rows
-        mask[:num_rows, self.num_committed : self.num_committed + end] = self._ancestors[first:end, :end]
-        # A row that looks at nothing is NaN, and NaN spreads: padding looks at itself.
-        for row in range(num_rows, num_all if layout is None else layout.num_real):
-            mask[row, num_before + row] = True
+        mask = np.zeros((num_all, first + num_all), dtype=np.bool_)
+        mask[:num_rows, :end] = self._ancestors[first:end, :end]
         if layout is not None:
-            layout.fill(mask, num_before)
-        return torch.from_numpy(mask).to(self.device)
+            layout.fill(mask, first)
+        return mask
 
     def _is_in_window(self, positions: Tensor, num_columns: int) -> Tensor:
         assert self.sliding_window is not None
@@ -262,30 +251,18 @@ class ModelRunner:
         return (positions[:, None] - columns[None, :] < self.sliding_window)[None, None]
 
 
-def has_room_for_float32(model: PreTrainedModel, max_context: int) -> bool:
-    """Whether keys and values may be kept as row-invariant attention reads them.
-
-    Converting them anew for every pass costs a third of a small model's pass (docs/log.md, 2026-11-21).
-    """
-    config = model.config.get_text_config()
-    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    num_heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    num_numbers = 2 * (max_context + MAX_PENDING) * num_heads * head_dim * config.num_hidden_layers
-    return model.device.type == "cpu" and 4 * num_numbers <= MAX_FLOAT32_BYTES
+_PREPARED: weakref.WeakKeyDictionary[PreTrainedModel, CompiledDecoder | None] = weakref.WeakKeyDictionary()
 
 
-_PREPARED: weakref.WeakKeyDictionary[PreTrainedModel, fused.FusedDecoder | None] = weakref.WeakKeyDictionary()
-
-
-def prepare(model: PreTrainedModel, max_positions: int) -> fused.FusedDecoder | None:
+def prepare(model: PreTrainedModel) -> CompiledDecoder | None:
     """Bring a model's weights into the form its passes run in, once for all who share it.
 
     None means transformers' own forward.
     """
     if model not in _PREPARED:
-        is_fused = fused.supports(model)
-        _PREPARED[model] = fused.FusedDecoder(model, max_positions) if is_fused else None
-        if not is_fused:
+        is_compiled = can_compile(model)
+        _PREPARED[model] = CompiledDecoder(model) if is_compiled else None
+        if not is_compiled:
             pack_linears(model)
     return _PREPARED[model]
 

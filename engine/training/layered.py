@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from engine.errors import BadInput
-from engine.runtime.fused import FAMILIES
+from engine.runtime.cpu.decoder import FAMILIES
 
 MakeState = Callable[[int, Tensor], Tensor]
 """(step, states of owners (b, p, h)) → states (b, p, h) of the pseudo rows of that step."""

@@ -81,7 +81,7 @@ def test_threads_change_no_bit() -> None:
 
 def test_a_cache_made_for_it_is_read_in_place() -> None:
     query, keys, values, mask = numbers((3, (4, 2), 16, 20, 0))
-    layer = KVLayer(64, is_for_kernel=True)
+    layer = KVLayer(is_for_kernel=True)
     layer.update(keys[None], values[None])
     layer.keys[:, :, 20:], layer.values[:, :, 20:] = torch.nan, torch.nan  # rows that nobody may look at
     found = attend_row_invariant(query, layer.keys[0, :, :20], layer.values[0, :, :20], mask)

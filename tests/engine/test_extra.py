@@ -13,7 +13,6 @@ from transformers import PreTrainedModel
 
 from engine.errors import RunFailed
 from engine.models import LoadedModel
-from engine.runtime import fused
 from engine.runtime.extra import ExtraRows, decoder_layers
 from engine.runtime.runner import MAX_PENDING, ModelRunner
 from engine.target import Target
@@ -121,18 +120,11 @@ def test_real_rows_have_the_same_bits_with_and_without_extra_rows(
     assert_real_rows_keep_their_bits(runner_of(tiny(family, dtype)), layers)
 
 
-@pytest.mark.parametrize("family", ["llama", "gpt2"])
-def test_real_rows_keep_their_bits_in_buckets_of_rows(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.runtime.linear.can_pack", lambda dtype: False)
-    runner = ModelRunner(build(FAMILIES[family]()), MAX_CONTEXT, is_row_invariant=True)
-    assert_real_rows_keep_their_bits(runner, (1, 0, 1))
-
-
 @pytest.mark.parametrize("layers", [(1, 1), (0, 1), (1, 0)])
-def test_the_fused_pass_and_the_hooks_agree(layers: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_compiled_pass_and_the_hooks_agree(layers: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
-    for is_fused in (True, False):
-        monkeypatch.setattr(fused, "supports", lambda model, is_fused=is_fused: is_fused)
+    for is_compiled in (True, False):
+        monkeypatch.setattr("engine.runtime.runner.can_compile", lambda model, answer=is_compiled: answer)
         runner = ModelRunner(build(FAMILIES["llama"]()), MAX_CONTEXT, is_row_invariant=True)
         runner.prefill(prompt_ids(12))
         extra = runner.extend(*rows_of(random_tree(2, 12)), extra=attached(LoudTransfer(layers), [0, 3, 12])).extra

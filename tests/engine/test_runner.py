@@ -135,15 +135,6 @@ def test_a_row_has_the_same_bits_alone_and_among_others(family: str, dtype: str)
             assert torch.equal(one, other), f"step {step} of a pass of {num_rows} rows"
 
 
-@pytest.mark.parametrize("family", ["llama", "gemma2", "gpt2"])
-def test_without_packed_linear_layers_a_row_has_the_same_bits_too(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.runtime.linear.can_pack", lambda dtype: False)
-    runner = ModelRunner(build(FAMILIES[family]()), MAX_CONTEXT, is_row_invariant=True)
-    for seed, num_rows in enumerate((8, 9, 40)):
-        alone, among = rows_alone_and_among(runner, prompt_ids(9), prompt_ids(6, seed=seed), num_rows, seed)
-        assert all(torch.equal(one, other) for one, other in zip(alone, among, strict=True))
-
-
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_the_embedded_target_has_the_same_bits_alone_and_among_others(dtype: str) -> None:
     runner = runner_of(models.load("story", "cpu", dtype))

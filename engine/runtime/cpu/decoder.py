@@ -1,0 +1,325 @@
+"""A Llama-shaped model's weights in the form that compiled passes read, and its forward over rows.
+
+Same arithmetic as transformers' Llama, Mistral, Qwen2 and Qwen3, at least as exact: weights, keys and values, and what
+enters a product are of the model's dtype, everything between is float32. Weights only; the cache comes with each pass.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from engine.runtime.cpu import tiles
+from engine.runtime.cpu.attention import QUERIES
+from engine.runtime.cpu.crew import CREW
+from engine.runtime.cpu.kv import CompiledCache
+from engine.runtime.cpu.linear import Product
+from engine.runtime.cpu.products import COLUMNS, GROUP, Matrix, aligned, empty, pack, width_of
+from engine.runtime.cpu.rotary import RotaryTables
+from engine.runtime.cpu.rows import Floats
+from engine.runtime.cpu.vectors import LANES
+from engine.runtime.cpu.whole_pass import (
+    DOWN,
+    GATE_UP,
+    NUM_PHASES,
+    OUTPUT,
+    QKV,
+    ROWS_AT_ONCE,
+    Rows,
+    Shape,
+    Weights,
+    Work,
+    run,
+)
+from engine.runtime.extra import Layout
+
+FAMILIES = {"llama", "mistral", "qwen2", "qwen3"}
+_UNITS_A_THREAD = 16
+_PAGE_OFFSET = 16
+"""Numbers between rows, so that they do not begin at like places of memory pages."""
+_SMALL_BYTES = 3_000_000
+"""Of weights: a pass over less is done before another thread has woken."""
+
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+def supports(model: PreTrainedModel) -> bool:
+    """Whether this model is one of the families, without parts that this pass leaves out."""
+    config = model.config
+    if getattr(config, "model_type", "") not in FAMILIES or model.device.type != "cpu":
+        return False
+    rope = config.rope_parameters or {}
+    is_default_rope = rope.get("rope_type", "default") in ("default", "llama3", "linear")
+    is_whole = rope.get("partial_rotary_factor", 1.0) == 1.0 and _head_dim(config) % 2 == 0
+    is_full = set(getattr(config, "layer_types", None) or ["full_attention"]) == {"full_attention"}
+    has_plain_biases = not getattr(config, "mlp_bias", False) and model.model.layers[0].self_attn.o_proj.bias is None
+    return is_default_rope and is_whole and is_full and has_plain_biases and config.hidden_act == "silu"
+
+
+def _head_dim(config: Any) -> int:
+    return int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
+
+
+class CompiledDecoder:
+    """A model's weights, packed, and passes over (m,) rows."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        config: Any = model.config
+        self.dtype = model.dtype
+        self.num_layers: int = config.num_hidden_layers
+        self.num_heads: int = config.num_attention_heads
+        self.num_kv_heads: int = config.num_key_value_heads
+        self.head_dim = _head_dim(config)
+        self.hidden_size: int = config.hidden_size
+        self.intermediate_size: int = config.intermediate_size
+        self.epsilon = float(config.rms_norm_eps)
+        self.embedding = cast(nn.Embedding, model.get_input_embeddings()).weight.detach()
+        self.num_tokens = len(model.lm_head.weight)
+        self.rotary = RotaryTables(model)
+        layers: Any = model.model.layers
+        self.has_bias = layers[0].self_attn.q_proj.bias is not None
+        self.has_head_norms = hasattr(layers[0].self_attn, "q_norm")
+        self.weights = self._pack(model, layers)
+        self.head = Product(self.weights.head, self.num_tokens, self.hidden_size, model.lm_head.bias)
+        self._memory = _Memory(self)
+        self._lock = threading.Lock()
+
+    def new_cache(self) -> CompiledCache:
+        """An empty KV cache for this model."""
+        return CompiledCache(self.num_layers, self.num_kv_heads, self.head_dim, self.dtype)
+
+    def _pack(self, model: Any, layers: Any) -> Weights:
+        """All weights in their packed form; the model's own are freed, but for embeddings, norms and output layer."""
+        qkv, output, gate_up, down, biases = [], [], [], [], []
+        for layer in layers:
+            attention, mlp = layer.self_attn, layer.mlp
+            inputs = (attention.q_proj, attention.k_proj, attention.v_proj)
+            qkv.append(pack(torch.cat([linear.weight for linear in inputs])))
+            biases.append(torch.cat([linear.bias for linear in inputs]) if self.has_bias else torch.zeros(1))
+            output.append(pack(attention.o_proj.weight))
+            gate_up.append(pack(interleaved(mlp.gate_proj.weight, mlp.up_proj.weight)))
+            down.append(pack(mlp.down_proj.weight))
+            for linear in (*inputs, attention.o_proj, mlp.gate_proj, mlp.up_proj, mlp.down_proj):
+                linear.weight = nn.Parameter(torch.empty(0, dtype=linear.weight.dtype), requires_grad=False)
+        has_head_bias = model.lm_head.bias is not None
+        return Weights(
+            *(stacked(matrices) for matrices in (qkv, output, gate_up, down)),
+            head=pack(model.lm_head.weight),
+            norms=self._norms(model, layers),
+            qkv_bias=numbers(torch.stack(biases)),
+            head_norms=self._head_norms(layers),
+            head_bias=numbers(model.lm_head.bias) if has_head_bias else np.zeros(1, np.float32),
+        )
+
+    def _norms(self, model: Any, layers: Any) -> Floats:
+        found = [(layer.input_layernorm.weight, layer.post_attention_layernorm.weight) for layer in layers]
+        found.append((model.model.norm.weight, model.model.norm.weight))
+        return numbers(torch.stack([torch.stack(pair) for pair in found]))
+
+    def _head_norms(self, layers: Any) -> Floats:
+        if not self.has_head_norms:
+            return np.ones((1, 2, 1), np.float32)
+        pairs = [torch.stack((layer.self_attn.q_norm.weight, layer.self_attn.k_norm.weight)) for layer in layers]
+        return numbers(torch.stack(pairs))
+
+    def embed(self, ids: Sequence[int]) -> Floats:
+        """Rows (m, h) of the embedding, in float32."""
+        return nn.functional.embedding(torch.tensor(ids), self.embedding).float().numpy()
+
+    def forward(
+        self,
+        ids: Sequence[int],
+        positions: Sequence[int],
+        mask: Mask,
+        num_committed: int,
+        cache: CompiledCache,
+        hidden_layers: Sequence[int],
+        scored: slice,
+        layout: Layout | None = None,
+    ) -> tuple[Tensor, tuple[Tensor, ...] | None]:
+        """Rows (m,) → logits (k, v) float32 of the k `scored` ones and the asked-for hidden states, each (m, h).
+
+        `mask (m, p)` is True where a row may look among the p columns behind the committed ones, the pass's own
+        among them. Keys and values go behind the cache's `length`. The extra rows of `layout` are computed from their
+        own layer on.
+        """
+        with self._lock:
+            return self._forward(ids, positions, mask, num_committed, cache, hidden_layers, scored, layout)
+
+    def _forward(
+        self,
+        ids: Sequence[int],
+        positions: Sequence[int],
+        mask: Mask,
+        num_committed: int,
+        cache: CompiledCache,
+        hidden_layers: Sequence[int],
+        scored: slice,
+        layout: Layout | None,
+    ) -> tuple[Tensor, tuple[Tensor, ...] | None]:
+        num_rows = len(positions)
+        cache.reserve(cache.length + num_rows)
+        memory = self._memory
+        memory.reserve(num_rows, cache.capacity, CREW.size)
+        cos, sin = self.rotary.at(positions)
+        present = num_rows if layout is None else layout.num_real
+        memory.x[:present, : self.hidden_size] = self.embed(ids[:present])
+        taken: dict[int, Tensor] = {}
+        wanted = {layer % (self.num_layers + 1) for layer in hidden_layers}
+        borders = sorted({0, self.num_layers, *wanted, *(layout.groups if layout is not None else ())})
+        logits = empty((memory.padded(scored.stop - scored.start), self.weights.head.shape[0] * COLUMNS), np.float32)
+        for first, end in zip(borders, borders[1:] + [self.num_layers + 1], strict=True):
+            if first in wanted and first < self.num_layers:
+                taken[first] = memory.states(memory.x, present, self.dtype)
+            if layout is not None and first in layout.groups:
+                entering = layout.entering(first, memory.states(memory.x, present, self.dtype))
+                memory.x[present : present + len(entering), : self.hidden_size] = entering.float().numpy()
+                present += len(entering)
+            if first == self.num_layers:
+                break
+            rows = Rows(cos[:present], sin[:present], *_seen(mask, present, num_rows, num_committed))
+            shape = self._shape(first, end, present, num_committed, cache.length, scored, borders[-1] == end)
+            self._run(shape, rows, cache, memory, logits)
+        taken[self.num_layers] = memory.states(memory.normed, present, self.dtype) if hidden_layers else torch.empty(0)
+        hidden = tuple(taken[layer % (self.num_layers + 1)] for layer in hidden_layers) if hidden_layers else None
+        return torch.from_numpy(logits)[: scored.stop - scored.start, : self.num_tokens], hidden
+
+    def _shape(
+        self, first: int, end: int, num_rows: int, num_committed: int, column: int, scored: slice, is_last: bool
+    ) -> Shape:
+        return Shape(
+            first_layer=first,
+            end_layer=end,
+            num_rows=num_rows,
+            num_committed=num_committed,
+            first_column=column,
+            first_scored=scored.start,
+            num_scored=scored.stop - scored.start,
+            is_last=is_last,
+            hidden=self.hidden_size,
+            num_heads=self.num_heads,
+            num_kv_heads=self.num_kv_heads,
+            head_dim=self.head_dim,
+            head_width=width_of(self.head_dim, LANES),
+            epsilon=np.float32(self.epsilon),
+            scale=np.float32(self.head_dim**-0.5),
+            has_bias=self.has_bias,
+            has_head_norms=self.has_head_norms,
+            has_head_bias=len(self.weights.head_bias) > 1,
+            uses_tiles=self.dtype == torch.bfloat16 and num_rows > tiles.FEW_ROWS and tiles.can_use(),
+        )
+
+    def _run(self, shape: Shape, rows: Rows, cache: CompiledCache, memory: _Memory, logits: Floats) -> None:
+        size = sum(matrix.nbytes for matrix in self.weights[:5])
+        num_threads = 1 if size * shape.num_rows < _SMALL_BYTES else CREW.size
+        work = memory.work(shape, num_threads, logits)
+        CREW.run(run, shape, self.weights, cache.keys, cache.values, rows, work, num_threads=num_threads)
+
+
+class _Memory:
+    """What passes of one model write to, grown to the largest of them."""
+
+    def __init__(self, decoder: CompiledDecoder) -> None:
+        self.decoder = decoder
+        self.num_rows = self.num_columns = self.num_threads = 0
+        self.x: Floats
+        self.normed: Floats
+
+    @staticmethod
+    def padded(num_rows: int) -> int:
+        """Rows with room for the idle ones of a last tile."""
+        return width_of(num_rows, tiles.TILE_ROWS) + tiles.TILE_ROWS
+
+    def reserve(self, num_rows: int, num_columns: int, num_threads: int) -> None:
+        """Make room for a pass."""
+        if num_rows <= self.num_rows and num_columns <= self.num_columns and num_threads <= self.num_threads:
+            return
+        self.num_rows, self.num_columns = max(self.num_rows, num_rows), max(self.num_columns, num_columns)
+        self.num_threads = max(self.num_threads, num_threads)
+        decoder, rows, threads = self.decoder, self.padded(self.num_rows), self.num_threads
+        attended = decoder.num_heads * decoder.head_dim
+        self.x, self.normed = self._floats(rows, decoder.hidden_size), self._floats(rows, decoder.hidden_size)
+        self.qkv = self._floats(rows, decoder.weights.qkv.shape[1] * COLUMNS)
+        self.attended, self.active = self._floats(rows, attended), self._floats(rows, decoder.intermediate_size)
+        self.bits = [self._bits(rows, size) for size in (decoder.hidden_size, attended, decoder.intermediate_size)]
+        self.results = np.zeros((threads, rows, 2 * COLUMNS), np.float32)
+        self.scores = np.zeros((threads, QUERIES, self.num_columns + _PAGE_OFFSET), np.float32)
+        self.outputs = np.zeros((threads, 2 * QUERIES, width_of(decoder.head_dim, LANES) + LANES), np.float32)
+        self.lanes = np.zeros((threads, 4 * LANES), np.float32)
+
+    def _floats(self, rows: int, width: int) -> Floats:
+        found = empty((rows, width_of(width, GROUP) + _PAGE_OFFSET), np.float32)
+        found[:] = 0
+        return found
+
+    def _bits(self, rows: int, width: int) -> Any:
+        numbers = {torch.bfloat16: np.uint16, torch.float16: np.int16}.get(self.decoder.dtype, np.float32)
+        found = empty((rows, width_of(width, GROUP) + 2 * _PAGE_OFFSET), numbers)
+        found[:] = 0
+        return found
+
+    def states(self, rows: Floats, num_rows: int, dtype: torch.dtype) -> Tensor:
+        """A copy of the first rows (m, h) in the model's dtype."""
+        return torch.from_numpy(rows[:num_rows, : self.decoder.hidden_size].copy()).to(dtype)
+
+    def work(self, shape: Shape, num_threads: int, logits: Floats) -> Work:
+        """The memory of a pass and its units of work."""
+        weights, num_rows = self.decoder.weights, shape.num_rows
+        few_rows = -(-num_rows // ROWS_AT_ONCE)
+        queries = -(-num_rows * shape.num_heads // shape.num_kv_heads // QUERIES)
+        blocks = {QKV: weights.qkv.shape[1], OUTPUT: weights.output.shape[1]}
+        blocks |= {GATE_UP: weights.gate_up.shape[1], DOWN: weights.down.shape[1], NUM_PHASES: len(weights.head)}
+        spans = {phase: 2 * max(1, count // (2 * num_threads * _UNITS_A_THREAD)) for phase, count in blocks.items()}
+        units = {phase: -(-count // spans[phase]) for phase, count in blocks.items()}
+        head = units[NUM_PHASES] if shape.num_scored else 0
+        attend = shape.num_kv_heads * queries
+        counts = [few_rows, units[QKV], few_rows, attend, units[OUTPUT], few_rows, units[GATE_UP], units[DOWN]]
+        return Work(
+            units=np.array([*np.cumsum(counts), few_rows, head]),
+            spans=np.array([spans.get(phase, 1) for phase in range(NUM_PHASES + 1)]),
+            x=self.x,
+            normed=self.normed,
+            normed_bits=self.bits[0],
+            qkv=self.qkv,
+            attended=self.attended,
+            attended_bits=self.bits[1],
+            active=self.active,
+            active_bits=self.bits[2],
+            results=self.results,
+            scores=self.scores,
+            outputs=self.outputs,
+            lanes=self.lanes,
+            logits=logits,
+        )
+
+
+def _seen(mask: Mask, present: int, num_all: int, num_committed: int) -> tuple[Any, Any]:
+    """Columns that each row that is there may look at behind the committed ones, row after row, and where each begins."""
+    looks = mask[:present, : mask.shape[1] - num_all + present]
+    counts = looks.sum(axis=1)
+    offsets = np.zeros(present + 1, np.int64)
+    np.cumsum(counts, out=offsets[1:])
+    return offsets, np.nonzero(looks)[1] + num_committed
+
+
+def interleaved(gate: Tensor, up: Tensor) -> Tensor:
+    """Gate's and up's rows (i, h) in turn, 16 each, filled up with zeros → (2 i, h)."""
+    size = width_of(len(gate), LANES)
+    parts = [nn.functional.pad(weight.detach(), (0, 0, 0, size - len(weight))).view(-1, LANES, weight.shape[1]) for weight in (gate, up)]
+    return torch.stack(parts, dim=1).view(2 * size, -1)
+
+
+def stacked(matrices: list[Matrix]) -> Matrix:
+    """The layers' matrices behind each other."""
+    return aligned(np.stack(matrices))
+
+
+def numbers(tensor: Tensor) -> Floats:
+    """A tensor's numbers in float32, apart from it."""
+    return np.array(tensor.detach().float().numpy(), dtype=np.float32, order="C")

@@ -1,0 +1,327 @@
+"""The layers of a Llama-shaped decoder over a few rows, compiled whole: one call a pass, shared by all threads.
+
+A row's bits depend on that row and its ancestors alone: products go by one definition (products.py), attention sums
+over a row's own context in its order, wherever in the cache its columns stand, and all else is done row by row
+(rows.py). What is shared out among threads are whole results. Knows numbers only.
+
+A layer is eight phases of units of work: norm, query-key-value product, rotation and cache, attention, output product,
+norm, gate and up product with activation, down product; behind the last layer come the final norm and the output layer.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from engine.runtime.cpu.attention import QUERIES, STEP, score, weigh, weigh_listed
+from engine.runtime.cpu.crew import DONE, NEXT, Control, enter, finish, leave, take, wait
+from engine.runtime.cpu.products import COLUMNS, Matrix
+from engine.runtime.cpu.rows import Floats, compiled, powers, rotate, round_row, scale_of, silu, store
+from engine.runtime.cpu.tiles import product
+from engine.runtime.cpu.vectors import LANES, atomic_add, atomic_load, flush_denormals, restore_denormals
+
+ROWS_AT_ONCE = 4
+"""Rows of a unit of work where each is little."""
+_ZERO = np.float32(0.0)
+NORM, QKV, ROTATE, ATTEND, OUTPUT, MLP_NORM, GATE_UP, DOWN, NUM_PHASES = range(9)
+
+
+class Shape(NamedTuple):
+    """What a pass consists of."""
+
+    first_layer: int
+    end_layer: int
+    num_rows: int
+    num_committed: int
+    first_column: int
+    """Of the cache, that the first row's keys go to."""
+    first_scored: int
+    num_scored: int
+    """Rows for the output layer; with none, and with the last layer not the end, the pass is a part of one."""
+    is_last: bool
+    hidden: int
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+    head_width: int
+    """A head's dimensions filled up to whole vectors."""
+    epsilon: np.float32
+    scale: np.float32
+    has_bias: bool
+    has_head_norms: bool
+    has_head_bias: bool
+    uses_tiles: bool
+
+
+class Weights(NamedTuple):
+    """A model's numbers, layer by layer."""
+
+    qkv: Matrix
+    output: Matrix
+    gate_up: Matrix
+    """Gate and up in turn, 16 columns each."""
+    down: Matrix
+    head: Matrix
+    norms: Floats
+    """(layers + 1, 2, hidden): before attention, before the gated part; the last layer's first is the final one."""
+    qkv_bias: Floats
+    head_norms: Floats
+    """(layers, 2, head_dim): of queries and of keys."""
+    head_bias: Floats
+
+
+class Rows(NamedTuple):
+    """What a pass's rows are."""
+
+    cos: Floats
+    """(rows, half of a head's dimensions)."""
+    sin: Floats
+    offsets: Any
+    """(rows + 1,): where each row's part of `seen` begins."""
+    seen: Any
+    """Columns behind the committed ones that a row may look at, ascending, itself the last."""
+
+
+class Work(NamedTuple):
+    """Memory of a pass."""
+
+    units: Any
+    """(phases + 1,) units in a layer before each phase, then (2,) of final norm and output layer."""
+    spans: Any
+    """(phases,) blocks of a product's unit, then of the output layer's."""
+    x: Floats
+    normed: Floats
+    normed_bits: Any
+    qkv: Floats
+    attended: Floats
+    attended_bits: Any
+    active: Floats
+    active_bits: Any
+    results: Floats
+    """(threads, rows, 2 · COLUMNS): a unit's products before they are used."""
+    scores: Floats
+    """(threads, QUERIES, columns)."""
+    outputs: Floats
+    """(threads, 2 · QUERIES, a head's width and a sum): results, then the queries themselves."""
+    lanes: Floats
+    """(threads, 16)."""
+    logits: Floats
+
+
+@compiled
+def run(
+    thread: int, number: int, control: Control, shape: Shape, weights: Weights, keys: Any, values: Any, rows: Rows, work: Work
+) -> None:
+    """One thread's share of a pass, or of some of its layers."""
+    if not enter(control, number):
+        return
+    before = flush_denormals()
+    units = work.units
+    in_layer = units[NUM_PHASES - 1]
+    in_layers = in_layer * (shape.end_layer - shape.first_layer)
+    total = in_layers + (units[NUM_PHASES] + units[NUM_PHASES + 1] if shape.is_last else 0)
+    looks = 0
+    while True:
+        unit = atomic_load(control, NEXT)
+        if unit >= total:
+            break
+        layer, phase, begin = _locate(unit, units, in_layer, in_layers)
+        if not take(control, unit, begin):
+            looks = wait(looks)
+            continue
+        looks = 0
+        _do(thread, shape.first_layer + layer, phase, unit - begin, shape, weights, keys, values, rows, work)
+        atomic_add(control, DONE, 1)
+    if thread == 0:
+        finish(control, total)
+    restore_denormals(before)
+    leave(control)
+
+
+@compiled
+def _locate(unit: int, units: Any, in_layer: int, in_layers: int) -> tuple[int, int, int]:
+    """Layer, phase and first unit of that phase of a unit; the final norm is phase NORM behind the last layer."""
+    if unit >= in_layers:
+        is_head = unit - in_layers >= units[NUM_PHASES]
+        return in_layers // in_layer, QKV if is_head else NORM, in_layers + (units[NUM_PHASES] if is_head else 0)
+    layer = unit // in_layer
+    rest = unit - layer * in_layer
+    phase = 0
+    while phase < DOWN and units[phase] <= rest:
+        phase += 1
+    return layer, phase, layer * in_layer + (units[phase - 1] if phase > 0 else 0)
+
+
+@compiled
+def _do(
+    thread: int, layer: int, phase: int, unit: int, shape: Shape, weights: Weights, keys: Any, values: Any, rows: Rows, work: Work
+) -> None:
+    if layer == len(weights.qkv):
+        if phase == NORM:
+            _norm(thread, unit, weights.norms[layer, 0], shape, work)
+        else:
+            _head(thread, unit, shape, weights, work)
+    elif phase == NORM:
+        _norm(thread, unit, weights.norms[layer, 0], shape, work)
+    elif phase == QKV:
+        _qkv(unit, weights.qkv[layer], shape, work)
+    elif phase == ROTATE:
+        _rotate(thread, unit, layer, shape, weights, keys[layer], values[layer], rows, work)
+    elif phase == ATTEND:
+        _attend(thread, unit, shape, keys[layer], values[layer], rows, work)
+    elif phase == OUTPUT:
+        _add_product(thread, unit, work.attended, work.attended_bits, weights.output[layer], work.spans[OUTPUT], shape, work)
+    elif phase == MLP_NORM:
+        _norm(thread, unit, weights.norms[layer, 1], shape, work)
+    elif phase == GATE_UP:
+        _gate_up(thread, unit, weights.gate_up[layer], shape, work)
+    else:
+        _add_product(thread, unit, work.active, work.active_bits, weights.down[layer], work.spans[DOWN], shape, work)
+
+
+@compiled
+def _norm(thread: int, unit: int, weight: Floats, shape: Shape, work: Work) -> None:
+    """Root mean square norms of some rows, rounded to what the next product reads."""
+    for row in range(unit * ROWS_AT_ONCE, min((unit + 1) * ROWS_AT_ONCE, shape.num_rows)):
+        x, out, bits = work.x[row], work.normed[row], work.normed_bits[row]
+        scale = scale_of(x, shape.hidden, shape.epsilon, work.lanes[thread])
+        for i in range(shape.hidden):
+            out[i] = x[i] * scale * weight[i]
+        round_row(out, bits, shape.hidden, shape.uses_tiles)
+
+
+@compiled
+def _qkv(unit: int, matrix: Matrix, shape: Shape, work: Work) -> None:
+    span = work.spans[QKV]
+    for block in range(unit * span, min((unit + 1) * span, len(matrix)), 2):
+        blocks = min(2, len(matrix) - block)
+        product(work.normed, work.normed_bits, shape.num_rows, matrix, block, blocks, work.qkv, block * COLUMNS, shape.uses_tiles)
+
+
+@compiled
+def _rotate(
+    thread: int, unit: int, layer: int, shape: Shape, weights: Weights, keys: Any, values: Any, rows: Rows, work: Work
+) -> None:
+    """Biases, norms and rotation of some rows' queries and keys; keys and values into the cache."""
+    dim, num_turned = shape.head_dim, shape.num_heads + shape.num_kv_heads
+    for row in range(unit * ROWS_AT_ONCE, min((unit + 1) * ROWS_AT_ONCE, shape.num_rows)):
+        qkv = work.qkv[row]
+        if shape.has_bias:
+            for i in range(weights.qkv_bias.shape[1]):
+                qkv[i] = qkv[i] + weights.qkv_bias[layer, i]
+        for head in range(num_turned):
+            x = qkv[head * dim : (head + 1) * dim]
+            if shape.has_head_norms:
+                _norm_head(x, weights.head_norms[layer, 1 if head >= shape.num_heads else 0], thread, shape, work)
+            rotate(x, dim // 2, rows.cos[row], rows.sin[row])
+        column = shape.first_column + row
+        for head in range(shape.num_kv_heads):
+            key = qkv[(shape.num_heads + head) * dim :]
+            value = qkv[(num_turned + head) * dim :]
+            for e in range(dim):
+                store(keys[head, column // LANES, e], column % LANES, key[e])
+                store(values[head, column], e, value[e])
+        for i in range(shape.num_heads * dim):
+            qkv[i] = qkv[i] * shape.scale
+
+
+@compiled
+def _norm_head(x: Floats, weight: Floats, thread: int, shape: Shape, work: Work) -> None:
+    """A head's own norm; a head that is no whole number of vectors is copied to where zeros follow it."""
+    room = work.outputs[thread, 0]
+    room[:] = _ZERO
+    room[: shape.head_dim] = x
+    scale = scale_of(room, shape.head_dim, shape.epsilon, work.lanes[thread])
+    for i in range(shape.head_dim):
+        x[i] = x[i] * scale * weight[i]
+
+
+@compiled
+def _attend(thread: int, unit: int, shape: Shape, keys: Any, values: Any, rows: Rows, work: Work) -> None:
+    """Some queries of one key head: each is a row with one of the heads that share the key head."""
+    group = shape.num_heads // shape.num_kv_heads
+    num_queries = shape.num_rows * group
+    per_head = (num_queries + QUERIES - 1) // QUERIES
+    kv, first = unit // per_head, unit % per_head * QUERIES
+    count = min(QUERIES, num_queries - first)
+    scores, outputs = work.scores[thread], work.outputs[thread]
+    dim, width, committed = shape.head_dim, shape.head_width, shape.num_committed
+    query = outputs[QUERIES:]
+    for i in range(count):
+        row, head = (first + i) // group, kv * group + (first + i) % group
+        query[i, :dim] = work.qkv[row, head * dim : (head + 1) * dim]
+        outputs[i, :width] = _ZERO
+    end = shape.first_column + shape.num_rows
+    steps = (end + STEP - 1) // STEP
+    score(
+        scores.ctypes.data, scores.strides[0], query.ctypes.data, query.strides[0], count,
+        keys, kv * keys.shape[1] * keys.shape[2] * LANES, steps, width,
+    )
+    base = kv * values.shape[1] * width
+    for i in range(count):
+        row, line = (first + i) // group, scores[i]
+        seen = rows.seen[rows.offsets[row] : rows.offsets[row + 1]]
+        for t in range(len(seen)):  # a row's own context side by side, in its order
+            line[committed + t] = line[seen[t]]
+        outputs[i, width] = powers(line, committed + len(seen), work.lanes[thread])
+    if committed > 0:
+        weigh(outputs.ctypes.data, outputs.strides[0], scores.ctypes.data, scores.strides[0], count, values, base, width, committed)
+    for i in range(count):
+        row, head = (first + i) // group, kv * group + (first + i) % group
+        offset = rows.offsets[row]
+        weigh_listed(
+            outputs.ctypes.data + i * outputs.strides[0], scores.ctypes.data + i * scores.strides[0] + 4 * committed,
+            values, base, width, rows.offsets[row + 1] - offset, rows.seen.ctypes.data + 8 * offset,
+        )
+        total, out = outputs[i, width], work.attended[row, head * dim : (head + 1) * dim]
+        for e in range(dim):
+            out[e] = outputs[i, e] / total
+        round_row(out, work.attended_bits[row, head * dim : (head + 1) * dim], dim, shape.uses_tiles)
+
+
+@compiled
+def _add_product(thread: int, unit: int, x: Floats, bits: Any, matrix: Matrix, span: int, shape: Shape, work: Work) -> None:
+    """A product added to the rows."""
+    results = work.results[thread]
+    for block in range(unit * span, min((unit + 1) * span, len(matrix)), 2):
+        blocks = min(2, len(matrix) - block)
+        product(x, bits, shape.num_rows, matrix, block, blocks, results, 0, shape.uses_tiles)
+        begin = block * COLUMNS
+        end = min(begin + blocks * COLUMNS, shape.hidden)
+        for row in range(shape.num_rows):
+            line, found = work.x[row, begin:end], results[row]
+            for i in range(end - begin):
+                line[i] = line[i] + found[i]
+
+
+@compiled
+def _gate_up(thread: int, unit: int, matrix: Matrix, shape: Shape, work: Work) -> None:
+    results, span = work.results[thread], work.spans[GATE_UP]
+    for block in range(unit * span, min((unit + 1) * span, len(matrix)), 2):
+        blocks = min(2, len(matrix) - block)
+        product(work.normed, work.normed_bits, shape.num_rows, matrix, block, blocks, results, 0, shape.uses_tiles)
+        begin = block * COLUMNS // 2
+        for row in range(shape.num_rows):
+            found = results[row]
+            out = work.active[row, begin : begin + blocks * COLUMNS // 2]
+            for half in range(blocks):
+                gate, up, part = found[half * COLUMNS :], found[half * COLUMNS + LANES :], out[half * LANES :]
+                for i in range(LANES):
+                    part[i] = silu(gate[i]) * up[i]
+            round_row(out, work.active_bits[row, begin : begin + blocks * COLUMNS // 2], len(out), shape.uses_tiles)
+
+
+@compiled
+def _head(thread: int, unit: int, shape: Shape, weights: Weights, work: Work) -> None:
+    span, first = work.spans[NUM_PHASES], shape.first_scored
+    for block in range(unit * span, min((unit + 1) * span, len(weights.head)), 2):
+        blocks = min(2, len(weights.head) - block)
+        product(
+            work.normed[first:], work.normed_bits[first:], shape.num_scored, weights.head, block, blocks,
+            work.logits, block * COLUMNS, shape.uses_tiles,
+        )
+        if shape.has_head_bias:
+            for row in range(shape.num_scored):
+                for i in range(block * COLUMNS, (block + blocks) * COLUMNS):
+                    work.logits[row, i] = work.logits[row, i] + weights.head_bias[i]
