@@ -353,7 +353,10 @@ def test_on_the_embedded_target_real_rows_keep_their_bits_and_the_cache_holds_no
     target.commit(tree.path_to(0))
     assert target.kv_length == len(ids) + 2
     fresh = ModelRunner(target.loaded.model, target.max_context, is_row_invariant=True)
-    fresh.prefill([*ids, token, tree.tokens[0]])
+    fresh.prefill(ids[:-1])
+    for written in (ids[-1], token, tree.tokens[0]):
+        fresh.extend([written], [-1])
+        fresh.commit([0])
     for layer in range(target.loaded.model.config.num_hidden_layers):
         for kept, wanted in zip(target.runner.kv(layer), fresh.kv(layer), strict=True):
             assert torch.equal(kept, wanted)
