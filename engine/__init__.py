@@ -5,8 +5,14 @@ Knows token ids, tensors and events; knows no page, figure, database or HTML.
 
 import os
 
+from engine.cores import usable_cores
+from engine.kernel_cache import kernel_folder
+
 # numpy's own thread pool would fight torch's for the same cores, and the arrays given to it are
 # small; it reads this when it is first imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-# On AMX oneDNN's bf16 products depend on how many rows share them (docs/decisions/0002); below it they do not.
-os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
+# torch would take the host's cores, also where this process was given fewer.
+os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
+# torch's threads would go on looking for work on the core that a compiled pass needs next (docs/log.md, 2026-11-29).
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("NUMBA_CACHE_DIR", str(kernel_folder()))

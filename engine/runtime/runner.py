@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import cast
 
@@ -27,6 +28,7 @@ from engine.runtime.cpu import reading
 from engine.runtime.cpu.decoder import CompiledDecoder
 from engine.runtime.cpu.decoder import supports as can_compile
 from engine.runtime.cpu.kv import CompiledCache
+from engine.runtime.cpu.linear import many_rows
 from engine.runtime.extra import ExtraRows, Foreseen, Layout, Mask, riding
 from engine.runtime.linear import are_row_invariant, pack_linears
 
@@ -110,7 +112,8 @@ class ModelRunner:
             hidden = reading.read(self._decoder, block, self.num_committed, self._cache, hidden_layers)
             self.num_committed += len(block)
             return hidden
-        rows = self.extend(block, range(-1, len(block) - 1), hidden_layers=hidden_layers, num_logits=1)
+        with many_rows() if self._decoder is None else nullcontext():
+            rows = self.extend(block, range(-1, len(block) - 1), hidden_layers=hidden_layers, num_logits=1)
         self.commit(range(len(block)))
         return rows.hidden
 

@@ -25,6 +25,7 @@ from engine.runtime.cpu.vectors import (
     fused,
     loaded,
     loop,
+    of_count,
     spread,
     stored,
     times,
@@ -107,18 +108,6 @@ def _weigh(module: Any, dtype: Any, queries: int, vectors: int, is_listed: bool)
     return define(module, f"specviz_weigh_{dtype}_{queries}_{vectors}_{is_listed}", 8, body)
 
 
-def _of_count(builder: Any, count: Any, most: int, make: Any, arguments: list[Any]) -> None:
-    """Call the function made for so many queries, 1 to `most`."""
-    end = builder.append_basic_block("counted")
-    choice = builder.switch(count, end)
-    for number in range(1, most + 1):
-        builder.position_at_end(case := builder.append_basic_block(f"count{number}"))
-        choice.add_case(ir.Constant(I64, number), case)
-        builder.call(make(number), arguments)
-        builder.branch(end)
-    builder.position_at_end(end)
-
-
 def _address(context: Any, builder: Any, kind: Any, array: Any, offset: Any) -> Any:
     data = context.make_array(kind)(context, builder, array).data
     return builder.add(builder.ptrtoint(data, I64), times(builder, offset, kind.dtype.bitwidth // 8))
@@ -131,7 +120,7 @@ def _scored(
         out, stride, query, query_stride, count, keys, first, steps, dims = args
         kind = signature.args[5]
         arguments = [out, stride, query, query_stride, _address(context, builder, kind, keys, first), steps, dims]
-        _of_count(builder, count, QUERIES, lambda n: _score(builder.module, kind.dtype, n), arguments)
+        of_count(builder, count, QUERIES, lambda n: _score(builder.module, kind.dtype, n), arguments)
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 5, keys, *[types.int64] * 3), generate
@@ -151,7 +140,7 @@ def _weighed(
             moved = builder.add(out, times(builder, begin, 4))
             value = builder.add(address, times(builder, begin, kind.dtype.bitwidth // 8))
             arguments = [moved, stride, weights, weight_stride, value, *rest]
-            _of_count(builder, count, QUERIES, lambda n: _weigh(builder.module, kind.dtype, n, vectors, False), arguments)
+            of_count(builder, count, QUERIES, lambda n: _weigh(builder.module, kind.dtype, n, vectors, False), arguments)
 
         _parts(builder, dims, part)
         return context.get_dummy_value()

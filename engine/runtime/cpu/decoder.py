@@ -79,7 +79,7 @@ class CompiledDecoder:
         self.hidden_size: int = config.hidden_size
         self.intermediate_size: int = config.intermediate_size
         self.epsilon = float(config.rms_norm_eps)
-        self.embedding = cast(nn.Embedding, model.get_input_embeddings()).weight.detach()
+        self._embedding = bits_of(cast(nn.Embedding, model.get_input_embeddings()).weight)
         self.num_tokens = len(model.lm_head.weight)
         self.rotary = RotaryTables(model)
         layers: Any = model.model.layers
@@ -87,8 +87,8 @@ class CompiledDecoder:
         self.has_head_norms = hasattr(layers[0].self_attn, "q_norm")
         self.weights = self._pack(model, layers)
         self.head = Product(self.weights.head, self.num_tokens, self.hidden_size, model.lm_head.bias)
-        self._memory = _Memory(self)
-        self._lock = threading.Lock()
+        self.memory = Memory(self)
+        self.lock = threading.Lock()
 
     def new_cache(self) -> CompiledCache:
         """An empty KV cache for this model."""
@@ -130,7 +130,10 @@ class CompiledDecoder:
 
     def embed(self, ids: Sequence[int]) -> Floats:
         """Rows (m, h) of the embedding, in float32."""
-        return nn.functional.embedding(torch.tensor(ids), self.embedding).float().numpy()
+        rows = self._embedding[np.asarray(ids)]
+        if self.dtype == torch.bfloat16:
+            return (rows.astype(np.uint32) << np.uint32(16)).view(np.float32)
+        return rows.view(np.float16).astype(np.float32) if self.dtype == torch.float16 else rows
 
     def forward(
         self,
@@ -149,7 +152,7 @@ class CompiledDecoder:
         among them. Keys and values go behind the cache's `length`. The extra rows of `layout` are computed from their
         own layer on.
         """
-        with self._lock:
+        with self.lock:
             return self._forward(ids, positions, mask, num_committed, cache, hidden_layers, scored, layout)
 
     def _forward(
@@ -165,7 +168,7 @@ class CompiledDecoder:
     ) -> tuple[Tensor, tuple[Tensor, ...] | None]:
         num_rows = len(positions)
         cache.reserve(cache.length + num_rows)
-        memory = self._memory
+        memory = self.memory
         memory.reserve(num_rows, cache.capacity, CREW.size)
         cos, sin = self.rotary.at(positions)
         present = num_rows if layout is None else layout.num_real
@@ -173,7 +176,8 @@ class CompiledDecoder:
         taken: dict[int, Tensor] = {}
         wanted = {layer % (self.num_layers + 1) for layer in hidden_layers}
         borders = sorted({0, self.num_layers, *wanted, *(layout.groups if layout is not None else ())})
-        logits = empty((memory.padded(scored.stop - scored.start), self.weights.head.shape[0] * COLUMNS), np.float32)
+        num_scored = scored.stop - scored.start
+        logits = np.empty((memory.padded(num_scored), len(self.weights.head) * COLUMNS), np.float32)
         for first, end in zip(borders, borders[1:] + [self.num_layers + 1], strict=True):
             if first in wanted and first < self.num_layers:
                 taken[first] = memory.states(memory.x, present, self.dtype)
@@ -183,21 +187,19 @@ class CompiledDecoder:
                 present += len(entering)
             if first == self.num_layers:
                 break
-            rows = Rows(cos[:present], sin[:present], *_seen(mask, present, num_rows, num_committed))
-            shape = self._shape(first, end, present, num_committed, cache.length, scored, borders[-1] == end)
+            rows = Rows(cos[:present], sin[:present], *looks_of(mask, present, num_rows, num_committed))
+            shape = self.shape(first, end, present, cache.length, scored, is_last=borders[-1] == end)
             self._run(shape, rows, cache, memory, logits)
         taken[self.num_layers] = memory.states(memory.normed, present, self.dtype) if hidden_layers else torch.empty(0)
         hidden = tuple(taken[layer % (self.num_layers + 1)] for layer in hidden_layers) if hidden_layers else None
-        return torch.from_numpy(logits)[: scored.stop - scored.start, : self.num_tokens], hidden
+        return torch.from_numpy(logits)[:num_scored, : self.num_tokens], hidden
 
-    def _shape(
-        self, first: int, end: int, num_rows: int, num_committed: int, column: int, scored: slice, is_last: bool
-    ) -> Shape:
+    def shape(self, first: int, end: int, num_rows: int, column: int, scored: slice, *, is_last: bool) -> Shape:
+        """A pass over some of the layers; its keys and values go to the cache's columns from `column` on."""
         return Shape(
             first_layer=first,
             end_layer=end,
             num_rows=num_rows,
-            num_committed=num_committed,
             first_column=column,
             first_scored=scored.start,
             num_scored=scored.stop - scored.start,
@@ -215,14 +217,14 @@ class CompiledDecoder:
             uses_tiles=self.dtype == torch.bfloat16 and num_rows > tiles.FEW_ROWS and tiles.can_use(),
         )
 
-    def _run(self, shape: Shape, rows: Rows, cache: CompiledCache, memory: _Memory, logits: Floats) -> None:
+    def _run(self, shape: Shape, rows: Rows, cache: CompiledCache, memory: Memory, logits: Floats) -> None:
         size = sum(matrix.nbytes for matrix in self.weights[:5])
         num_threads = 1 if size * shape.num_rows < _SMALL_BYTES else CREW.size
         work = memory.work(shape, num_threads, logits)
         CREW.run(run, shape, self.weights, cache.keys, cache.values, rows, work, num_threads=num_threads)
 
 
-class _Memory:
+class Memory:
     """What passes of one model write to, grown to the largest of them."""
 
     def __init__(self, decoder: CompiledDecoder) -> None:
@@ -230,6 +232,7 @@ class _Memory:
         self.num_rows = self.num_columns = self.num_threads = 0
         self.x: Floats
         self.normed: Floats
+        self._units: dict[tuple[int, bool, int], tuple[Any, Any]] = {}
 
     @staticmethod
     def padded(num_rows: int) -> int:
@@ -264,25 +267,24 @@ class _Memory:
         found[:] = 0
         return found
 
+    @staticmethod
+    def tensor(rows: Floats) -> Tensor:
+        """The same memory for torch."""
+        return torch.from_numpy(rows)
+
     def states(self, rows: Floats, num_rows: int, dtype: torch.dtype) -> Tensor:
         """A copy of the first rows (m, h) in the model's dtype."""
         return torch.from_numpy(rows[:num_rows, : self.decoder.hidden_size].copy()).to(dtype)
 
     def work(self, shape: Shape, num_threads: int, logits: Floats) -> Work:
         """The memory of a pass and its units of work."""
-        weights, num_rows = self.decoder.weights, shape.num_rows
-        few_rows = -(-num_rows // ROWS_AT_ONCE)
-        queries = -(-num_rows * shape.num_heads // shape.num_kv_heads // QUERIES)
-        blocks = {QKV: weights.qkv.shape[1], OUTPUT: weights.output.shape[1]}
-        blocks |= {GATE_UP: weights.gate_up.shape[1], DOWN: weights.down.shape[1], NUM_PHASES: len(weights.head)}
-        spans = {phase: 2 * max(1, count // (2 * num_threads * _UNITS_A_THREAD)) for phase, count in blocks.items()}
-        units = {phase: -(-count // spans[phase]) for phase, count in blocks.items()}
-        head = units[NUM_PHASES] if shape.num_scored else 0
-        attend = shape.num_kv_heads * queries
-        counts = [few_rows, units[QKV], few_rows, attend, units[OUTPUT], few_rows, units[GATE_UP], units[DOWN]]
+        key = shape.num_rows, shape.num_scored > 0, num_threads
+        if key not in self._units:
+            self._units[key] = self._share_out(shape, num_threads)
+        units, spans = self._units[key]
         return Work(
-            units=np.array([*np.cumsum(counts), few_rows, head]),
-            spans=np.array([spans.get(phase, 1) for phase in range(NUM_PHASES + 1)]),
+            units=units,
+            spans=spans,
             x=self.x,
             normed=self.normed,
             normed_bits=self.bits[0],
@@ -298,14 +300,31 @@ class _Memory:
             logits=logits,
         )
 
+    def _share_out(self, shape: Shape, num_threads: int) -> tuple[Any, Any]:
+        """Units of work before the end of each phase, and blocks of columns in a unit of each product."""
+        weights, num_rows = self.decoder.weights, shape.num_rows
+        few_rows = -(-num_rows // ROWS_AT_ONCE)
+        queries = -(-num_rows * shape.num_heads // shape.num_kv_heads // QUERIES)
+        blocks = {QKV: weights.qkv.shape[1], OUTPUT: weights.output.shape[1]}
+        blocks |= {GATE_UP: weights.gate_up.shape[1], DOWN: weights.down.shape[1], NUM_PHASES: len(weights.head)}
+        spans = {phase: 2 * max(1, count // (2 * num_threads * _UNITS_A_THREAD)) for phase, count in blocks.items()}
+        units = {phase: -(-count // spans[phase]) for phase, count in blocks.items()}
+        attend = shape.num_kv_heads * queries
+        counts = [few_rows, units[QKV], few_rows, attend, units[OUTPUT], few_rows, units[GATE_UP], units[DOWN]]
+        head = units[NUM_PHASES] if shape.num_scored else 0
+        ends = np.array([*np.cumsum(counts), few_rows, head])
+        return ends, np.array([spans.get(phase, 1) for phase in range(NUM_PHASES + 1)])
 
-def _seen(mask: Mask, present: int, num_all: int, num_committed: int) -> tuple[Any, Any]:
-    """Columns that each row that is there may look at behind the committed ones, row after row, and where each begins."""
+
+def looks_of(mask: Mask, present: int, num_all: int, num_committed: int) -> tuple[Any, Any, Any]:
+    """Reach, offsets and further columns of each row that is there (whole_pass.Rows), from who may look at whom."""
     looks = mask[:present, : mask.shape[1] - num_all + present]
-    counts = looks.sum(axis=1)
+    ahead = looks.cumprod(axis=1, dtype=np.bool_)
+    reach = ahead.sum(axis=1)
+    further = looks & ~ahead
     offsets = np.zeros(present + 1, np.int64)
-    np.cumsum(counts, out=offsets[1:])
-    return offsets, np.nonzero(looks)[1] + num_committed
+    np.cumsum(further.sum(axis=1), out=offsets[1:])
+    return reach + num_committed, offsets, np.nonzero(further)[1] + num_committed
 
 
 def interleaved(gate: Tensor, up: Tensor) -> Tensor:
@@ -318,6 +337,14 @@ def interleaved(gate: Tensor, up: Tensor) -> Tensor:
 def stacked(matrices: list[Matrix]) -> Matrix:
     """The layers' matrices behind each other."""
     return aligned(np.stack(matrices))
+
+
+def bits_of(tensor: Tensor) -> Any:
+    """A tensor's numbers as they stand in memory: bfloat16 and float16 as their bits."""
+    tensor = tensor.detach().contiguous()
+    if tensor.dtype == torch.float32:
+        return tensor.numpy()
+    return tensor.view(torch.uint16 if tensor.dtype == torch.bfloat16 else torch.int16).numpy()
 
 
 def numbers(tensor: Tensor) -> Floats:

@@ -1,11 +1,14 @@
 """Linear layers as torch modules whose rows have the same bits among any number of rows.
 
-Few rows go through the compiled product (products.py), many through the library, on weights unpacked for the moment.
-For models that go through transformers' own forward, and for drafters.
+Rows go through the compiled product (products.py); those of a prompt through the library, on weights unpacked for the
+moment. For models that go through transformers' own forward, and for drafters.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -14,14 +17,24 @@ from torch import Tensor, nn
 
 from engine.runtime.cpu import tiles
 from engine.runtime.cpu.crew import CREW, DONE, NEXT, Control, enter, finish, leave
-from engine.runtime.cpu.products import COLUMNS, GROUP, Matrix, empty, pack, width_of
+from engine.runtime.cpu.products import COLUMNS, GROUP, Matrix, empty, pack, unpair, width_of
 from engine.runtime.cpu.rows import Floats, compiled
 from engine.runtime.cpu.tiles import product
 from engine.runtime.cpu.vectors import atomic_add, flush_denormals, restore_denormals
 
-MAX_ROWS = 192
-"""Rows of a pass whose bits must depend on themselves alone; more are only ever the same rows again, as a prompt's."""
 _SMALL_BYTES = 1_000_000
+_UNPACKED = 16
+_IS_READING: ContextVar[bool] = ContextVar("is_reading", default=False)
+
+
+@contextmanager
+def many_rows() -> Iterator[None]:
+    """Let the library multiply: for a prompt, whose rows plain and drafted decoding share as they are."""
+    token = _IS_READING.set(True)
+    try:
+        yield
+    finally:
+        _IS_READING.reset(token)
 
 
 class Product(nn.Module):
@@ -35,14 +48,14 @@ class Product(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Any leading dimensions; the result is in x's dtype."""
         rows = x.reshape(-1, self.in_features)
-        y = self._few(rows) if len(rows) <= MAX_ROWS else nn.functional.linear(rows, self.weight.to(x.dtype))
+        y = rows @ self.weight.t().to(x.dtype) if _IS_READING.get() else self._few(rows)
         y = y if self.bias is None else y + self.bias
         return y.to(x.dtype).view(*x.shape[:-1], self.out_features)
 
     @property
     def weight(self) -> Tensor:
         """(out, in) in the weight's dtype, made anew."""
-        return unpacked(self.matrix, self.out_features, self.in_features)
+        return unpacked(self.matrix, self.out_features, self.in_features).t()
 
     def _few(self, rows: Tensor) -> Tensor:
         num_rows, room = len(rows), width_of(len(rows), tiles.TILE_ROWS)
@@ -73,15 +86,20 @@ def dtype_of(matrix: Matrix) -> torch.dtype:
     return {"uint16": torch.bfloat16, "int16": torch.float16}.get(matrix.dtype.name, torch.float32)
 
 
-def unpacked(matrix: Matrix, out_features: int, in_features: int) -> Tensor:
-    """A packed matrix (blocks, numbers) as a weight (out, in)."""
+def unpacked(matrix: Matrix, out_features: int, in_features: int, room: Matrix | None = None) -> Tensor:
+    """A packed matrix (blocks, numbers) as what rows are multiplied with from the right, (in, out).
+
+    `room` is memory of the matrix's dtype that it may be written to, at least `matrix.size` numbers.
+    """
     words = matrix.view(np.uint32) if matrix.dtype == np.uint16 else matrix
     words = words.reshape(len(matrix), -1, COLUMNS)
-    out = empty((len(matrix) * COLUMNS, words.shape[1]), words.dtype)
+    inner = words.shape[1] * (2 if matrix.dtype == np.uint16 else 1)
+    room = np.empty(matrix.size, matrix.dtype) if room is None else room
+    out = room[: matrix.size].reshape(inner, len(matrix) * COLUMNS)
     CREW.run(_unpack, words, out, num_threads=threads_for(matrix))
-    numbers = torch.from_numpy(out.view(matrix.dtype))
+    numbers = torch.from_numpy(out)
     whole = numbers if numbers.dtype == torch.float32 else numbers.view(dtype_of(matrix))
-    return whole[:out_features, :in_features]
+    return whole[:in_features, :out_features]
 
 
 @compiled
@@ -106,18 +124,27 @@ def _multiply(
 
 @compiled
 def _unpack(thread: int, number: int, control: Control, words: Any, out: Any) -> None:
-    """Blocks (b, inner, COLUMNS) → rows (b · COLUMNS, inner)."""
+    """Blocks (b, inner, COLUMNS) → rows (inner, b · COLUMNS); a pair of bfloat16 in a word is two rows.
+
+    A unit is a few neighbouring rows of all blocks, so that what is written stays near until it is whole.
+    """
     if not enter(control, number):
         return
-    block = atomic_add(control, NEXT, 1)
-    while block < len(words):
-        for begin in range(0, words.shape[1], COLUMNS):
-            end = min(begin + COLUMNS, words.shape[1])
-            for c in range(COLUMNS):
-                for k in range(begin, end):
-                    out[block * COLUMNS + c, k] = words[block, k, c]
+    num_blocks, inner = words.shape[0], words.shape[1]
+    pairs = out.shape[0] // inner
+    total = (inner + _UNPACKED - 1) // _UNPACKED
+    unit = atomic_add(control, NEXT, 1)
+    while unit < total:
+        for block in range(num_blocks):
+            first = block * COLUMNS
+            for k in range(unit * _UNPACKED, min((unit + 1) * _UNPACKED, inner)):
+                line = words[block, k]
+                if pairs == 1:
+                    out[k, first : first + COLUMNS] = line
+                else:
+                    unpair(line.ctypes.data, out[2 * k, first:].ctypes.data, out[2 * k + 1, first:].ctypes.data)
         atomic_add(control, DONE, 1)
-        block = atomic_add(control, NEXT, 1)
+        unit = atomic_add(control, NEXT, 1)
     if thread == 0:
-        finish(control, len(words))
+        finish(control, total)
     leave(control)

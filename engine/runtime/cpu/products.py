@@ -37,6 +37,7 @@ from engine.runtime.cpu.vectors import (
     fused,
     loaded,
     loop,
+    of_count,
     spread,
     stored,
     times,
@@ -51,9 +52,8 @@ COLUMNS = 32
 """Columns of a block."""
 _PAIRS = GROUP // 2
 _HIGH = -65536
-_SHAPES = 100
 _AHEAD = 4096
-"""Bytes between what is multiplied and what is asked for: less comes too late, more pushes out what is needed."""
+"""Bytes between what is multiplied and what is asked for (docs/log.md, 2026-11-29)."""
 
 
 def _has_wide_registers() -> bool:
@@ -120,38 +120,32 @@ def _pair(builder: Any, address: Any, pair: Any, column: int, dtype: Any) -> tup
 
 
 def _fetch_ahead(builder: Any, group: Any, pair: Any, dtype: Any) -> None:
-    """Ask for the weights that are needed a few groups later: rows that share them leave memory no time of its own."""
+    """Ask for weights that are needed later: rows that share them leave memory no time of its own."""
     size = 2 * COLUMNS * (dtype.bitwidth // 8)
     ahead = builder.add(group, times(builder, pair, size))
     for line in range(0, size, 64):
         fetch(builder, at(builder, ahead, _AHEAD + line))
 
 
-def _tile(module: Any, dtype: Any, rows: int, blocks: int) -> Any:
-    """`rows` rows of x times neighbouring blocks: (out, its row stride, x, its row stride, first block, groups)."""
+def _tile(module: Any, dtype: Any, rows: int) -> Any:
+    """`rows` rows of x times a block: (out, its row stride, x, its row stride, block, groups)."""
     group_size = GROUP * COLUMNS * (dtype.bitwidth // 8)
-    columns = [(b, c) for b in range(blocks) for c in range(COLUMNS // LANES)]
-    places = [(r, c) for r in range(rows) for c in range(len(columns))]
+    columns = range(COLUMNS // LANES)
+    places = [(r, c) for r in range(rows) for c in columns]
 
     def body(builder: Any, arguments: list[Any]) -> None:
         out, out_stride, x, x_stride, w, num_groups = arguments
-        block_size = builder.mul(num_groups, ir.Constant(I64, group_size))
         x_rows = [builder.add(x, times(builder, x_stride, r)) for r in range(rows)]
-        starts = [builder.add(w, times(builder, block_size, b)) for b in range(blocks)]
 
         def group(index: Any, sums: list[Any]) -> list[Any]:
-            offset = times(builder, index, group_size)
-            matrices = [builder.add(start, offset) for start in starts]
+            begin = builder.add(w, times(builder, index, group_size))
 
             def pair(number: Any, halves: list[Any]) -> list[Any]:
-                if rows > 1:
-                    _fetch_ahead(builder, matrices[0], number, dtype)
-                weights = [_pair(builder, matrices[b], number, c, dtype) for b, c in columns]
-                x_offset = builder.add(times(builder, index, 4 * GROUP), times(builder, number, 8))
-                factors = [
-                    [spread(builder, loaded(builder, at(builder, builder.add(row, x_offset), 4 * half), F32)) for half in (0, 1)]
-                    for row in x_rows
-                ]
+                if rows > 1:  # one row is done with a weight as soon as it is there: the processor fetches in time
+                    _fetch_ahead(builder, begin, number, dtype)
+                weights = [_pair(builder, begin, number, c, dtype) for c in columns]
+                offset = builder.add(times(builder, index, 4 * GROUP), times(builder, number, 8))
+                factors = [_spread_pair(builder, builder.add(row, offset)) for row in x_rows]
                 return [
                     fused(builder, factors[r][half], weights[c][half], halves[2 * i + half])
                     for i, (r, c) in enumerate(places)
@@ -159,38 +153,56 @@ def _tile(module: Any, dtype: Any, rows: int, blocks: int) -> Any:
                 ]
 
             halves = loop(builder, ir.Constant(I64, _PAIRS), [ZEROS] * (2 * len(places)), pair)
-            return [builder.fadd(total, builder.fadd(halves[2 * i], halves[2 * i + 1])) for i, total in enumerate(sums)]
+            both = [builder.fadd(even, odd) for even, odd in zip(halves[::2], halves[1::2], strict=True)]
+            return [builder.fadd(total, added) for total, added in zip(sums, both, strict=True)]
 
         totals = loop(builder, num_groups, [ZEROS] * len(places), group)
         for (r, c), total in zip(places, totals, strict=True):
             row = builder.add(out, times(builder, out_stride, r))
             stored(builder, at(builder, row, 64 * c), total)
 
-    return define(module, f"specviz_tile_{dtype}_{rows}_{blocks}", 6, body)
+    return define(module, f"specviz_tile_{dtype}_{rows}", 6, body)
 
 
-def _multiply(context: Any, out: Any, out_stride: Any, x: Any, x_stride: Any, rows: Any, matrix: Any, block: Any, blocks: Any, groups: Any) -> Any:
+def _spread_pair(builder: Any, address: Any) -> tuple[Any, Any]:
+    """A row's numbers at an even inner place and at the odd one behind it, each in every lane."""
+    even, odd = (spread(builder, loaded(builder, at(builder, address, 4 * half), F32)) for half in (0, 1))
+    return even, odd
+
+
+def _multiply(
+    context: Any, out: Any, out_stride: Any, x: Any, x_stride: Any, rows: Any, matrix: Any, block: Any, groups: Any
+) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        out, out_stride, x, x_stride, rows, matrix, block, blocks, groups = args
+        out, out_stride, x, x_stride, rows, matrix, block, groups = args
         kind = signature.args[5]
         data = context.make_array(kind)(context, builder, matrix).data
         size = times(builder, groups, GROUP * COLUMNS * (kind.dtype.bitwidth // 8))
-        arguments = [out, out_stride, x, x_stride, builder.add(builder.ptrtoint(data, I64), builder.mul(block, size)), groups]
-        shape = builder.add(times(builder, blocks, _SHAPES), rows)
-        end = builder.append_basic_block("multiplied")
-        choice = builder.switch(shape, end)
-        for num_rows, num_blocks in [*((r, 1) for r in range(1, MOST_ROWS + 1)), (1, 2)]:
-            builder.position_at_end(case := builder.append_basic_block(f"tile{num_rows}"))
-            choice.add_case(ir.Constant(I64, _SHAPES * num_blocks + num_rows), case)
-            builder.call(_tile(builder.module, kind.dtype, num_rows, num_blocks), arguments)
-            builder.branch(end)
-        builder.position_at_end(end)
+        begin = builder.add(builder.ptrtoint(data, I64), builder.mul(block, size))
+        arguments = [out, out_stride, x, x_stride, begin, groups]
+        of_count(builder, rows, MOST_ROWS, lambda n: _tile(builder.module, kind.dtype, n), arguments)
         return context.get_dummy_value()
 
-    whole = types.int64
-    return types.void(whole, whole, whole, whole, whole, matrix, whole, whole, whole), generate
+    return types.void(*[types.int64] * 5, matrix, types.int64, types.int64), generate
 
 
 multiply_tile: Any = intrinsic(_multiply)
-"""In compiled code: (out, its row stride, x, its row stride, rows, matrix, block, blocks, groups), in addresses and
-bytes: 1 to MOST_ROWS rows times a block; one row times one or two."""
+"""In compiled code: (out, its row stride, x, its row stride, rows, matrix, block, groups), in addresses and bytes: 1 to
+MOST_ROWS rows times a block."""
+
+
+def _unpair(context: Any, words: Any, low: Any, high: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        narrow = ir.VectorType(ir.IntType(16), LANES)
+        for part in range(COLUMNS // LANES):
+            both = loaded(builder, at(builder, args[0], 64 * part), INTS)
+            upper = builder.lshr(both, ir.Constant(INTS, [16] * LANES))
+            for place, value in ((args[1], both), (args[2], upper)):
+                stored(builder, at(builder, place, 32 * part), builder.trunc(value, narrow), 2)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 3), generate
+
+
+unpair: Any = intrinsic(_unpair)
+"""In compiled code: a block's pairs at one inner place (COLUMNS,) → its even row and its odd row, by addresses."""

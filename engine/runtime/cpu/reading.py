@@ -1,7 +1,8 @@
-"""A prompt read through the library, many rows at once, into the cache that compiled passes go on with.
+"""A prompt read with the library's products, many rows at once, into the cache that compiled passes go on with.
 
-Plain and drafted decoding share what is read here, so its sums may run in any order; for few rows the compiled pass is
-as quick and reads them itself. Weights are unpacked for the moment that they are multiplied.
+Plain and drafted decoding share what is read here, so these sums may run in any order; for few rows the compiled pass
+is as quick and reads them itself. Weights are unpacked for the moment that they are multiplied; all but products is the
+compiled pass's own.
 """
 
 from __future__ import annotations
@@ -12,18 +13,36 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from engine.runtime.cpu.attention import QUERIES
+from engine.runtime.cpu.crew import CREW, DONE, NEXT, Control, enter, finish, leave
 from engine.runtime.cpu.decoder import CompiledDecoder
 from engine.runtime.cpu.kv import CompiledCache
 from engine.runtime.cpu.linear import unpacked
-from engine.runtime.cpu.products import Matrix
-from engine.runtime.cpu.vectors import LANES
+from engine.runtime.cpu.products import COLUMNS, Matrix
+from engine.runtime.cpu.rows import Floats, compiled
+from engine.runtime.cpu.vectors import LANES, atomic_add, flush_denormals, restore_denormals
+from engine.runtime.cpu.whole_pass import (
+    ATTEND,
+    GATE_UP,
+    MLP_NORM,
+    NORM,
+    ROTATE,
+    ROWS_AT_ONCE,
+    Rows,
+    Shape,
+    Weights,
+    Work,
+    activate,
+    attend,
+    norm_rows,
+    turn_rows,
+)
 from engine.runtime.device import has_fast_bf16
 
 ROWS = 1024
 """Of a block: unpacking costs little beside them."""
-FEWEST_ROWS = 48
+FEWEST_ROWS = 128
 
 
 @torch.inference_mode()
@@ -32,75 +51,111 @@ def read(
 ) -> tuple[Tensor, ...] | None:
     """Keys and values of tokens that follow each other from place `start` on; their hidden states (t, h) if asked for."""
     cache.reserve(start + len(ids))
-    dtype = decoder.dtype if decoder.dtype == torch.bfloat16 and has_fast_bf16() else torch.float32
-    reader = _Reader(decoder, dtype, range(start, start + len(ids)), cache)
-    x = torch.from_numpy(decoder.embed(ids))
-    seen = [x] if hidden_layers else []
-    for layer in range(decoder.num_layers):
-        x = reader.layer(layer, x)
-        if hidden_layers:
-            seen.append(x)
+    with decoder.lock:
+        found = _Block(decoder, ids, start, cache).read([layer % (decoder.num_layers + 1) for layer in hidden_layers])
     cache.length = start + len(ids)
-    if not hidden_layers:
-        return None
-    seen[-1] = reader.norm(x, decoder.weights.norms[-1, 0])
-    return tuple(seen[layer].to(decoder.dtype) for layer in hidden_layers)
+    return found if hidden_layers else None
 
 
-class _Reader:
-    """The layers of one block."""
+class _Block:
+    """The rows of one block in the decoder's memory."""
 
-    def __init__(self, decoder: CompiledDecoder, dtype: torch.dtype, positions: range, cache: CompiledCache) -> None:
-        self.decoder, self.dtype, self.cache, self.start = decoder, dtype, cache, positions.start
-        cos, sin = decoder.rotary.at(positions)
-        self.cos, self.sin = torch.from_numpy(cos)[:, None], torch.from_numpy(sin)[:, None]
-        rows, columns = torch.tensor(positions), torch.arange(positions.stop)
-        self.mask = columns[None] <= rows[:, None] if positions.start else None
+    def __init__(self, decoder: CompiledDecoder, ids: Sequence[int], start: int, cache: CompiledCache) -> None:
+        self.decoder, self.cache, self.num_rows = decoder, cache, len(ids)
+        is_narrow = decoder.dtype == torch.bfloat16 and has_fast_bf16()
+        self.dtype = torch.bfloat16 if is_narrow else torch.float32
+        self.memory = decoder.memory
+        self.memory.reserve(len(ids), cache.capacity, CREW.size)
+        self.memory.x[: len(ids), : decoder.hidden_size] = decoder.embed(ids)
+        places = range(start, start + len(ids))
+        reach, none = np.arange(start, start + len(ids)) + 1, np.zeros(0, np.int64)
+        self.rows = Rows(*decoder.rotary.at(places), reach, np.zeros(len(ids) + 1, np.int64), none)
+        whole = decoder.shape(0, decoder.num_layers, len(ids), start, slice(0, 0), is_last=False)
+        self.shape = whole._replace(uses_tiles=is_narrow)
+        weights = decoder.weights
+        largest = max(part[0].size for part in (weights.qkv, weights.output, weights.gate_up, weights.down))
+        self.room = np.empty(largest, weights.qkv.dtype)
+        self.work = self.memory.work(self.shape, CREW.size, np.zeros((1, 1), np.float32))
 
-    def layer(self, number: int, x: Tensor) -> Tensor:
-        """Rows (m, h) float32 behind a layer."""
-        weights, decoder = self.decoder.weights, self.decoder
-        attended = self._attend(number, self.norm(x, weights.norms[number, 0]))
-        x = x + self._multiply(attended, weights.output[number], decoder.hidden_size)
-        gate_up = self._multiply(
-            self.norm(x, weights.norms[number, 1]), weights.gate_up[number], len(weights.gate_up[number]) * 2 * LANES
-        ).view(len(x), -1, 2, LANES)
-        active = (functional.silu(gate_up[:, :, 0]) * gate_up[:, :, 1]).view(len(x), -1)
-        return x + self._multiply(active[:, : decoder.intermediate_size], weights.down[number], decoder.hidden_size)
+    def read(self, hidden_layers: Sequence[int]) -> tuple[Tensor, ...]:
+        """All layers; hidden states before these layers, the last of them behind the final norm."""
+        taken = {}
+        for layer in range(self.decoder.num_layers):
+            if layer in hidden_layers:
+                taken[layer] = self.memory.states(self.memory.x, self.num_rows, self.decoder.dtype)
+            self._layer(layer)
+        if hidden_layers:
+            self._do(NORM, self.decoder.num_layers)
+            taken[self.decoder.num_layers] = self.memory.states(self.memory.normed, self.num_rows, self.decoder.dtype)
+        return tuple(taken[layer] for layer in hidden_layers)
 
-    def norm(self, x: Tensor, weight: Any) -> Tensor:
-        """Root mean square norm of rows, in float32."""
-        return functional.rms_norm(x, (len(weight),), torch.from_numpy(weight), self.decoder.epsilon)
-
-    def _multiply(self, x: Tensor, matrix: Matrix, num_columns: int) -> Tensor:
-        weight = unpacked(matrix, num_columns, x.shape[1]).to(self.dtype)
-        return functional.linear(x.to(self.decoder.dtype).to(self.dtype), weight).float()
-
-    def _attend(self, layer: int, x: Tensor) -> Tensor:
-        decoder, num_rows = self.decoder, len(x)
-        num_heads, num_kv, dim = decoder.num_heads, decoder.num_kv_heads, decoder.head_dim
-        heads = self._multiply(x, decoder.weights.qkv[layer], (num_heads + 2 * num_kv) * dim)
-        if decoder.has_bias:
-            heads += torch.from_numpy(decoder.weights.qkv_bias[layer])
-        query, key, value = heads.view(num_rows, -1, dim).split((num_heads, num_kv, num_kv), dim=1)
-        query, key = (self._rotate(self._norm_heads(part, layer, i)) for i, part in enumerate((query, key)))
-        self.cache.write(layer, self.start, key.transpose(0, 1), value.transpose(0, 1))
-        keys, values = self.cache.read(layer, self.start + num_rows)
-        group = num_heads // num_kv
-        attended = functional.scaled_dot_product_attention(
-            query.transpose(0, 1).to(self.dtype)[None],
-            keys.to(self.dtype).repeat_interleave(group, dim=0)[None],
-            values.to(self.dtype).repeat_interleave(group, dim=0)[None],
-            attn_mask=self.mask,
-            is_causal=self.mask is None,
+    def _layer(self, layer: int) -> None:
+        weights, memory, decoder = self.decoder.weights, self.memory, self.decoder
+        attended = decoder.num_heads * decoder.head_dim
+        num_turned = attended + 2 * decoder.num_kv_heads * decoder.head_dim
+        self._do(NORM, layer)
+        memory.tensor(memory.qkv)[: self.num_rows, :num_turned] = self._multiply(
+            memory.normed, memory.bits[0], weights.qkv[layer], decoder.hidden_size, num_turned
         )
-        return attended[0].transpose(0, 1).reshape(num_rows, -1).float()
+        self._do(ROTATE, layer)
+        self._do(ATTEND, layer)
+        self._add(self._multiply(memory.attended, memory.bits[1], weights.output[layer], attended, decoder.hidden_size))
+        self._do(MLP_NORM, layer)
+        size = len(weights.gate_up[layer]) * COLUMNS
+        gates = self._multiply(memory.normed, memory.bits[0], weights.gate_up[layer], decoder.hidden_size, size)
+        self._do(GATE_UP, layer, gates.float().numpy())
+        self._add(
+            self._multiply(
+                memory.active, memory.bits[2], weights.down[layer], decoder.intermediate_size, decoder.hidden_size
+            )
+        )
 
-    def _norm_heads(self, heads: Tensor, layer: int, which: int) -> Tensor:
-        if not self.decoder.has_head_norms:
-            return heads
-        return self.norm(heads, np.ascontiguousarray(self.decoder.weights.head_norms[layer, which]))
+    def _multiply(self, x: Floats, bits: Any, matrix: Matrix, inner: int, num_columns: int) -> Tensor:
+        """Rows in float32, or rounded as their bits, times a matrix: (rows, columns) in the library's dtype."""
+        weight = unpacked(matrix, num_columns, inner, self.room).to(self.dtype)
+        rows = torch.from_numpy(bits).view(torch.bfloat16) if self.dtype == torch.bfloat16 else torch.from_numpy(x)
+        return rows[: self.num_rows, :inner] @ weight
 
-    def _rotate(self, heads: Tensor) -> Tensor:
-        low, high = heads.chunk(2, dim=-1)
-        return torch.cat((low * self.cos - high * self.sin, high * self.cos + low * self.sin), dim=-1)
+    def _add(self, product: Tensor) -> None:
+        self.memory.tensor(self.memory.x)[: self.num_rows, : self.decoder.hidden_size] += product
+
+    def _do(self, phase: int, layer: int, gates: Floats | None = None) -> None:
+        """A phase of the pass that is no product."""
+        shape, few = self.shape, -(-self.num_rows // ROWS_AT_ONCE)
+        queries = -(-self.num_rows * shape.num_heads // shape.num_kv_heads // QUERIES)
+        total = shape.num_kv_heads * queries if phase == ATTEND else few
+        CREW.run(
+            _share, phase, layer, total, shape, self.decoder.weights, self.cache.keys, self.cache.values, self.rows,
+            self.work, self.memory.results[0] if gates is None else gates, num_threads=CREW.size,
+        )
+
+
+@compiled
+def _share(
+    thread: int, number: int, control: Control, phase: int, layer: int, total: int, shape: Shape, weights: Weights,
+    keys: Any, values: Any, rows: Rows, work: Work, gates: Floats,
+) -> None:
+    """One thread's share of a phase."""
+    if not enter(control, number):
+        return
+    before = flush_denormals()
+    unit = atomic_add(control, NEXT, 1)
+    while unit < total:
+        if phase == NORM:
+            norm_rows(thread, unit, weights.norms[layer, 0], shape, work)
+        elif phase == MLP_NORM:
+            norm_rows(thread, unit, weights.norms[layer, 1], shape, work)
+        elif phase == ROTATE:
+            turn_rows(thread, unit, layer, shape, weights, keys[layer], values[layer], rows, work)
+        elif phase == ATTEND:
+            attend(thread, unit, shape, keys[layer], values[layer], rows, work)
+        else:
+            for row in range(unit * ROWS_AT_ONCE, min((unit + 1) * ROWS_AT_ONCE, shape.num_rows)):
+                blocks = gates.shape[1] // (2 * LANES)
+                activate(gates[row], blocks, work.active[row], work.active_bits[row], shape.uses_tiles)
+        atomic_add(control, DONE, 1)
+        unit = atomic_add(control, NEXT, 1)
+    if thread == 0:
+        finish(control, total)
+    restore_denormals(before)
+    leave(control)

@@ -27,6 +27,9 @@ class RotaryTables:
         needed = max(positions) + 1
         if needed > len(self._cos):
             self._make(max(needed, 2 * len(self._cos), _FIRST))
+        if len(positions) == 1:
+            place = positions[0]
+            return self._cos[place : place + 1], self._sin[place : place + 1]
         index = np.asarray(positions)
         return self._cos[index], self._sin[index]
 

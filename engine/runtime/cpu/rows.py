@@ -13,35 +13,90 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic, overload
 
-from engine.runtime.cpu.vectors import F32, I32, LANES, fma
+from engine.runtime.cpu.vectors import (
+    F32,
+    I32,
+    I64,
+    LANES,
+    VECTOR,
+    ZEROS,
+    at,
+    define,
+    fma,
+    fused_any,
+    like,
+    loaded,
+    loop,
+    spread,
+    stored,
+    times,
+    with_lanes,
+)
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 compiled = njit(cache=True, nogil=True, error_model="numpy")
 
-_ZERO, _HALF, _ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
-_LOWEST = np.float32(-80.0)
+_ZERO, _ONE = np.float32(0.0), np.float32(1.0)
+_LOWEST = -80.0
 """Exponents below this count as -∞: float32 has no normal number for their powers."""
-_LOG2_E = np.float32(1.4426950408889634)
-_LN2_HIGH, _LN2_LOW = np.float32(-0.693359375), np.float32(2.12194440e-4)
-_EXP = tuple(
-    np.float32(c)
-    for c in (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
-)
+_LOG2_E, _LN2_HIGH, _LN2_LOW = 1.4426950216293335, -0.693359375, 2.1219444170128554e-4
+_EXP = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
 """Cephes' polynomial for (eʳ - 1 - r) ÷ r² on |r| ≤ ½ ln 2, highest power first."""
 
 
-def _as_float(context: Any, bits: Any) -> Any:
+def _exp(builder: Any, x: Any) -> Any:
+    """e to numbers that are not positive, 0 for all below -80; what is not a number stays none."""
+    kind = with_lanes(x, I32)
+    is_none = builder.fcmp_ordered("<=", x, like(x, _LOWEST))
+    held = builder.select(is_none, like(x, _LOWEST), x)
+    # Not positive, so that cutting off rounds to nearest.
+    power = builder.fptosi(builder.fsub(builder.fmul(held, _single(x, _LOG2_E)), like(x, 0.5)), kind)
+    whole = builder.sitofp(power, x.type)
+    rest = fused_any(builder, whole, _single(x, _LN2_HIGH), held)
+    rest = fused_any(builder, whole, _single(x, _LN2_LOW), rest)
+    y = _single(x, _EXP[0])
+    for coefficient in _EXP[1:]:
+        y = fused_any(builder, y, rest, _single(x, coefficient))
+    y = builder.fadd(fused_any(builder, y, builder.fmul(rest, rest), rest), like(x, 1.0))
+    bits = builder.shl(builder.add(power, like(power, 127)), like(power, 23))
+    return builder.select(is_none, like(x, 0.0), builder.fmul(y, builder.bitcast(bits, x.type)))
+
+
+def _single(x: Any, number: float) -> Any:
+    """A constant, the nearest that float32 has."""
+    return like(x, float(np.float32(number)))
+
+
+def _silu(builder: Any, x: Any) -> Any:
+    """X ÷ (1 + e⁻ˣ)."""
+    is_positive = builder.fcmp_ordered(">", x, like(x, 0.0))
+    power = _exp(builder, builder.select(is_positive, builder.fneg(x), x))
+    share = builder.fdiv(builder.select(is_positive, like(x, 1.0), power), builder.fadd(like(x, 1.0), power))
+    return builder.fmul(x, share)
+
+
+def _bfloat(builder: Any, x: Any) -> Any:
+    """The bits of the nearest bfloat16, ties to even, as the upper half of float32's; what is not a number stays none."""
+    bits = builder.bitcast(x, with_lanes(x, I32))
+    odd = builder.and_(builder.lshr(bits, like(bits, 16)), like(bits, 1))
+    rounded = builder.add(builder.add(bits, like(bits, 0x7FFF)), odd)
+    is_none = builder.fcmp_unordered("uno", x, x)
+    found = builder.select(is_none, builder.or_(bits, like(bits, 0x400000)), rounded)
+    return builder.and_(found, like(bits, -65536))
+
+
+def _bfloat_bits(context: Any, number: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.bitcast(args[0], F32)
+        return builder.trunc(builder.lshr(_bfloat(builder, args[0]), ir.Constant(I32, 16)), ir.IntType(16))
 
-    return types.float32(types.int32), generate
+    return types.uint16(types.float32), generate
 
 
-def _as_bits(context: Any, number: Any) -> Any:
+def _bfloat_of(context: Any, number: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.bitcast(args[0], I32)
+        return builder.bitcast(_bfloat(builder, args[0]), F32)
 
-    return types.int32(types.float32), generate
+    return types.float32(types.float32), generate
 
 
 def _half_of(context: Any, number: Any) -> Any:
@@ -58,51 +113,95 @@ def _half_bits(context: Any, number: Any) -> Any:
     return types.int16(types.float32), generate
 
 
-as_float: Any = intrinsic(_as_float)
-as_bits: Any = intrinsic(_as_bits)
+bfloat_bits: Any = intrinsic(_bfloat_bits)
+"""In compiled code: the nearest bfloat16 of a number, as its bits."""
+bfloat_of: Any = intrinsic(_bfloat_of)
+"""In compiled code: the nearest bfloat16 of a number, in float32."""
 half_of: Any = intrinsic(_half_of)
 half_bits: Any = intrinsic(_half_bits)
 
 
-@compiled
-def bfloat_bits(number: np.float32) -> np.uint16:
-    """The nearest bfloat16, ties to even, as its bits; what is not a number stays none."""
-    bits = as_bits(number)
-    rounded = bits + np.int32(0x7FFF) + ((bits >> np.int32(16)) & np.int32(1))
-    is_none = (bits & np.int32(0x7FFFFFFF)) > np.int32(0x7F800000)
-    return np.uint16((bits | np.int32(0x400000) if is_none else rounded) >> np.int32(16))
+def _round_vectors(context: Any, row: Any, bits: Any, num: Any, with_bits: Any) -> Any:
+    def body(builder: Any, arguments: list[Any]) -> None:
+        row, bits, num, with_bits = arguments
+
+        def vector(index: Any, _: list[Any]) -> list[Any]:
+            place = at(builder, row, times(builder, index, 4 * LANES))
+            found = _bfloat(builder, loaded(builder, place, VECTOR))
+            stored(builder, place, builder.bitcast(found, VECTOR))
+            with builder.if_then(builder.icmp_signed("!=", with_bits, ir.Constant(I64, 0))):
+                upper = builder.trunc(builder.lshr(found, like(found, 16)), ir.VectorType(ir.IntType(16), LANES))
+                stored(builder, at(builder, bits, times(builder, index, 2 * LANES)), upper, 2)
+            return []
+
+        with builder.if_then(builder.icmp_signed(">", num, ir.Constant(I64, 0))):
+            loop(builder, num, [], vector)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.call(define(builder.module, "specviz_round", 4, body), args)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 4), generate
 
 
-@compiled
-def bfloat_of(number: np.float32) -> np.float32:
-    """The nearest bfloat16, in float32."""
-    bits = as_bits(number)
-    rounded = bits + np.int32(0x7FFF) + ((bits >> np.int32(16)) & np.int32(1))
-    is_none = (bits & np.int32(0x7FFFFFFF)) > np.int32(0x7F800000)
-    return as_float((bits if is_none else rounded) & np.int32(-65536))
+def _powers(context: Any, line: Any, num: Any, lanes: Any) -> Any:
+    def body(builder: Any, arguments: list[Any]) -> None:
+        line, num, lanes = arguments
+        lowest = like(ZEROS, float("-inf"))
+
+        def vector(index: Any) -> Any:
+            return at(builder, line, times(builder, index, 4 * LANES))
+
+        def highest(index: Any, found: list[Any]) -> list[Any]:
+            x = loaded(builder, vector(index), VECTOR)
+            return [builder.select(builder.fcmp_ordered(">", x, found[0]), x, found[0])]
+
+        (most,) = loop(builder, num, [lowest], highest)
+        top = builder.extract_element(most, ir.Constant(I32, 0))
+        for lane in range(1, LANES):
+            x = builder.extract_element(most, ir.Constant(I32, lane))
+            top = builder.select(builder.fcmp_ordered(">", x, top), x, top)
+        tops = spread(builder, top)
+
+        def power(index: Any, sums: list[Any]) -> list[Any]:
+            found = _exp(builder, builder.fsub(loaded(builder, vector(index), VECTOR), tops))
+            stored(builder, vector(index), found)
+            return [builder.fadd(sums[0], found)]
+
+        (sums,) = loop(builder, num, [ZEROS], power)
+        stored(builder, at(builder, lanes), sums)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.call(define(builder.module, "specviz_powers", 3, body), args)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 3), generate
 
 
-@compiled
-def exp(x: np.float32) -> np.float32:
-    """e to a number that is not positive; exactly 0 for all below -80."""
-    held = _LOWEST if x <= _LOWEST else x
-    power = np.int32(held * _LOG2_E - _HALF)  # not positive, so that cutting off rounds to nearest
-    rest = fma(np.float32(power), _LN2_HIGH, held)
-    rest = fma(np.float32(power), _LN2_LOW, rest)
-    y = fma(_EXP[0], rest, _EXP[1])
-    y = fma(y, rest, _EXP[2])
-    y = fma(y, rest, _EXP[3])
-    y = fma(y, rest, _EXP[4])
-    y = fma(y, rest, _EXP[5])
-    y = fma(y, rest * rest, rest) + _ONE
-    return _ZERO if x <= _LOWEST else y * as_float((power + np.int32(127)) << np.int32(23))
+def _activated(context: Any, found: Any, out: Any, num: Any) -> Any:
+    def body(builder: Any, arguments: list[Any]) -> None:
+        found, out, num = arguments
+
+        def pair(index: Any, _: list[Any]) -> list[Any]:
+            begin = builder.add(found, times(builder, index, 8 * LANES))
+            gate, up = (loaded(builder, at(builder, begin, offset), VECTOR) for offset in (0, 4 * LANES))
+            place = at(builder, out, times(builder, index, 4 * LANES))
+            stored(builder, place, builder.fmul(_silu(builder, gate), up))
+            return []
+
+        loop(builder, num, [], pair)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.call(define(builder.module, "specviz_activate", 3, body), args)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 3), generate
 
 
-@compiled
-def silu(x: np.float32) -> np.float32:
-    """X ÷ (1 + e⁻ˣ)."""
-    power = exp(-abs(x))
-    return x * ((_ONE if x > _ZERO else power) / (_ONE + power))
+_round_whole: Any = intrinsic(_round_vectors)
+_exponentiate: Any = intrinsic(_powers)
+activated: Any = intrinsic(_activated)
+"""In compiled code: (gates and what they let through, 16 numbers in turn; out; pairs of 16) → silu(gate) · up."""
 
 
 @compiled
@@ -128,19 +227,10 @@ def scale_of(x: Floats, num: int, epsilon: np.float32, lanes: Floats) -> np.floa
 @compiled
 def powers(scores: Floats, num: int, lanes: Floats) -> np.float32:
     """Scores → e^(score - highest) in place; returns their sum, by places: lane t mod 16 takes place t."""
-    highest = np.float32(-np.inf)
-    for t in range(num):
-        highest = scores[t] if scores[t] > highest else highest
-    for t in range(num):
-        scores[t] = exp(scores[t] - highest)
-    whole = num // LANES * LANES
-    for j in range(LANES):
-        lanes[j] = _ZERO
-    for t in range(0, whole, LANES):
-        for j in range(LANES):
-            lanes[j] = lanes[j] + scores[t + j]
-    for t in range(whole, num):
-        lanes[t - whole] = lanes[t - whole] + scores[t]
+    end = (num + LANES - 1) // LANES * LANES
+    for t in range(num, end):
+        scores[t] = -np.inf
+    _exponentiate(scores.ctypes.data, end // LANES, lanes.ctypes.data)
     return fold(lanes)
 
 
@@ -189,10 +279,11 @@ def _round_row(row: Any, bits: Any, num: Any, with_bits: Any) -> Any:
     if bits.dtype == types.uint16:
 
         def bfloat(row: Floats, bits: Any, num: int, with_bits: bool) -> None:
-            for i in range(num):
+            whole = num // LANES
+            _round_whole(row.ctypes.data, bits.ctypes.data, whole, 1 if with_bits else 0)
+            for i in range(whole * LANES, num):
                 row[i] = bfloat_of(row[i])
-            if with_bits:
-                for i in range(num):
+                if with_bits:
                     bits[i] = bfloat_bits(row[i])
 
         return bfloat

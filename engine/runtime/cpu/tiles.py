@@ -141,7 +141,7 @@ def _multiply_both_ways(x: Any, bits: Any, matrix: Any, found: Any, wanted: Any)
     for row in range(len(x)):
         multiply_tile(
             wanted.ctypes.data + row * wanted.strides[0], wanted.strides[0], x.ctypes.data + row * x.strides[0],
-            x.strides[0], 1, matrix, 0, 1, groups,
+            x.strides[0], 1, matrix, 0, groups,
         )
     restore_denormals(before)
 
@@ -171,9 +171,6 @@ def product(x: Floats, bits: Any, num_rows: int, matrix: Matrix, block: int, blo
         num = (num_rows - row + num_parts - 1) // num_parts
         at = out.ctypes.data + row * out.strides[0] + 4 * column
         x_at = x.ctypes.data + row * x.strides[0]
-        if num == 1:
-            multiply_tile(at, out.strides[0], x_at, x.strides[0], 1, matrix, block, blocks, groups)
-        else:
-            for b in range(blocks):
-                multiply_tile(at + 4 * b * COLUMNS, out.strides[0], x_at, x.strides[0], num, matrix, block + b, 1, groups)
+        for b in range(blocks):
+            multiply_tile(at + 4 * b * COLUMNS, out.strides[0], x_at, x.strides[0], num, matrix, block + b, groups)
         row += num

@@ -70,6 +70,18 @@ def loop(
     return results
 
 
+def of_count(builder: ir.IRBuilder, count: Any, most: int, make: Callable[[int], Any], arguments: Sequence[Any]) -> None:
+    """Call the function made for so many queries, 1 to `most`."""
+    end = builder.append_basic_block("counted")
+    choice = builder.switch(count, end)
+    for number in range(1, most + 1):
+        builder.position_at_end(case := builder.append_basic_block(f"count{number}"))
+        choice.add_case(ir.Constant(I64, number), case)
+        builder.call(make(number), arguments)
+        builder.branch(end)
+    builder.position_at_end(end)
+
+
 def at(builder: ir.IRBuilder, address: Any, offset: Any = 0) -> Any:
     """A pointer to so many bytes behind an address."""
     moved = builder.add(address, ir.Constant(I64, offset) if isinstance(offset, int) else offset)
@@ -86,9 +98,9 @@ def loaded(builder: ir.IRBuilder, pointer: Any, kind: ir.Type, align: int = 4) -
     return builder.load(builder.bitcast(pointer, ir.PointerType(kind)), align=align, typ=kind)
 
 
-def stored(builder: ir.IRBuilder, pointer: Any, value: Any) -> None:
-    """Write a vector of float32."""
-    builder.store(value, builder.bitcast(pointer, ir.PointerType(value.type)), align=4)
+def stored(builder: ir.IRBuilder, pointer: Any, value: Any, align: int = 4) -> None:
+    """Write a vector."""
+    builder.store(value, builder.bitcast(pointer, ir.PointerType(value.type)), align=align)
 
 
 def spread(builder: ir.IRBuilder, number: Any) -> Any:
@@ -118,6 +130,25 @@ def widened(builder: ir.IRBuilder, pointer: Any, dtype: types.Type) -> Any:
         return builder.fpext(loaded(builder, pointer, ir.VectorType(F16, LANES), 2), VECTOR)
     bits = builder.zext(loaded(builder, pointer, ir.VectorType(I16, LANES), 2), INTS)
     return builder.bitcast(builder.shl(bits, ir.Constant(INTS, [16] * LANES)), VECTOR)
+
+
+def like(value: Any, number: float) -> ir.Constant:
+    """A constant of a value's type: in every lane of a vector."""
+    if isinstance(value.type, ir.VectorType):
+        return ir.Constant(value.type, [number] * value.type.count)
+    return ir.Constant(value.type, number)
+
+
+def with_lanes(value: Any, kind: ir.Type) -> ir.Type:
+    """A number's type, for as many lanes as a value has."""
+    return ir.VectorType(kind, value.type.count) if isinstance(value.type, ir.VectorType) else kind
+
+
+def fused_any(builder: ir.IRBuilder, a: Any, b: Any, c: Any) -> Any:
+    """A · b + c of numbers or of vectors, rounded once."""
+    if isinstance(a.type, ir.VectorType):
+        return fused(builder, a, b, c)
+    return builder.call(declared(builder.module, "llvm.fma.f32", F32, [F32] * 3), [a, b, c])
 
 
 def _fma(context: Any, a: Any, b: Any, c: Any) -> Any:

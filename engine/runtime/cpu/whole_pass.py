@@ -17,7 +17,7 @@ import numpy as np
 from engine.runtime.cpu.attention import QUERIES, STEP, score, weigh, weigh_listed
 from engine.runtime.cpu.crew import DONE, NEXT, Control, enter, finish, leave, take, wait
 from engine.runtime.cpu.products import COLUMNS, Matrix
-from engine.runtime.cpu.rows import Floats, compiled, powers, rotate, round_row, scale_of, silu, store
+from engine.runtime.cpu.rows import Floats, activated, compiled, powers, rotate, round_row, scale_of, store
 from engine.runtime.cpu.tiles import product
 from engine.runtime.cpu.vectors import LANES, atomic_add, atomic_load, flush_denormals, restore_denormals
 
@@ -33,7 +33,6 @@ class Shape(NamedTuple):
     first_layer: int
     end_layer: int
     num_rows: int
-    num_committed: int
     first_column: int
     """Of the cache, that the first row's keys go to."""
     first_scored: int
@@ -77,10 +76,12 @@ class Rows(NamedTuple):
     cos: Floats
     """(rows, half of a head's dimensions)."""
     sin: Floats
+    reach: Any
+    """(rows,): a row may look at all columns before this one."""
     offsets: Any
     """(rows + 1,): where each row's part of `seen` begins."""
     seen: Any
-    """Columns behind the committed ones that a row may look at, ascending, itself the last."""
+    """Columns that a row may look at behind those, ascending."""
 
 
 class Work(NamedTuple):
@@ -159,21 +160,21 @@ def _do(
 ) -> None:
     if layer == len(weights.qkv):
         if phase == NORM:
-            _norm(thread, unit, weights.norms[layer, 0], shape, work)
+            norm_rows(thread, unit, weights.norms[layer, 0], shape, work)
         else:
             _head(thread, unit, shape, weights, work)
     elif phase == NORM:
-        _norm(thread, unit, weights.norms[layer, 0], shape, work)
+        norm_rows(thread, unit, weights.norms[layer, 0], shape, work)
     elif phase == QKV:
         _qkv(unit, weights.qkv[layer], shape, work)
     elif phase == ROTATE:
-        _rotate(thread, unit, layer, shape, weights, keys[layer], values[layer], rows, work)
+        turn_rows(thread, unit, layer, shape, weights, keys[layer], values[layer], rows, work)
     elif phase == ATTEND:
-        _attend(thread, unit, shape, keys[layer], values[layer], rows, work)
+        attend(thread, unit, shape, keys[layer], values[layer], rows, work)
     elif phase == OUTPUT:
         _add_product(thread, unit, work.attended, work.attended_bits, weights.output[layer], work.spans[OUTPUT], shape, work)
     elif phase == MLP_NORM:
-        _norm(thread, unit, weights.norms[layer, 1], shape, work)
+        norm_rows(thread, unit, weights.norms[layer, 1], shape, work)
     elif phase == GATE_UP:
         _gate_up(thread, unit, weights.gate_up[layer], shape, work)
     else:
@@ -181,7 +182,7 @@ def _do(
 
 
 @compiled
-def _norm(thread: int, unit: int, weight: Floats, shape: Shape, work: Work) -> None:
+def norm_rows(thread: int, unit: int, weight: Floats, shape: Shape, work: Work) -> None:
     """Root mean square norms of some rows, rounded to what the next product reads."""
     for row in range(unit * ROWS_AT_ONCE, min((unit + 1) * ROWS_AT_ONCE, shape.num_rows)):
         x, out, bits = work.x[row], work.normed[row], work.normed_bits[row]
@@ -200,7 +201,7 @@ def _qkv(unit: int, matrix: Matrix, shape: Shape, work: Work) -> None:
 
 
 @compiled
-def _rotate(
+def turn_rows(
     thread: int, unit: int, layer: int, shape: Shape, weights: Weights, keys: Any, values: Any, rows: Rows, work: Work
 ) -> None:
     """Biases, norms and rotation of some rows' queries and keys; keys and values into the cache."""
@@ -238,7 +239,7 @@ def _norm_head(x: Floats, weight: Floats, thread: int, shape: Shape, work: Work)
 
 
 @compiled
-def _attend(thread: int, unit: int, shape: Shape, keys: Any, values: Any, rows: Rows, work: Work) -> None:
+def attend(thread: int, unit: int, shape: Shape, keys: Any, values: Any, rows: Rows, work: Work) -> None:
     """Some queries of one key head: each is a row with one of the heads that share the key head."""
     group = shape.num_heads // shape.num_kv_heads
     num_queries = shape.num_rows * group
@@ -246,34 +247,45 @@ def _attend(thread: int, unit: int, shape: Shape, keys: Any, values: Any, rows: 
     kv, first = unit // per_head, unit % per_head * QUERIES
     count = min(QUERIES, num_queries - first)
     scores, outputs = work.scores[thread], work.outputs[thread]
-    dim, width, committed = shape.head_dim, shape.head_width, shape.num_committed
-    query = outputs[QUERIES:]
+    dim, width = shape.head_dim, shape.head_width
+    query, end = outputs[QUERIES:], 0
     for i in range(count):
         row, head = (first + i) // group, kv * group + (first + i) % group
+        last = rows.offsets[row + 1]
+        end = max(end, rows.seen[last - 1] + 1 if last > rows.offsets[row] else rows.reach[row])
         query[i, :dim] = work.qkv[row, head * dim : (head + 1) * dim]
         outputs[i, :width] = _ZERO
-    end = shape.first_column + shape.num_rows
     steps = (end + STEP - 1) // STEP
     score(
         scores.ctypes.data, scores.strides[0], query.ctypes.data, query.strides[0], count,
         keys, kv * keys.shape[1] * keys.shape[2] * LANES, steps, width,
     )
     base = kv * values.shape[1] * width
+    shared = rows.reach[first // group]
     for i in range(count):
         row, line = (first + i) // group, scores[i]
         seen = rows.seen[rows.offsets[row] : rows.offsets[row + 1]]
+        reach = rows.reach[row]
+        shared = min(shared, reach)
         for t in range(len(seen)):  # a row's own context side by side, in its order
-            line[committed + t] = line[seen[t]]
-        outputs[i, width] = powers(line, committed + len(seen), work.lanes[thread])
-    if committed > 0:
-        weigh(outputs.ctypes.data, outputs.strides[0], scores.ctypes.data, scores.strides[0], count, values, base, width, committed)
+            line[reach + t] = line[seen[t]]
+        outputs[i, width] = powers(line, reach + len(seen), work.lanes[thread])
+    if shared > 0:
+        weigh(
+            outputs.ctypes.data, outputs.strides[0], scores.ctypes.data, scores.strides[0], count, values, base, width,
+            shared,
+        )
     for i in range(count):
         row, head = (first + i) // group, kv * group + (first + i) % group
-        offset = rows.offsets[row]
-        weigh_listed(
-            outputs.ctypes.data + i * outputs.strides[0], scores.ctypes.data + i * scores.strides[0] + 4 * committed,
-            values, base, width, rows.offsets[row + 1] - offset, rows.seen.ctypes.data + 8 * offset,
-        )
+        reach, offset, out_at = rows.reach[row], rows.offsets[row], outputs.ctypes.data + i * outputs.strides[0]
+        line_at = scores.ctypes.data + i * scores.strides[0]
+        if reach > shared:
+            weigh(out_at, 0, line_at + 4 * shared, 0, 1, values, base + shared * width, width, reach - shared)
+        if rows.offsets[row + 1] > offset:
+            weigh_listed(
+                out_at, line_at + 4 * reach, values, base, width, rows.offsets[row + 1] - offset,
+                rows.seen.ctypes.data + 8 * offset,
+            )
         total, out = outputs[i, width], work.attended[row, head * dim : (head + 1) * dim]
         for e in range(dim):
             out[e] = outputs[i, e] / total
@@ -303,13 +315,14 @@ def _gate_up(thread: int, unit: int, matrix: Matrix, shape: Shape, work: Work) -
         product(work.normed, work.normed_bits, shape.num_rows, matrix, block, blocks, results, 0, shape.uses_tiles)
         begin = block * COLUMNS // 2
         for row in range(shape.num_rows):
-            found = results[row]
-            out = work.active[row, begin : begin + blocks * COLUMNS // 2]
-            for half in range(blocks):
-                gate, up, part = found[half * COLUMNS :], found[half * COLUMNS + LANES :], out[half * LANES :]
-                for i in range(LANES):
-                    part[i] = silu(gate[i]) * up[i]
-            round_row(out, work.active_bits[row, begin : begin + blocks * COLUMNS // 2], len(out), shape.uses_tiles)
+            activate(results[row], blocks, work.active[row, begin:], work.active_bits[row, begin:], shape.uses_tiles)
+
+
+@compiled
+def activate(found: Floats, blocks: int, out: Floats, bits: Any, with_bits: bool) -> None:
+    """Gates, 16 in turn with what they let through → activated numbers, rounded to what the next product reads."""
+    activated(found.ctypes.data, out.ctypes.data, blocks)
+    round_row(out, bits, blocks * LANES, with_bits)
 
 
 @compiled
