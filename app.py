@@ -13,7 +13,10 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 # One core stays free for the server and, at home, the browser: threads that wait for a core held by
 # either stall every pass (docs/log.md, 2026-11-21). torch reads this when it is first imported.
-os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 2) - 1)))
+if "OMP_NUM_THREADS" not in os.environ:
+    from engine.cores import usable_cores
+
+    os.environ["OMP_NUM_THREADS"] = str(max(1, usable_cores() - 1))
 
 PORT = 7860
 

@@ -19,7 +19,7 @@ _KEPT = 3
 
 
 def kernel_folder() -> Path:
-    """The folder for the loops of these sources, in the user's cache, or in a temporary one where that is not writable."""
+    """The folder for the loops of these sources: in the user's cache, or a temporary one where it cannot be written."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "specviz" / "kernels"
     folder = home / fingerprint(_ENGINE)
     try:

@@ -3,9 +3,9 @@
 The one file that builds masks and positions and calls a model's forward. Target and draft model
 both stand on it. Knows rows, parents and a KV cache; knows nothing of drafts, verdicts or events.
 
-Row invariance: on a CPU a row's logits are the same bits whether it is scored alone or among others. Llama-shaped models
-run compiled (cpu/); the others through transformers' forward, with compiled products and attention_kernel.py's attention,
-where `is_row_invariant` says whether that holds for all of their parts.
+Row invariance: on a CPU a row's logits are the same bits whether it is scored alone or among others. Llama-shaped
+models run compiled (cpu/); the others through transformers' forward, with compiled products and attention_kernel.py's
+attention, and `is_row_invariant` says whether that holds for all of their parts.
 """
 
 from __future__ import annotations

@@ -114,7 +114,16 @@ def _address(context: Any, builder: Any, kind: Any, array: Any, offset: Any) -> 
 
 
 def _scored(
-    context: Any, out: Any, stride: Any, query: Any, query_stride: Any, count: Any, keys: Any, first: Any, steps: Any, dims: Any
+    context: Any,
+    out: Any,
+    stride: Any,
+    query: Any,
+    query_stride: Any,
+    count: Any,
+    keys: Any,
+    first: Any,
+    steps: Any,
+    dims: Any,
 ) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         out, stride, query, query_stride, count, keys, first, steps, dims = args
@@ -127,7 +136,16 @@ def _scored(
 
 
 def _weighed(
-    context: Any, out: Any, stride: Any, weights: Any, weight_stride: Any, count: Any, values: Any, first: Any, dims: Any, columns: Any
+    context: Any,
+    out: Any,
+    stride: Any,
+    weights: Any,
+    weight_stride: Any,
+    count: Any,
+    values: Any,
+    first: Any,
+    dims: Any,
+    columns: Any,
 ) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         out, stride, weights, weight_stride, count, values, first, dims, columns = args
@@ -140,7 +158,9 @@ def _weighed(
             moved = builder.add(out, times(builder, begin, 4))
             value = builder.add(address, times(builder, begin, kind.dtype.bitwidth // 8))
             arguments = [moved, stride, weights, weight_stride, value, *rest]
-            of_count(builder, count, QUERIES, lambda n: _weigh(builder.module, kind.dtype, n, vectors, False), arguments)
+            of_count(
+                builder, count, QUERIES, lambda n: _weigh(builder.module, kind.dtype, n, vectors, False), arguments
+            )
 
         _parts(builder, dims, part)
         return context.get_dummy_value()

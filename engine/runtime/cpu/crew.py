@@ -51,14 +51,15 @@ def enter(control: Control, number: int) -> bool:
 
 @_compiled
 def leave(control: Control) -> None:
-    """This thread touches nothing of the pass any more."""
+    """Say that the calling thread touches nothing of the pass any more."""
     atomic_add(control, INSIDE, -1)
 
 
 @_compiled
 def take(control: Control, unit: int, begin: int) -> bool:
     """Whether `unit`, of a phase that begins at unit `begin`, is this thread's: all before are done and it is free."""
-    return atomic_load(control, DONE) >= begin and atomic_swap(control, NEXT, unit, unit + 1)
+    is_begun = atomic_load(control, DONE) >= begin
+    return bool(is_begun and atomic_swap(control, NEXT, unit, unit + 1))
 
 
 @_compiled

@@ -6,8 +6,11 @@ enters a product are of the model's dtype, everything between is float32. Weight
 
 from __future__ import annotations
 
+import functools
+import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -16,33 +19,23 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from engine.runtime.cpu import tiles
-from engine.runtime.cpu.attention import QUERIES
 from engine.runtime.cpu.crew import CREW
 from engine.runtime.cpu.kv import CompiledCache
 from engine.runtime.cpu.linear import Product
-from engine.runtime.cpu.products import COLUMNS, GROUP, Matrix, aligned, empty, pack, width_of
+from engine.runtime.cpu.memory import Memory, Sizes
+from engine.runtime.cpu.products import COLUMNS, Matrix, aligned, pack, width_of
 from engine.runtime.cpu.rotary import RotaryTables
 from engine.runtime.cpu.rows import Floats
 from engine.runtime.cpu.vectors import LANES
 from engine.runtime.cpu.whole_pass import (
-    DOWN,
-    GATE_UP,
-    NUM_PHASES,
-    OUTPUT,
-    QKV,
-    ROWS_AT_ONCE,
     Rows,
     Shape,
     Weights,
-    Work,
     run,
 )
 from engine.runtime.extra import Layout
 
 FAMILIES = {"llama", "mistral", "qwen2", "qwen3"}
-_UNITS_A_THREAD = 16
-_PAGE_OFFSET = 16
-"""Numbers between rows, so that they do not begin at like places of memory pages."""
 _SMALL_BYTES = 3_000_000
 """Of weights: a pass over less is done before another thread has woken."""
 
@@ -62,6 +55,15 @@ def supports(model: PreTrainedModel) -> bool:
     return is_default_rope and is_whole and is_full and has_plain_biases and config.hidden_act == "silu"
 
 
+@functools.cache
+def announce_compiling() -> None:
+    """Say once, on stderr, that the first pass after an installation has to be compiled."""
+    cache: Any = run
+    folder = Path(cache._cache.cache_path)
+    if not any(folder.glob("whole_pass.run-*.nbi")):
+        print("specviz: compiling the model's pass for this processor, once: some ten seconds …", file=sys.stderr)
+
+
 def _head_dim(config: Any) -> int:
     return int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
 
@@ -70,6 +72,7 @@ class CompiledDecoder:
     """A model's weights, packed, and passes over (m,) rows."""
 
     def __init__(self, model: PreTrainedModel) -> None:
+        announce_compiling()
         config: Any = model.config
         self.dtype = model.dtype
         self.num_layers: int = config.num_hidden_layers
@@ -87,7 +90,15 @@ class CompiledDecoder:
         self.has_head_norms = hasattr(layers[0].self_attn, "q_norm")
         self.weights = self._pack(model, layers)
         self.head = Product(self.weights.head, self.num_tokens, self.hidden_size, model.lm_head.bias)
-        self.memory = Memory(self)
+        self.memory = Memory(
+            self.weights,
+            Sizes(
+                hidden=self.hidden_size,
+                attended=self.num_heads * self.head_dim,
+                active=self.intermediate_size,
+                head_dim=self.head_dim,
+            ),
+        )
         self.lock = threading.Lock()
 
     def new_cache(self) -> CompiledCache:
@@ -109,7 +120,10 @@ class CompiledDecoder:
                 linear.weight = nn.Parameter(torch.empty(0, dtype=linear.weight.dtype), requires_grad=False)
         has_head_bias = model.lm_head.bias is not None
         return Weights(
-            *(stacked(matrices) for matrices in (qkv, output, gate_up, down)),
+            qkv=stacked(qkv),
+            output=stacked(output),
+            gate_up=stacked(gate_up),
+            down=stacked(down),
             head=pack(model.lm_head.weight),
             norms=self._norms(model, layers),
             qkv_bias=numbers(torch.stack(biases)),
@@ -130,10 +144,13 @@ class CompiledDecoder:
 
     def embed(self, ids: Sequence[int]) -> Floats:
         """Rows (m, h) of the embedding, in float32."""
-        rows = self._embedding[np.asarray(ids)]
+        rows: Any = self._embedding[np.asarray(ids)]
         if self.dtype == torch.bfloat16:
-            return (rows.astype(np.uint32) << np.uint32(16)).view(np.float32)
-        return rows.view(np.float16).astype(np.float32) if self.dtype == torch.float16 else rows
+            rows = (rows.astype(np.uint32) << np.uint32(16)).view(np.float32)
+        elif self.dtype == torch.float16:
+            rows = rows.view(np.float16).astype(np.float32)
+        found: Floats = rows
+        return found
 
     def forward(
         self,
@@ -178,7 +195,7 @@ class CompiledDecoder:
         borders = sorted({0, self.num_layers, *wanted, *(layout.groups if layout is not None else ())})
         num_scored = scored.stop - scored.start
         logits = np.empty((memory.padded(num_scored), len(self.weights.head) * COLUMNS), np.float32)
-        for first, end in zip(borders, borders[1:] + [self.num_layers + 1], strict=True):
+        for first, end in zip(borders, [*borders[1:], self.num_layers + 1], strict=True):
             if first in wanted and first < self.num_layers:
                 taken[first] = memory.states(memory.x, present, self.dtype)
             if layout is not None and first in layout.groups:
@@ -224,98 +241,6 @@ class CompiledDecoder:
         CREW.run(run, shape, self.weights, cache.keys, cache.values, rows, work, num_threads=num_threads)
 
 
-class Memory:
-    """What passes of one model write to, grown to the largest of them."""
-
-    def __init__(self, decoder: CompiledDecoder) -> None:
-        self.decoder = decoder
-        self.num_rows = self.num_columns = self.num_threads = 0
-        self.x: Floats
-        self.normed: Floats
-        self._units: dict[tuple[int, bool, int], tuple[Any, Any]] = {}
-
-    @staticmethod
-    def padded(num_rows: int) -> int:
-        """Rows with room for the idle ones of a last tile."""
-        return width_of(num_rows, tiles.TILE_ROWS) + tiles.TILE_ROWS
-
-    def reserve(self, num_rows: int, num_columns: int, num_threads: int) -> None:
-        """Make room for a pass."""
-        if num_rows <= self.num_rows and num_columns <= self.num_columns and num_threads <= self.num_threads:
-            return
-        self.num_rows, self.num_columns = max(self.num_rows, num_rows), max(self.num_columns, num_columns)
-        self.num_threads = max(self.num_threads, num_threads)
-        decoder, rows, threads = self.decoder, self.padded(self.num_rows), self.num_threads
-        attended = decoder.num_heads * decoder.head_dim
-        self.x, self.normed = self._floats(rows, decoder.hidden_size), self._floats(rows, decoder.hidden_size)
-        self.qkv = self._floats(rows, decoder.weights.qkv.shape[1] * COLUMNS)
-        self.attended, self.active = self._floats(rows, attended), self._floats(rows, decoder.intermediate_size)
-        self.bits = [self._bits(rows, size) for size in (decoder.hidden_size, attended, decoder.intermediate_size)]
-        self.results = np.zeros((threads, rows, 2 * COLUMNS), np.float32)
-        self.scores = np.zeros((threads, QUERIES, self.num_columns + _PAGE_OFFSET), np.float32)
-        self.outputs = np.zeros((threads, 2 * QUERIES, width_of(decoder.head_dim, LANES) + LANES), np.float32)
-        self.lanes = np.zeros((threads, 4 * LANES), np.float32)
-
-    def _floats(self, rows: int, width: int) -> Floats:
-        found = empty((rows, width_of(width, GROUP) + _PAGE_OFFSET), np.float32)
-        found[:] = 0
-        return found
-
-    def _bits(self, rows: int, width: int) -> Any:
-        numbers = {torch.bfloat16: np.uint16, torch.float16: np.int16}.get(self.decoder.dtype, np.float32)
-        found = empty((rows, width_of(width, GROUP) + 2 * _PAGE_OFFSET), numbers)
-        found[:] = 0
-        return found
-
-    @staticmethod
-    def tensor(rows: Floats) -> Tensor:
-        """The same memory for torch."""
-        return torch.from_numpy(rows)
-
-    def states(self, rows: Floats, num_rows: int, dtype: torch.dtype) -> Tensor:
-        """A copy of the first rows (m, h) in the model's dtype."""
-        return torch.from_numpy(rows[:num_rows, : self.decoder.hidden_size].copy()).to(dtype)
-
-    def work(self, shape: Shape, num_threads: int, logits: Floats) -> Work:
-        """The memory of a pass and its units of work."""
-        key = shape.num_rows, shape.num_scored > 0, num_threads
-        if key not in self._units:
-            self._units[key] = self._share_out(shape, num_threads)
-        units, spans = self._units[key]
-        return Work(
-            units=units,
-            spans=spans,
-            x=self.x,
-            normed=self.normed,
-            normed_bits=self.bits[0],
-            qkv=self.qkv,
-            attended=self.attended,
-            attended_bits=self.bits[1],
-            active=self.active,
-            active_bits=self.bits[2],
-            results=self.results,
-            scores=self.scores,
-            outputs=self.outputs,
-            lanes=self.lanes,
-            logits=logits,
-        )
-
-    def _share_out(self, shape: Shape, num_threads: int) -> tuple[Any, Any]:
-        """Units of work before the end of each phase, and blocks of columns in a unit of each product."""
-        weights, num_rows = self.decoder.weights, shape.num_rows
-        few_rows = -(-num_rows // ROWS_AT_ONCE)
-        queries = -(-num_rows * shape.num_heads // shape.num_kv_heads // QUERIES)
-        blocks = {QKV: weights.qkv.shape[1], OUTPUT: weights.output.shape[1]}
-        blocks |= {GATE_UP: weights.gate_up.shape[1], DOWN: weights.down.shape[1], NUM_PHASES: len(weights.head)}
-        spans = {phase: 2 * max(1, count // (2 * num_threads * _UNITS_A_THREAD)) for phase, count in blocks.items()}
-        units = {phase: -(-count // spans[phase]) for phase, count in blocks.items()}
-        attend = shape.num_kv_heads * queries
-        counts = [few_rows, units[QKV], few_rows, attend, units[OUTPUT], few_rows, units[GATE_UP], units[DOWN]]
-        head = units[NUM_PHASES] if shape.num_scored else 0
-        ends = np.array([*np.cumsum(counts), few_rows, head])
-        return ends, np.array([spans.get(phase, 1) for phase in range(NUM_PHASES + 1)])
-
-
 def looks_of(mask: Mask, present: int, num_all: int, num_committed: int) -> tuple[Any, Any, Any]:
     """Reach, offsets and further columns of each row that is there (whole_pass.Rows), from who may look at whom."""
     looks = mask[:present, : mask.shape[1] - num_all + present]
@@ -330,7 +255,10 @@ def looks_of(mask: Mask, present: int, num_all: int, num_committed: int) -> tupl
 def interleaved(gate: Tensor, up: Tensor) -> Tensor:
     """Gate's and up's rows (i, h) in turn, 16 each, filled up with zeros → (2 i, h)."""
     size = width_of(len(gate), LANES)
-    parts = [nn.functional.pad(weight.detach(), (0, 0, 0, size - len(weight))).view(-1, LANES, weight.shape[1]) for weight in (gate, up)]
+    parts = [
+        nn.functional.pad(weight.detach(), (0, 0, 0, size - len(weight))).view(-1, LANES, weight.shape[1])
+        for weight in (gate, up)
+    ]
     return torch.stack(parts, dim=1).view(2 * size, -1)
 
 

@@ -50,7 +50,7 @@ class CompiledCache:
     @property
     def capacity(self) -> int:
         """Columns that there is room for."""
-        return self.values.shape[2]
+        return int(self.values.shape[2])
 
     def reserve(self, num_columns: int) -> None:
         """Make room for so many columns; what stands in them stays."""

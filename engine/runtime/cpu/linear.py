@@ -73,7 +73,8 @@ class Product(nn.Module):
 
 def product_of(weight: Tensor, bias: Tensor | None) -> Product:
     """A linear layer (o, i) as a module of its own; `weight` may be freed."""
-    return Product(pack(weight), *weight.shape, None if bias is None else bias.detach())
+    out_features, in_features = weight.shape
+    return Product(pack(weight), out_features, in_features, None if bias is None else bias.detach())
 
 
 def threads_for(matrix: Matrix) -> int:
@@ -104,7 +105,15 @@ def unpacked(matrix: Matrix, out_features: int, in_features: int, room: Matrix |
 
 @compiled
 def _multiply(
-    thread: int, number: int, control: Control, x: Floats, bits: Any, num_rows: int, matrix: Matrix, out: Floats, uses_tiles: bool
+    thread: int,
+    number: int,
+    control: Control,
+    x: Floats,
+    bits: Any,
+    num_rows: int,
+    matrix: Matrix,
+    out: Floats,
+    uses_tiles: bool,
 ) -> None:
     if not enter(control, number):
         return

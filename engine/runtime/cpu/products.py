@@ -15,13 +15,14 @@ Knows numbers only.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import llvmlite.binding as llvm
 import numpy as np
 import torch
 from llvmlite import ir
-from numba import config, types
+from numba import types
 from numba.extending import intrinsic
 
 from engine.runtime.cpu.vectors import (
@@ -58,9 +59,8 @@ _AHEAD = 4096
 
 def _has_wide_registers() -> bool:
     """Whether this process's code has 32 registers of 16 numbers (AVX-512) to keep sums in."""
-    name, features = str(config.CPU_NAME or ""), str(config.CPU_FEATURES or "")
-    if name or features:
-        return "avx512f" in features or name in ("skylake-avx512", "icelake-server", "sapphirerapids", "znver4")
+    if os.environ.get("NUMBA_CPU_NAME"):  # code for another processor: the fewest registers fit all
+        return False
     return bool(llvm.get_host_cpu_features().get("avx512f"))
 
 
@@ -100,7 +100,8 @@ def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     raw = np.empty(size + 64, np.uint8)
     start = -raw.ctypes.data % 64
-    return raw[start : start + size].view(dtype).reshape(shape)
+    found: np.ndarray[Any, Any] = raw[start : start + size].view(dtype).reshape(shape)
+    return found
 
 
 def _pair(builder: Any, address: Any, pair: Any, column: int, dtype: Any) -> tuple[Any, Any]:

@@ -49,7 +49,7 @@ FEWEST_ROWS = 128
 def read(
     decoder: CompiledDecoder, ids: Sequence[int], start: int, cache: CompiledCache, hidden_layers: Sequence[int]
 ) -> tuple[Tensor, ...] | None:
-    """Keys and values of tokens that follow each other from place `start` on; their hidden states (t, h) if asked for."""
+    """Keys and values of a text's tokens from place `start` on; their hidden states (t, h) if asked for."""
     cache.reserve(start + len(ids))
     with decoder.lock:
         found = _Block(decoder, ids, start, cache).read([layer % (decoder.num_layers + 1) for layer in hidden_layers])
@@ -125,15 +125,36 @@ class _Block:
         queries = -(-self.num_rows * shape.num_heads // shape.num_kv_heads // QUERIES)
         total = shape.num_kv_heads * queries if phase == ATTEND else few
         CREW.run(
-            _share, phase, layer, total, shape, self.decoder.weights, self.cache.keys, self.cache.values, self.rows,
-            self.work, self.memory.results[0] if gates is None else gates, num_threads=CREW.size,
+            _share,
+            phase,
+            layer,
+            total,
+            shape,
+            self.decoder.weights,
+            self.cache.keys,
+            self.cache.values,
+            self.rows,
+            self.work,
+            self.memory.results[0] if gates is None else gates,
+            num_threads=CREW.size,
         )
 
 
 @compiled
 def _share(
-    thread: int, number: int, control: Control, phase: int, layer: int, total: int, shape: Shape, weights: Weights,
-    keys: Any, values: Any, rows: Rows, work: Work, gates: Floats,
+    thread: int,
+    number: int,
+    control: Control,
+    phase: int,
+    layer: int,
+    total: int,
+    shape: Shape,
+    weights: Weights,
+    keys: Any,
+    values: Any,
+    rows: Rows,
+    work: Work,
+    gates: Floats,
 ) -> None:
     """One thread's share of a phase."""
     if not enter(control, number):

@@ -45,7 +45,7 @@ _EXP = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.66
 
 
 def _exp(builder: Any, x: Any) -> Any:
-    """e to numbers that are not positive, 0 for all below -80; what is not a number stays none."""
+    """E to numbers that are not positive, 0 for all below -80; what is not a number stays none."""
     kind = with_lanes(x, I32)
     is_none = builder.fcmp_ordered("<=", x, like(x, _LOWEST))
     held = builder.select(is_none, like(x, _LOWEST), x)
@@ -76,7 +76,7 @@ def _silu(builder: Any, x: Any) -> Any:
 
 
 def _bfloat(builder: Any, x: Any) -> Any:
-    """The bits of the nearest bfloat16, ties to even, as the upper half of float32's; what is not a number stays none."""
+    """The nearest bfloat16, ties to even, as the upper half of a float32's bits; what is not a number stays none."""
     bits = builder.bitcast(x, with_lanes(x, I32))
     odd = builder.and_(builder.lshr(bits, like(bits, 16)), like(bits, 1))
     rounded = builder.add(builder.add(bits, like(bits, 0x7FFF)), odd)
@@ -210,7 +210,8 @@ def fold(lanes: Floats) -> np.float32:
     for half in (8, 4, 2, 1):
         for j in range(half):
             lanes[j] = lanes[j] + lanes[j + half]
-    return lanes[0]
+    total: np.float32 = lanes[0]
+    return total
 
 
 @compiled
@@ -221,7 +222,8 @@ def scale_of(x: Floats, num: int, epsilon: np.float32, lanes: Floats) -> np.floa
     for i in range(0, num, LANES):
         for j in range(LANES):
             lanes[j] = fma(x[i + j], x[i + j], lanes[j])
-    return _ONE / np.sqrt(fold(lanes) / np.float32(num) + epsilon)
+    scale: np.float32 = _ONE / np.sqrt(fold(lanes) / np.float32(num) + epsilon)
+    return scale
 
 
 @compiled
@@ -231,7 +233,8 @@ def powers(scores: Floats, num: int, lanes: Floats) -> np.float32:
     for t in range(num, end):
         scores[t] = -np.inf
     _exponentiate(scores.ctypes.data, end // LANES, lanes.ctypes.data)
-    return fold(lanes)
+    total: np.float32 = fold(lanes)
+    return total
 
 
 @compiled

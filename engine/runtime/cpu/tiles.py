@@ -16,13 +16,24 @@ import llvmlite.binding as llvm
 import numpy as np
 import torch
 from llvmlite import ir
-from numba import config, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from engine.runtime.cpu.products import COLUMNS, GROUP, MOST_ROWS, Matrix, empty, multiply_tile, pack
 from engine.runtime.cpu.rows import Floats, compiled
-from engine.runtime.cpu.vectors import I8, I64, POINTER, at, declared, define, flush_denormals, loop, restore_denormals, times
+from engine.runtime.cpu.vectors import (
+    I8,
+    I64,
+    POINTER,
+    at,
+    declared,
+    define,
+    flush_denormals,
+    loop,
+    restore_denormals,
+    times,
+)
 
 TILE_ROWS = 16
 FEW_ROWS = MOST_ROWS
@@ -32,7 +43,7 @@ _ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA = 158, 0x1023, 18
 _GROUP_BYTES = GROUP * COLUMNS * 2
 CAN_COMPILE = (
     platform.system() == "Linux"
-    and not config.CPU_NAME
+    and not os.environ.get("NUMBA_CPU_NAME")
     and bool(llvm.get_host_cpu_features().get("amx-bf16"))
 )
 
@@ -80,7 +91,7 @@ def _tile(module: Any, row_tiles: int) -> Any:
 
 def _configured(builder: Any) -> Any:
     """The address of a tile configuration: eight tiles of 16 rows of 64 bytes."""
-    place = cgutils.alloca_once(builder, ir.ArrayType(I8, _LINE))
+    place: Any = cgutils.alloca_once(builder, ir.ArrayType(I8, _LINE))
     numbers = [0] * _LINE
     numbers[0] = 1
     for number in range(8):
@@ -140,14 +151,30 @@ def _multiply_both_ways(x: Any, bits: Any, matrix: Any, found: Any, wanted: Any)
     multiply(found.ctypes.data, found.strides[0], bits.ctypes.data, bits.strides[0], 2, matrix, 0, groups)
     for row in range(len(x)):
         multiply_tile(
-            wanted.ctypes.data + row * wanted.strides[0], wanted.strides[0], x.ctypes.data + row * x.strides[0],
-            x.strides[0], 1, matrix, 0, groups,
+            wanted.ctypes.data + row * wanted.strides[0],
+            wanted.strides[0],
+            x.ctypes.data + row * x.strides[0],
+            x.strides[0],
+            1,
+            matrix,
+            0,
+            groups,
         )
     restore_denormals(before)
 
 
 @compiled
-def product(x: Floats, bits: Any, num_rows: int, matrix: Matrix, block: int, blocks: int, out: Floats, column: int, uses_tiles: bool) -> None:
+def product(
+    x: Floats,
+    bits: Any,
+    num_rows: int,
+    matrix: Matrix,
+    block: int,
+    blocks: int,
+    out: Floats,
+    column: int,
+    uses_tiles: bool,
+) -> None:
     """Rows times one or two neighbouring blocks → `out` from a column on."""
     groups = matrix.shape[1] // (GROUP * COLUMNS)
     row = 0

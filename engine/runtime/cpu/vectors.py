@@ -70,7 +70,9 @@ def loop(
     return results
 
 
-def of_count(builder: ir.IRBuilder, count: Any, most: int, make: Callable[[int], Any], arguments: Sequence[Any]) -> None:
+def of_count(
+    builder: ir.IRBuilder, count: Any, most: int, make: Callable[[int], Any], arguments: Sequence[Any]
+) -> None:
     """Call the function made for so many queries, 1 to `most`."""
     end = builder.append_basic_block("counted")
     choice = builder.switch(count, end)
@@ -253,8 +255,21 @@ def _pause(context: Any) -> Any:
     return types.void(), generate
 
 
+def _cycles(context: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if not IS_X86:
+            return ir.Constant(I64, 0)
+        return builder.call(declared(builder.module, "llvm.readcyclecounter", I64, []), [])
+
+    return types.int64(), generate
+
+
+cycles: Any = intrinsic(_cycles)
+"""In compiled code: the processor's steady counter, where every program may read it; 0 elsewhere."""
 pause: Any = intrinsic(_pause)
 """In compiled code: a moment of waiting that leaves the core's other thread alone."""
 
-give_way: Any = types.ExternalFunction("SwitchToThread" if platform.system() == "Windows" else "sched_yield", types.int32())
+give_way: Any = types.ExternalFunction(
+    "SwitchToThread" if platform.system() == "Windows" else "sched_yield", types.int32()
+)
 """In compiled code: let another program have this core."""

@@ -19,7 +19,7 @@ from engine.runtime.cpu.crew import DONE, NEXT, Control, enter, finish, leave, t
 from engine.runtime.cpu.products import COLUMNS, Matrix
 from engine.runtime.cpu.rows import Floats, activated, compiled, powers, rotate, round_row, scale_of, store
 from engine.runtime.cpu.tiles import product
-from engine.runtime.cpu.vectors import LANES, atomic_add, atomic_load, flush_denormals, restore_denormals
+from engine.runtime.cpu.vectors import LANES, atomic_add, atomic_load, cycles, flush_denormals, restore_denormals
 
 ROWS_AT_ONCE = 4
 """Rows of a unit of work where each is little."""
@@ -108,11 +108,21 @@ class Work(NamedTuple):
     lanes: Floats
     """(threads, 16)."""
     logits: Floats
+    spent: Any
+    """(threads, phases + 2): cycles that each thread spent in each phase, the final norm and the output layer last."""
 
 
 @compiled
 def run(
-    thread: int, number: int, control: Control, shape: Shape, weights: Weights, keys: Any, values: Any, rows: Rows, work: Work
+    thread: int,
+    number: int,
+    control: Control,
+    shape: Shape,
+    weights: Weights,
+    keys: Any,
+    values: Any,
+    rows: Rows,
+    work: Work,
 ) -> None:
     """One thread's share of a pass, or of some of its layers."""
     if not enter(control, number):
@@ -132,7 +142,9 @@ def run(
             looks = wait(looks)
             continue
         looks = 0
+        started = cycles()
         _do(thread, shape.first_layer + layer, phase, unit - begin, shape, weights, keys, values, rows, work)
+        work.spent[thread, phase if unit < in_layers else NUM_PHASES + phase] += cycles() - started
         atomic_add(control, DONE, 1)
     if thread == 0:
         finish(control, total)
@@ -156,7 +168,16 @@ def _locate(unit: int, units: Any, in_layer: int, in_layers: int) -> tuple[int, 
 
 @compiled
 def _do(
-    thread: int, layer: int, phase: int, unit: int, shape: Shape, weights: Weights, keys: Any, values: Any, rows: Rows, work: Work
+    thread: int,
+    layer: int,
+    phase: int,
+    unit: int,
+    shape: Shape,
+    weights: Weights,
+    keys: Any,
+    values: Any,
+    rows: Rows,
+    work: Work,
 ) -> None:
     if layer == len(weights.qkv):
         if phase == NORM:
@@ -172,7 +193,9 @@ def _do(
     elif phase == ATTEND:
         attend(thread, unit, shape, keys[layer], values[layer], rows, work)
     elif phase == OUTPUT:
-        _add_product(thread, unit, work.attended, work.attended_bits, weights.output[layer], work.spans[OUTPUT], shape, work)
+        _add_product(
+            thread, unit, work.attended, work.attended_bits, weights.output[layer], work.spans[OUTPUT], shape, work
+        )
     elif phase == MLP_NORM:
         norm_rows(thread, unit, weights.norms[layer, 1], shape, work)
     elif phase == GATE_UP:
@@ -197,7 +220,17 @@ def _qkv(unit: int, matrix: Matrix, shape: Shape, work: Work) -> None:
     span = work.spans[QKV]
     for block in range(unit * span, min((unit + 1) * span, len(matrix)), 2):
         blocks = min(2, len(matrix) - block)
-        product(work.normed, work.normed_bits, shape.num_rows, matrix, block, blocks, work.qkv, block * COLUMNS, shape.uses_tiles)
+        product(
+            work.normed,
+            work.normed_bits,
+            shape.num_rows,
+            matrix,
+            block,
+            blocks,
+            work.qkv,
+            block * COLUMNS,
+            shape.uses_tiles,
+        )
 
 
 @compiled
@@ -257,8 +290,15 @@ def attend(thread: int, unit: int, shape: Shape, keys: Any, values: Any, rows: R
         outputs[i, :width] = _ZERO
     steps = (end + STEP - 1) // STEP
     score(
-        scores.ctypes.data, scores.strides[0], query.ctypes.data, query.strides[0], count,
-        keys, kv * keys.shape[1] * keys.shape[2] * LANES, steps, width,
+        scores.ctypes.data,
+        scores.strides[0],
+        query.ctypes.data,
+        query.strides[0],
+        count,
+        keys,
+        kv * keys.shape[1] * keys.shape[2] * LANES,
+        steps,
+        width,
     )
     base = kv * values.shape[1] * width
     shared = rows.reach[first // group]
@@ -272,7 +312,14 @@ def attend(thread: int, unit: int, shape: Shape, keys: Any, values: Any, rows: R
         outputs[i, width] = powers(line, reach + len(seen), work.lanes[thread])
     if shared > 0:
         weigh(
-            outputs.ctypes.data, outputs.strides[0], scores.ctypes.data, scores.strides[0], count, values, base, width,
+            outputs.ctypes.data,
+            outputs.strides[0],
+            scores.ctypes.data,
+            scores.strides[0],
+            count,
+            values,
+            base,
+            width,
             shared,
         )
     for i in range(count):
@@ -283,7 +330,12 @@ def attend(thread: int, unit: int, shape: Shape, keys: Any, values: Any, rows: R
             weigh(out_at, 0, line_at + 4 * shared, 0, 1, values, base + shared * width, width, reach - shared)
         if rows.offsets[row + 1] > offset:
             weigh_listed(
-                out_at, line_at + 4 * reach, values, base, width, rows.offsets[row + 1] - offset,
+                out_at,
+                line_at + 4 * reach,
+                values,
+                base,
+                width,
+                rows.offsets[row + 1] - offset,
                 rows.seen.ctypes.data + 8 * offset,
             )
         total, out = outputs[i, width], work.attended[row, head * dim : (head + 1) * dim]
@@ -293,7 +345,9 @@ def attend(thread: int, unit: int, shape: Shape, keys: Any, values: Any, rows: R
 
 
 @compiled
-def _add_product(thread: int, unit: int, x: Floats, bits: Any, matrix: Matrix, span: int, shape: Shape, work: Work) -> None:
+def _add_product(
+    thread: int, unit: int, x: Floats, bits: Any, matrix: Matrix, span: int, shape: Shape, work: Work
+) -> None:
     """A product added to the rows."""
     results = work.results[thread]
     for block in range(unit * span, min((unit + 1) * span, len(matrix)), 2):
@@ -331,8 +385,15 @@ def _head(thread: int, unit: int, shape: Shape, weights: Weights, work: Work) ->
     for block in range(unit * span, min((unit + 1) * span, len(weights.head)), 2):
         blocks = min(2, len(weights.head) - block)
         product(
-            work.normed[first:], work.normed_bits[first:], shape.num_scored, weights.head, block, blocks,
-            work.logits, block * COLUMNS, shape.uses_tiles,
+            work.normed[first:],
+            work.normed_bits[first:],
+            shape.num_scored,
+            weights.head,
+            block,
+            blocks,
+            work.logits,
+            block * COLUMNS,
+            shape.uses_tiles,
         )
         if shape.has_head_bias:
             for row in range(shape.num_scored):
