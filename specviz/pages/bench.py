@@ -24,6 +24,7 @@ from specviz.request import PLAIN
 from specviz.routes import PLOTLY_PATH
 from specviz.store import Reader
 from specviz.text import to_wire, without_surrogates
+from specviz.times import MINUTES, day_and_time
 
 POLL_S = 1.0
 MAX_ENTRIES = 40
@@ -151,7 +152,7 @@ class BenchView:
             {
                 "id": entry.id,
                 "title": entry.title,
-                "when": entry.created_at[:16].replace("T", " "),
+                "when": day_and_time(entry.created_at, MINUTES),
                 "state": "running" if entry.id == going_on else "complete" if entry.is_complete else "stopped",
                 "runs": f"{entry.num_runs:,} runs",
             }

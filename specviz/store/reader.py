@@ -31,7 +31,7 @@ class RunRow:
     id: str
     """The session's id."""
     created_at: str
-    """UTC, ISO 8601, as the session gave it."""
+    """When the session began: UTC, ISO 8601."""
     status: RunStatus
     method: str
     guarantee: str
