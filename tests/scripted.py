@@ -47,6 +47,8 @@ class ScriptedDevice:
     hold: threading.Event | None = None
     """Wait for it before every step."""
     log: list[str] = field(default_factory=list)
+    lacking: tuple[str, ...] = ()
+    """Methods that cannot run."""
 
     def methods(self) -> tuple[Method, ...]:
         depth = OptionSpec("depth", 3, "How far.", low=1, high=8, unit="tokens")
@@ -61,6 +63,9 @@ class ScriptedDevice:
 
     def draft_models(self) -> tuple[str, ...]:
         return ("toy-draft",)
+
+    def cannot_run(self, model: str, method: str) -> str | None:
+        return f"{method} lacks its weights." if method in self.lacking else None
 
     def is_ready(self, model: str, method: str) -> bool:
         return f"prepare {model} {method}" in self.log

@@ -80,8 +80,7 @@ class Inspector:
         except StoreError:
             rows = []
         labels = [
-            f"{day_and_time(row.created_at)} · {row.method} · {first_line(row.prompt, PROMPT_CHARS)}"
-            for row in rows
+            f"{day_and_time(row.created_at)} · {row.method} · {first_line(row.prompt, PROMPT_CHARS)}" for row in rows
         ]
         found = [{"id": row.id, "label": label} for row, label in zip(rows, labels, strict=True)]
         return [*found, {"id": recording.ID, "label": recording.TITLE}]
