@@ -129,6 +129,32 @@ class ScriptedDevice:
         return ScriptedVerdict(num_compared=sum(len(e.emitted) for e in events if isinstance(e, Stepped)))
 
 
+@dataclass
+class Watched(ScriptedDevice):
+    """Remembers with what it was asked to decode, and says of which runs a verdict is."""
+
+    asked_for: list[tuple[str, dict[str, Any], str, GenerationConfig, str]] = field(default_factory=list)
+    reason: Any = "length"
+    cut: str = ""
+
+    def generate(
+        self,
+        model: str,
+        method: str,
+        options: Mapping[str, Any],
+        prompt: str,
+        config: GenerationConfig,
+        *rest: Any,
+    ) -> Iterator[Event]:
+        self.asked_for.append((method, dict(options), prompt, config, rest[0]))
+        for event in super().generate(model, method, options, prompt, config, *rest):
+            is_cut = isinstance(event, SessionFinished) and method == self.cut
+            yield replace(event, reason=self.reason) if is_cut else event  # type: ignore[type-var]
+
+    def audit(self, model: str, plain: Any, events: Any) -> ScriptedVerdict:
+        return ScriptedVerdict(f"{plain[0].method} {events[0].method_options.get('depth')}", 1)
+
+
 def started(
     method: str = "scripted",
     prompt: str = "Tell a story.",
