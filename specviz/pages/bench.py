@@ -154,7 +154,7 @@ class BenchView:
                 "title": entry.title,
                 "when": day_and_time(entry.created_at, MINUTES),
                 "state": "running" if entry.id == going_on else "complete" if entry.is_complete else "stopped",
-                "runs": f"{entry.num_runs:,} runs",
+                "runs": f"{entry.num_runs:,} {'run' if entry.num_runs == 1 else 'runs'}",
             }
             for entry in [*entries[:MAX_ENTRIES], *entries[MAX_ENTRIES:][-1:]]
         ]
