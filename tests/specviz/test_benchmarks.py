@@ -214,13 +214,17 @@ def test_the_speed_of_saved_runs_is_all_time_by_all_tokens(row: RunRow) -> None:
 def test_the_best_that_is_known_is_ones_own_newest_benchmark(tmp_path: Path, row: RunRow) -> None:
     shelf = Shelf(tmp_path / "bench", tmp_path / "reports")
     (tmp_path / "reports").mkdir()
-    example = report("toy", cell("plain", 90.0), cell("rare", 70.0), created_at="2026-01-01", rows=[])
+    example = report(
+        "toy", cell("plain", 90.0), cell("rare", 70.0), cell("draft_model", 80.0), created_at="2026-01-01", rows=[]
+    )
     (tmp_path / "reports" / "example.json").write_text(json.dumps(example))
     plain = replace(row, method="plain")
     assert speeds.speeds("toy", shelf, Runs()) == speeds.Speeds(
-        {"plain": 9.0, "rare": 7.0}, "the example, measured elsewhere"
+        {"plain": 9.0, "rare": 7.0, "draft_model": 8.0}, "the example, measured elsewhere"
     )
-    assert speeds.speeds("toy", shelf, Runs(plain)) == speeds.Speeds({"plain": 0.5, "rare": 7.0}, "saved runs")
+    assert speeds.speeds("toy", shelf, Runs(plain)) == speeds.Speeds(
+        {"plain": 0.5, "rare": 7.0, "draft_model": 8.0}, "saved runs"
+    )
     for bench_id, day, seconds in zip(IDS, (1, 2, 3), (10.0, 20.0, 30.0), strict=False):
         shelf.add(bench_id, ASKED, f"2026-01-0{day}")
         model = "big" if day == 3 else "toy"

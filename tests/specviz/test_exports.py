@@ -336,6 +336,9 @@ def test_lists_of_ids_have_limits_to_the_last_one() -> None:
         listing.run_ids([*names, "one more"])
     assert listing.run_ids(["", "a" * 300]) == ["a" * 200]
     assert len(listing.text("x" * 200, "search")) == 200
+    found = [listing.parse({"is_descending": given}).is_descending for given in (False, True, None, 1)]
+    assert found == [False, True, True, True]
+    assert listing.parse({}).is_descending
     assert listing.parse({"page": listing.MAX_PAGE}).offset == listing.MAX_PAGE * 50
     with pytest.raises(BadInput):
         listing.parse({"page": listing.MAX_PAGE + 1})

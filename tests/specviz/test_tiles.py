@@ -113,7 +113,7 @@ def test_the_status_follows_what_happens() -> None:
     cases: list[tuple[list[Happening], str]] = [
         ([], "Ready. Pick an example or type a prompt, then press Run."),
         ([Waiting(1)], "Number 1 in the queue: one run is going on."),
-        ([Waiting(3)], "Number 3 in the queue: 3 runs are ahead of yours."),
+        ([Waiting(2)], "Number 2 in the queue: 2 runs are ahead of yours."),
         ([Preparing("Loading toy")], "Loading toy …"),
         (
             [Opened("baseline"), started("plain"), step(0, 1, ())],

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from scripted import ScriptedDevice, started, stepped
 from stored import session
+from stored import started as begun
 
 from engine.events import Candidate, Counts, Emitted, Event, Node, Prefilled, SessionFinished, Stepped
 from specviz import wire
 from specviz.fold import ViewState, fold_all
 from specviz.notices import Audited, Ended, Failed, InLane, Lane, Opened, Preparing, Racing, Waiting
 from specviz.race import board, words
+from specviz.race.differences import differences, warnings
 from specviz.race.divergence import divergence
 from specviz.race.earlier import earlier
 from specviz.race.fold import RaceState, fold_race
@@ -289,6 +291,37 @@ def test_a_lane_that_is_not_in_the_catalog_keeps_its_name() -> None:
     assert board.label(Lane("scripted", {"depth": 3, "model": "x"}), methods) == "Scripted drafts · model x"
     assert board.label(Lane("scripted", {"depth": 4}), methods) == "Scripted drafts · depth 4"
     assert board.label(Lane("scripted", {"model": "x" * 50}), methods) == f"Scripted drafts · model {'x' * 40}"
+
+
+def test_the_steps_of_each_lane_stand_at_its_own_time() -> None:
+    lanes = json.loads(RaceStream({}).snapshot(raced()))["lanes"]
+    assert [[step["at"] for step in lane] for lane in lanes] == [[0.0, 0.0]] * 2, "nanoseconds"
+    long = tuple(replace(step, target_ns=1_000_000 * (step.step + 1)) for step in raced().views[0].steps)
+    state = raced()
+    views = (replace(state.views[0], events=(*state.views[0].events[:2], *long)), state.views[1])
+    first, _ = json.loads(RaceStream({}).snapshot(replace(state, views=views)))["lanes"]
+    assert [step["at"] for step in first] == [1.0, 3.0]
+
+
+def test_a_lanes_speedup_appears_when_the_plain_lane_has_ended() -> None:
+    """Though nothing has happened in that lane since."""
+    whole = raced()
+    going_on = replace(whole.views[0], events=whole.views[0].events[:-1], phase="running")
+    before = replace(whole, phase="racing", views=(going_on, whole.views[1]))
+    stream = RaceStream({})
+    assert json.loads(stream.delta(before))["rows"][1]["speedup"] == "–"
+    assert json.loads(stream.delta(replace(whole, lanes=before.lanes)))["rows"][1]["speedup"] == "1.00"
+
+
+def test_settings_that_any_of_the_runs_differs_in_are_shown() -> None:
+    runs = [begun("a"), None, begun("b"), begun("c", dtype="float32", config={"seed": 8, "top_k": 3})]
+    found = {setting.name: setting.values for setting in differences(runs)}
+    assert found["dtype"] == ("bfloat16", "", "bfloat16", "float32")
+    assert found["seed"] == ("7", "", "7", "8")
+    assert found["top k"] == ("", "", "", "3")
+    assert "model" not in found
+    assert warnings(runs) == ("These runs have different dtypes and seeds: no speedup is shown across them.",)
+    assert warnings(runs[:3]) == differences(runs[:3]) == ()
 
 
 # earlier races
