@@ -48,7 +48,11 @@ def parse_flags(arguments: list[str] | None) -> argparse.Namespace:
         "--port", type=int, default=os.environ.get("GRADIO_SERVER_PORT", PORT), help="port (default %(default)s)"
     )
     parser.add_argument("--model", default="story", help="preset, hub id or folder (default %(default)s)")
-    parser.add_argument("--db", default=None, help="database file or URL (default: specviz.db in your data folder)")
+    parser.add_argument(
+        "--db",
+        default=None,
+        help="database file or URL (default: specviz.db in your data folder; in a Space, in /data)",
+    )
     parser.add_argument(
         "--public",
         action=argparse.BooleanOptionalAction,
@@ -107,7 +111,7 @@ def serve(flags: argparse.Namespace) -> None:
         sessions.warm_up(flags.model, PLAIN)
         page = ui.build(sessions, store)
         print(
-            f"SpecViz: http://{flags.host}:{flags.port}  model {flags.model}, runs are kept in {store.name}", flush=True
+            f"SpecViz: http://{flags.host}:{flags.port}  model {flags.model}, runs are kept in {store.kept}", flush=True
         )
         try:
             page.launch(

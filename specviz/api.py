@@ -19,6 +19,7 @@ from gradio.events import api as gradio_api
 from engine.errors import BadInput, EngineError
 from specviz import request
 from specviz.archive import lines, tables
+from specviz.device import first_method
 from specviz.fold import ViewState
 from specviz.fold import fold_all as fold_run
 from specviz.notices import Happening
@@ -30,7 +31,6 @@ from specviz.store import RunRow, Store, StoreError, UnknownRun
 
 MAX_RUNS = 200
 KINDS = ("jsonl", "csv")
-DEFAULT_METHOD = "draft_model"
 _Result = TypeVar("_Result")
 
 
@@ -44,7 +44,7 @@ class Api:
     def generate(
         self,
         prompt: str,
-        method: str = DEFAULT_METHOD,
+        method: str = "",
         max_new_tokens: int = 128,
         temperature: float = 0.0,
         seed: int = 0,
@@ -56,7 +56,7 @@ class Api:
 
         Args:
             prompt: The text to answer.
-            method: A method's name, as `python -m engine methods` lists them.
+            method: A method's name, as `python -m engine methods` lists them; empty for the page's first choice.
             max_new_tokens: How long the answer may be.
             temperature: 0 is greedy.
             seed: Of the session's random numbers.
@@ -65,13 +65,11 @@ class Api:
             model: A model of this server; empty for its first.
 
         """
-        settings = {
-            "method": method,
-            "options": {method: options or {}},
-            "sampling": {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed},
-        }
+        sampling = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed}
 
         def ask() -> dict[str, Any]:
+            name = method or first_method(self.sessions.device)
+            settings = {"method": name, "options": {name: options or {}}, "sampling": sampling}
             wanted = request.parse(
                 self.sessions.device, prompt, self._model(model), json.dumps(settings), measure_plain
             )

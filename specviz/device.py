@@ -16,6 +16,8 @@ from engine.options import OptionSpec
 if TYPE_CHECKING:
     from engine.target import Target
 
+PREFERRED_METHODS = ("draft_model", "prompt_lookup")
+
 
 @dataclass(frozen=True)
 class Method:
@@ -53,6 +55,9 @@ class Device(Protocol):
     def draft_models(self) -> tuple[str, ...]:
         """Draft models that a visitor may name in a method's options."""
 
+    def cannot_run(self, model: str, method: str) -> str | None:
+        """Why a method cannot run on a model, in a sentence; None where it can, or where nobody knows yet."""
+
     def is_ready(self, model: str, method: str) -> bool:
         """Whether `prepare` has nothing left to do."""
 
@@ -76,3 +81,15 @@ class Device(Protocol):
 
     def load(self, model: str) -> Target:
         """The loaded target, for measurements. Raises EngineError."""
+
+
+def runnable(device: Device) -> list[str]:
+    """The methods that can run on the first model, plain first: what a page may choose before its visitor does."""
+    model = next(iter(device.models()))
+    return [method.name for method in device.methods() if device.cannot_run(model, method.name) is None]
+
+
+def first_method(device: Device) -> str:
+    """The one that is chosen first where one is asked for."""
+    names = runnable(device)
+    return next((name for name in PREFERRED_METHODS if name in names), names[-1])

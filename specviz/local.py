@@ -39,6 +39,12 @@ class LocalDevice:
         """The presets' own; no visitor may name a folder or download a model."""
         return tuple(sorted({preset.draft for preset in models.presets().values() if preset.draft}))
 
+    def cannot_run(self, model: str, method: str) -> str | None:
+        """What the method says of the target; nobody knows before it is loaded."""
+        if self._target is None or self._target[0] != model:
+            return None
+        return drafters.get(method).unavailable(self._target[1])
+
     def is_ready(self, model: str, method: str) -> bool:
         """Whether target and drafter have run before."""
         return (model, method) in self._warm and self._target is not None and self._target[0] == model

@@ -8,6 +8,7 @@ from engine.metrics import Metrics, Tally, ratio
 from specviz.store import RunRow
 from specviz.text import first_line, without_surrogates
 from specviz.tiles import number
+from specviz.times import day_and_time
 
 PROMPT_CHARS = 90
 _SAME = ("model", "device", "dtype", "prompt", "machine")
@@ -19,7 +20,7 @@ def to_row(run: RunRow, baseline: RunRow | None = None, may_change: bool = True)
     rate = metrics.acceptance_rate
     return {
         "id": run.id,
-        "when": run.created_at[:19].replace("T", " "),
+        "when": day_and_time(run.created_at),
         "status": run.status,
         "method": run.method,
         "model": without_surrogates(run.model),

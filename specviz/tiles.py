@@ -97,12 +97,18 @@ def _audit(state: ViewState) -> Tile:
         return Tile("audit", label, state.audit.verdict, "", state.audit.text, terms, f"word {tone}".strip())
     if state.phase == "auditing":
         return Tile("audit", label, "…", "", "comparing", terms, "word")
-    started = state.started
-    is_due = state.role == "baseline" or bool(state.plain_events)
-    note = "checked at the end" if is_due and state.finished is None else "not audited: no plain run beside it"
-    if started is not None and started.method == "plain" and state.role == "method":
-        note = "this is plain decoding"
-    return Tile("audit", label, NONE, "", note, terms, "word empty")
+    return Tile("audit", label, NONE, "", _why_no_verdict(state), terms, "word empty")
+
+
+def _why_no_verdict(state: ViewState) -> str:
+    if state.role == "method" and state.started is not None and state.started.method == "plain":
+        return "this is plain decoding"
+    if state.role == "method" and not state.plain_events:
+        return "not audited: no plain run beside it"
+    if state.phase in ("waiting", "preparing", "running"):
+        return "checked at the end"
+    is_cut = state.finished is not None and state.finished.reason in ("stopped", "failed", "timeout")
+    return "not audited: this run was cut short" if is_cut else "not audited"
 
 
 def drafted(state: ViewState) -> tuple[int, int]:

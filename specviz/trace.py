@@ -12,6 +12,7 @@ from typing import Any
 from engine.events import Emitted, Event, Prefilled, SessionFinished, SessionStarted, Stepped
 from specviz import whatif
 from specviz.text import first_line, without_surrogates
+from specviz.times import day_and_time
 
 STATUSES = ("accepted", "rejected", "unreached")
 PROMPT_CHARS = 160
@@ -53,7 +54,7 @@ def trace(events: Iterable[Event]) -> dict[str, Any]:
 def _run(event: SessionStarted) -> dict[str, Any]:
     return {
         "id": event.session_id,
-        "created": event.created_at[:19].replace("T", " "),
+        "created": day_and_time(event.created_at),
         "prompt": first_line(event.prompt, PROMPT_CHARS),
         "method": event.method,
         "model": without_surrogates(event.model),

@@ -47,6 +47,8 @@ class ScriptedDevice:
     hold: threading.Event | None = None
     """Wait for it before every step."""
     log: list[str] = field(default_factory=list)
+    lacking: tuple[str, ...] = ()
+    """Methods that cannot run."""
 
     def methods(self) -> tuple[Method, ...]:
         depth = OptionSpec("depth", 3, "How far.", low=1, high=8, unit="tokens")
@@ -61,6 +63,9 @@ class ScriptedDevice:
 
     def draft_models(self) -> tuple[str, ...]:
         return ("toy-draft",)
+
+    def cannot_run(self, model: str, method: str) -> str | None:
+        return f"{method} lacks its weights." if method in self.lacking else None
 
     def is_ready(self, model: str, method: str) -> bool:
         return f"prepare {model} {method}" in self.log
@@ -122,6 +127,32 @@ class ScriptedDevice:
     def audit(self, model: str, plain: Sequence[Event], events: Sequence[Event]) -> ScriptedVerdict:
         self.log.append("audit")
         return ScriptedVerdict(num_compared=sum(len(e.emitted) for e in events if isinstance(e, Stepped)))
+
+
+@dataclass
+class Watched(ScriptedDevice):
+    """Remembers with what it was asked to decode, and says of which runs a verdict is."""
+
+    asked_for: list[tuple[str, dict[str, Any], str, GenerationConfig, str]] = field(default_factory=list)
+    reason: Any = "length"
+    cut: str = ""
+
+    def generate(
+        self,
+        model: str,
+        method: str,
+        options: Mapping[str, Any],
+        prompt: str,
+        config: GenerationConfig,
+        *rest: Any,
+    ) -> Iterator[Event]:
+        self.asked_for.append((method, dict(options), prompt, config, rest[0]))
+        for event in super().generate(model, method, options, prompt, config, *rest):
+            is_cut = isinstance(event, SessionFinished) and method == self.cut
+            yield replace(event, reason=self.reason) if is_cut else event  # type: ignore[type-var]
+
+    def audit(self, model: str, plain: Any, events: Any) -> ScriptedVerdict:
+        return ScriptedVerdict(f"{plain[0].method} {events[0].method_options.get('depth')}", 1)
 
 
 def started(

@@ -12,11 +12,11 @@ import re
 import types
 import typing
 from collections.abc import Callable, Hashable, Sequence
-from datetime import datetime
 from typing import Any, Literal
 
 from engine.errors import BadInput
 from engine.events import Event, Prefilled, SessionFinished, SessionStarted, Stepped
+from specviz import times
 
 MOST_INTEGER = 2**46
 """Nineteen hours in nanoseconds; the sum over a run's steps still fits a column of the store."""
@@ -76,11 +76,7 @@ def check_session(events: Sequence[Event]) -> None:
 def _check_start(first: SessionStarted) -> None:
     if not _ID.fullmatch(first.session_id):
         raise BadInput("A session_id has 1 to 80 letters, digits, dots, dashes or underscores.")
-    try:
-        is_utc = datetime.fromisoformat(first.created_at).utcoffset() is not None
-    except ValueError:
-        is_utc = False
-    if not is_utc:
+    if not times.parsed(first.created_at):
         raise BadInput(f"created_at is {first.created_at[:40]!r}; wanted a time such as 2026-01-31T12:00:00+00:00.")
     for name in _NAMES:
         if not 0 < len(getattr(first, name)) <= MOST_NAME_CHARS:

@@ -81,7 +81,8 @@ def _take(runs: list[tuple[list[Event], dict[str, Any]]], row: dict[str, Any]) -
         return
     if kind in _RECORDS:
         check_fields(_RECORDS[kind], row)
-    if len(found) > MAX_STEPS:
+    beside = 1 if kind == Stepped.kind else 2  # start and prefill stand before the steps
+    if len(found) > MAX_STEPS + beside:
         raise BadInput(f"a run has more than {MAX_STEPS:,} steps.")
     found.append(events.from_dict(row))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from specviz.rows import stored_metrics, stored_speedup
@@ -62,13 +62,13 @@ def to_parquet(runs: Sequence[RunRow], baselines: Mapping[str, RunRow]) -> bytes
     kinds = {**dict.fromkeys(_FLOATS, pa.float64()), **dict.fromkeys(_WHOLES, pa.int64())}
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(_rows(runs, baselines), schema=schema), sink)
+    pq.write_table(pa.Table.from_pylist(list(_rows(runs, baselines)), schema=schema), sink)
     content: bytes = sink.getvalue().to_pybytes()
     return content
 
 
-def _rows(runs: Sequence[RunRow], baselines: Mapping[str, RunRow]) -> list[dict[str, Any]]:
-    return [to_row(run, baselines.get(run.baseline_run_id or "")) for run in runs]
+def _rows(runs: Sequence[RunRow], baselines: Mapping[str, RunRow]) -> Iterator[dict[str, Any]]:
+    return (to_row(run, baselines.get(run.baseline_run_id or "")) for run in runs)
 
 
 def _clean(value: Any) -> Any:

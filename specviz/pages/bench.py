@@ -16,7 +16,7 @@ from engine.bench.report import DEFINITIONS
 from engine.errors import BadInput, EngineError
 from specviz.bench import EXAMPLE, Asked, Benchmarks, Progress, document, parse, speeds
 from specviz.bench.shelf import OVERALL
-from specviz.device import Device
+from specviz.device import Device, runnable
 from specviz.figures import bench as figures
 from specviz.pages import files
 from specviz.pages.plot import SCRIPTS
@@ -24,6 +24,7 @@ from specviz.request import PLAIN
 from specviz.routes import PLOTLY_PATH
 from specviz.store import Reader
 from specviz.text import to_wire, without_surrogates
+from specviz.times import MINUTES, day_and_time
 
 POLL_S = 1.0
 MAX_ENTRIES = 40
@@ -151,9 +152,9 @@ class BenchView:
             {
                 "id": entry.id,
                 "title": entry.title,
-                "when": entry.created_at[:16].replace("T", " "),
+                "when": day_and_time(entry.created_at, MINUTES),
                 "state": "running" if entry.id == going_on else "complete" if entry.is_complete else "stopped",
-                "runs": f"{entry.num_runs:,} runs",
+                "runs": f"{entry.num_runs:,} {'run' if entry.num_runs == 1 else 'runs'}",
             }
             for entry in [*entries[:MAX_ENTRIES], *entries[MAX_ENTRIES:][-1:]]
         ]
@@ -202,7 +203,8 @@ class BenchView:
     def _controls(self) -> list[Any]:
         known = [method for method in self.device.methods() if method.name != PLAIN]
         models = [(title, name) for name, title in self.device.models().items()]
-        first = [method.name for method in known if method.name in FIRST_METHODS] or [known[0].name]
+        names = [name for name in runnable(self.device) if name != PLAIN]
+        first = [name for name in FIRST_METHODS if name in names] or names[:1]
         return [
             gr.Dropdown(models, value=models[0][1], label="Model", elem_id="bench-model"),
             gr.CheckboxGroup(suites.names(), value=list(FIRST_SUITES), label="Suites", elem_id="bench-suites"),

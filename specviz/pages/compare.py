@@ -14,7 +14,7 @@ from gradio.components import Component
 
 from engine.errors import BadInput
 from specviz import request, wire
-from specviz.device import Device, Method
+from specviz.device import Device, Method, runnable
 from specviz.pages import files
 from specviz.pages.asking import example_chips, model_menu, pick, prompt_box, settings_form, told, visitor_of
 from specviz.race.course import course
@@ -30,7 +30,7 @@ from specviz.text import printable, to_wire, without_surrogates
 from specviz.wire import Streams
 
 FIRST_LANES = ("draft_model", "prompt_lookup", "aded")
-"""Beside plain decoding, where they exist."""
+"""Beside plain decoding, where they can run."""
 CONTROL_SCRIPTS = ("dom", "tooltip", "palette", "drawings", "swatch", "fields", "contenders")
 STAGE_SCRIPTS = (
     *("dom", "address", "tooltip", "glossary", "card", "tokens", "legend", "stream", "palette", "drawings", "plot"),
@@ -166,7 +166,7 @@ class _Controls:
 
 def first_settings(device: Device) -> str:
     """The lanes component's first value: plain decoding and a few others."""
-    names = {method.name for method in device.methods()} - {PLAIN}
+    names = [name for name in runnable(device) if name != PLAIN]
     chosen = [name for name in FIRST_LANES if name in names] or sorted(names)[:1]
     return json.dumps({"lanes": [{"method": name, "options": {}} for name in (PLAIN, *chosen)], "sampling": {}})
 

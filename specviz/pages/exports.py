@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from engine.errors import UnknownName
+from engine.errors import BadInput, UnknownName
 from specviz import listing
 from specviz.archive import lines, tables
 from specviz.pages import offline
@@ -19,12 +19,13 @@ KINDS = {
     "parquet": "application/vnd.apache.parquet",
     "html": "text/html",
 }
-MAX_TABLE_ROWS = 10_000
+MAX_TABLE_ROWS = 50_000
+"""Of one table, which is made in memory."""
 MAX_WHOLE_RUNS = 50
 
 
 def export(store: Reader, given: Mapping[str, Any]) -> dict[str, Any]:
-    """`{name, type, content, is_base64, note}`. Raises BadInput, UnknownRun and StoreError."""
+    """`{name, type, content, is_base64}`. Raises BadInput, UnknownRun and StoreError."""
     kind = given.get("kind")
     if kind not in KINDS:
         raise UnknownName("kind of file", str(kind)[:40], KINDS)
@@ -46,7 +47,7 @@ def whole(store: Reader, given: Mapping[str, Any], kind: str) -> str:
 
 
 def table(store: Reader, given: Mapping[str, Any], kind: str) -> str | bytes:
-    """One row for each chosen run, or for all that was found."""
+    """One row for each chosen run, or for all that was found. Raises BadInput where these are too many."""
     runs = _chosen(store, given)
     plain = {run.id: run for run in store.get_runs({run.baseline_run_id or "" for run in runs})}
     return tables.to_csv(runs, plain) if kind == "csv" else tables.to_parquet(runs, plain)
@@ -62,4 +63,10 @@ def _chosen(store: Reader, given: Mapping[str, Any]) -> list[RunRow]:
         return found
     wanted = listing.parse(given.get("listing") or {})
     order: dict[str, Any] = {"sort": wanted.sort, "is_descending": wanted.is_descending}
-    return store.list_runs(MAX_TABLE_ROWS, **order, **wanted.conditions)
+    found = store.list_runs(MAX_TABLE_ROWS + 1, **order, **wanted.conditions)
+    if len(found) > MAX_TABLE_ROWS:
+        raise BadInput(
+            f"{store.count_runs(**wanted.conditions):,} runs were found; a table takes at most {MAX_TABLE_ROWS:,}. "
+            "Export them in parts, such as day by day."
+        )
+    return found

@@ -14,6 +14,7 @@ from specviz import recording
 from specviz.pages import files
 from specviz.store import Reader, StoreError
 from specviz.text import first_line, to_wire, without_surrogates
+from specviz.times import day_and_time
 from specviz.trace import trace
 
 SCRIPTS = (
@@ -79,8 +80,7 @@ class Inspector:
         except StoreError:
             rows = []
         labels = [
-            f"{row.created_at[:19].replace('T', ' ')} · {row.method} · {first_line(row.prompt, PROMPT_CHARS)}"
-            for row in rows
+            f"{day_and_time(row.created_at)} · {row.method} · {first_line(row.prompt, PROMPT_CHARS)}" for row in rows
         ]
         found = [{"id": row.id, "label": label} for row, label in zip(rows, labels, strict=True)]
         return [*found, {"id": recording.ID, "label": recording.TITLE}]

@@ -17,6 +17,7 @@ from specviz.pages import files, inspector
 from specviz.pages.stage import SCRIPTS
 from specviz.replay import Archive, replay
 from specviz.text import to_wire, without_surrogates
+from specviz.times import MINUTES, day_and_time
 from specviz.trace import trace
 from specviz.wire import Stream
 
@@ -44,7 +45,7 @@ def _run(archive: Archive, run_id: str) -> dict[str, Any]:
     state = fold_all(ViewState(), replay(archive, run_id))
     started = state.started
     assert started is not None  # a stored run has its first event
-    title = f"{started.method} · {started.model} · {started.created_at[:16].replace('T', ' ')}"
+    title = f"{started.method} · {started.model} · {day_and_time(started.created_at, MINUTES)}"
     told = {"message": json.loads(Stream().snapshot(state)), "trace": trace(state.events)}
     return {"title": without_surrogates(title), "prompt": without_surrogates(started.prompt)} | told
 

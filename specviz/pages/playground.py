@@ -12,14 +12,13 @@ import gradio as gr
 from gradio.components import Component
 
 from specviz import request
-from specviz.device import Device
+from specviz.device import Device, first_method
 from specviz.fold import ViewState, fold_all
 from specviz.pages.asking import example_chips, model_menu, pick, prompt_box, settings_form, told, visitor_of
 from specviz.pages.stage import make_stage
 from specviz.session import Sessions
 from specviz.wire import Streams
 
-PREFERRED_METHOD = "draft_model"
 _BUSY = (gr.Button(interactive=False), gr.Button(interactive=False), gr.Button(interactive=True))
 _READY = (gr.Button(interactive=True), gr.Button(interactive=True), gr.Button(interactive=False))
 
@@ -112,9 +111,7 @@ class _Controls:
 
 def default_settings(device: Device) -> str:
     """The settings component's first value."""
-    names = [method.name for method in device.methods()]
-    method = PREFERRED_METHOD if PREFERRED_METHOD in names else names[-1]
-    return json.dumps({"method": method, "options": {}, "sampling": {}})
+    return json.dumps({"method": first_method(device), "options": {}, "sampling": {}})
 
 
 def _controls(device: Device) -> _Controls:

@@ -96,7 +96,7 @@ class SavedRuns:
             "page": wanted.page,
             "is_filtered": bool(wanted.conditions),
             "known": self.store.known_values(),
-            "kept": self.store.problem or f"Kept in {self.store.name}.{PUBLIC if self.visitors.is_public else ''}",
+            "kept": self.store.problem or f"Kept in {self.store.kept}.{PUBLIC if self.visitors.is_public else ''}",
         }
 
     @answering
@@ -114,15 +114,22 @@ class SavedRuns:
             return {"noted": ids[:1]}
         word = listing.text(row.get("text"), "tag", lines.MAX_TAG_CHARS)
         if action not in ("tag", "untag") or not word:
-            raise BadInput("A tag is a word of 1 to 40 characters.")
+            raise BadInput(f"A tag is a word of 1 to {lines.MAX_TAG_CHARS} characters.")
+        return {"tagged": self._tag(ids, word) if action == "tag" else self._untag(ids, word)}
+
+    def _tag(self, ids: Sequence[str], word: str) -> Sequence[str]:
+        """All of these runs or none."""
+        runs = self.store.get_runs(ids)
+        if any(word not in run.tags and len(run.tags) >= lines.MAX_TAGS for run in runs):
+            raise BadInput(f"A run takes at most {lines.MAX_TAGS} tags.")
+        for run in runs:
+            self.store.add_tag(run.id, word)
+        return ids
+
+    def _untag(self, ids: Sequence[str], word: str) -> Sequence[str]:
         for run in self.store.get_runs(ids):
-            if action == "untag":
-                self.store.remove_tag(run.id, word)
-            elif word not in run.tags and len(run.tags) >= lines.MAX_TAGS:
-                raise BadInput(f"A run takes at most {lines.MAX_TAGS} tags.")
-            else:
-                self.store.add_tag(run.id, word)
-        return {"tagged": ids}
+            self.store.remove_tag(run.id, word)
+        return ids
 
     @answering
     def export(self, given: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from specviz.race.board import label
 from specviz.race.course import KIND, TITLE_CHARS
 from specviz.store import GroupRow
 from specviz.text import first_line
+from specviz.times import MINUTES, day_and_time
 
 NUM_ROWS = 10
 MAX_PAGE = 100_000
@@ -43,7 +44,7 @@ def _row(group: GroupRow, there: Sequence[str], methods: Mapping[str, Method]) -
     ids = [lane.run_id for lane in lanes] or list(there)
     failed = {str(row.get("run_id")) for row in group.details.get("lanes", []) if row.get("problem")}
     return {
-        "when": group.created_at[:16].replace("T", " "),
+        "when": day_and_time(group.created_at, MINUTES),
         "prompt": first_line(group.title, TITLE_CHARS),
         "methods": ", ".join(label(lane, methods) for lane in lanes),
         "runs": len(there),

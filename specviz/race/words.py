@@ -116,4 +116,4 @@ def spoken_text(state: RaceState, rows: Sequence[Row]) -> str:
         times = "" if row.speedup is None else f", {number(row.speedup, 2)} times plain"
         speed = "" if row.tokens_per_second is None else f"{number(row.tokens_per_second, 1)} tokens per second{times}"
         told.append(f"{row.label}: {row.problem or speed or NONE}")
-    return ". ".join([status_text(state, rows), *told])
+    return ". ".join([status_text(state, rows).removesuffix("."), *told])

@@ -23,11 +23,12 @@ BUSY_TIMEOUT_S = 5.0
 
 
 class Database:
-    """Connections to one database. `name` is fit to be shown."""
+    """Connections to one database. `name` is fit to be shown; `lasts_until` is what ends it, empty for nothing."""
 
-    def __init__(self, engine: Engine, name: str) -> None:
+    def __init__(self, engine: Engine, name: str, lasts_until: str = "") -> None:
         self.engine = engine
         self.name = name
+        self.lasts_until = lasts_until
         self._write_engine = engine.execution_options(is_writing=True)
 
     @contextlib.contextmanager
@@ -52,7 +53,7 @@ class Database:
 
 def open_database(location: Location) -> Database:
     """Connect, set up and migrate. Raises StoreError."""
-    database = Database(_engine(location), location.name)
+    database = Database(_engine(location), location.name, location.lasts_until)
     try:
         if location.is_sqlite:
             with contextlib.closing(database.engine.raw_connection()) as connection:

@@ -1,6 +1,7 @@
-"""Which database: from an argument, SPECVIZ_DB or the per-user data folder to a URL.
+"""Which database: from an argument, SPECVIZ_DB, a Space's storage or the per-user data folder to a URL.
 
-Paths and URLs are both taken. Nothing is opened here; the folder of a file is made.
+Paths and URLs are both taken. Nothing is opened here; the folder of a file is made. A Space begins anew with each
+restart: only what lies on a storage that is mounted there stays.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from sqlalchemy.exc import ArgumentError
 from specviz.store.errors import ELSEWHERE, StoreError
 
 MEMORY = ":memory:"
+SPACE_STORAGE = Path("/data")
+"""Where a Space's own storage is mounted, if it has one."""
 _SCHEMES = ("sqlite", "postgresql", "postgres")
 
 
@@ -33,9 +36,17 @@ class Location:
         """Whether it is a SQLite file or memory."""
         return self.url.get_backend_name() == "sqlite"
 
+    @property
+    def lasts_until(self) -> str:
+        """What ends the database, in a few words; empty where nothing is known to."""
+        if self.url.query.get("vfs") == "memdb":
+            return "the program ends"
+        is_lost = self.is_sqlite and _in_space() and not _is_mounted(Path(str(self.url.database).removeprefix("file:")))
+        return "this Space restarts" if is_lost else ""
+
 
 def locate(url_or_path: str | os.PathLike[str] | None = None) -> Location:
-    """The database meant by `url_or_path`, else by SPECVIZ_DB, else the per-user one.
+    """The database meant by `url_or_path`, else by SPECVIZ_DB, else the one in `data_folder`.
 
     Raises StoreError for a URL that is none, an unknown scheme, or a folder that cannot be made.
     """
@@ -58,8 +69,24 @@ def folder_beside(url: URL, name: str) -> Path | None:
     return None if database.startswith("file:") else Path(database).with_name(f"{Path(database).stem}-{name}")
 
 
+def _in_space() -> bool:
+    return bool(os.environ.get("SPACE_ID"))
+
+
+def _is_writable(folder: Path) -> bool:
+    return os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _is_mounted(file: Path) -> bool:
+    """Whether a file lies on anything but the disk that the system itself is on."""
+    folders = file.absolute().parents
+    return any(os.path.ismount(folder) for folder in folders[:-1])
+
+
 def data_folder() -> Path:
-    """The platform's folder for this user's data, for this program."""
+    """The platform's folder for this user's data, for this program; a Space's storage where it may be written."""
+    if _in_space() and SPACE_STORAGE.is_dir() and _is_writable(SPACE_STORAGE):
+        return SPACE_STORAGE
     try:
         return _data_home() / "specviz"
     except RuntimeError as error:

@@ -31,7 +31,7 @@ class RunRow:
     id: str
     """The session's id."""
     created_at: str
-    """UTC, ISO 8601, as the session gave it."""
+    """When the session began: UTC, ISO 8601."""
     status: RunStatus
     method: str
     guarantee: str
@@ -93,6 +93,8 @@ class GroupRow:
     """What its maker wrote of the whole: a race its lanes and the order in which they ran."""
 
 
+AT_ONCE = 1_000
+"""Runs of one question: databases take no more than some ten thousand ids in one."""
 _RUN_COLUMNS = [RUNS.c[field.name] for field in dataclasses.fields(RunRow) if field.name != "tags"]
 
 
@@ -246,6 +248,11 @@ def _is_older(created_at: str, run_id: str) -> ColumnElement[bool]:
 
 def _rows(connection: Connection, run_ids: list[str]) -> list[RunRow]:
     """In the order of the ids; deleted ones are left out."""
+    parts = (run_ids[first : first + AT_ONCE] for first in range(0, len(run_ids), AT_ONCE))
+    return [row for part in parts for row in _few_rows(connection, part)]
+
+
+def _few_rows(connection: Connection, run_ids: list[str]) -> list[RunRow]:
     # Deletion is looked at afterwards: as a condition it makes SQLite read the whole index of the lists.
     asked = select(*_RUN_COLUMNS, RUNS.c.deleted_at).where(RUNS.c.id.in_(run_ids))
     found = {row["id"]: dict(row) for row in connection.execute(asked).mappings() if not row["deleted_at"]}

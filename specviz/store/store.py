@@ -69,6 +69,12 @@ class Store(Reader):
         """The database's short name: no folder, host or password."""
         return self._database.name
 
+    @property
+    def kept(self) -> str:
+        """Where runs are kept, and for how long, in a few words."""
+        until = self._database.lasts_until
+        return f"{self.name}, until {until}" if until else self.name
+
     def folder(self, name: str) -> Path | None:
         """Where files of this kind lie beside the database; not made yet. None where nothing outlives the program."""
         return folder_beside(self._database.engine.url, name)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from engine.events import Event, Prefilled, SessionFinished, SessionStarted, Stepped, StopReason
 from specviz.store import owner
 from specviz.store.exact import to_json
+from specviz.times import as_utc
 
 RunStatus = Literal["running", "finished", "stopped", "failed", "interrupted"]
 
@@ -20,7 +21,7 @@ _STATUS: dict[StopReason, RunStatus] = {
     "failed": "failed",
 }
 _DICTS = ("method_options", "config", "machine")
-_FIXED = ("created_at", "method", "guarantee", "model", "device", "dtype", "prompt", *_DICTS)
+_FIXED = ("method", "guarantee", "model", "device", "dtype", "prompt", *_DICTS)
 _TIMES = ("draft_ns", "target_ns", "verify_ns", "commit_ns", "host_ns")
 _COUNTS = ("steps", "proposed", "accepted", "emitted", "target_passes")
 _MOST_INTEGER = 2**63 - 1
@@ -94,6 +95,7 @@ def _fixed_columns(started: SessionStarted, group_id: str | None, owner_name: st
     return {
         "id": started.session_id,
         **{name: getattr(started, name) for name in _FIXED},
+        "created_at": as_utc(started.created_at),
         "temperature": _number(settings.get("temperature"), float),
         "seed": _number(settings.get("seed"), int),
         "max_new_tokens": _number(settings.get("max_new_tokens"), int),

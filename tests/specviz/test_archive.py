@@ -97,6 +97,7 @@ def changed(change: Change) -> str:
         (lambda rows: rows[2]["emitted"][0]["alternatives"][0].update(text=None), "text: wanted text"),
         (lambda rows: rows[-1].update(reason="bored"), "reason: wanted one of"),
         (lambda rows: rows[-1]["counts"].update(steps=5), "The end counts 5 steps"),
+        (lambda rows: rows[-1]["counts"].update(emitted=5), "The end counts 2 steps and 5 tokens"),
     ],
 )
 def test_a_changed_file_is_refused(change: Change, said: str) -> None:

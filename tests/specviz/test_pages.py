@@ -22,6 +22,7 @@ from specviz.pages.view import place
 from specviz.rows import to_row
 from specviz.session import Sessions
 from specviz.store import Store, open_store
+from specviz.text import first_line
 from specviz.wire import Streams
 
 SETTINGS = json.dumps({"method": "scripted", "options": {}, "sampling": {"max_new_tokens": 9}})
@@ -205,6 +206,10 @@ def test_every_view_gives_one_update_for_each_of_its_components(store: Store) ->
     with ThreadPoolExecutor(1) as pool:
         found = pool.submit(asyncio.run, sizes()).result()
     assert [size for size, _ in found] == [updates for _, updates in found]
+
+
+def test_a_long_text_is_cut_to_its_length() -> None:
+    assert [first_line(text, 5) for text in ("abcde", "abcdef", " a\n b ", "")] == ["abcde", "abcd…", "a b", ""]
 
 
 def test_an_address_holds_known_keys_only() -> None:

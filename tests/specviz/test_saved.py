@@ -256,6 +256,16 @@ def test_runs_side_by_side_have_figures_that_the_charts_can_draw(page: SavedRuns
     }
 
 
+def test_runs_side_by_side_are_held_against_the_first(store: Store) -> None:
+    for name, step_ms, cut in (("first", 10.0, 0), ("quick", 7.0, 0), ("slow", 12.5, 1)):
+        save(store, timed(name, step_ms)[: -1 if cut else None])
+    found = ask(SavedRuns(store, Streams()).compare, ["first", "quick", "slow"])
+    texts = [(pair["label"][:1], pair["text"].partition(" (")[0]) for pair in found["paired"]]
+    assert texts == [("2", "3.00 ± 0.00 ms per token faster"), ("3", "2.50 ± 0.00 ms per token slower")]
+    assert found["warnings"] == [comparison.WARNINGS["cut"]], "the last one has not ended"
+    assert [run["id"] for run in found["runs"]] == ["first", "quick", "slow"]
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [(["fast"], "2 to 8 runs"), ([], "Choose a run"), (["fast", "nobody"], "no run 'nobody'"), ("x", "no runs' ids"),

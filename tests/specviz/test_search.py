@@ -75,6 +75,43 @@ def test_conditions_and_orders(filled: Store, conditions: dict[str, Any], wanted
     assert ids(filled, **conditions) == wanted
 
 
+@pytest.mark.parametrize(
+    ("sort", "wanted"), [("tokens", "acb"), ("efficiency", "bac"), ("acceptance", "cab"), ("speed", "bca")]
+)
+def test_each_order_goes_by_its_own_figure(store: Store, sort: Sort, wanted: str) -> None:
+    """Steps, proposed, accepted, emitted and time, so that no two figures give the same order."""
+    for name, counts, decode_ns in (
+        ("a", Counts(10, 10, 5, 30, 10), 3_000),
+        ("b", Counts(1, 20, 2, 10, 1), 10),
+        ("c", Counts(20, 4, 3, 20, 20), 200),
+    ):
+        store.add_copies([RunCopy((started(name), SessionFinished("eos", counts, decode_ns)))])
+    assert ids(store, sort=sort) == wanted
+    assert ids(store, sort=sort, is_descending=False) == wanted[::-1]
+
+
+@pytest.mark.parametrize(
+    ("reason", "status"),
+    [
+        *((reason, "finished") for reason in ("eos", "length", "stop_string", "context")),
+        *(("timeout", "stopped"), ("stopped", "stopped"), ("failed", "failed")),
+    ],
+)
+def test_each_end_has_its_status(store: Store, reason: Any, status: str) -> None:
+    store.add_copies([RunCopy((started("a"), finished(reason)))])
+    assert (store.get_run("a").status, store.get_run("a").reason) == (status, reason)
+
+
+def test_the_runs_of_a_group_stand_in_the_order_in_which_they_ran(store: Store) -> None:
+    groups = [store.add_group("comparison", name) for name in "gh"]
+    for name, second, group_id in (("c", 1, 0), ("a", 3, 0), ("b", 2, 0), ("x", 0, 1)):
+        store.begin(started(name, f"2026-01-01T00:00:0{second}+00:00"), group_id=groups[group_id])
+    store.flush()
+    assert store.runs_of_groups(groups) == {groups[0]: ["c", "b", "a"], groups[1]: ["x"]}
+    assert [group.title for group in store.list_groups()] == ["h", "g"]
+    assert store.list_groups(kind="benchmark") == []
+
+
 def test_a_run_without_the_figure_comes_last_either_way(filled: Store) -> None:
     filled.begin(started("z"))
     filled.flush()

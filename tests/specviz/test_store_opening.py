@@ -174,3 +174,58 @@ def test_a_store_in_memory_works_between_threads_and_keeps_nothing(given_name: s
 
 def test_the_doorway_names_what_it_gives() -> None:
     assert set(doorway.__all__) <= set(dir(doorway))
+
+
+# how long it is kept
+
+
+@pytest.fixture
+def space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A Space, and the folder of its storage, which is not made yet."""
+    monkeypatch.delenv("SPECVIZ_DB", raising=False)
+    monkeypatch.setenv("SPACE_ID", "someone/specviz")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(location, "SPACE_STORAGE", tmp_path / "storage")
+    monkeypatch.setattr(location.os.path, "ismount", lambda folder: str(folder) == str(tmp_path / "storage"))
+    return tmp_path / "storage"
+
+
+def test_a_space_keeps_its_runs_on_its_own_storage(space: Path) -> None:
+    space.mkdir()
+    with open_store() as store:
+        assert store.kept == "specviz.db"
+        assert store.folder("bench") == space / "specviz-bench"
+    assert (space / "specviz.db").exists()
+    assert location.folder_beside(location.locate("postgres://h/d").url, "bench") == space / "bench"
+
+
+def test_a_space_without_storage_says_that_its_runs_are_lost(space: Path, tmp_path: Path) -> None:
+    with open_store() as store:
+        assert store.kept == "specviz.db, until this Space restarts"
+    assert (tmp_path / "home" / "specviz" / "specviz.db").exists()
+
+
+def test_a_folder_of_the_spaces_own_disk_is_no_storage(space: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    space.mkdir()
+    monkeypatch.setattr(location.os.path, "ismount", lambda folder: str(folder) == "/")
+    assert location.locate(space / "specviz.db").lasts_until == "this Space restarts"
+    assert location.locate(f"sqlite:///file:{space}/specviz.db?uri=true").lasts_until == "this Space restarts"
+    assert location.locate("postgres://h/d").lasts_until == ""
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="POSIX permissions")
+def test_a_storage_that_may_not_be_written_is_passed_over(space: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with _as_nobody() as folder:
+        folder.chmod(0o500)
+        monkeypatch.setattr(location, "SPACE_STORAGE", folder)
+        assert location.data_folder() != folder
+        folder.chmod(0o700)
+        assert location.data_folder() == folder
+
+
+def test_elsewhere_a_file_lasts_and_memory_does_not(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SPACE_ID", raising=False)
+    monkeypatch.setattr(location, "SPACE_STORAGE", path.parent)
+    assert location.data_folder() != path.parent
+    with open_store(path) as store, open_store(":memory:") as gone:
+        assert (store.kept, gone.kept) == ("runs.db", "memory, until the program ends")

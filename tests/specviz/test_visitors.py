@@ -16,7 +16,7 @@ from specviz.archive import lines
 from specviz.pages.saved import SavedRuns
 from specviz.request import parse
 from specviz.session import Sessions
-from specviz.store import Store, open_store
+from specviz.store import RunCopy, Store, open_store
 from specviz.visitors import Visitors, hashed
 from specviz.wire import Streams
 
@@ -115,6 +115,13 @@ def test_an_import_does_not_take_the_place_of_anothers_deleted_run(store: Store)
     mark(shown, "delete", "others", visitor=OTHERS)
     assert "error" in json.loads(shown.take_in({"text": file, "visitor": MINE}))
     assert mark(shown, "restore", "others", visitor=OTHERS) == {"restored": ["others"]}
+
+
+def test_a_file_with_anothers_run_is_taken_in_beside_it(store: Store) -> None:
+    file = "".join(f"{line}\n" for line in lines.to_lines([store.copy("others"), RunCopy(tuple(session("new")))]))
+    answer = json.loads(page(store, is_public=True).take_in({"text": file, "visitor": MINE}))
+    assert answer == {"added": ["new"], "known": 1}
+    assert store.makers(["others", "new"]) == {"others": hashed(OTHERS), "new": hashed(MINE)}
 
 
 def test_a_run_is_of_the_browser_whose_page_asked_for_it() -> None:
