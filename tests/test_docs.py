@@ -340,7 +340,7 @@ def test_everything_imported_is_pinned() -> None:
 
 
 def test_the_engine_needs_no_page_and_no_database() -> None:
-    allowed = {"torch", "transformers", "tokenizers", "safetensors", "accelerate", "numpy", "numba", "tqdm"}
+    allowed = {"torch", "transformers", "tokenizers", "safetensors", "accelerate", "numpy", "numba", "llvmlite", "tqdm"}
     assert imported(list((ROOT / "engine").rglob("*.py"))) <= allowed
 
 
