@@ -85,10 +85,13 @@ def _as_ids(context: Iterable[int]) -> Integers:
 
 
 def _shape(config: GenerationConfig) -> tuple[float, int, float]:
-    """Temperature, top-k and top-p of what is shown. A temperature too small to divide by is as good as none."""
-    if config.is_greedy:
-        return 1.0, 0, 1.0
-    return max(config.temperature, _LEAST_TEMPERATURE), config.top_k, config.top_p
+    """Temperature, top-k and top-p of what is shown."""
+    return (1.0, 0, 1.0) if config.is_greedy else (as_temperature(config), config.top_k, config.top_p)
+
+
+def as_temperature(config: GenerationConfig) -> float:
+    """What scores are divided by; a number too small for that is as good as none."""
+    return max(config.temperature, _LEAST_TEMPERATURE)
 
 
 def _compiled(logits: Tensor, config: GenerationConfig, contexts: Contexts | None) -> Tensor:

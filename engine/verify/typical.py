@@ -12,6 +12,8 @@ draw from the target, coupled to its place like node-sampling's; so with no draf
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -51,4 +53,4 @@ class Typical(Rule):
 
 def least_plausible(probs: Tensor) -> float:
     """The probability that a token must exceed under this distribution (v,)."""
-    return min(EPSILON, DELTA * (-torch.special.entr(probs).sum()).exp().item())
+    return min(EPSILON, DELTA * math.exp(-float(torch.special.entr(probs).sum())))
