@@ -10,12 +10,13 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 _ENGINE = Path(__file__).resolve().parent
 _MARKS = ("import njit", "import compiled", "import intrinsic", "llvmlite")
-_KEPT = 3
-"""States of the sources whose loops stay on disk."""
+_KEPT_DAYS = 30
+"""How long the loops of other states of the sources stay on disk after their last use."""
 
 
 def kernel_folder() -> Path:
@@ -41,8 +42,9 @@ def fingerprint(engine: Path) -> str:
 
 
 def _forget_old(home: Path, folder: Path) -> None:
-    """Remove the loops of sources that have been changed often since."""
+    """Remove loops that were not used for long; several states may be in use side by side."""
     os.utime(folder)
-    others = sorted(home.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in others[_KEPT:]:
-        shutil.rmtree(path, ignore_errors=True)
+    oldest = time.time() - _KEPT_DAYS * 86400
+    for path in home.iterdir():
+        if path.stat().st_mtime < oldest:
+            shutil.rmtree(path, ignore_errors=True)
