@@ -168,14 +168,17 @@ def _plain(value: Any) -> Any:
 
 
 def to_json(event: Event) -> str:
-    """One line of JSON."""
-    return json.dumps(to_dict(event), ensure_ascii=True, separators=(",", ":"))
+    """One line of strict JSON; no event of ours holds a number that is not finite."""
+    return json.dumps(to_dict(event), ensure_ascii=True, separators=(",", ":"), allow_nan=False)
 
 
 def from_json(line: str) -> Event:
-    """The event of one JSON line. Raises BadInput where it is none of ours."""
+    """The event of one JSON line. Raises BadInput where it is none of ours.
+
+    Runs that former versions stored may hold NaN where a model's scores broke: no probability is known there.
+    """
     try:
-        return from_dict(json.loads(line))
+        return from_dict(json.loads(line, parse_constant=lambda _: None))
     except json.JSONDecodeError as error:
         raise BadInput(f"This line is not JSON: {line[:60]!r}.") from error
 

@@ -7,17 +7,18 @@ or a stop request falls inside a draft. Closing the generator ends the session a
 
 from __future__ import annotations
 
+import math
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
 
-from torch import Tensor
+import numpy as np
 
 from engine import verify
 from engine.config import MAX_STOP_CHARS, GenerationConfig
+from engine.distributions import Distributions, TokensBefore
 from engine.drafters.base import Context, Drafter
 from engine.errors import BadInput, ContextFull, EngineError
 from engine.events import (
@@ -34,7 +35,7 @@ from engine.events import (
     StopReason,
 )
 from engine.runtime import machine
-from engine.sampling import Noise, displayed, penalised, warp
+from engine.sampling import Integers, Noise
 from engine.target import Scored, Target
 from engine.text import Detokenizer, TokenTexts
 from engine.tree import DraftTree
@@ -87,6 +88,8 @@ class Session:
         self.detokenizer = Detokenizer(target.loaded.tokenizer)
         self.detokenizer.prime(self.prompt_ids)
         self.text = ""
+        self._seen: Integers = np.empty(0, np.int64)
+        self._num_seen = 0
         self.num_emitted = self.steps = self.proposed = self.accepted = 0
         self.decode_ns = 0
 
@@ -145,22 +148,20 @@ class Session:
         root_id = self.context.root_id
         scored = self.target.score(root_id, tree)
         clock.lap("target_ns")
-        contexts = self._contexts(tree)
-        weigh = warp if self.rule.needs_probs else penalised
-        probs = weigh(scored.logits, self.config, contexts)
-        verdict = self.rule.verify(tree, probs, self.context.noise, self.context.position)
+        target = Distributions(scored.logits, self.config, self._contexts(tree))
+        verdict = self.rule.verify(tree, target, self.context.noise, self.context.position)
         token_ids = [*(tree.tokens[node] for node in verdict.path), verdict.next_token]
         pieces, reason = self._take(token_ids)
         verdict = cut(verdict, len(pieces))
         clock.lap("verify_ns")
         self.target.commit(verdict.path[: len(pieces)])
         clock.lap("commit_ns")
-        shown = displayed(scored.logits, self.config, contexts) if self.config.has_detail else None
+        shown = self._shown(tree, verdict, token_ids[: len(pieces)], target)
         self._advance(tree, verdict, token_ids[: len(pieces)], scored)
         step = Stepped(
             step=self.steps - 1,
             root_id=root_id,
-            nodes=self._nodes(tree, verdict, shown),
+            nodes=self._nodes(tree, verdict, shown.node_probs),
             path=verdict.path,
             emitted=self._emitted(verdict, token_ids, pieces, shown),
             draft_ns=clock.ns["draft_ns"],
@@ -183,12 +184,13 @@ class Session:
         budget = min(MAX_BUDGET, room) if max_depth > 0 else 0
         return self.drafter.propose(self.context, budget).pruned(budget, max_depth)
 
-    def _contexts(self, tree: DraftTree) -> list[list[int]] | None:
-        """Token ids before each row's token, for rules that look back."""
+    def _contexts(self, tree: DraftTree) -> TokensBefore | None:
+        """Token ids before each row's token, for settings that look back."""
         if self.config.repetition_penalty == 1:
             return None
-        ids = self.context.ids
-        return [ids, *([*ids, *(tree.tokens[i] for i in tree.path_to(node))] for node in range(len(tree)))]
+        self._seen = np.union1d(self._seen, self.context.ids[self._num_seen :])
+        self._num_seen = len(self.context.ids)
+        return TokensBefore(self._seen, tree)
 
     def _take(self, token_ids: Sequence[int]) -> tuple[list[str], StopReason | None]:
         """The text of each token up to the first that ends the session, and why it does."""
@@ -218,41 +220,45 @@ class Session:
         self.accepted += len(verdict.path)
         self.drafter.observe(verdict, token_ids, scored)
 
-    def _nodes(self, tree: DraftTree, verdict: Verdict, shown: Tensor | None) -> tuple[Node, ...]:
-        if not tree:
-            return ()
-        target_probs: list[Any] = [None] * len(tree)
-        if shown is not None:
-            rows = [parent + 1 for parent in tree.parents]
-            target_probs = shown[rows, list(tree.tokens)].tolist()
-        draft_probs = tree.draft_probs or [None] * len(tree)
+    def _shown(self, tree: DraftTree, verdict: Verdict, token_ids: Sequence[int], target: Distributions) -> Shown:
+        """What the target made of the nodes and of the tokens that are emitted."""
+        if not self.config.has_detail:
+            return Shown([None] * len(tree), [None] * len(token_ids), [()] * len(token_ids))
+        rows = [0, *(node + 1 for node in verdict.path)][: len(token_ids)]
+        parents = [parent + 1 for parent in tree.parents]
+        probs = target.chances([*parents, *rows], [*tree.tokens, *token_ids])
+        alternatives = [
+            tuple(Candidate(token, self.texts[token], prob) for token, prob in best)
+            for best in target.best(rows, NUM_ALTERNATIVES)
+        ]
+        return Shown(probs[: len(tree)], probs[len(tree) :], alternatives)
+
+    def _nodes(self, tree: DraftTree, verdict: Verdict, target_probs: Sequence[float | None]) -> tuple[Node, ...]:
+        draft_probs = map(finite, tree.draft_probs or [None] * len(tree))
         rows_of = zip(tree.tokens, tree.parents, tree.statuses(verdict.path), target_probs, draft_probs, strict=True)
         return tuple(Node(token, self.texts[token], parent, status, p, q) for token, parent, status, p, q in rows_of)
 
     def _emitted(
-        self, verdict: Verdict, token_ids: Sequence[int], pieces: Sequence[str], shown: Tensor | None
+        self, verdict: Verdict, token_ids: Sequence[int], pieces: Sequence[str], shown: Shown
     ) -> tuple[Emitted, ...]:
         places: list[int | None] = [*verdict.path, None][: len(pieces)]
-        rows = [0, *(node + 1 for node in verdict.path)][: len(pieces)]
-        alternatives = self._alternatives(shown, rows)
-        probs = [None] * len(rows) if shown is None else shown[rows, list(token_ids[: len(rows)])].tolist()
         origins: list[Origin] = ["accepted" if node is not None else verdict.next_origin for node in places]
-        found = zip(token_ids, pieces, origins, places, probs, alternatives, strict=False)
+        found = zip(token_ids, pieces, origins, places, shown.probs, shown.alternatives, strict=False)
         return tuple(Emitted(token, text, origin, node, p, top) for token, text, origin, node, p, top in found)
-
-    def _alternatives(self, shown: Tensor | None, rows: Sequence[int]) -> list[tuple[Candidate, ...]]:
-        """The likeliest tokens of each row."""
-        if shown is None:
-            return [()] * len(rows)
-        top = shown[list(rows)].topk(min(NUM_ALTERNATIVES, shown.shape[1]), dim=1)
-        return [
-            tuple(Candidate(token, self.texts[token], p) for token, p in zip(ids, probs, strict=True) if p > 0)
-            for ids, probs in zip(top.indices.tolist(), top.values.tolist(), strict=True)
-        ]
 
     def _finished(self, reason: StopReason, message: str) -> SessionFinished:
         counts = Counts(self.steps, self.proposed, self.accepted, self.num_emitted, target_passes=self.steps)
         return SessionFinished(reason, counts, self.decode_ns, message)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What an event tells of a step beside what happened."""
+
+    node_probs: list[float | None]
+    probs: list[float | None]
+    """Of each emitted token."""
+    alternatives: list[tuple[Candidate, ...]]
 
 
 class Clock:
@@ -274,3 +280,8 @@ class Clock:
 def cut(verdict: Verdict, num_tokens: int) -> Verdict:
     """The verdict as far as its tokens were emitted: an end inside the path drops what follows."""
     return replace(verdict, path=verdict.path[:num_tokens])
+
+
+def finite(prob: float | None) -> float | None:
+    """None for what no JSON can carry: a drafter whose numbers broke may still be drafting."""
+    return prob if prob is not None and math.isfinite(prob) else None

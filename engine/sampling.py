@@ -9,43 +9,57 @@ proposed it (Gumbel coupling, docs/decisions/0003).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from engine.config import GenerationConfig
 
+Floats = np.ndarray[Any, np.dtype[np.float32]]
+Integers = np.ndarray[Any, np.dtype[np.int64]]
+Contexts = Sequence[Iterable[int]]
+"""Token ids before each row of a pass."""
+
+_NO_IDS: Integers = np.empty(0, np.int64)
 _STREAMS = 2**40
+_LEAST_TEMPERATURE = 1e-30
+_NUM_REMEMBERED = 32
+"""Places whose noise is kept: a drafter asks for those ahead, and so does the rule that judges its drafts."""
 
 
-def warp(logits: Tensor, config: GenerationConfig, contexts: Sequence[Iterable[int]] | None = None) -> Tensor:
-    """Target distributions, (n, v) float32 logits → (n, v) float32 probabilities.
+def warp(logits: Tensor, config: GenerationConfig, contexts: Contexts | None = None) -> Tensor:
+    """Target distributions, (n, v) logits → (n, v) float32 probabilities.
 
     `contexts[i]` holds the token ids before row i's token, the row's own path included; needed for
-    the repetition penalty only. Temperature 0 gives the one-hot arg-max, ties to the lowest id.
+    the repetition penalty only. Temperature 0 gives the one-hot arg-max, ties to the lowest id; of
+    tokens that are equal at the border of top-k or top-p those with the lowest ids are kept. A row
+    whose highest score is not finite gives NaN.
     """
-    logits = penalised(logits, config, contexts)
     if config.is_greedy:
+        logits = penalised(logits, config, contexts)
         return torch.zeros_like(logits).scatter_(1, likeliest(logits)[:, None], 1.0)
-    return _nucleus(_keep_top_k(logits / config.temperature, config.top_k), config.top_p)
+    return displayed(logits, config, contexts)
+
+
+def displayed(logits: Tensor, config: GenerationConfig, contexts: Contexts | None = None) -> Tensor:
+    """Distributions worth showing: as `warp`, except that greedy decoding shows the softmax."""
+    logits = logits.float()
+    if logits.device.type == "cpu":
+        return _compiled(logits, config, contexts)
+    return _through_torch(logits, config, contexts)
 
 
 def likeliest(scores: Tensor) -> Tensor:
-    """Arg-max of each row, (n, v) → (n,), ties to the lowest id."""
+    """Arg-max of each row, (n, v) → (n,), ties to the lowest id; NaN counts as the highest of all."""
     if scores.device.type != "cpu":
         return scores.argmax(dim=1)
     # Of a few rows numpy's takes a tenth of torch's, which wakes its threads for it.
     return torch.from_numpy(scores.numpy().argmax(axis=1))
 
 
-def displayed(logits: Tensor, config: GenerationConfig, contexts: Sequence[Iterable[int]] | None = None) -> Tensor:
-    """Distributions worth showing: as `warp`, except that greedy decoding shows the softmax."""
-    if not config.is_greedy:
-        return warp(logits, config, contexts)
-    return penalised(logits, config, contexts).softmax(dim=1)
-
-
-def penalised(logits: Tensor, config: GenerationConfig, contexts: Sequence[Iterable[int]] | None = None) -> Tensor:
+def penalised(logits: Tensor, config: GenerationConfig, contexts: Contexts | None = None) -> Tensor:
     """Scores (n, v) float32, the repetition penalty applied: all of `warp` that can change a row's arg-max."""
     logits = logits.float()
     if config.repetition_penalty == 1 or contexts is None:
@@ -53,21 +67,72 @@ def penalised(logits: Tensor, config: GenerationConfig, contexts: Sequence[Itera
     return _penalise(logits, contexts, config.repetition_penalty)
 
 
-def _penalise(logits: Tensor, contexts: Sequence[Iterable[int]], penalty: float) -> Tensor:
-    """CTRL's repetition penalty (arXiv 1909.05858, section 4.1), each row with its own context."""
+def _penalise(logits: Tensor, contexts: Contexts, penalty: float) -> Tensor:
+    """CTRL's repetition penalty (arXiv 1909.05858, section 4.1), each row with its own context.
+
+    An id that stands twice in a context is written twice with the same number.
+    """
     logits = logits.clone()
     for row, context in zip(logits, contexts, strict=True):
-        ids = torch.tensor(sorted(set(context)), device=logits.device)
+        ids = torch.as_tensor(_as_ids(context), device=logits.device)
         scores = row[ids]
         row[ids] = torch.where(scores > 0, scores / penalty, scores * penalty)
     return logits
 
 
+def _as_ids(context: Iterable[int]) -> Integers:
+    return context if isinstance(context, np.ndarray) else np.fromiter(context, np.int64)
+
+
+def _shape(config: GenerationConfig) -> tuple[float, int, float]:
+    """Temperature, top-k and top-p of what is shown."""
+    return (1.0, 0, 1.0) if config.is_greedy else (as_temperature(config), config.top_k, config.top_p)
+
+
+def as_temperature(config: GenerationConfig) -> float:
+    """What scores are divided by; a number too small for that is as good as none."""
+    return max(config.temperature, _LEAST_TEMPERATURE)
+
+
+def _compiled(logits: Tensor, config: GenerationConfig, contexts: Contexts | None) -> Tensor:
+    probs = torch.empty(logits.shape)
+    how = for_kernel(config, contexts, range(len(logits)))
+    compiled_loops().fill(logits.detach().contiguous().numpy(), *how, probs.numpy())
+    return probs
+
+
+def compiled_loops() -> Any:
+    """The compiled loops, imported where they are needed: a machine that decodes on a GPU does without."""
+    from engine.runtime import distribution_kernel
+
+    return distribution_kernel
+
+
+def for_kernel(config: GenerationConfig, contexts: Contexts | None, rows: Sequence[int]) -> tuple[Any, Any]:
+    """Contexts and settings as the kernels read them; a penalty without contexts has nothing to act on."""
+    temperature, top_k, top_p = _shape(config)
+    shape = compiled_loops().Shape(np.float32(1 / temperature), top_k, top_p, np.float32(config.repetition_penalty))
+    has_penalty = config.repetition_penalty != 1 and contexts is not None
+    ids = [_as_ids(contexts[row]) if has_penalty and contexts else _NO_IDS for row in rows]
+    return compiled_loops().Seen(np.concatenate([_NO_IDS, *ids]), np.cumsum([0, *map(len, ids)])), shape
+
+
+def _through_torch(logits: Tensor, config: GenerationConfig, contexts: Contexts | None) -> Tensor:
+    """The same for any device."""
+    temperature, top_k, top_p = _shape(config)
+    logits = penalised(logits, config, contexts)
+    logits = (logits - logits.amax(dim=1, keepdim=True)) / temperature
+    return _nucleus(_keep_top_k(logits, top_k), top_p)
+
+
 def _keep_top_k(logits: Tensor, top_k: int) -> Tensor:
     if not 0 < top_k < logits.shape[1]:
         return logits
-    kept = logits.topk(top_k, dim=1)
-    return torch.full_like(logits, -torch.inf).scatter_(1, kept.indices, kept.values)
+    floor = logits.topk(top_k, dim=1).values[:, -1:]
+    num_above = (logits > floor).sum(dim=1, keepdim=True)
+    is_at_floor = logits == floor
+    is_kept = (logits > floor) | (is_at_floor & (is_at_floor.cumsum(dim=1) <= top_k - num_above))
+    return logits.masked_fill(~is_kept, -torch.inf)
 
 
 def _nucleus(logits: Tensor, top_p: float) -> Tensor:
@@ -86,14 +151,17 @@ class Noise:
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
-        self._gumbel: tuple[int, Tensor] | None = None
+        self._gumbel: dict[tuple[int, int], Tensor] = {}
 
     def gumbel(self, position: int, num_tokens: int) -> Tensor:
         """Gumbel noise (v,) float32 for the token at an absolute position of the context."""
-        if self._gumbel is None or self._gumbel[0] != position or len(self._gumbel[1]) != num_tokens:
+        key = position, num_tokens
+        if key not in self._gumbel:
+            if len(self._gumbel) >= _NUM_REMEMBERED:
+                del self._gumbel[next(iter(self._gumbel))]
             exponential = torch.empty(num_tokens).exponential_(generator=self.generator(position))
-            self._gumbel = position, -exponential.clamp_(min=1e-30).log()
-        return self._gumbel[1]
+            self._gumbel[key] = -exponential.clamp_(min=1e-30).log()
+        return self._gumbel[key]
 
     def generator(self, place: int, stream: int = 0) -> torch.Generator:
         """A generator of its own for each (seed, place, stream)."""
@@ -104,9 +172,14 @@ class Noise:
         return torch.Generator().manual_seed((key ^ (key >> 31)) % 2**63)
 
 
+def coupled_scores(probs: Tensor, gumbel: Tensor) -> Tensor:
+    """Log-probability plus noise (v,): the highest is the draw from `probs (v,)` that this noise stands for."""
+    return probs.log() + gumbel.to(probs.device)
+
+
 def coupled_token(probs: Tensor, gumbel: Tensor) -> int:
-    """The draw from `probs (v,)` that this noise stands for: arg-max of log-probability plus noise."""
-    return int((probs.log() + gumbel.to(probs.device)).argmax())
+    """The draw itself."""
+    return int(coupled_scores(probs, gumbel).argmax())
 
 
 def draw(weights: Tensor, generator: torch.Generator) -> int:

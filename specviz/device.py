@@ -36,7 +36,7 @@ class Verdict(Protocol):
 
     @property
     def verdict(self) -> str:
-        """identical, near-tie, DIFFERENT or not auditable."""
+        """identical, near-tie, lossy, DIFFERENT or not auditable."""
 
     @property
     def text(self) -> str:

@@ -23,7 +23,7 @@ ENDS: dict[StopReason, str] = {
     "stopped": "stopped",
     "failed": "it failed",
 }
-VERDICT_TONES = {"identical": "good", "near-tie": "fair", "DIFFERENT": "bad"}
+VERDICT_TONES = {"identical": "good", "near-tie": "fair", "lossy": "fair", "DIFFERENT": "bad"}
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,24 @@ class TableTarget(Target):
         self.pending = None
 
 
+class Rows:
+    """Ready-made distributions (n + 1, v), as a rule asks for them."""
+
+    def __init__(self, probs: Tensor) -> None:
+        self.probs, self.asked = probs, set[int]()
+
+    @property
+    def width(self) -> int:
+        return self.probs.shape[1]
+
+    def likeliest(self, row: int) -> int:
+        return int(self[row].argmax())
+
+    def __getitem__(self, row: int) -> Tensor:
+        self.asked.add(row)
+        return self.probs[row]
+
+
 @st.composite
 def trees(draw: st.DrawFn, max_nodes: int = 12, vocab_size: int = 3) -> DraftTree:
     """Any tree, siblings with the same token included."""

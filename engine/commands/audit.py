@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from engine import drafters
 from engine.commands.flags import (
@@ -15,6 +18,13 @@ from engine.commands.flags import (
     config_of,
     method_names,
 )
+from engine.config import GenerationConfig
+from engine.errors import RunFailed
+from engine.events import Event, SessionFinished
+
+if TYPE_CHECKING:
+    from engine.suites import Question
+    from engine.target import Target
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -30,31 +40,55 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Do it; returns the exit status."""
     from engine import models, suites
-    from engine.audit import audit, plain_run
-    from engine.loop import generate
     from engine.target import Target
 
     names = method_names(args.methods)
     check_at_least_one("--limit", args.limit)
     config, questions = config_of(args), suites.questions(args.suite, args.limit)
     target = Target(models.load(args.model, args.device, args.dtype))
+    if args.methods == "all":
+        names = _available(names, target)
     rows = []
     for question in questions:
-        prompt_ids = target.loaded.encode(question.turns[0])
-        plain = plain_run(target, prompt_ids, config)
-        for name in names:
-            run = list(generate(target, drafters.create(name, {}, target), prompt_ids, config))
-            finding = audit(target, plain, run)
-            row = {
-                "method": name,
-                "suite": question.suite,
-                "prompt": question.turns[0],
-                **dataclasses.asdict(finding),
-                "text": finding.text,
-            }
+        for row in _rows(target, question, names, config):
             rows.append(row)
             if not args.json:
-                print(f"{name:<16} {question.suite:<10} {finding.text}", flush=True)
+                print(f"{row['method']:<16} {row['suite']:<10} {row['text']}", flush=True)
     if args.json:
-        print(json.dumps(rows, indent=2))
-    return 1 if any(row["verdict"] == "DIFFERENT" for row in rows) else 0
+        print(json.dumps(rows, indent=2, allow_nan=False))
+    return 1 if any(row["verdict"] in ("DIFFERENT", "failed") for row in rows) else 0
+
+
+def _available(names: Sequence[str], target: Target) -> list[str]:
+    """Those that can run on this target; the others are named on stderr, with what they lack."""
+    lacking = {name: reason for name in names if (reason := drafters.get(name).unavailable(target)) is not None}
+    for name, reason in lacking.items():
+        print(f"Not audited: {name}. {reason}", file=sys.stderr)
+    return [name for name in names if name not in lacking]
+
+
+def _rows(
+    target: Target, question: Question, names: Sequence[str], config: GenerationConfig
+) -> Iterator[dict[str, Any]]:
+    """What was found of each method on one question. Raises RunFailed where plain decoding itself fails."""
+    from engine.audit import audit, plain_run
+    from engine.loop import generate
+
+    prompt_ids = target.loaded.encode(question.turns[0])
+    plain = plain_run(target, prompt_ids, config)
+    if problem := _failure(plain):
+        raise RunFailed(f"Plain decoding failed, so there is nothing to compare with. {problem}")
+    for name in names:
+        run = list(generate(target, drafters.create(name, {}, target), prompt_ids, config))
+        asked = {"method": name, "suite": question.suite, "prompt": question.turns[0]}
+        if problem := _failure(run):
+            yield {**asked, "verdict": "failed", "text": f"failed: {problem}"}
+        else:
+            finding = audit(target, plain, run)
+            yield {**asked, **dataclasses.asdict(finding), "text": finding.text}
+
+
+def _failure(run: Sequence[Event]) -> str:
+    """Why a run broke; empty where it did not."""
+    last = run[-1]
+    return last.message if isinstance(last, SessionFinished) and last.reason == "failed" else ""

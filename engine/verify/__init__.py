@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.errors import UnknownName
-from engine.verify.base import Rule, Verdict
+from engine.verify.base import Rule, TargetRows, Verdict
 from engine.verify.greedy import Greedy
 from engine.verify.node_sampling import NodeSampling
 from engine.verify.rejection import Rejection
@@ -24,4 +24,4 @@ def get(name: str) -> type[Rule]:
     return _RULES[name]
 
 
-__all__ = ["Greedy", "NodeSampling", "Rejection", "Rule", "Typical", "Verdict", "get", "names"]
+__all__ = ["Greedy", "NodeSampling", "Rejection", "Rule", "TargetRows", "Typical", "Verdict", "get", "names"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Protocol
 
 from torch import Tensor
 
@@ -24,21 +24,34 @@ class Verdict:
     """bonus: the path ended at a leaf; correction: at a rejection; plain: there was no draft."""
 
 
+class TargetRows(Protocol):
+    """The target's distributions behind root and nodes; a rule asks for few of them, and each costs its making."""
+
+    @property
+    def width(self) -> int:
+        """Tokens that a distribution is over."""
+
+    def likeliest(self, row: int) -> int:
+        """Arg-max of a row, ties to the lowest id."""
+
+    def __getitem__(self, row: int) -> Tensor:
+        """Distribution (v,) of a row."""
+
+
 class Rule(ABC):
     """One verification rule. `guarantee` is exact or lossy."""
 
     name: ClassVar[str]
     guarantee: ClassVar[Literal["exact", "lossy"]] = "exact"
-    needs_probs: ClassVar[bool] = True
-    """Whether it looks at more of a distribution than its likeliest token."""
+    is_reproducible: ClassVar[bool] = True
+    """Whether model, prompt, settings and seed alone decide the text, whatever is drafted (a lossy rule's aside)."""
 
     @abstractmethod
-    def verify(self, tree: DraftTree, target_probs: Tensor, noise: Noise, position: int) -> Verdict:
+    def verify(self, tree: DraftTree, target: TargetRows, noise: Noise, position: int) -> Verdict:
         """Decide.
 
-        `target_probs (n + 1, v)`: row 0 follows the root, row i + 1 follows node i; a rule that does not need
-        probabilities may be given scores. `position` is the absolute place in the context of the token that
-        follows the root.
+        `target`: row 0 follows the root, row i + 1 follows node i. `position` is the absolute place in the context
+        of the token that follows the root.
         """
 
 

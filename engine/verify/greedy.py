@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
-from engine.sampling import Noise, likeliest
+from engine.sampling import Noise
 from engine.tree import DraftTree
-from engine.verify.base import Rule, Verdict, ending, match
+from engine.verify.base import Rule, TargetRows, Verdict, ending, match
 
 
 class Greedy(Rule):
     """Arg-max match, ties to the lowest id as in plain decoding. For any tree."""
 
     name = "greedy"
-    needs_probs = False
 
-    def verify(self, tree: DraftTree, target_probs: Tensor, noise: Noise, position: int) -> Verdict:
-        tokens = likeliest(target_probs).tolist()
+    def verify(self, tree: DraftTree, target: TargetRows, noise: Noise, position: int) -> Verdict:
         path: list[int] = []
         node = -1
-        while (child := match(tree, node, tokens[node + 1])) is not None:
+        while True:
+            token = target.likeliest(node + 1)
+            child = match(tree, node, token)
+            if child is None:
+                return Verdict(tuple(path), token, ending(tree, path))
             path.append(child)
             node = child
-        return Verdict(tuple(path), tokens[node + 1], ending(tree, path))

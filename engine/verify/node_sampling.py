@@ -7,11 +7,9 @@ is a function of model, prompt, settings and seed alone, the same for every draf
 
 from __future__ import annotations
 
-from torch import Tensor
-
 from engine.sampling import Noise, coupled_token
 from engine.tree import DraftTree
-from engine.verify.base import Rule, Verdict, ending, match
+from engine.verify.base import Rule, TargetRows, Verdict, ending, match
 
 
 class NodeSampling(Rule):
@@ -19,12 +17,12 @@ class NodeSampling(Rule):
 
     name = "node_sampling"
 
-    def verify(self, tree: DraftTree, target_probs: Tensor, noise: Noise, position: int) -> Verdict:
+    def verify(self, tree: DraftTree, target: TargetRows, noise: Noise, position: int) -> Verdict:
         path: list[int] = []
         node = -1
         while True:
-            gumbel = noise.gumbel(position + len(path), target_probs.shape[1])
-            token = coupled_token(target_probs[node + 1], gumbel)
+            gumbel = noise.gumbel(position + len(path), target.width)
+            token = coupled_token(target[node + 1], gumbel)
             child = match(tree, node, token)
             if child is None:
                 return Verdict(tuple(path), token, ending(tree, path))

@@ -16,22 +16,23 @@ from torch import Tensor
 from engine.errors import RunFailed
 from engine.sampling import Noise, draw
 from engine.tree import DraftTree
-from engine.verify.base import Rule, Verdict, ending
+from engine.verify.base import Rule, TargetRows, Verdict, ending
 
 
 class Rejection(Rule):
     """Refuses a tree that does not carry its draw distributions."""
 
     name = "rejection"
+    is_reproducible = False
 
-    def verify(self, tree: DraftTree, target_probs: Tensor, noise: Noise, position: int) -> Verdict:
+    def verify(self, tree: DraftTree, target: TargetRows, noise: Noise, position: int) -> Verdict:
         if tree and not tree.is_sampled:
             raise RunFailed("Rule rejection needs to know what each node was drawn from; this drafter does not say.")
         generator = noise.generator(position, stream=1)
         path: list[int] = []
         node = -1
         while True:
-            child, residual = examine(tree, node, target_probs[node + 1].double(), generator)
+            child, residual = examine(tree, node, target[node + 1].double(), generator)
             if child is None:
                 return Verdict(tuple(path), draw(residual, generator), ending(tree, path))
             path.append(child)

@@ -12,12 +12,14 @@ draw from the target, coupled to its place like node-sampling's; so with no draf
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from engine.sampling import Noise, coupled_token
 from engine.tree import DraftTree
-from engine.verify.base import Rule, Verdict, ending
+from engine.verify.base import Rule, TargetRows, Verdict, ending
 
 EPSILON, DELTA = 0.09, 0.3
 
@@ -28,22 +30,27 @@ class Typical(Rule):
     name = "typical"
     guarantee = "lossy"
 
-    def verify(self, tree: DraftTree, target_probs: Tensor, noise: Noise, position: int) -> Verdict:
-        path = self._longest(tree, target_probs)
+    def verify(self, tree: DraftTree, target: TargetRows, noise: Noise, position: int) -> Verdict:
+        path = self._longest(tree, target)
         row = path[-1] + 1 if path else 0
-        gumbel = noise.gumbel(position + len(path), target_probs.shape[1])
-        return Verdict(path, coupled_token(target_probs[row], gumbel), ending(tree, path))
+        gumbel = noise.gumbel(position + len(path), target.width)
+        return Verdict(path, coupled_token(target[row], gumbel), ending(tree, path))
 
-    def _longest(self, tree: DraftTree, target_probs: Tensor) -> tuple[int, ...]:
-        if not tree:
-            return ()
-        least = (DELTA * (-torch.special.entr(target_probs).sum(dim=1)).exp()).clamp(max=EPSILON).tolist()
-        rows = [parent + 1 for parent in tree.parents]
-        probs = target_probs[rows, list(tree.tokens)].tolist()
+    def _longest(self, tree: DraftTree, target: TargetRows) -> tuple[int, ...]:
         likelihood = {-1: 1.0}
-        for node, (parent, row, prob) in enumerate(zip(tree.parents, rows, probs, strict=True)):
-            if parent in likelihood and prob > least[row]:
-                likelihood[node] = likelihood[parent] * prob
+        for parent, children in enumerate(tree.children, -1):
+            if parent not in likelihood or not children:
+                continue
+            probs = target[parent + 1]
+            least = least_plausible(probs)
+            for child, prob in zip(children, probs[[tree.tokens[child] for child in children]].tolist(), strict=True):
+                if prob > least:
+                    likelihood[child] = likelihood[parent] * prob
         depths = (0, *tree.depths)
         best = max(likelihood, key=lambda node: (depths[node + 1], likelihood[node]))
         return tree.path_to(best)
+
+
+def least_plausible(probs: Tensor) -> float:
+    """The probability that a token must exceed under this distribution (v,)."""
+    return min(EPSILON, DELTA * math.exp(-float(torch.special.entr(probs).sum())))

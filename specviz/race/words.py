@@ -72,7 +72,7 @@ def verdict(row: Row) -> tuple[str, str]:
         return "failed" if row.phase == "failed" and row.emitted else "not run", "bad"
     if row.is_plain:
         return "baseline", ""
-    if row.verdict == "DIFFERENT" and row.guarantee == "lossy":
+    if _is_lossy(row):
         return "differs (lossy)", "fair"
     return {"identical": "✓ same text"}.get(row.verdict, row.verdict), VERDICT_TONES.get(row.verdict, "")
 
@@ -88,13 +88,18 @@ def divergence_text(row: Row, found: Divergence | None) -> str:
 def _reason(row: Row) -> str:
     if row.verdict == "near-tie":
         return "The two scores are closer than rounding can tell apart."
-    if row.verdict == "DIFFERENT" and row.guarantee == "lossy":
+    if _is_lossy(row):
         return "This method is lossy: it may write what plain decoding would not."
     if row.verdict == "DIFFERENT":
         return "An exact method should not differ: this is an error."
     if row.verdict == "not auditable":
         return "Sampled with another use of the random numbers: the same distribution, another text."
     return ""
+
+
+def _is_lossy(row: Row) -> bool:
+    """Whether it differs as it may; runs of former versions were called DIFFERENT for it."""
+    return row.verdict == "lossy" or (row.verdict == "DIFFERENT" and row.guarantee == "lossy")
 
 
 def side(found: Side) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
-from toys import VOCAB_SIZE, ScriptedDrafter, create, greedy_text, output_ids, prompt_ids, random_trees
+from toys import VOCAB_SIZE, Rows, ScriptedDrafter, create, greedy_text, output_ids, prompt_ids, random_trees
 
 from engine import drafters, verify
 from engine.config import GenerationConfig
@@ -171,18 +171,18 @@ def test_typical_acceptance_follows_its_threshold() -> None:
     probs = torch.tensor(
         [[0.50, 0.42, 0.08, 0.0], [1.0, 0, 0, 0], [0.10, 0.90, 0, 0], [0.25] * 4, [0, 0, 0, 1.0]], dtype=torch.float32
     )
-    verdict = rule.verify(tree, probs, Noise(0), 0)
+    verdict = rule.verify(tree, Rows(probs), Noise(0), 0)
     assert verdict.path == (1, 3), "the longest plausible path, though its first token is not the likeliest"
     assert verdict.next_token == 3
     assert verdict.next_origin == "bonus"
     probs[2] = torch.tensor([0.08, 0.92, 0, 0])
-    assert rule.verify(tree, probs, Noise(0), 0).path == (0,), "of two as long the likelier"
+    assert rule.verify(tree, Rows(probs), Noise(0), 0).path == (0,), "of two as long the likelier"
 
 
 def test_the_threshold_falls_with_entropy() -> None:
     """Over 100 equal tokens exp(-H) = 0.01: each has 0.01 and passes 0.003."""
     rule = verify.get("typical")()
-    assert rule.verify(DraftTree((7,), (-1,)), torch.full((2, 100), 0.01), Noise(0), 0).path == (0,)
+    assert rule.verify(DraftTree((7,), (-1,)), Rows(torch.full((2, 100), 0.01)), Noise(0), 0).path == (0,)
 
 
 def test_without_a_draft_typical_acceptance_is_plain_sampling(llama: Target) -> None:

@@ -14,7 +14,7 @@ import torch
 import transformers
 from safetensors.torch import save_file
 from torch import Tensor
-from toys import VOCAB_SIZE, build, create, greedy_text, prompt_ids, stock, tiny
+from toys import VOCAB_SIZE, Rows, build, create, greedy_text, prompt_ids, stock, tiny
 from toys import loaded as roof
 
 from engine import drafters, verify
@@ -251,7 +251,7 @@ def test_the_merged_tree_accepts_what_the_best_candidate_alone_would(found: Any)
         longest = max(
             next((i for i in range(NUM_HEADS) if says[path[:i]] != path[i]), NUM_HEADS) for path in candidates
         )
-        assert len(rule.verify(tree, probs, noise, 0).path) == longest
+        assert len(rule.verify(tree, Rows(probs), noise, 0).path) == longest
 
 
 def test_the_likeliest_nodes_are_kept_whatever_their_depth(found: Any) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from engine import cli, drafters, events
 from engine.bench import runner, to_markdown
+from engine.errors import RunFailed
 from engine.events import SessionFinished, SessionStarted
 from engine.tree import DraftTree
 
@@ -165,6 +166,37 @@ def test_audit_exits_with_one_where_a_method_differs(
     status, out, _ = shell.run(*command, "--methods", "prompt_lookup")
     assert status == 1
     assert "DIFFERENT" in out
+
+
+def test_audit_of_all_methods_leaves_out_those_that_cannot_run_and_names_them(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drafters, "names", lambda: ["plain", "draft_model", "prompt_lookup", "medusa"])
+    command = ["audit", "--suite", suite(tmp_path), "--model", shell.model, "--dtype", "fp32", "--max-new-tokens", 4]
+    status, out, err = shell.run(*command, "--limit", 1, "--json")
+    named = {line.partition(".")[0].removeprefix("Not audited: ") for line in err.splitlines()}
+    assert status == 0
+    assert named == {"draft_model", "medusa"}
+    assert [row["method"] for row in json.loads(out)] == ["plain", "prompt_lookup"]
+    status, _, err = shell.run(*command, "--methods", "medusa")
+    assert status == 2, "one that was asked for by name is not left out"
+    assert "medusa" in err
+
+
+def test_audit_says_which_method_broke(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> None:
+        raise RunFailed("The scripted fault.")
+
+    command = ["audit", "--suite", suite(tmp_path), "--model", shell.model, "--dtype", "fp32", "--max-new-tokens", 4]
+    monkeypatch.setattr(drafters.get("prompt_lookup"), "propose", broken)
+    status, out, _ = shell.run(*command, "--methods", "plain,prompt_lookup", "--limit", 1, "--json")
+    assert status == 1
+    assert [row["verdict"] for row in json.loads(out)] == ["identical", "failed"]
+    assert "The scripted fault." in json.loads(out)[1]["text"]
+    monkeypatch.setattr(drafters.get("plain"), "propose", broken)
+    status, out, err = shell.run(*command, "--methods", "plain", "--limit", 1)
+    assert (status, out) == (1, "")
+    assert "The scripted fault." in err
 
 
 def bench_command(shell: Shell, tmp_path: Path) -> list[object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,19 @@ from hypothesis import strategies as st
 
 from engine import events
 from engine.errors import BadInput
-from engine.events import Candidate, Counts, Emitted, Event, Node, Prefilled, SessionFinished, SessionStarted, Stepped
+from engine.events import (
+    Candidate,
+    Counts,
+    Emitted,
+    Event,
+    Node,
+    Prefilled,
+    SessionFinished,
+    SessionStarted,
+    Stepped,
+    from_json,
+    to_json,
+)
 
 NUMBERS = st.integers(0, 2**60)
 SHARES = st.none() | st.floats(0, 1)
@@ -111,3 +124,15 @@ def test_foreign_lines_are_refused_with_a_sentence(case: str) -> None:
 def test_an_unknown_kind_names_the_kinds_that_exist() -> None:
     with pytest.raises(BadInput, match="session_started, prefilled, stepped, session_finished"):
         events.from_dict({"kind": "paused"})
+
+
+def test_json_is_strict_and_what_former_versions_stored_of_broken_scores_still_opens() -> None:
+    node = Node(3, "x", -1, "rejected", target_prob=0.5)
+    step = Stepped(0, 1, (node,), (), (Emitted(4, "y", "correction", None, 0.25),), 1, 2, 3, 4, 5, 6)
+    line = to_json(step).replace("0.5", "NaN").replace("0.25", "Infinity")
+    opened = from_json(line)
+    assert isinstance(opened, Stepped)
+    assert (opened.nodes[0].target_prob, opened.emitted[0].target_prob) == (None, None)
+    assert "NaN" not in to_json(opened)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        to_json(replace(step, nodes=(replace(node, target_prob=float("nan")),)))

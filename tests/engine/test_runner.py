@@ -242,3 +242,26 @@ def test_a_recurrent_model_is_refused_with_a_sentence() -> None:
         model = build(config)
         with pytest.raises(BadInput, match="cannot be rolled back"):
             refuse_unsupported(model)
+
+
+def test_hidden_states_of_a_long_prompt_are_those_of_all_its_blocks() -> None:
+    config = FAMILIES["llama"]()
+    config.max_position_embeddings = 700
+    text = prompt_ids(300)
+    found = ModelRunner(build(config), 700, is_row_invariant=True).prefill(text, (1, 2))
+    with torch.inference_mode():
+        wanted = build(config)(input_ids=torch.tensor([text]), output_hidden_states=True).hidden_states
+    assert found is not None
+    for layer, states in zip((1, 2), found, strict=True):
+        assert states.shape == (300, 64)
+        torch.testing.assert_close(states.float(), wanted[layer][0], atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("family", ["gemma2", "gemma3"])
+def test_the_windows_edge_may_lie_among_rows_that_wait(family: str) -> None:
+    runner, text, num = runner_of(tiny(family)), prompt_ids(4 + 3 * WINDOW), WINDOW + 2
+    runner.prefill(text[:4])
+    first = runner.extend(text[4 : 4 + num], range(-1, num - 1)).logits
+    second = runner.extend(text[4 + num :], range(num - 1, len(text) - 5)).logits
+    wanted = stock_logits(stock(family), text)[4:]
+    torch.testing.assert_close(torch.cat((first, second)).float(), wanted, atol=1e-4, rtol=1e-4)

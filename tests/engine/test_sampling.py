@@ -17,7 +17,7 @@ from transformers.generation.logits_process import (
 )
 
 from engine.config import GenerationConfig
-from engine.sampling import Noise, coupled_token, displayed, draw, warp
+from engine.sampling import Noise, _through_torch, coupled_token, displayed, draw, warp
 
 SETTINGS = list(itertools.product((0.3, 1.0, 2.5), (0, 1, 7, 50), (0.05, 0.6, 0.95, 1.0), (1.0, 1.7, 0.6)))
 
@@ -70,6 +70,76 @@ def test_warping_leaves_its_input_alone() -> None:
     before = logits.clone()
     warp(logits, GenerationConfig(temperature=0.5, top_k=3, top_p=0.5, repetition_penalty=1.5), [[1, 2]])
     assert torch.equal(logits, before)
+
+
+@pytest.mark.parametrize("make", [warp, _through_torch], ids=["compiled", "through torch"])
+def test_top_p_and_top_k_keep_what_the_definition_says_at_the_border(make: Any) -> None:
+    """The smallest set whose share reaches top-p; of equals the lowest ids."""
+    equal = torch.zeros(1, 4)
+    assert make(equal, GenerationConfig(temperature=1, top_p=0.5), None).tolist() == [[0.5, 0.5, 0, 0]]
+    assert make(equal, GenerationConfig(temperature=1, top_p=0.51), None)[0].count_nonzero() == 3
+    assert make(equal, GenerationConfig(temperature=1, top_k=1), None).tolist() == [[1, 0, 0, 0]]
+    uneven = torch.tensor([[1.0, 3.0, 2.0, 3.0, 2.0]])
+    assert make(uneven, GenerationConfig(temperature=1, top_k=3), None)[0].nonzero().flatten().tolist() == [1, 2, 3]
+    shares = torch.tensor([[0.1, 0.6, 0.3]]).log()
+    kept = make(shares, GenerationConfig(temperature=1, top_p=0.65), None)[0]
+    torch.testing.assert_close(kept, torch.tensor([0.0, 2 / 3, 1 / 3]))
+
+
+def test_top_p_counts_shares_of_what_top_k_has_left() -> None:
+    shares = torch.tensor([[0.4, 0.3, 0.2, 0.1]]).log()
+    kept = warp(shares, GenerationConfig(temperature=1, top_k=2, top_p=0.57))[0]
+    torch.testing.assert_close(kept, torch.tensor([1.0, 0.0, 0.0, 0.0]), msg="0.4 of 0.7 is 0.571")
+
+
+@pytest.mark.parametrize("given", SETTINGS[::5], ids=str)
+def test_compiled_distributions_equal_those_through_torch(given: tuple[float, int, float, float]) -> None:
+    temperature, top_k, top_p, penalty = given
+    config = GenerationConfig(temperature=temperature, top_k=top_k, top_p=top_p, repetition_penalty=penalty)
+    contexts = [[5, 5, 7], [1]]
+    for vocab_size in (40, 3000):
+        logits = random_logits(2, vocab_size, vocab_size)
+        torch.testing.assert_close(
+            warp(logits, config, contexts), _through_torch(logits, config, contexts), atol=2e-6, rtol=1e-4
+        )
+
+
+@pytest.mark.parametrize("make", [warp, _through_torch], ids=["compiled", "through torch"])
+def test_a_tiny_temperature_is_the_likeliest_token_and_equals_share(make: Any) -> None:
+    logits = torch.tensor([[20.0, 1.0, 20.0, -torch.inf]])
+    for temperature in (1e-40, 1e-300, 1e-5):
+        probs = make(logits, GenerationConfig(temperature=temperature), None)
+        assert probs.tolist() == [[0.5, 0, 0.5, 0]]
+
+
+def test_a_row_has_the_same_bits_whatever_shares_its_pass() -> None:
+    logits = random_logits(9, 5000)
+    config = GenerationConfig(temperature=0.8, top_k=300, top_p=0.97)
+    assert torch.equal(warp(logits, config)[4], warp(logits[4:5], config)[0])
+
+
+def test_scores_far_below_the_likeliest_are_no_trouble_and_those_that_are_minus_infinity_are_out() -> None:
+    logits = torch.tensor([[3e38, -3e38, -torch.inf, 0.0]])
+    assert warp(logits, GenerationConfig(temperature=1)).tolist() == [[1, 0, 0, 0]]
+    assert warp(logits, GenerationConfig(temperature=1, top_k=3, top_p=0.9)).tolist() == [[1, 0, 0, 0]]
+
+
+def test_a_context_may_name_a_token_many_times() -> None:
+    logits = torch.tensor([[2.0, -2.0, 1.0]])
+    config = GenerationConfig(temperature=1, repetition_penalty=2.0)
+    wanted = torch.tensor([[1.0, -4.0, 1.0]]).softmax(dim=1)
+    torch.testing.assert_close(warp(logits, config, [[0, 1, 1, 0, 0]]), wanted)
+
+
+def test_the_noise_of_many_places_is_remembered_and_of_old_ones_made_again() -> None:
+    noise = Noise(3)
+    first = noise.gumbel(0, 7)
+    assert noise.gumbel(0, 7) is first
+    for position in range(1, 50):
+        noise.gumbel(position, 7)
+    assert noise.gumbel(0, 7) is not first
+    assert torch.equal(noise.gumbel(0, 7), first)
+    assert noise.gumbel(0, 9).shape == (9,)
 
 
 def test_noise_depends_on_seed_and_place_and_not_on_the_order_of_asking() -> None:

@@ -16,7 +16,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toys import Table, assert_fits, trees
+from toys import Rows, Table, assert_fits, trees
 
 from engine import verify
 from engine.config import GenerationConfig
@@ -96,7 +96,7 @@ def toss(rule: Rule, tree: DraftTree, probs: torch.Tensor, coins: Coins) -> Verd
         patch.setattr(rejection, "torch", fake_torch)
         patch.setattr(rejection, "draw", lambda weights, _: coins.choose((weights / weights.sum()).tolist()))
         patch.setattr(node_sampling, "coupled_token", lambda row, _: coins.choose(row.tolist()))
-        return rule.verify(tree, probs, cast(Noise, SilentNoise()), 10)
+        return rule.verify(tree, Rows(probs), cast(Noise, SilentNoise()), 10)
 
 
 def drawn_tree(parents: Sequence[int], drafter: Table, coins: Coins, *, is_replaced: bool) -> DraftTree:
@@ -322,7 +322,7 @@ def test_sampled_frequencies_of_the_real_code_fit_the_targets_joint_law(rule: st
             rows.append(drafter.probs(tokens))
             tokens.append(draw(rows[-1], noise.generator(10 + depth, stream=2)))
         tree = chain(tokens, None, torch.stack(rows))
-        emitted = list(tokens_of(tree, verify.get(rule)().verify(tree, rows_of(tree, target), noise, 10)))
+        emitted = list(tokens_of(tree, verify.get(rule)().verify(tree, Rows(rows_of(tree, target)), noise, 10)))
         while len(emitted) < 3:
             emitted.append(coupled_token(target.probs(emitted), noise.gumbel(10 + len(emitted), 3)))
         counts[tuple(emitted)] += 1
@@ -343,7 +343,7 @@ def one_hot(*tokens: int) -> torch.Tensor:
 @pytest.mark.parametrize("seed", range(20))
 def test_a_chain_drawn_from_the_target_itself_is_accepted_whole(seed: int) -> None:
     tree = chain([1, 0, 2], None, P.expand(3, 4))
-    verdict = verify.Rejection().verify(tree, P.expand(4, 4), Noise(seed), 5)
+    verdict = verify.Rejection().verify(tree, Rows(P.expand(4, 4)), Noise(seed), 5)
     assert verdict.path == (0, 1, 2)
     assert verdict.next_origin == "bonus"
 
@@ -353,7 +353,7 @@ def test_a_token_that_only_the_drafter_knows_is_never_emitted(seed: int) -> None
     target = torch.tensor([0.5, 0.5, 0.0, 0.0]).expand(3, 4)
     drafter = torch.tensor([0.0, 0.0, 0.5, 0.5]).expand(2, 4)
     for rule in (verify.Rejection(), verify.NodeSampling()):
-        verdict = rule.verify(DraftTree((2, 3), (-1, -1), None, drafter), target, Noise(seed), 5)
+        verdict = rule.verify(DraftTree((2, 3), (-1, -1), None, drafter), Rows(target), Noise(seed), 5)
         assert verdict.path == ()
         assert verdict.next_token in (0, 1)
 
@@ -362,14 +362,14 @@ def test_a_vocabulary_of_one_token_accepts_everything() -> None:
     probs = torch.ones(3, 1)
     tree = chain([0, 0], None, torch.ones(2, 1))
     for name in verify.names():
-        assert verify.get(name)().verify(tree, probs, Noise(0), 5) == Verdict((0, 1), 0, "bonus")
+        assert verify.get(name)().verify(tree, Rows(probs), Noise(0), 5) == Verdict((0, 1), 0, "bonus")
 
 
 @given(trees(vocab_size=4), st.data())
 def test_rules_agree_where_the_target_is_certain(tree: DraftTree, data: st.DataObject) -> None:
     probs = one_hot(*[data.draw(st.integers(0, 3)) for _ in range(len(tree) + 1)])
-    greedy = verify.Greedy().verify(tree, probs, Noise(0), 5)
-    assert verify.NodeSampling().verify(tree, probs, Noise(0), 5) == greedy
+    greedy = verify.Greedy().verify(tree, Rows(probs), Noise(0), 5)
+    assert verify.NodeSampling().verify(tree, Rows(probs), Noise(0), 5) == greedy
     assert list(greedy.path) == list(tree.path_to(greedy.path[-1] if greedy.path else -1))
     for parent, node in zip((-1, *greedy.path), greedy.path, strict=False):
         assert tree.tokens[node] == probs[parent + 1].argmax()
@@ -381,8 +381,7 @@ def test_greedy_decides_on_scores_as_on_the_distributions_that_they_give(tree: D
     """Ties included: scores are whole numbers."""
     scores = torch.randint(0, 3, (len(tree) + 1, 4), generator=torch.Generator().manual_seed(seed)).float()
     greedy, probs = verify.Greedy(), warp(scores, GenerationConfig())
-    assert greedy.verify(tree, scores, Noise(0), 5) == greedy.verify(tree, probs, Noise(0), 5)
-    assert [rule.needs_probs for rule in map(verify.get, verify.names())] == [False, True, True, True]
+    assert greedy.verify(tree, Rows(scores), Noise(0), 5) == greedy.verify(tree, Rows(probs), Noise(0), 5)
 
 
 CASES = {
@@ -401,20 +400,36 @@ CASES = {
 def test_path_and_kind_of_the_next_token(case: str, rule: str) -> None:
     tree, likeliest, wanted = CASES[case]
     sampled = DraftTree(tree.tokens, tree.parents, None, one_hot(*tree.tokens) if tree else None)
-    assert verify.get(rule)().verify(sampled, one_hot(*likeliest), Noise(0), 5) == wanted
+    assert verify.get(rule)().verify(sampled, Rows(one_hot(*likeliest)), Noise(0), 5) == wanted
 
 
 @pytest.mark.parametrize("rule", ["greedy", "node_sampling", "rejection"])
 def test_token_zero_is_no_padding_that_could_be_accepted(rule: str) -> None:
     tree = DraftTree((0, 1, 0), (-1, -1, 0), None, one_hot(0, 1, 0))
-    assert verify.get(rule)().verify(tree, one_hot(0, 0, 0, 0), Noise(0), 5) == Verdict((0, 2), 0, "bonus")
+    assert verify.get(rule)().verify(tree, Rows(one_hot(0, 0, 0, 0)), Noise(0), 5) == Verdict((0, 2), 0, "bonus")
 
 
 def test_rejection_refuses_a_tree_that_does_not_say_what_it_was_drawn_from() -> None:
     with pytest.raises(RunFailed, match="drawn from"):
-        verify.Rejection().verify(chain([1]), P.expand(2, 4), Noise(0), 5)
+        verify.Rejection().verify(chain([1]), Rows(P.expand(2, 4)), Noise(0), 5)
 
 
 def test_an_unknown_rule_names_the_ones_that_exist() -> None:
     with pytest.raises(UnknownName, match="greedy, node_sampling, rejection"):
         verify.get("coin")
+
+
+@given(trees(vocab_size=3), st.integers(0, 2**20))
+@pytest.mark.parametrize("rule", ["greedy", "node_sampling"])
+def test_only_the_rows_of_the_path_are_asked_for(rule: str, tree: DraftTree, seed: int) -> None:
+    """Each costs its making, and a tree has many."""
+    probs = torch.rand(len(tree) + 1, 3, generator=torch.Generator().manual_seed(seed))
+    rows = Rows(probs / probs.sum(dim=1, keepdim=True))
+    verdict = verify.get(rule)().verify(tree, rows, Noise(seed), 5)
+    assert rows.asked == {0, *(node + 1 for node in verdict.path)}
+
+
+def test_all_rules_but_rejection_write_one_text_a_seed_and_typical_is_the_lossy_one() -> None:
+    rules = {name: verify.get(name) for name in verify.names()}
+    assert {name for name, rule in rules.items() if not rule.is_reproducible} == {"rejection"}
+    assert {name for name, rule in rules.items() if rule.guarantee == "lossy"} == {"typical"}
