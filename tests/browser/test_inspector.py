@@ -10,10 +10,6 @@ import pytest
 from accessible import assert_accessible
 
 Open = Callable[..., Any]
-SAM = (
-    "Repeat this text.\n\nSam has a big dog. The dog likes to run in the park. Sam likes to run with the dog. "
-    "Every day, Sam and the dog run in the park."
-)
 NUM_SCRUBBED = 40
 SCRUB = """async (count) => {
   const slider = document.querySelector('#inspector .sv-ruler-slider');
@@ -45,10 +41,7 @@ def counter(seen: Any, says: str) -> None:
 
 def test_a_token_leads_to_its_step_and_the_address_leads_there_again(visit: Open) -> None:
     seen = visit()
-    seen.choose("prompt_lookup", 30, prompt=SAM)
-    seen.run()
-    seen.wait()
-    session = seen.stage.get_attribute("data-session")
+    session = seen.decode("scripted", 30)
     token = seen.stage.locator(".sv-text .sv-token.is-accepted").nth(8)
     step = int(token.get_attribute("data-step"))
     total = seen.stage.locator(".sv-text .sv-token").last.get_attribute("data-step")
@@ -135,9 +128,9 @@ def test_panels_open_and_say_what_they_are(visit: Open) -> None:
         assert download.value.suggested_filename == f"specviz-step-10.{name.lower()}"
 
 
-def test_a_long_hostile_run_opens_and_scrubs(visit: Open, scripted_server: str) -> None:
+def test_a_long_hostile_run_opens_and_scrubs(visit: Open) -> None:
     """500 steps of 60 nodes. Generous limits; what was measured stands in docs/log.md."""
-    seen = visit(server=scripted_server)
+    seen = visit()
     began = time.perf_counter()
     seen.page.get_by_role("tab", name="Inspector").click()
     view = inspect(seen, "long")
@@ -168,8 +161,8 @@ def test_unknown_runs_and_steps_get_a_sentence(visit: Open) -> None:
     lost.page.locator("#address [role=alert]").get_by_text("There is no view '<b>nowhere'").wait_for()
 
 
-def test_the_tour_walks_its_five_stops(visit: Open) -> None:
-    seen = visit("?view=learn&step=4")
+def test_the_tour_walks_its_five_stops(visit: Open, server: str) -> None:
+    seen = visit("?view=learn&step=4", server=server)
     tour = seen.page.locator("#learn .sv-tour")
     tour.locator(".sv-tree .sv-node").first.wait_for()
     tour.locator(".sv-tour-title", has_text="Correct").wait_for()
@@ -199,8 +192,8 @@ def test_accessible_light_dark_and_narrow(visit: Open, address: str) -> None:
         assert_accessible(seen.page, inside)
 
 
-def test_a_view_in_the_narrow_menu_leads_there_too(visit: Open, scripted_server: str) -> None:
-    seen = visit(width=390, height=844, server=scripted_server)
+def test_a_view_in_the_narrow_menu_leads_there_too(visit: Open) -> None:
+    seen = visit(width=390, height=844)
     seen.page.get_by_role("button", name="More tabs").click()
     seen.page.locator(".overflow-dropdown button", has_text="Learn").click()
     seen.page.locator("#learn .sv-tree .sv-node").first.wait_for()

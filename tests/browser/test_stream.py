@@ -24,7 +24,7 @@ def stored(server: str, session: str) -> list[tuple[int, str]]:
 
 def test_two_thousand_tokens_stream_without_loss(visit: Open, scripted_server: str) -> None:
     """The limits are those of a busy machine; what was measured on a quiet one stands in docs/log.md."""
-    opened = visit(server=scripted_server)
+    opened = visit()
     streamed = stream(opened, "count", "scripted")
     assert len(streamed.shown) == NUM_TOKENS
     assert streamed.shown == stored(scripted_server, streamed.session), (
@@ -38,7 +38,7 @@ def test_two_thousand_tokens_stream_without_loss(visit: Open, scripted_server: s
 
 
 def test_a_paragraph_ends_nothing_for_the_keyboard(visit: Open, scripted_server: str) -> None:
-    opened = visit(server=scripted_server)
+    opened = visit()
     streamed = stream(opened, "count", "scripted", 120)
     tokens = opened.stage.locator(".sv-text .sv-token:not(.is-rejected):not(.is-unreached)")
     assert tokens.nth(49).text_content() == " 49\n\n"
