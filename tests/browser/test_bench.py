@@ -64,7 +64,7 @@ def test_the_page_opens_with_a_labelled_example_that_explains_itself(visit: Open
 
 def test_a_benchmark_is_stopped_goes_on_and_opens_by_its_address(visit: Open, held: Held) -> None:
     page = opened(visit)
-    ask(page, f"{HOSTILE}\n{held.prompt()}\nWrite about a cat.", 12)
+    ask(page, f"{HOSTILE}\n{held.prompt(2)}\nWrite about a cat.", 12)
     page.locator("#bench-estimate").get_by_text("6 timed runs: 3 prompts × 2 methods").wait_for()
     page.click("#bench-start")
     page.wait_for_selector("#bench-stop:not([disabled])")

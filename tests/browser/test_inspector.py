@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,21 +9,28 @@ import pytest
 from accessible import assert_accessible
 
 Open = Callable[..., Any]
-NUM_SCRUBBED = 40
-SCRUB = """async (count) => {
+NUM_NODES = 60
+SCRUB = """async () => {
   const slider = document.querySelector('#inspector .sv-ruler-slider');
-  for (let i = 0; i < count; i++) {
+  let drawn = 0;
+  const observer = new MutationObserver((changes) => {
+    for (const change of changes) for (const node of change.addedNodes)
+      drawn += 1 + (node.querySelectorAll ? node.querySelectorAll('*').length : 0);
+  });
+  observer.observe(document.querySelector('#inspector'), { childList: true, subtree: true });
+  const counts = [];
+  for (let i = 0; i < 10; i++) {
     slider.value = 100 + i;
     slider.dispatchEvent(new Event('input', { bubbles: true }));
     await new Promise(requestAnimationFrame);
+    await new Promise(requestAnimationFrame);
+    counts.push(drawn);
+    drawn = 0;
   }
+  observer.disconnect();
+  return counts;
 }"""
-
-
-def work_s(session: Any) -> float:
-    """What the page's main thread has worked so far, whoever else shares the machine."""
-    values = {row["name"]: row["value"] for row in session.send("Performance.getMetrics")["metrics"]}
-    return float(values["TaskDuration"])
+"""How many nodes the page makes for each of ten steps."""
 
 
 def inspect(seen: Any, run: str) -> Any:
@@ -129,19 +135,13 @@ def test_panels_open_and_say_what_they_are(visit: Open) -> None:
 
 
 def test_a_long_hostile_run_opens_and_scrubs(visit: Open) -> None:
-    """500 steps of 60 nodes. Generous limits; what was measured stands in docs/log.md."""
+    """500 steps of 60 nodes: a step draws its own tree and nothing of the others. `page_speed.py` times it."""
     seen = visit()
-    began = time.perf_counter()
     seen.page.get_by_role("tab", name="Inspector").click()
+    seen.page.select_option("#sv-inspect-run", "long")
     view = inspect(seen, "long")
-    opened_s = time.perf_counter() - began
-    session = seen.page.context.new_cdp_session(seen.page)
-    session.send("Performance.enable", {"timeDomain": "threadTicks"})
-    before = work_s(session)
-    seen.page.evaluate(SCRUB, NUM_SCRUBBED)
-    step_ms = 1000 * (work_s(session) - before) / NUM_SCRUBBED
-    assert opened_s < 60
-    assert step_ms < 100
+    drawn = seen.page.evaluate(SCRUB)
+    assert all(0 < num < 12 * NUM_NODES for num in drawn), drawn
     labels = view.locator(".sv-node-label").all_text_contents()
     assert "<img␣src=x␣" in labels[1] + "".join(labels)
     for fold in view.locator("summary").all():
