@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Threads of tiny products wait for each other, and on a busy machine far longer than the products take.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from pathlib import Path
 
