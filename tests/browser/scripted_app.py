@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import argparse
 import collections
+import itertools
 import os
 import random
 import re
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 from scripted import HOSTILE, ScriptedDevice, hostile_device, started
 
 from engine.errors import RunFailed
-from engine.events import Candidate, Counts, Emitted, Event, Node, SessionFinished, Stepped
+from engine.events import Candidate, Counts, Emitted, Event, Node, SessionFinished, SessionStarted, Stepped
 from engine.options import OptionSpec
 from specviz import ui
 from specviz.bench import Benchmarks, benchmarks
@@ -66,7 +68,7 @@ class Slow(ScriptedDevice):
         words = NUMBERS if "one line" in prompt else PARAGRAPHS
         writer = replace(self, words=words) if "count" in prompt else self
         is_held = config.max_new_tokens > WARM_UP_TOKENS and self.is_held(prompt)
-        for place, event in enumerate(ScriptedDevice.generate(writer, *given)):
+        for place, event in enumerate(as_decoded(ScriptedDevice.generate(writer, *given))):
             if not prompt.startswith("count"):
                 time.sleep(0.02)
             if is_held and place == HELD_AT:
@@ -96,6 +98,19 @@ class Slow(ScriptedDevice):
 
         folder = self.folder / "model"
         return Target(models.load(str(folder if folder.exists() else save_model(folder)), "cpu", "fp32"))
+
+
+def as_decoded(events: Iterable[Event]) -> Iterator[Event]:
+    """The same begun now, each token's id its place in the text, so that equal texts are equal whoever drafted."""
+    num_emitted = 0
+    for event in events:
+        if isinstance(event, SessionStarted):
+            event = replace(event, created_at=datetime.now(UTC).isoformat(timespec="microseconds"))
+        elif isinstance(event, Stepped):
+            places = itertools.count(num_emitted)
+            emitted = tuple(replace(token, token_id=place) for token, place in zip(event.emitted, places, strict=False))
+            event, num_emitted = replace(event, emitted=emitted), num_emitted + len(emitted)
+        yield event
 
 
 def holding_store_run(self: Benchmarks, work: Any, cell: Any, sessions: Any) -> None:
