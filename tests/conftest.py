@@ -6,11 +6,13 @@ import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 # Threads of tiny products wait for each other, and on a busy machine far longer than the products take.
+# The variable serves the programs that tests start; here a plugin may have loaded OpenMP before (set_num_threads below).
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import HealthCheck, settings
 from model_folders import save_model
 from toys import Table, TableTarget, draft_for, tiny
@@ -20,6 +22,7 @@ from engine.drafters import _draft_cost
 from engine.runtime import row_cost
 from engine.target import Target
 
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 settings.register_profile("suite", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
 
