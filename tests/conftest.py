@@ -6,7 +6,7 @@ import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 # Threads of tiny products wait for each other, and on a busy machine far longer than the products take.
-# The variable serves the programs that tests start; here a plugin may have loaded OpenMP before (set_num_threads below).
+# The variable is for programs that tests start; here a plugin may have loaded OpenMP before (set_num_threads below).
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from pathlib import Path
