@@ -29,8 +29,8 @@ ARGUMENTS = (
     "--disable-background-networking --disable-component-update --disable-sync"
 ).split()
 START_S = 240
-PATIENCE_MS = 90_000
-"""Long, since other work may share the machine; nothing waits longer than it must."""
+PATIENCE_MS = 200_000
+"""Long, since other work may share the machine and the first pass compiles; nothing waits longer than it must."""
 
 
 @dataclass
