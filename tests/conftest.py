@@ -5,44 +5,26 @@ from __future__ import annotations
 import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Threads of tiny products wait for each other, and on a busy machine far longer than the products take.
+# The variable is for programs that tests start; here a plugin may have loaded OpenMP before (set_num_threads below).
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from pathlib import Path
 
 import pytest
-import transformers
+import torch
 from hypothesis import HealthCheck, settings
-from toys import Table, TableTarget, build, draft_for, tiny
+from model_folders import save_model
+from toys import Table, TableTarget, draft_for, tiny
 
 from engine import models
+from engine.drafters import _draft_cost
+from engine.runtime import row_cost
 from engine.target import Target
-from engine.training.tokenizer import train_tokenizer
 
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 settings.register_profile("suite", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
-
-TEXTS = (
-    "Once upon a time there was a small fox named Tim. Tim found a red ball in the park and played all day.",
-    "The cat sat on the mat and the dog sat on the cat. They learned to share the mat and were happy.",
-)
-
-
-def save_model(folder: Path, vocab_size: int = 280, seed: int = 0, texts: tuple[str, ...] = TEXTS) -> Path:
-    """A tiny Llama model folder with a byte-level tokenizer and a chat template."""
-    tokenizer = train_tokenizer(texts, vocab_size, 256)
-    config = transformers.LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=256,
-        initializer_range=0.2,
-        bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    build(config, seed=seed).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +37,24 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def draft_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A draft model with the target's tokenizer: the target's own weights, so that it is mostly right."""
     return save_model(tmp_path_factory.mktemp("models") / "draft")
+
+
+def known_row_costs(target: Target, seconds: float = 0.0) -> tuple[int, list[row_cost.RowCost]]:
+    """Up to eight rows cost as much as one, then each the same."""
+    num_context = min(row_cost.CONTEXT_LENGTH, target.max_context // 2)
+    sizes = [size for size in row_cost.NUM_ROWS if num_context + size <= target.max_context]
+    ratios = [max(1.0, 0.85 + 0.02 * size) for size in sizes]
+    return num_context, [row_cost.RowCost(size, ratio, ratio) for size, ratio in zip(sizes, ratios, strict=True)]
+
+
+@pytest.fixture(autouse=True)
+def known_costs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No drafter measures the machine, which takes seconds and shapes its trees otherwise each time.
+
+    A module that is about measuring has a fixture of its own by this name.
+    """
+    monkeypatch.setattr(row_cost, "row_costs", known_row_costs)
+    monkeypatch.setattr(_draft_cost, "_measure", lambda drafter, target: 0.2)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -22,6 +23,8 @@ HOSTILE = (
     "<script>window.hacked=3</script>",
     "{{value}}",
 )
+PATIENCE_S = 120
+"""For what comes as soon as the machine has time for it; the longest that a test waits before it fails."""
 WORDS = ("Once", " upon", " a", " time", ",", " there", " was", " a", " fox", ".")
 
 
@@ -45,7 +48,7 @@ class ScriptedDevice:
     broken_at: int | None = None
     """Raise RunFailed in this step."""
     hold: threading.Event | None = None
-    """Wait for it before every step."""
+    """Wait for it before every step; whoever holds a run lets it go."""
     log: list[str] = field(default_factory=list)
     lacking: tuple[str, ...] = ()
     """Methods that cannot run."""
@@ -105,7 +108,7 @@ class ScriptedDevice:
         reason = "length"
         while emitted < config.max_new_tokens:
             if self.hold is not None:
-                self.hold.wait(5)
+                self.hold.wait(PATIENCE_S)
             if should_stop():
                 reason = "stopped"
                 break
@@ -153,6 +156,14 @@ class Watched(ScriptedDevice):
 
     def audit(self, model: str, plain: Any, events: Any) -> ScriptedVerdict:
         return ScriptedVerdict(f"{plain[0].method} {events[0].method_options.get('depth')}", 1)
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for a state that lasts once it has come."""
+    given_up = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < given_up, "what was waited for never came"
+        time.sleep(0.01)
 
 
 def started(

@@ -1,4 +1,9 @@
-"""A real Chromium on the real app, started once, with the embedded model."""
+"""One Chromium for all tests of the page, on two servers that are started once.
+
+`scripted_server` (and `public_server`, of the same process) is the page over a scripted device, which is quick, writes
+what a test knows, and stands still for as long as a test wants (`held`): see scripted_app.py. `server` is the real app
+with the embedded model, for what only that can show. A test has windows of its own (`visit`).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,9 +28,9 @@ ARGUMENTS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
     "--disable-background-networking --disable-component-update --disable-sync"
 ).split()
-START_S = 120
-PATIENCE_MS = 90_000
-"""Long, since other work may share the machine; nothing waits longer than it must."""
+START_S = 240
+PATIENCE_MS = 200_000
+"""Long, since other work may share the machine and the first pass compiles; nothing waits longer than it must."""
 
 
 @dataclass
@@ -34,6 +40,26 @@ class Visit:
     page: Any
     errors: list[str] = field(default_factory=list)
     hosts: set[str] = field(default_factory=set)
+
+    def note_error(self, error: Any) -> None:
+        """Something was thrown and not caught."""
+        self.errors.append(str(error))
+
+    def note_message(self, message: Any) -> None:
+        """Something was written to the console."""
+        if message.type == "error":
+            self.errors.append(message.text)
+
+    def note_request(self, request: Any) -> None:
+        """Somebody was asked for something."""
+        self.hosts.add(urlsplit(request.url).hostname or "127.0.0.1")
+
+    def watch(self, *, is_over: bool = False) -> None:
+        """Begin, or cease, to note what the page does."""
+        change = self.page.remove_listener if is_over else self.page.on
+        change("pageerror", self.note_error)
+        change("console", self.note_message)
+        change("request", self.note_request)
 
     @property
     def stage(self) -> Any:
@@ -59,6 +85,13 @@ class Visit:
         self.page.click(button)
         changed = "before => document.querySelector('#stage .sv-stage').dataset.session !== before"
         self.page.wait_for_function(changed, arg=before)
+
+    def decode(self, method: str, num_tokens: int, baseline: bool = False, prompt: str | None = None) -> str:
+        """A run to its end; its id."""
+        self.choose(method, num_tokens, baseline, prompt)
+        self.run()
+        self.wait()
+        return str(self.stage.get_attribute("data-session"))
 
     def wait(self, phase: str = "finished") -> None:
         self.page.wait_for_selector(f'#stage .sv-stage[data-phase="{phase}"]')
@@ -90,36 +123,122 @@ def browser() -> Iterator[Any]:
         opened.close()
 
 
-@pytest.fixture(scope="session")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the app keeps its runs."""
-    return tmp_path_factory.mktemp("app") / "runs.db"
+class Windows:
+    """Windows that are lent to one test after another, each with its own cookies and storage, emptied between tests.
+
+    A page that a window has shown before opens there in a third of the work that a new window needs (docs/log.md).
+    """
+
+    def __init__(self, browser: Any) -> None:
+        self._browser = browser
+        self._free: list[Any] = []
+
+    def take(self, width: int, height: int, **options: Any) -> Any:
+        """An empty page. One with options of its own is new."""
+        size = {"width": width, "height": height}
+        if options or not self._free:
+            return self._browser.new_context(viewport=size, **options).new_page()
+        page = self._free.pop()
+        page.set_viewport_size(size)
+        return page
+
+    def give_back(self, page: Any, *, is_plain: bool) -> None:
+        """Whatever it shows is left. Closed where it cannot be lent again."""
+        if page.is_closed() or not is_plain:
+            page.context.close()
+            return
+        origin = "{0.scheme}://{0.netloc}".format(urlsplit(page.url))
+        page.evaluate("sessionStorage.clear()")
+        page.goto("about:blank")
+        session = page.context.new_cdp_session(page)
+        session.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "all"})
+        session.detach()
+        page.context.clear_cookies()
+        self._free.append(page)
 
 
 @pytest.fixture(scope="session")
-def server(database: Path) -> Iterator[str]:
+def windows(browser: Any) -> Windows:
+    """For all tests."""
+    return Windows(browser)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The app with the embedded model."""
-    yield from serve(database.parent, str(ROOT / "app.py"), "--db", str(database))
+    folder, port = tmp_path_factory.mktemp("app"), free_port()
+    yield from serve(folder, port, str(ROOT / "app.py"), "--db", str(folder / "runs.db"))
+
+
+@dataclass(frozen=True)
+class Scripted:
+    """The page over the scripted device; see scripted_app.py."""
+
+    folder: Path
+    port: int = field(default_factory=lambda: free_port())
+    public_port: int = field(default_factory=lambda: free_port())
 
 
 @pytest.fixture(scope="session")
-def scripted_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The same page over a device that writes hostile text; see scripted_app.py."""
-    yield from serve(tmp_path_factory.mktemp("scripted"), str(Path(__file__).with_name("scripted_app.py")))
+def scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scripted]:
+    """The server of the next two."""
+    given = Scripted(tmp_path_factory.mktemp("scripted"))
+    flags = ("--public-port", str(given.public_port), "--folder", str(given.folder))
+    for _ in serve(given.folder, given.port, str(Path(__file__).with_name("scripted_app.py")), *flags):
+        yield given
 
 
 @pytest.fixture(scope="session")
-def public_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def scripted_server(scripted: Scripted) -> str:
+    """The same page over a device that writes hostile text."""
+    return f"http://127.0.0.1:{scripted.port}"
+
+
+@pytest.fixture(scope="session")
+def public_server(scripted: Scripted) -> str:
     """The same for many visitors."""
-    script = str(Path(__file__).with_name("scripted_app.py"))
-    yield from serve(tmp_path_factory.mktemp("public"), script, "--public")
+    return f"http://127.0.0.1:{scripted.public_port}"
 
 
-def serve(folder: Path, *command: str) -> Iterator[str]:
-    """Start, wait, give the address, stop."""
+@pytest.fixture(scope="session")
+def database(scripted: Scripted) -> Path:
+    """Where both keep their runs."""
+    return scripted.folder / "runs.db"
+
+
+@dataclass(frozen=True)
+class Held:
+    """A run, of more than sixteen tokens on the scripted server, that stands still past its beginning."""
+
+    folder: Path
+    name: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def prompt(self, num_run: int = 1) -> str:
+        """The prompt whose first, or another, run is held."""
+        return f"hold {self.name} {num_run}"
+
+    def let_go(self) -> None:
+        """It goes on; a run that was told to stop does so by itself."""
+        (self.folder / self.name).touch()
+
+
+@pytest.fixture
+def held(scripted: Scripted) -> Iterator[Held]:
+    """Let go at the end of the test, whatever happened."""
+    given = Held(scripted.folder)
+    yield given
+    given.let_go()
+
+
+def free_port() -> int:
+    """One that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return int(probe.getsockname()[1])
+
+
+def serve(folder: Path, port: int, *command: str) -> Iterator[str]:
+    """Start, wait, give the address, stop."""
     log = (folder / "app.log").open("w+")
     paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     process = subprocess.Popen(
@@ -157,28 +276,28 @@ def wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path)
 
 
 @pytest.fixture
-def visit(browser: Any, server: str) -> Iterator[Any]:
-    """A function that opens the page in a window of its own; at the end no page may have thrown anything."""
-    contexts: list[Any] = []
-    visits: list[Visit] = []
+def visit(windows: Windows, request: pytest.FixtureRequest) -> Iterator[Callable[..., Visit]]:
+    """A function that opens the page in a window of its own, on the scripted server unless another one is given.
+
+    At the end no page may have thrown anything.
+    """
+    visits: list[tuple[Visit, bool]] = []
 
     def open_page(
-        address: str = "", width: int = 1440, height: int = 1000, server: str = server, **options: Any
+        address: str = "", width: int = 1440, height: int = 1000, server: str | None = None, **options: Any
     ) -> Visit:
-        contexts.append(browser.new_context(viewport={"width": width, "height": height}, **options))
-        opened = Visit(contexts[-1].new_page())
+        opened = Visit(windows.take(width, height, **options))
+        visits.append((opened, not options))
         opened.page.set_default_timeout(PATIENCE_MS)
-        visits.append(opened)
-        opened.page.on("pageerror", lambda error: opened.errors.append(str(error)))
-        opened.page.on("console", lambda message: message.type == "error" and opened.errors.append(message.text))
-        opened.page.on("request", lambda request: opened.hosts.add(urlsplit(request.url).hostname or "127.0.0.1"))
-        opened.page.goto(f"{server}/{address}")
+        opened.watch()
+        opened.page.goto(f"{server or request.getfixturevalue('scripted_server')}/{address}")
         opened.page.wait_for_selector(".sv-stage", state="attached")
         return opened
 
     yield open_page
-    for context in contexts:
-        context.close()
-    for opened in visits:
+    for opened, is_plain in visits:
+        opened.watch(is_over=True)
+        windows.give_back(opened.page, is_plain=is_plain)
+    for opened, _ in visits:
         assert not opened.errors
         assert opened.hosts <= {"127.0.0.1"}, "only our own server is asked"

@@ -20,9 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.browser.conftest import ARGUMENTS, ROOT, Visit, chromium, serve
+from tests.browser.conftest import ARGUMENTS, ROOT, Visit, chromium, free_port, serve
 
 NUM_TOKENS = 2_000
+SCRIPTED = (str(ROOT / "tests/browser/scripted_app.py"),)
 WATCH = """() => {
   window.watched = { frames: [], tasks: [] };
   let last = performance.now();
@@ -125,7 +126,7 @@ def opened(*command: str) -> Iterator[Visit]:
     from playwright.sync_api import sync_playwright
 
     folder = Path(tempfile.mkdtemp())
-    servers = serve(folder, *command)
+    servers = serve(folder, free_port(), *command)
     url = next(servers)
     try:
         with sync_playwright() as playwright:
@@ -142,7 +143,7 @@ def opened(*command: str) -> Iterator[Visit]:
 
 def measure_stream() -> None:
     """As fast as the server writes, then at the pace of a fast model: 150 tokens/s."""
-    with opened(str(ROOT / "tests/browser/scripted_app.py")) as visit:
+    with opened(*SCRIPTED, "--folder", tempfile.mkdtemp()) as visit:
         asked = [("count", "scripted"), ("count", "plain")]
         asked += [("slowly count", "scripted"), ("slowly count in one line", "scripted")]
         for prompt, method in asked:
@@ -151,7 +152,7 @@ def measure_stream() -> None:
 
 def measure_inspector() -> None:
     """Opening five times, scrubbing three times."""
-    with opened(str(ROOT / "tests/browser/scripted_app.py")) as visit:
+    with opened(*SCRIPTED, "--folder", tempfile.mkdtemp()) as visit:
         page, opening = visit.page, []
         for _ in range(5):
             page.goto(page.url.partition("?")[0])

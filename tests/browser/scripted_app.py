@@ -1,55 +1,124 @@
-"""The page over a scripted device, for the browser tests. A prompt "drop …" loses every third message and the last.
-A prompt "count …" writes 0 1 2 and so on, as fast as the page takes it; "slowly count …" at the pace of a fast model,
-both in paragraphs of fifty unless asked for in one line. `--public`: many visitors, each with runs of their own.
+"""The page over a scripted device, for the browser tests, twice in one process: `--port` for one visitor at home,
+`--public-port` for many with runs of their own. Both have one store, runs.db in `--folder`.
 
-Its store holds a run "long": 500 steps with trees of 60 nodes, every word hostile.
+A prompt "drop …" loses every third message and the last one. A prompt "count …" writes 0 1 2 and so on, as fast as the
+page takes it; "slowly count …" at the pace of a fast model, both in paragraphs of fifty unless asked for in one line.
+A prompt "hold NAME …" stands still, past its beginning, until there is a file NAME in the folder or the run is stopped;
+"hold NAME 2 …" in the second run of that prompt, warm-ups not counted. So a test sees a run that is going on for as
+long as it likes. The same holds for a benchmark, which measures a tiny model, behind its run of such a prompt.
+
+The store holds a run "long": 500 steps with trees of 60 nodes, every word hostile.
 """
 
 from __future__ import annotations
 
+import argparse
+import collections
+import itertools
 import os
 import random
-import sys
+import re
 import time
-from collections.abc import Generator
-from dataclasses import replace
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 from scripted import HOSTILE, ScriptedDevice, hostile_device, started
 
 from engine.errors import RunFailed
-from engine.events import Candidate, Counts, Emitted, Event, Node, SessionFinished, Stepped
+from engine.events import Candidate, Counts, Emitted, Event, Node, SessionFinished, SessionStarted, Stepped
+from engine.options import OptionSpec
 from specviz import ui
+from specviz.bench import Benchmarks, benchmarks
 from specviz.device import Method
 from specviz.pages.playground import Playground
+from specviz.race.course import WARM_UP_TOKENS
 from specviz.session import Sessions
 from specviz.store import open_store
 from specviz.visitors import Visitors
 
 NUMBERS = [f" {number}" for number in range(2_000)]
 PARAGRAPHS = [f"{text}\n\n" if place % 50 == 49 else text for place, text in enumerate(NUMBERS)]
-BROKEN_AT = 12
-"""Past the warm-up of a race."""
+BROKEN_AT = HELD_AT = 12
+"""Events of a run; past those of a warm-up."""
+HOLD = re.compile(r"hold (\w+)(?: (\d+))?")
+DEPTH = OptionSpec("depth", 10, "How far.", low=1, high=64, unit="tokens")
+LOOKUP = Method("prompt_lookup", "Prompt lookup", "Copies.", "nobody", "exact", (DEPTH,))
+"""A real method, for benchmarks; elsewhere it writes what the scripted one writes."""
 
 
+@dataclass
 class Slow(ScriptedDevice):
     """Takes its time, so that a run is many messages; has a method that breaks in the middle."""
 
+    folder: Path = Path()
+    runs_of: collections.Counter[str] = field(default_factory=collections.Counter)
+    """Runs so far of each prompt that is held."""
+
     def methods(self) -> tuple[Method, ...]:
         plain, drafts = super().methods()
-        return plain, replace(drafts, name="broken", title="<b>Breaks</b>"), drafts
+        return plain, replace(drafts, name="broken", title="<b>Breaks</b>"), drafts, LOOKUP
 
-    def generate(self, *given: object) -> Generator[Event, None, None]:  # type: ignore[override]
-        prompt = str(given[3])
+    def generate(self, *given: Any) -> Generator[Event, None, None]:  # type: ignore[override]
+        _, method, _, prompt, config, _, should_stop = given
         words = NUMBERS if "one line" in prompt else PARAGRAPHS
         writer = replace(self, words=words) if "count" in prompt else self
-        for place, event in enumerate(ScriptedDevice.generate(writer, *given)):  # type: ignore[arg-type]
+        is_held = config.max_new_tokens > WARM_UP_TOKENS and self.is_held(prompt)
+        for place, event in enumerate(as_decoded(ScriptedDevice.generate(writer, *given))):
             if not prompt.startswith("count"):
                 time.sleep(0.02)
-            if given[1] == "broken" and place == BROKEN_AT:
+            if is_held and place == HELD_AT:
+                self.hold_until(prompt, should_stop)
+            if method == "broken" and place == BROKEN_AT:
                 raise RunFailed("It broke: " + HOSTILE[0])
             yield event
+
+    def is_held(self, prompt: str) -> bool:
+        """Whether this run of the prompt, the next one, is the one to hold."""
+        held = HOLD.search(prompt)
+        self.runs_of[prompt] += 1
+        return held is not None and self.runs_of[prompt] == int(held[2] or 1)
+
+    def hold_until(self, prompt: str, should_stop: Callable[[], bool]) -> None:
+        """Wait for the test or for Stop."""
+        held = HOLD.search(prompt)
+        while held and not should_stop() and not (self.folder / held[1]).exists():
+            time.sleep(0.02)
+
+    def load(self, model: str) -> Any:
+        """A tiny model, made when it is first asked for."""
+        from model_folders import save_model
+
+        from engine import models
+        from engine.target import Target
+
+        folder = self.folder / "model"
+        return Target(models.load(str(folder if folder.exists() else save_model(folder)), "cpu", "fp32"))
+
+
+def as_decoded(events: Iterable[Event]) -> Iterator[Event]:
+    """The same begun now, each token's id its place in the text, so that equal texts are equal whoever drafted."""
+    num_emitted = 0
+    for event in events:
+        if isinstance(event, SessionStarted):
+            event = replace(event, created_at=datetime.now(UTC).isoformat(timespec="microseconds"))
+        elif isinstance(event, Stepped):
+            places = itertools.count(num_emitted)
+            emitted = tuple(replace(token, token_id=place) for token, place in zip(event.emitted, places, strict=False))
+            event, num_emitted = replace(event, emitted=emitted), num_emitted + len(emitted)
+        yield event
+
+
+def holding_store_run(self: Benchmarks, work: Any, cell: Any, sessions: Any) -> None:
+    """A benchmark stands still where a run of it is held."""
+    store_run(self, work, cell, sessions)
+    prompt = sessions[0][0].prompt
+    if device.is_held(prompt):
+        device.hold_until(prompt, self._has_stopped.is_set)
 
 
 def dropping(self: Playground, prompt: object, *rest: object) -> Generator[str, None, None]:
@@ -106,12 +175,26 @@ def save_long_run(num_steps: int = 500) -> None:
     store.flush()
 
 
+def launch(port: int, is_public: bool, *, is_last: bool) -> None:
+    """A page of its own; the last one keeps the program going."""
+    page = ui.build(Sessions(device, store, Visitors(is_public)), store)
+    options = {"server_name": "127.0.0.1", "quiet": True, **ui.launch_options()}
+    page.launch(server_port=port, prevent_thread_lock=not is_last, **options)
+
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--port", type=int, required=True)
+parser.add_argument("--public-port", type=int)
+parser.add_argument("--folder", type=Path, required=True)
+flags = parser.parse_args()
 complete = Playground.messages
 Playground.messages = dropping  # type: ignore[method-assign, assignment]
-store = open_store(":memory:")
+store_run = Benchmarks._store_run
+Benchmarks._store_run = holding_store_run  # type: ignore[method-assign]
+benchmarks.ROW_COST_S = 0.0
+store = open_store(str(flags.folder / "runs.db"))
 save_long_run()
-device = Slow(words=hostile_device().words)
-page = ui.build(Sessions(device, store, Visitors("--public" in sys.argv)), store)
-page.launch(
-    server_name="127.0.0.1", server_port=int(sys.argv[sys.argv.index("--port") + 1]), quiet=True, **ui.launch_options()
-)
+device = Slow(words=hostile_device().words, folder=flags.folder)
+if flags.public_port:
+    launch(flags.public_port, True, is_last=False)
+launch(flags.port, False, is_last=True)

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from scripted import until
+
 Open = Callable[..., Any]
-
-
-def decode(opened: Any, prompt: str, method: str = "scripted") -> str:
-    opened.choose(method, 8, prompt=prompt)
-    opened.run()
-    opened.wait()
-    return str(opened.stage.get_attribute("data-session"))
 
 
 def to_sessions(opened: Any, *chosen: str) -> Any:
@@ -30,9 +25,9 @@ def press(page: Any, name: str) -> None:
     page.locator("#runs .sv-selection").get_by_role("button", name=name, exact=True).click()
 
 
-def test_links_to_a_deleted_run_say_so_in_every_view(visit: Open, scripted_server: str) -> None:
-    opened = visit(server=scripted_server)
-    kept, gone = decode(opened, "count one"), decode(opened, "count two")
+def test_links_to_a_deleted_run_say_so_in_every_view(visit: Open) -> None:
+    opened = visit()
+    kept, gone = (opened.decode("scripted", 8, prompt=f"count {number}") for number in ("one", "two"))
     page = to_sessions(opened, gone)
     press(page, "Delete")
     page.locator(f'#runs tr[data-run="{gone}"]').wait_for(state="detached")
@@ -41,15 +36,15 @@ def test_links_to_a_deleted_run_say_so_in_every_view(visit: Open, scripted_serve
         (f"?view=sessions&ids={kept},{gone}", "#runs .sv-sides .sv-alert"),
         (f"?view=inspect&run={gone}", "#inspector [role=alert]"),
     ):
-        shown = visit(address, server=scripted_server).page.locator(alert)
+        shown = visit(address).page.locator(alert)
         shown.get_by_text("may have been deleted").wait_for()
-    raced = visit(f"?view=compare&ids={kept},{gone}", server=scripted_server).page
+    raced = visit(f"?view=compare&ids={kept},{gone}").page
     raced.get_by_text("may have been deleted").first.wait_for()
 
 
-def test_runs_of_different_prompts_side_by_side_carry_a_warning(visit: Open, scripted_server: str) -> None:
-    opened = visit(server=scripted_server)
-    page = to_sessions(opened, decode(opened, "count one"), decode(opened, "count two"))
+def test_runs_of_different_prompts_side_by_side_carry_a_warning(visit: Open) -> None:
+    opened = visit()
+    page = to_sessions(opened, *(opened.decode("scripted", 8, prompt=f"count {number}") for number in ("one", "two")))
     press(page, "Compare")
     page.locator("#runs .sv-warnings").get_by_text("prompts").wait_for()
 
@@ -66,16 +61,22 @@ def locked(path: Path) -> Iterator[None]:
         other.close()
 
 
+def is_saved(path: Path, run_id: str) -> bool:
+    with closing(sqlite3.connect(path)) as reader:
+        return bool(reader.execute("SELECT 1 FROM runs WHERE id = ? AND status = 'finished'", [run_id]).fetchall())
+
+
 def test_a_locked_database_is_said_and_what_was_decoded_is_saved_later(visit: Open, database: Path) -> None:
     opened = visit()
-    run_id = decode(opened, "Tell me a story.", "plain")
+    run_id = opened.decode("plain", 8, prompt="Tell me a story.")
     with locked(database):
-        meanwhile = decode(opened, "Tell me another.", "plain")
+        meanwhile = opened.decode("plain", 8, prompt="Tell me another.")
         assert opened.text.strip(), "decoding does not wait for the database"
         page = to_sessions(opened, run_id)
         press(page, "Delete")
         page.locator("#runs .sv-alert").get_by_text("is locked by another program").wait_for()
         assert page.locator(f'#runs tr[data-run="{run_id}"]').is_visible()
+    until(lambda: is_saved(database, meanwhile))
     page.reload()
     page.locator(f'#runs tr[data-run="{meanwhile}"]').wait_for()
     assert page.locator(f'#runs tr[data-run="{run_id}"]').is_visible()

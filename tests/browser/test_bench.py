@@ -1,4 +1,4 @@
-"""The Benchmark view on the real app: the example, a benchmark from start over stop to its end, reports."""
+"""The Benchmark view on a real page: the example, a benchmark from start over stop to its end, reports."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from accessible import assert_accessible
+
+from tests.browser.conftest import Held
 
 Open = Callable[..., Any]
 HOSTILE = '<img src=x onerror="window.hacked=1"> ${Object.assign(window,{hacked:2})} {{hacked}} $x^2$'
@@ -60,9 +62,9 @@ def test_the_page_opens_with_a_labelled_example_that_explains_itself(visit: Open
     assert_accessible(page, "#bench-board")
 
 
-def test_a_benchmark_is_stopped_goes_on_and_opens_by_its_address(visit: Open) -> None:
+def test_a_benchmark_is_stopped_goes_on_and_opens_by_its_address(visit: Open, held: Held) -> None:
     page = opened(visit)
-    ask(page, f"{HOSTILE}\nTell me a story.\nWrite about a cat.", 120)
+    ask(page, f"{HOSTILE}\n{held.prompt(2)}\nWrite about a cat.", 12)
     page.locator("#bench-estimate").get_by_text("6 timed runs: 3 prompts × 2 methods").wait_for()
     page.click("#bench-start")
     page.wait_for_selector("#bench-stop:not([disabled])")

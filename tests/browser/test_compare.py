@@ -1,4 +1,4 @@
-"""Compare on the real app: a race to its end and its replay, lanes that fail, hostile texts, keys, narrow and dark."""
+"""Compare on a real page: a race to its end and its replay, lanes that fail, hostile texts, keys, narrow and dark."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from accessible import assert_accessible
+
+from tests.browser.conftest import Held
 
 Open = Callable[..., Any]
 CONTRAST = Path(__file__).with_name("contrast.js")
@@ -65,17 +67,17 @@ class Race:
         )
 
 
-def raced(visit: Open, server: str, *methods: str, num_tokens: int = 24, **options: Any) -> Race:
+def raced(visit: Open, *methods: str, num_tokens: int = 24, **options: Any) -> Race:
     """A race on the scripted server, ended."""
-    race = Race(visit("?view=compare", server=server, **options).page)
+    race = Race(visit("?view=compare", **options).page)
     race.choose(*methods, num_tokens=num_tokens)
     race.run()
     race.wait()
     return race
 
 
-def test_four_methods_race_to_the_end_and_replay_together(visit: Open) -> None:
-    race = Race(visit("?view=compare").page)
+def test_four_methods_race_to_the_end_and_replay_together(visit: Open, server: str) -> None:
+    race = Race(visit("?view=compare", server=server).page)
     page = race.page
     page.fill("#race-prompt textarea", SAM)
     race.choose("draft_model", "prompt_lookup", "copyspec")
@@ -103,15 +105,15 @@ def test_four_methods_race_to_the_end_and_replay_together(visit: Open) -> None:
     assert race.texts() == whole
 
     assert "view=compare&ids=" in page.url
-    link = Race(visit(page.url.partition("/")[2].partition("/")[2].partition("/")[2]).page)
+    link = Race(visit(page.url[page.url.index("?") :], server=server).page)
     link.page.wait_for_selector(".sv-board-rows tbody tr")
     assert link.texts() == whole
     assert link.lanes(".sv-lane-figures") == race.lanes(".sv-lane-figures")
     assert link.page.locator(".sv-race-order").inner_text() == page.locator(".sv-race-order").inner_text()
 
 
-def test_a_lane_that_breaks_says_why_and_hostile_texts_stay_texts(visit: Open, scripted_server: str) -> None:
-    race = raced(visit, scripted_server, "broken", "scripted", num_tokens=60)
+def test_a_lane_that_breaks_says_why_and_hostile_texts_stay_texts(visit: Open) -> None:
+    race = raced(visit, "broken", "scripted", num_tokens=60)
     page = race.page
     assert race.lanes(".sv-lane-title") == ["Plain decoding", "<b>Breaks</b>", "Scripted drafts"]
     assert page.locator(".sv-lane-problem").nth(1).inner_text() == 'It broke: <img src=x onerror="window.hacked=1">'
@@ -125,8 +127,8 @@ def test_a_lane_that_breaks_says_why_and_hostile_texts_stay_texts(visit: Open, s
     assert page.locator(NEVER).count() == 0
 
 
-def test_the_table_is_copied_in_three_formats(visit: Open, scripted_server: str) -> None:
-    page = raced(visit, scripted_server, "scripted").page
+def test_the_table_is_copied_in_three_formats(visit: Open) -> None:
+    page = raced(visit, "scripted").page
     page.evaluate("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
     for name, begins in (("Markdown", "| Method | Ran as"), ("CSV", "Method,Ran as"), ("LaTeX", r"\begin{tabular}")):
         page.get_by_role("button", name=f"Copy the table as {name}").click()
@@ -134,8 +136,9 @@ def test_the_table_is_copied_in_three_formats(visit: Open, scripted_server: str)
     assert "Scripted drafts" in page.evaluate("window.copied")
 
 
-def test_stop_ends_a_race_and_keeps_what_was_decoded(visit: Open, scripted_server: str) -> None:
-    race = Race(visit("?view=compare", server=scripted_server).page)
+def test_stop_ends_a_race_and_keeps_what_was_decoded(visit: Open, held: Held) -> None:
+    race = Race(visit("?view=compare").page)
+    race.page.fill("#race-prompt textarea", held.prompt())
     race.choose("scripted", num_tokens=900)
     race.run()
     race.page.wait_for_function("document.querySelectorAll('#race-stage .sv-lane .sv-token').length > 3")
@@ -147,8 +150,8 @@ def test_stop_ends_a_race_and_keeps_what_was_decoded(visit: Open, scripted_serve
     assert any(race.texts())
 
 
-def test_a_race_by_keyboard_alone(visit: Open, scripted_server: str) -> None:
-    race = raced(visit, scripted_server, "scripted")
+def test_a_race_by_keyboard_alone(visit: Open) -> None:
+    race = raced(visit, "scripted")
     page = race.page
     page.locator(".sv-clock-play").focus()
     page.keyboard.press("Tab")
@@ -171,8 +174,8 @@ def test_a_race_by_keyboard_alone(visit: Open, scripted_server: str) -> None:
     assert page.evaluate("document.activeElement.className") == "sv-lane-add"
 
 
-def test_a_race_that_cannot_be_run_is_a_sentence(visit: Open, scripted_server: str) -> None:
-    page = visit(server=scripted_server).page
+def test_a_race_that_cannot_be_run_is_a_sentence(visit: Open) -> None:
+    page = visit().page
     page.get_by_role("tab", name="Compare").click()
     race = Race(page)
     race.choose("scripted", "scripted")
@@ -181,15 +184,15 @@ def test_a_race_that_cannot_be_run_is_a_sentence(visit: Open, scripted_server: s
     race.page.wait_for_selector("#race-run:not([disabled])")
 
 
-def test_an_address_of_no_runs_is_a_sentence(visit: Open, scripted_server: str) -> None:
-    seen = visit("?view=compare&ids=nobody,nothing", server=scripted_server)
+def test_an_address_of_no_runs_is_a_sentence(visit: Open) -> None:
+    seen = visit("?view=compare&ids=nobody,nothing")
     seen.page.locator("#race-stage [role=alert]").get_by_text("There is no run 'nobody'").wait_for()
-    many = visit(f"?view=compare&ids={','.join('abcdefghi')}", server=scripted_server)
+    many = visit(f"?view=compare&ids={','.join('abcdefghi')}")
     many.page.locator("#race-stage [role=alert]").get_by_text("9 runs are too many").wait_for()
 
 
-def test_a_narrow_race_does_not_scroll_sideways(visit: Open, scripted_server: str) -> None:
-    race = raced(visit, scripted_server, "scripted", width=390, height=844)
+def test_a_narrow_race_does_not_scroll_sideways(visit: Open) -> None:
+    race = raced(visit, "scripted", width=390, height=844)
     race.page.wait_for_function("document.querySelectorAll('#race-stage .sv-chart .main-svg').length >= 8")
     assert race.page.evaluate("document.documentElement.scrollWidth") <= 390
     assert race.page.locator("#race-stop").is_visible()
@@ -198,8 +201,8 @@ def test_a_narrow_race_does_not_scroll_sideways(visit: Open, scripted_server: st
     assert box["x"] + box["width"] <= 390
 
 
-def test_a_race_has_enough_contrast_light_and_dark(visit: Open, scripted_server: str) -> None:
-    page = raced(visit, scripted_server, "broken", "scripted").page
+def test_a_race_has_enough_contrast_light_and_dark(visit: Open) -> None:
+    page = raced(visit, "broken", "scripted").page
     assert page.evaluate(CONTRAST.read_text()) == []
     assert_accessible(page, "#race-stage")
     assert_accessible(page, "#race-settings")
@@ -208,10 +211,10 @@ def test_a_race_has_enough_contrast_light_and_dark(visit: Open, scripted_server:
     assert page.evaluate(CONTRAST.read_text()) == []
 
 
-def test_an_earlier_race_opens_with_one_press(visit: Open, scripted_server: str) -> None:
-    race = raced(visit, scripted_server, "scripted")
+def test_an_earlier_race_opens_with_one_press(visit: Open) -> None:
+    race = raced(visit, "scripted")
     ids = race.page.locator("#race-stage .sv-race").get_attribute("data-ids")
-    seen = visit("?view=compare", server=scripted_server)
+    seen = visit("?view=compare")
     again = Race(seen.page)
     first = seen.page.locator("#race-earlier .sv-earlier-race").first
     assert "2 runs" in first.inner_text()
@@ -222,16 +225,18 @@ def test_an_earlier_race_opens_with_one_press(visit: Open, scripted_server: str)
     assert again.texts() == race.texts()
     assert f"ids={ids}" in seen.page.url.replace("%2C", ",")
     assert_accessible(seen.page, "#race-earlier")
-    narrow = visit("?view=compare&__theme=dark", server=scripted_server, width=390, height=844)
+    narrow = visit("?view=compare&__theme=dark", width=390, height=844)
     narrow.page.locator("#race-earlier .sv-earlier-race").first.wait_for()
     assert narrow.page.evaluate("document.documentElement.scrollWidth") <= 390
     assert_accessible(narrow.page, "#race-earlier")
     assert narrow.page.locator("#race-earlier img").count() == 0
 
 
-def test_charts_grow_lane_by_lane_and_keep_the_zoom(visit: Open, scripted_server: str) -> None:
-    race = Race(visit("?view=compare", server=scripted_server).page)
+def test_charts_grow_lane_by_lane_and_keep_the_zoom(visit: Open, held: Held) -> None:
+    """The second lane is held in the middle: nothing of it is drawn yet."""
+    race = Race(visit("?view=compare").page)
     page = race.page
+    page.fill("#race-prompt textarea", held.prompt(2))
     race.choose("scripted", "broken", num_tokens=60)
     race.run()
     plot = "document.querySelector('#race-stage .sv-chart-plot')"
@@ -240,6 +245,7 @@ def test_charts_grow_lane_by_lane_and_keep_the_zoom(visit: Open, scripted_server
     shown = "[...document.querySelectorAll('#race-stage .sv-chart')].map((chart) => !chart.hidden)"
     assert page.evaluate(shown)[1::2] == [False, False], "the others come at the end"
     page.evaluate(f"Plotly.relayout({plot}, {{ 'yaxis.range': [5, 20] }})")
+    held.let_go()
     race.wait()
     page.wait_for_function(f"{plot}.data.filter((line) => line.x.length > 1).length === 3")
     assert page.evaluate(f"{plot}.layout.yaxis.range") == [5, 20]

@@ -1,4 +1,4 @@
-"""The `?` beside a metric on the real app: its definition, its link into Learn, Back, keys, narrow and dark."""
+"""The `?` beside a metric on a real page: its definition, its link into Learn, Back, keys, narrow and dark."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,25 +9,28 @@ import pytest
 from accessible import assert_accessible
 
 Open = Callable[..., Any]
-SAM = (
-    "Repeat this text.\n\nSam has a big dog. The dog likes to run in the park. Sam likes to run with the dog. "
-    "Every day, Sam and the dog run in the park."
-)
-NUM_SCRUBBED = 40
-SCRUB = """async (count) => {
+NUM_NODES = 60
+SCRUB = """async () => {
   const slider = document.querySelector('#inspector .sv-ruler-slider');
-  for (let i = 0; i < count; i++) {
+  let drawn = 0;
+  const observer = new MutationObserver((changes) => {
+    for (const change of changes) for (const node of change.addedNodes)
+      drawn += 1 + (node.querySelectorAll ? node.querySelectorAll('*').length : 0);
+  });
+  observer.observe(document.querySelector('#inspector'), { childList: true, subtree: true });
+  const counts = [];
+  for (let i = 0; i < 10; i++) {
     slider.value = 100 + i;
     slider.dispatchEvent(new Event('input', { bubbles: true }));
     await new Promise(requestAnimationFrame);
+    await new Promise(requestAnimationFrame);
+    counts.push(drawn);
+    drawn = 0;
   }
+  observer.disconnect();
+  return counts;
 }"""
-
-
-def work_s(session: Any) -> float:
-    """What the page's main thread has worked so far, whoever else shares the machine."""
-    values = {row["name"]: row["value"] for row in session.send("Performance.getMetrics")["metrics"]}
-    return float(values["TaskDuration"])
+"""How many nodes the page makes for each of ten steps."""
 
 
 def inspect(seen: Any, run: str) -> Any:
@@ -45,10 +47,7 @@ def counter(seen: Any, says: str) -> None:
 
 def test_a_token_leads_to_its_step_and_the_address_leads_there_again(visit: Open) -> None:
     seen = visit()
-    seen.choose("prompt_lookup", 30, prompt=SAM)
-    seen.run()
-    seen.wait()
-    session = seen.stage.get_attribute("data-session")
+    session = seen.decode("scripted", 30)
     token = seen.stage.locator(".sv-text .sv-token.is-accepted").nth(8)
     step = int(token.get_attribute("data-step"))
     total = seen.stage.locator(".sv-text .sv-token").last.get_attribute("data-step")
@@ -135,20 +134,14 @@ def test_panels_open_and_say_what_they_are(visit: Open) -> None:
         assert download.value.suggested_filename == f"specviz-step-10.{name.lower()}"
 
 
-def test_a_long_hostile_run_opens_and_scrubs(visit: Open, scripted_server: str) -> None:
-    """500 steps of 60 nodes. Generous limits; what was measured stands in docs/log.md."""
-    seen = visit(server=scripted_server)
-    began = time.perf_counter()
+def test_a_long_hostile_run_opens_and_scrubs(visit: Open) -> None:
+    """500 steps of 60 nodes: a step draws its own tree and nothing of the others. `page_speed.py` times it."""
+    seen = visit()
     seen.page.get_by_role("tab", name="Inspector").click()
+    seen.page.select_option("#sv-inspect-run", "long")
     view = inspect(seen, "long")
-    opened_s = time.perf_counter() - began
-    session = seen.page.context.new_cdp_session(seen.page)
-    session.send("Performance.enable", {"timeDomain": "threadTicks"})
-    before = work_s(session)
-    seen.page.evaluate(SCRUB, NUM_SCRUBBED)
-    step_ms = 1000 * (work_s(session) - before) / NUM_SCRUBBED
-    assert opened_s < 60
-    assert step_ms < 100
+    drawn = seen.page.evaluate(SCRUB)
+    assert all(0 < num < 12 * NUM_NODES for num in drawn), drawn
     labels = view.locator(".sv-node-label").all_text_contents()
     assert "<img␣src=x␣" in labels[1] + "".join(labels)
     for fold in view.locator("summary").all():
@@ -168,8 +161,8 @@ def test_unknown_runs_and_steps_get_a_sentence(visit: Open) -> None:
     lost.page.locator("#address [role=alert]").get_by_text("There is no view '<b>nowhere'").wait_for()
 
 
-def test_the_tour_walks_its_five_stops(visit: Open) -> None:
-    seen = visit("?view=learn&step=4")
+def test_the_tour_walks_its_five_stops(visit: Open, server: str) -> None:
+    seen = visit("?view=learn&step=4", server=server)
     tour = seen.page.locator("#learn .sv-tour")
     tour.locator(".sv-tree .sv-node").first.wait_for()
     tour.locator(".sv-tour-title", has_text="Correct").wait_for()
@@ -199,8 +192,8 @@ def test_accessible_light_dark_and_narrow(visit: Open, address: str) -> None:
         assert_accessible(seen.page, inside)
 
 
-def test_a_view_in_the_narrow_menu_leads_there_too(visit: Open, scripted_server: str) -> None:
-    seen = visit(width=390, height=844, server=scripted_server)
+def test_a_view_in_the_narrow_menu_leads_there_too(visit: Open) -> None:
+    seen = visit(width=390, height=844)
     seen.page.get_by_role("button", name="More tabs").click()
     seen.page.locator(".overflow-dropdown button", has_text="Learn").click()
     seen.page.locator("#learn .sv-tree .sv-node").first.wait_for()

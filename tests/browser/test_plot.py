@@ -35,8 +35,8 @@ def chart(seen: Any, figure: dict[str, Any]) -> Any:
     return seen.page.locator(".sv-chart").first
 
 
-def test_names_are_text_wherever_plotly_writes_them(visit: Open, scripted_server: str) -> None:
-    seen = visit(server=scripted_server)
+def test_names_are_text_wherever_plotly_writes_them(visit: Open) -> None:
+    seen = visit()
     drawn = chart(seen, FIGURE)
     drawn.locator("svg .legendtext").nth(1).wait_for()
     assert drawn.locator("svg a, svg b, svg [style*=bold]").count() == 0
@@ -52,8 +52,8 @@ def test_names_are_text_wherever_plotly_writes_them(visit: Open, scripted_server
     assert seen.page.evaluate("window.hacked") is None
 
 
-def test_a_point_is_picked_by_key_and_zoom_is_kept(visit: Open, scripted_server: str) -> None:
-    seen = visit(server=scripted_server)
+def test_a_point_is_picked_by_key_and_zoom_is_kept(visit: Open) -> None:
+    seen = visit()
     drawn = chart(seen, FIGURE)
     drawn.locator(".sv-chart-plot").focus()
     for key in ("ArrowDown", "ArrowRight", "ArrowRight", "Enter"):
@@ -64,8 +64,8 @@ def test_a_point_is_picked_by_key_and_zoom_is_kept(visit: Open, scripted_server:
     assert seen.page.evaluate("document.querySelector('.sv-chart-plot').layout.xaxis.range") == [0.5, 1.5]
 
 
-def test_a_chart_follows_the_theme_and_saves_itself(visit: Open, scripted_server: str) -> None:
-    seen = visit(server=scripted_server)
+def test_a_chart_follows_the_theme_and_saves_itself(visit: Open) -> None:
+    seen = visit()
     drawn = chart(seen, FIGURE)
     ink = "document.querySelector('.sv-chart-plot').layout.font.color"
     light = seen.page.evaluate(ink)
@@ -77,8 +77,8 @@ def test_a_chart_follows_the_theme_and_saves_itself(visit: Open, scripted_server
         assert download.value.suggested_filename == f"specviz.{name.lower()}"
 
 
-def test_every_kind_is_drawn(visit: Open, scripted_server: str) -> None:
-    seen = visit(server=scripted_server)
+def test_every_kind_is_drawn(visit: Open) -> None:
+    seen = visit()
     series = [{"name": name, "x": ["a", "b"], "y": [1, 2], "low": [0.5, 1], "high": [2, 3]} for name in ("draft", "x")]
     drawn = None
     for kind in ("lines", "bars", "stacked", "points"):

@@ -1,31 +1,22 @@
-"""The Sessions view on the real app: find, compare, replay, carry out and in, delete and undo."""
+"""The Sessions view on a real page: find, compare, replay, carry out and in, delete and undo."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from accessible import assert_accessible
 
-from tests.browser.conftest import Visit
+from tests.browser.conftest import PATIENCE_MS, Visit, Windows
 
 
 def open_sessions(visit: Any, address: str = "?view=sessions", **options: Any) -> Visit:
     opened: Visit = visit(address, **options)
     opened.page.wait_for_selector("#runs .sv-filters")
     return opened
-
-
-def decode(opened: Visit, method: str, num_tokens: int = 24) -> str:
-    """A run in the Playground; its id."""
-    opened.choose(method, num_tokens)
-    opened.run()
-    opened.wait()
-    return str(opened.stage.get_attribute("data-session"))
 
 
 def row(opened: Visit, run_id: str) -> Any:
@@ -50,15 +41,15 @@ def choose_only(opened: Visit, *run_ids: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def two_runs(browser: Any, server: str) -> Iterator[tuple[str, str]]:
+def two_runs(windows: Windows, scripted_server: str) -> tuple[str, str]:
     """Plain decoding and a drafting method on the same example."""
-    page = browser.new_page(viewport={"width": 1440, "height": 1000})
-    page.set_default_timeout(90_000)
-    page.goto(server)
-    page.wait_for_selector("#stage .sv-stage")
-    opened = Visit(page)
-    yield decode(opened, "plain"), decode(opened, "draft_model")
-    page.close()
+    opened = Visit(windows.take(1440, 1000))
+    opened.page.set_default_timeout(PATIENCE_MS)
+    opened.page.goto(scripted_server)
+    opened.page.wait_for_selector("#stage .sv-stage")
+    runs = opened.decode("plain", 24), opened.decode("scripted", 24)
+    windows.give_back(opened.page, is_plain=True)
+    return runs
 
 
 def test_runs_are_found_compared_and_linked(visit: Any, two_runs: tuple[str, str]) -> None:
@@ -67,7 +58,7 @@ def test_runs_are_found_compared_and_linked(visit: Any, two_runs: tuple[str, str
     page = opened.page
     row(opened, drafted).wait_for()
     assert "Tell a story" in row(opened, drafted).inner_text(), "the example's task is kept"
-    page.select_option("#runs select[name=method]", "draft_model")
+    page.select_option("#runs select[name=method]", "scripted")
     row(opened, plain).wait_for(state="detached")
     page.fill("#runs input[name=search]", "no such words anywhere")
     page.wait_for_function("document.querySelector('#runs .sv-note').textContent.startsWith('No run fulfils')")
@@ -155,11 +146,9 @@ def test_links_to_runs_that_are_not_there_say_so(visit: Any, two_runs: tuple[str
     assert "There is no run 'nobody'" in opened.page.locator("#runs .sv-sides").inner_text()
 
 
-def test_hostile_text_runs_nothing_here_nor_in_an_exported_page(
-    visit: Any, browser: Any, scripted_server: str, tmp_path: Path
-) -> None:
-    opened = visit(server=scripted_server)
-    runs = [decode(opened, method, 21) for method in ("plain", "scripted")]
+def test_hostile_text_runs_nothing_here_nor_in_an_exported_page(visit: Any, browser: Any, tmp_path: Path) -> None:
+    opened = visit()
+    runs = [opened.decode(method, 21) for method in ("plain", "scripted")]
     opened.page.get_by_role("tab", name="Sessions").click()
     row(opened, runs[0]).wait_for()
     choose_only(opened, *runs)
@@ -240,10 +229,7 @@ def test_a_narrow_page_has_no_sideways_scroll_and_keys_do_everything(visit: Any,
 
 def test_on_a_public_instance_others_look_and_export_only(visit: Any, public_server: str, tmp_path: Path) -> None:
     mine = visit(server=public_server)
-    mine.choose("scripted", 12, prompt="count")
-    mine.run()
-    mine.wait()
-    run_id = str(mine.stage.get_attribute("data-session"))
+    run_id = mine.decode("scripted", 12, prompt="count")
     for opened, may_change in ((open_sessions(visit, server=public_server), False), (mine, True)):
         page = opened.page
         page.get_by_role("tab", name="Sessions").click()

@@ -11,6 +11,14 @@ from tests.browser.page_speed import NUM_TOKENS, stream
 
 Open = Callable[..., Any]
 NUM_PARAGRAPHS = 40
+COUNT = """() => {
+  window.drawn = 0;
+  window.counter = new MutationObserver((changes) => {
+    for (const change of changes) for (const node of change.addedNodes)
+      window.drawn += 1 + (node.querySelectorAll ? node.querySelectorAll('*').length : 0);
+  });
+  window.counter.observe(document.querySelector('#stage'), { childList: true, subtree: true });
+}"""
 
 
 def stored(server: str, session: str) -> list[tuple[int, str]]:
@@ -23,9 +31,11 @@ def stored(server: str, session: str) -> list[tuple[int, str]]:
 
 
 def test_two_thousand_tokens_stream_without_loss(visit: Open, scripted_server: str) -> None:
-    """The limits are those of a busy machine; what was measured on a quiet one stands in docs/log.md."""
-    opened = visit(server=scripted_server)
+    """What is there already is not drawn again, however many messages there are. `page_speed.py` times it."""
+    opened = visit()
+    opened.page.evaluate(COUNT)
     streamed = stream(opened, "count", "scripted")
+    drawn = opened.page.evaluate("drawn")
     assert len(streamed.shown) == NUM_TOKENS
     assert streamed.shown == stored(scripted_server, streamed.session), (
         "every token of the store is on the page, in its step"
@@ -33,12 +43,11 @@ def test_two_thousand_tokens_stream_without_loss(visit: Open, scripted_server: s
     assert opened.stage.locator(".sv-paragraph").count() == NUM_PARAGRAPHS
     assert streamed.heaps_mb[1] - streamed.heaps_mb[0] < 10
     assert streamed.nodes[1] < 30_000
-    assert streamed.work_s < 2.5, "0.6 s were measured"
-    assert streamed.frame_p95_ms < 3_000
+    assert drawn < 1.5 * (streamed.nodes[1] - streamed.nodes[0])
 
 
 def test_a_paragraph_ends_nothing_for_the_keyboard(visit: Open, scripted_server: str) -> None:
-    opened = visit(server=scripted_server)
+    opened = visit()
     streamed = stream(opened, "count", "scripted", 120)
     tokens = opened.stage.locator(".sv-text .sv-token:not(.is-rejected):not(.is-unreached)")
     assert tokens.nth(49).text_content() == " 49\n\n"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
+import pytest
 from toys import ScriptedDrafter
 
 from engine.drafters import _shape
 from engine.drafters._draft_cost import NUM_ROUNDS, draft_cost
 from engine.drafters.base import Context
-from engine.target import Target
+from engine.target import Scored, Target
 from engine.tree import EMPTY_TREE, DraftTree
 
 
@@ -17,22 +16,33 @@ class Network:
     """What sessions share."""
 
 
-def test_it_is_measured_once_per_network(llama: Target) -> None:
-    seconds = [0.02]
-    num_drafts = 0
+@pytest.fixture
+def known_costs() -> None:
+    """Here they are measured."""
+
+
+def test_it_is_measured_once_per_network_on_a_clock(llama: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pass takes 2 s by this clock, a draft 3 s, then 1 s."""
+    seconds, draft_s, num_drafts = [0.0], [3.0], [0]
+    monkeypatch.setattr("engine.drafters._draft_cost.time.perf_counter", lambda: seconds[0])
+    score = llama.score
 
     def draft(context: Context, budget: int) -> DraftTree:
-        nonlocal num_drafts
-        num_drafts += 1
-        time.sleep(seconds[0])
+        num_drafts[0] += 1
+        seconds[0] += draft_s[0]
         return EMPTY_TREE
 
+    def scored(root_id: int, tree: DraftTree) -> Scored:
+        seconds[0] += 2.0
+        return score(root_id, tree)
+
+    monkeypatch.setattr(llama, "score", scored)
     drafter, network = ScriptedDrafter(draft), Network()
-    dear = draft_cost(drafter, llama, network)
-    assert num_drafts == NUM_ROUNDS + 1
-    seconds[0] = 0.0
-    assert draft_cost(drafter, llama, network) == dear
-    assert draft_cost(drafter, llama, Network()) < dear / 10
+    assert draft_cost(drafter, llama, network) == 1.5
+    assert num_drafts[0] == NUM_ROUNDS + 1
+    draft_s[0] = 1.0
+    assert draft_cost(drafter, llama, network) == 1.5, "known already"
+    assert draft_cost(drafter, llama, Network()) == 0.5
     assert llama.kv_length == 0
 
 

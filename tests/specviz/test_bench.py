@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted import HOSTILE, ScriptedDevice
+from scripted import HOSTILE, PATIENCE_S, ScriptedDevice
 
 from engine import models, suites
 from engine.bench import journal
@@ -22,6 +23,7 @@ from specviz.bench.request import _check_size
 from specviz.bench.shelf import UnknownBenchmark
 from specviz.device import Method
 from specviz.figures import bench as figures
+from specviz.line import Ticket
 from specviz.pages.bench import BenchView, told_progress
 from specviz.session import Sessions
 from specviz.store import Store, open_store
@@ -68,13 +70,23 @@ def place(model_folder: Path, tmp_path: Path) -> Iterator[Place]:
         yield Place(Sessions(TinyDevice(folder=model_folder), store), store, Shelf(tmp_path / "bench"))
 
 
-def until_it_ends(benchmarks: Benchmarks, *, stop_after: int | None = None) -> Progress:
+def until_it_ends(benchmarks: Benchmarks) -> Progress:
     progress = benchmarks.progress
     while progress.is_going_on:
-        progress = benchmarks.wait(progress, 20)
-        if stop_after is not None and progress.num_done >= stop_after:
-            benchmarks.stop()
+        progress = benchmarks.wait(progress, PATIENCE_S)
     return progress
+
+
+def at_run(num: int, store: Store, act: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Act while this run is timed, in the benchmark's own thread, however quick it is."""
+    counted, begin = itertools.count(1), store.begin
+
+    def acting(*given: Any, **named: Any) -> Any:
+        if next(counted) == num:
+            act()
+        return begin(*given, **named)
+
+    monkeypatch.setattr(store, "begin", acting)
 
 
 def report_of(rows: dict[tuple[str, str], tuple[float, float]]) -> dict[str, Any]:
@@ -125,13 +137,16 @@ def test_the_runs_are_saved_as_a_group_with_plain_ones_beside_them(place: Place)
         assert beside == (None if run.method == "plain" else run.prompt)
 
 
-def test_a_stopped_benchmark_goes_on_where_its_last_whole_round_ended(place: Place) -> None:
+def test_a_stopped_benchmark_goes_on_where_its_last_whole_round_ended(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     benchmarks = place.benchmarks()
+    at_run(3, place.store, benchmarks.stop, monkeypatch)
     bench_id = benchmarks.start(ASKED)
-    assert until_it_ends(benchmarks, stop_after=3).phase == "stopped"
+    assert until_it_ends(benchmarks).phase == "stopped"
     assert not place.shelf.entries()[0].is_complete
     before = place.shelf.journal(bench_id).read_text().splitlines()
-    assert 4 <= len(before) < 13
+    assert len(before) == 4, "the settings and three runs"
     again = place.benchmarks()  # as after a restart of the program
     again.resume(bench_id)
     assert until_it_ends(again).phase == "finished"
@@ -155,39 +170,42 @@ def test_resuming_a_finished_one_measures_nothing(place: Place) -> None:
 def test_others_have_their_turn_between_rounds(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """A visitor who joins the line while a benchmark runs is served before it ends."""
     benchmarks, served = place.benchmarks(), []
-    benchmarks.start(replace(ASKED, num_repeats=6))
-    progress = benchmarks.progress
-    while progress.num_done < 1:
-        progress = benchmarks.wait(progress, 20)
-    ticket = place.sessions.ticket()
 
-    def visit() -> None:
-        while ticket.position(20.0, known=1) != 0:
+    def visit(ticket: Ticket) -> None:
+        while ticket.position(PATIENCE_S, known=1) != 0:
             pass
         served.append(benchmarks.progress)
         ticket.leave()
 
-    visitor = threading.Thread(target=visit)
-    visitor.start()
-    visitor.join(60)
-    until_it_ends(benchmarks)
-    assert served[0].is_going_on
-    assert served[0].num_done < 36
+    def arrive() -> None:
+        threading.Thread(target=visit, args=(place.sessions.ticket(),)).start()
 
-
-def test_one_at_a_time_and_a_sentence_for_the_second(place: Place) -> None:
-    benchmarks = place.benchmarks()
+    at_run(1, place.store, arrive, monkeypatch)
     benchmarks.start(ASKED)
-    with pytest.raises(BadInput, match="is going on"):
-        benchmarks.start(ASKED)
-    benchmarks.stop()
+    assert until_it_ends(benchmarks).phase == "finished"
+    assert [(progress.is_going_on, progress.num_done) for progress in served] == [(True, 2)], "after the first round"
+
+
+def test_one_at_a_time_and_a_sentence_for_the_second(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    benchmarks, refused = place.benchmarks(), []
+
+    def start_again() -> None:
+        with pytest.raises(BadInput, match="is going on") as caught:
+            benchmarks.start(ASKED)
+        refused.append(caught.value)
+        benchmarks.stop()
+
+    at_run(1, place.store, start_again, monkeypatch)
+    benchmarks.start(ASKED)
     until_it_ends(benchmarks)
+    assert len(refused) == 1
 
 
 def test_a_fault_is_a_sentence_and_what_was_measured_stays(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     benchmarks = place.benchmarks()
+    at_run(4, place.store, benchmarks.stop, monkeypatch)
     bench_id = benchmarks.start(ASKED)
-    until_it_ends(benchmarks, stop_after=4)
+    until_it_ends(benchmarks)
 
     def explode(*args: object) -> None:
         raise RuntimeError("on fire")
@@ -205,8 +223,9 @@ def test_a_fault_is_a_sentence_and_what_was_measured_stays(place: Place, monkeyp
 
 def test_another_program_version_is_refused_with_what_differs(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     benchmarks = place.benchmarks()
+    at_run(2, place.store, benchmarks.stop, monkeypatch)
     bench_id = benchmarks.start(ASKED)
-    until_it_ends(benchmarks, stop_after=2)
+    until_it_ends(benchmarks)
     monkeypatch.setattr("engine.bench.report._commit", lambda: "other")
     benchmarks.resume(bench_id)
     progress = until_it_ends(benchmarks)
@@ -456,14 +475,18 @@ def test_the_board_is_never_empty_and_unknown_ids_get_a_sentence(place: Place) -
     assert "Unknown kind" in view.export(EXAMPLE, "exe")
 
 
-def test_start_says_why_not_and_else_shows_progress_until_the_end(place: Place) -> None:
-    benchmarks = place.benchmarks()
+def test_start_says_why_not_and_else_shows_progress_until_the_end(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    benchmarks, held = place.benchmarks(), threading.Event()
+    at_run(1, place.store, lambda: held.wait(PATIENCE_S), monkeypatch)
     view = place.view(benchmarks)
     refused = view.start("toy", [], 6, "", ["prompt_lookup"], "", 1, 8, 0)
     assert "nothing to ask" in json.loads(refused[0])["alert"]
     told, timer, stop, board, shown = view.start("toy", [], 6, "Tim\nfox", ["prompt_lookup"], "", 1, 4, 0)
     assert (timer.active, stop.interactive) == (True, True)
     assert json.loads(board)["open"] == shown["id"]
+    held.set()
     until_it_ends(benchmarks)
     told, timer, stop, board, shown = view.poll(shown)
     assert json.loads(told)["phase"] == "finished"

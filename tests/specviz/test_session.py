@@ -2,11 +2,10 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from typing import Any
 
 import pytest
-from scripted import ScriptedDevice, ScriptedRecorder
+from scripted import PATIENCE_S, ScriptedDevice, ScriptedRecorder
 
 from engine.errors import BadInput, UnknownName
 from engine.events import SessionFinished, SessionStarted, Stepped
@@ -26,6 +25,13 @@ def asked(device: ScriptedDevice, prompt: str = "Tell a story.", baseline: bool 
 
 def run_all(sessions: Sessions, wanted: request.Request, visitor: str = "v") -> list[Happening]:
     return [happening for batch in sessions.run(wanted, visitor) for happening in batch]
+
+
+def let_go_once_stopped(device: ScriptedDevice, sessions: Sessions, visitor: str) -> None:
+    """No run is let go before it has been told to stop, so that it cannot end by itself."""
+    sessions._jobs[visitor].has_stopped.wait(PATIENCE_S)
+    assert device.hold is not None
+    device.hold.set()
 
 
 def of_type(happenings: list[Happening], kind: type) -> list[Any]:
@@ -156,7 +162,7 @@ def test_whoever_comes_during_the_warm_up_waits_in_line() -> None:
     prepare = device.prepare
 
     def slow(model: str, method: str, options: Any) -> None:
-        held.wait(5)
+        held.wait(PATIENCE_S)
         prepare(model, method, options)
 
     device.prepare = slow  # type: ignore[method-assign]
@@ -185,9 +191,8 @@ def test_closing_stops_every_run_and_waits_for_the_device() -> None:
     sessions = Sessions(device, store)
     going_on = sessions.run(asked(device, baseline=False), "v")
     next(going_on)
-    assert device.hold is not None
-    threading.Timer(0.1, device.hold.set).start()
-    sessions.close()
+    threading.Thread(target=let_go_once_stopped, args=(device, sessions, "v")).start()
+    sessions.close(PATIENCE_S)
     last = next(iter(store.runs.values()))[-1]
     assert isinstance(last, SessionFinished)
     assert last.reason == "stopped"
@@ -216,8 +221,10 @@ def test_a_store_in_trouble_does_not_stop_the_run() -> None:
 def test_the_loop_does_not_wait_for_a_slow_reader() -> None:
     device, store = ScriptedDevice(), ScriptedRecorder()
     batches = Sessions(device, store).run(asked(device, baseline=False, sampling={"max_new_tokens": 300}), "v")
+    others = set(threading.enumerate())
     next(batches)
-    time.sleep(0.3)
+    for decoding in set(threading.enumerate()) - others:
+        decoding.join(PATIENCE_S)
     assert isinstance(next(iter(store.runs.values()))[-1], SessionFinished)
     assert len(list(batches)) <= 1, "what came meanwhile is one batch"
 

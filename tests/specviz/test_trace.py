@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -94,13 +93,11 @@ def test_a_trace_of_hostile_texts_is_ascii_json() -> None:
     assert any("\\ud800" in piece for piece in json.loads(text)["pieces"]), "a visible escape"
 
 
-def test_500_steps_of_60_nodes_are_told_in_time() -> None:
-    """Generous: what it takes on a quiet machine stands in docs/log.md."""
+def test_500_steps_of_60_nodes_are_told_in_few_bytes() -> None:
+    """A page reads the whole trace at once; how long that takes stands in docs/log.md."""
     nodes = tuple(node(i // 3 - 1, "unreached") for i in range(60))
     steps = [Stepped(i, 9, nodes, (), (Emitted(1, "a", "plain"),), 1, 1, 1, 1, 1, 1) for i in range(500)]
-    began = time.perf_counter()
     text = to_wire(trace([started(), *steps]))
-    assert time.perf_counter() - began < 10
     assert len(text) < 4_000_000
 
 
