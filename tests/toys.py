@@ -31,7 +31,7 @@ from engine.drafters._weights import CONFIG_FILE, WEIGHTS_FILE
 from engine.drafters.base import Context, Drafter
 from engine.events import Event, SessionFinished, Stepped
 from engine.loop import generate
-from engine.models import LoadedModel, context_length
+from engine.models import LoadedModel, context_length, fingerprint_of
 from engine.target import Scored, Target
 from engine.training.heads import Heads
 from engine.training.material import Material
@@ -72,7 +72,16 @@ class LetterTokenizer:
 
 def loaded(model: Any, vocab_size: int, max_context: int, eos_id: int | None = None, name: str = "toy") -> LoadedModel:
     """A model under the loader's roof, with a letter tokenizer."""
-    return LoadedModel(name, model, cast(Any, LetterTokenizer(vocab_size, eos_id)), max_context)
+    fingerprint = fingerprint_of(model) if isinstance(model, PreTrainedModel) else ""
+    tokenizer = cast(Any, LetterTokenizer(vocab_size, eos_id))
+    return LoadedModel(name, model, tokenizer, max_context, weights_fingerprint=fingerprint)
+
+
+def stand_in(vocab_size: int, eos_id: int | None = None) -> Any:
+    """What a target without a model has in its place."""
+    config = transformers.LlamaConfig(vocab_size=vocab_size)
+    ends = SimpleNamespace(eos_token_id=eos_id)
+    return SimpleNamespace(device=CPU, dtype=torch.float32, generation_config=ends, config=config)
 
 
 class Table:
@@ -98,9 +107,7 @@ class TableTarget(Target):
     """A target without a model: scores are read from a table."""
 
     def __init__(self, table: Table, max_context: int = 64, eos_id: int | None = None) -> None:
-        config = SimpleNamespace(eos_token_id=eos_id)
-        model = SimpleNamespace(device=CPU, dtype=torch.float32, generation_config=config)
-        self.loaded = loaded(model, table.vocab_size, max_context, eos_id, "table")
+        self.loaded = loaded(stand_in(table.vocab_size, eos_id), table.vocab_size, max_context, eos_id, "table")
         self.table = table
         self.hidden_layers = ()
         self.committed: list[int] = []
