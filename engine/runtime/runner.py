@@ -32,6 +32,7 @@ from engine.runtime.cpu.linear import many_rows
 from engine.runtime.extra import ExtraRows, Foreseen, Layout, Mask, riding
 from engine.runtime.families import install_attention, refuse_unsupported
 from engine.runtime.linear import are_row_invariant, pack_linears
+from engine.runtime.rowwise import run_row_by_row
 
 PREFILL_ROWS = 256
 MAX_PENDING = 512
@@ -284,6 +285,7 @@ def prepare(model: PreTrainedModel) -> CompiledDecoder | None:
         _PREPARED[model] = CompiledDecoder(model) if is_compiled else None
         if not is_compiled:
             pack_linears(model)
+            run_row_by_row(model, PREFILL_ROWS - 1)
     return _PREPARED[model]
 
 
