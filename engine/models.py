@@ -91,9 +91,7 @@ class LoadedModel:
     @functools.cached_property
     def eos_ids(self) -> frozenset[int]:
         """Tokens that end a text, from the generation config or the tokenizer."""
-        found = getattr(self.model.generation_config, "eos_token_id", None)
-        found = self.tokenizer.eos_token_id if found is None else found
-        return frozenset(found if isinstance(found, list) else [found] if found is not None else [])
+        return frozenset(end_ids(self.model, self.tokenizer))
 
     def encode(self, prompt: str | Sequence[Message]) -> list[int]:
         """A prompt, or a conversation that ends with the user's message, to token ids.
@@ -121,6 +119,13 @@ class LoadedModel:
             return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
         except Exception as error:  # a template is a program, and can fail in every way
             raise BadInput(f"The chat template of {self.name} cannot be used: {_reason(error)}.") from error
+
+
+def end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    """Tokens that end a text, from the generation config or else the tokenizer; none where neither knows one."""
+    found = getattr(model.generation_config, "eos_token_id", None)
+    found = tokenizer.eos_token_id if found is None else found
+    return tuple(found) if isinstance(found, list) else () if found is None else (int(found),)
 
 
 @functools.cache

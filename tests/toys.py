@@ -64,7 +64,7 @@ class LetterTokenizer:
         return {"input_ids": [self.letters.index(letter) for letter in text]}
 
     def decode(self, ids: Iterable[int], **kwargs: Any) -> str:
-        return "".join(self.letters[i] for i in ids)
+        return "".join(self.letters[i] for i in ids if i < len(self))  # as tokenizers do with rows of padding
 
     def get_vocab(self) -> dict[str, int]:
         return {letter: i for i, letter in enumerate(self.letters)}
