@@ -27,7 +27,7 @@ def run_row_by_row(model: PreTrainedModel, most_rows: int) -> None:
     if model.device.type == "cpu":
         for module in model.modules():
             if has_bare_matrices(module):
-                module.forward = functools.partial(_row_by_row, module.forward, most_rows)  # type: ignore[method-assign]
+                module.forward = functools.partial(_row_by_row, module.forward, most_rows)
 
 
 def has_bare_matrices(module: nn.Module) -> bool:
