@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from engine.runtime.linear import PackedLinear
+from engine.runtime.cpu.linear import Product
 
 Forward = Callable[..., Any]
 
@@ -32,9 +32,14 @@ def run_row_by_row(model: PreTrainedModel, most_rows: int) -> None:
 
 def has_bare_matrices(module: nn.Module) -> bool:
     """Whether a module multiplies by parameters of its own, and is none of those that are known to be row-invariant."""
-    if isinstance(module, nn.Linear | nn.Embedding | Conv1D | PackedLinear):
+    if isinstance(module, nn.Linear | nn.Embedding | Conv1D | Product):
         return False
     return any(parameter.ndim > 1 for parameter in module.parameters(recurse=False))
+
+
+def runs_row_by_row(module: nn.Module) -> bool:
+    """Whether a module has been made to."""
+    return isinstance(module.forward, functools.partial)
 
 
 def _row_by_row(forward: Forward, most_rows: int, x: Tensor, *args: Any, **kwargs: Any) -> Any:
