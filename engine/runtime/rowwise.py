@@ -2,8 +2,8 @@
 
 A mixture of experts keeps its weights as bare tensors and multiplies by them as many rows as the router sends,
 so a row's bits would hang on its company. One at a time they do not. It costs what it looks like: rows that go
-to other experts read other weights, and a draft saves less here than on a dense model. Whole blocks of a prompt,
-the same in plain decoding and in any other, go through together.
+to other experts read other weights, and a draft saves less here than on a dense model. A prompt's rows, which
+plain and drafted decoding share as they are, go through together.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from engine.runtime.cpu.linear import Product
+from engine.runtime.cpu.linear import Product, is_reading
 
 Forward = Callable[..., Any]
 
 
-def run_row_by_row(model: PreTrainedModel, most_rows: int) -> None:
-    """Let passes of up to so many rows go one by one through what multiplies by weights of its own."""
+def run_row_by_row(model: PreTrainedModel) -> None:
+    """Let the rows of a pass go one by one through what multiplies by weights of its own."""
     if model.device.type == "cpu":
         for module in model.modules():
             if has_bare_matrices(module):
-                module.forward = functools.partial(_row_by_row, module.forward, most_rows)
+                module.forward = functools.partial(_row_by_row, module.forward)
 
 
 def has_bare_matrices(module: nn.Module) -> bool:
@@ -42,10 +42,10 @@ def runs_row_by_row(module: nn.Module) -> bool:
     return isinstance(module.forward, functools.partial)
 
 
-def _row_by_row(forward: Forward, most_rows: int, x: Tensor, *args: Any, **kwargs: Any) -> Any:
+def _row_by_row(forward: Forward, x: Tensor, *args: Any, **kwargs: Any) -> Any:
     """`forward` of states (…, m, h) and of what goes with each row, (…, m, k)."""
     num_rows = x.shape[-2]
-    if not 1 < num_rows <= most_rows:
+    if num_rows < 2 or is_reading():
         return forward(x, *args, **kwargs)
 
     def row(value: Any, i: int) -> Any:

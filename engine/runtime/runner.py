@@ -285,7 +285,7 @@ def prepare(model: PreTrainedModel) -> CompiledDecoder | None:
         _PREPARED[model] = CompiledDecoder(model) if is_compiled else None
         if not is_compiled:
             pack_linears(model)
-            run_row_by_row(model, PREFILL_ROWS - 1)
+            run_row_by_row(model)
     return _PREPARED[model]
 
 
