@@ -46,7 +46,9 @@ def test_a_family_that_says_it_has_taken_an_attention_function_and_never_calls_i
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_families_that_are_served_pass_within_the_rounding_of_a_prompts_products(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_families_that_are_served_pass_within_the_rounding_of_a_prompts_products(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(guards, "_CHECKED", set())
     monkeypatch.setattr(guards, "TOLERANCES", {torch.float32: 1e-5})
     Target(tiny(family))
