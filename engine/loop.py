@@ -180,9 +180,10 @@ class Session:
         """The drafter's tree, held to what can still be emitted and what the context still holds."""
         room = self.target.max_context - len(self.context.ids)
         left = self.config.max_new_tokens - self.num_emitted
-        max_depth = min(left, room) - 1
+        max_depth = min(left - 1, self.target.most_depth(len(self.context.ids)))
         budget = min(MAX_BUDGET, room) if max_depth > 0 else 0
-        return self.drafter.propose(self.context, budget).pruned(budget, max_depth)
+        tree = self.drafter.propose(self.context, budget).pruned(budget, max_depth)
+        return tree.within(self.target.loaded.vocab_size)
 
     def _contexts(self, tree: DraftTree) -> TokensBefore | None:
         """Token ids before each row's token, for settings that look back."""

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from engine.models import LoadedModel
+from engine.runtime import guards
 from engine.runtime.extra import Foreseen
-from engine.runtime.runner import ModelRunner
-from engine.tree import EMPTY_TREE, DraftTree
+from engine.runtime.longrope import make_runner
+from engine.tree import DraftTree
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,16 @@ class Scored:
 class Target:
     """A loaded model with its KV cache."""
 
+    border: int | None = None
+    """Tokens of context that no pass may begin within and reach beyond; see runtime/longrope.py."""
+
     def __init__(self, loaded: LoadedModel) -> None:
+        """Raises BadInput for a model that cannot be run, or is not run rightly (runtime/guards.py)."""
         self.loaded = loaded
-        self.runner = ModelRunner(loaded.model, loaded.max_context, is_row_invariant=loaded.device.type == "cpu")
+        is_row_invariant = loaded.device.type == "cpu"
+        self.runner = make_runner(loaded.model, loaded.max_context, is_row_invariant=is_row_invariant)
+        self.border = self.runner.border
+        guards.check(self.runner, loaded.name)
         self.hidden_layers: tuple[int, ...] = ()
 
     @property
@@ -47,6 +55,13 @@ class Target:
     def max_context(self) -> int:
         """Most tokens of prompt and output together."""
         return self.loaded.max_context
+
+    def most_depth(self, num_tokens: int) -> int:
+        """How deep a draft tree may be in a context of so many tokens, root included."""
+        room = self.max_context - num_tokens - 1  # a token follows the deepest node
+        if self.border is None or num_tokens > self.border:
+            return room
+        return min(room, self.border - num_tokens)
 
     def prefill(self, token_ids: Sequence[int]) -> tuple[Tensor, ...] | None:
         """Start a session: fill the KV cache with these tokens (all of the prompt but its last).
@@ -84,7 +99,6 @@ def warm_up(target: Target, num_passes: int = 3) -> None:
     ids = [0] * 8
     target.prefill(ids)
     for num_nodes in (0, 4, 7, 16)[: num_passes + 1]:
-        tree = DraftTree((0,) * num_nodes, tuple(range(-1, num_nodes - 1))) if num_nodes else EMPTY_TREE
-        target.score(0, tree)
+        target.score(0, DraftTree((0,) * num_nodes, (-1,) * num_nodes))
         target.commit(())
     target.prefill([])

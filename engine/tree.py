@@ -98,7 +98,27 @@ class DraftTree:
 
         Decided by place and depth alone, never by token, so sampled nodes stay exactly drawn.
         """
-        kept = [i for i, depth in enumerate(self.depths) if depth <= max_depth][:max_nodes]
+        return self._only([i for i, depth in enumerate(self.depths) if depth <= max_depth][:max_nodes])
+
+    def within(self, num_ids: int) -> DraftTree:
+        """Without nodes whose token the target has no row for (ids are 0 … num_ids - 1), nor what hangs below them.
+
+        Raises RunFailed for a sampled tree: dropping nodes by token would change what they are draws of.
+        """
+        if all(0 <= token < num_ids for token in self.tokens):
+            return self
+        if self.is_sampled:
+            raise RunFailed(f"A draft was drawn from other tokens than the target's {num_ids}: {max(self.tokens)}.")
+        kept: list[int] = []
+        alive = {-1}
+        for i, (token, parent) in enumerate(zip(self.tokens, self.parents, strict=True)):
+            if parent in alive and 0 <= token < num_ids:
+                alive.add(i)
+                kept.append(i)
+        return self._only(kept)
+
+    def _only(self, kept: list[int]) -> DraftTree:
+        """The tree of these nodes, ascending, each with its parent."""
         if len(kept) == len(self):
             return self
         place = {-1: -1, **{old: new for new, old in enumerate(kept)}}

@@ -84,8 +84,10 @@ class LocalDevice:
     def load(self, model: str) -> Target:
         """The target of this name, in place of the last one. Raises BadInput or UnknownName."""
         if self._target is None or self._target[0] != model:
-            self._target = (model, Target(models.load(model)))
+            self._target = None  # the memory of one is needed for the other
             self._warm.clear()
+            models.forget()
+            self._target = (model, Target(models.load(model)))
         return self._target[1]
 
 

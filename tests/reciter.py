@@ -9,11 +9,10 @@ from __future__ import annotations
 import functools
 import random
 from collections.abc import Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import torch
-from toys import CPU, TableTarget, loaded
+from toys import TableTarget, loaded, stand_in
 
 from engine import drafters
 from engine.config import GenerationConfig
@@ -28,9 +27,7 @@ class Reciter(TableTarget):
     """Recites `text`, prompt included; a table target for everything but its scores."""
 
     def __init__(self, text: Sequence[int], vocab_size: int = 64, max_context: int = 100_000) -> None:
-        config = SimpleNamespace(eos_token_id=None)
-        model = SimpleNamespace(device=CPU, dtype=torch.float32, generation_config=config)
-        self.loaded = loaded(model, vocab_size, max_context, None, "reciter")
+        self.loaded = loaded(stand_in(vocab_size), vocab_size, max_context, None, "reciter")
         self.text, self.hidden_layers = list(text), ()
         self.committed, self.pending, self.num_passes = [], None, 0
         generator = torch.Generator().manual_seed(5)

@@ -31,7 +31,7 @@ from engine.drafters._weights import CONFIG_FILE, WEIGHTS_FILE
 from engine.drafters.base import Context, Drafter
 from engine.events import Event, SessionFinished, Stepped
 from engine.loop import generate
-from engine.models import LoadedModel, context_length
+from engine.models import LoadedModel, context_length, fingerprint_of
 from engine.target import Scored, Target
 from engine.training.heads import Heads
 from engine.training.material import Material
@@ -64,7 +64,7 @@ class LetterTokenizer:
         return {"input_ids": [self.letters.index(letter) for letter in text]}
 
     def decode(self, ids: Iterable[int], **kwargs: Any) -> str:
-        return "".join(self.letters[i] for i in ids)
+        return "".join(self.letters[i] for i in ids if i < len(self))  # as tokenizers do with rows of padding
 
     def get_vocab(self) -> dict[str, int]:
         return {letter: i for i, letter in enumerate(self.letters)}
@@ -72,7 +72,16 @@ class LetterTokenizer:
 
 def loaded(model: Any, vocab_size: int, max_context: int, eos_id: int | None = None, name: str = "toy") -> LoadedModel:
     """A model under the loader's roof, with a letter tokenizer."""
-    return LoadedModel(name, model, cast(Any, LetterTokenizer(vocab_size, eos_id)), max_context)
+    fingerprint = fingerprint_of(model) if isinstance(model, PreTrainedModel) else ""
+    tokenizer = cast(Any, LetterTokenizer(vocab_size, eos_id))
+    return LoadedModel(name, model, tokenizer, max_context, weights_fingerprint=fingerprint)
+
+
+def stand_in(vocab_size: int, eos_id: int | None = None) -> Any:
+    """What a target without a model has in its place."""
+    config = transformers.LlamaConfig(vocab_size=vocab_size)
+    ends = SimpleNamespace(eos_token_id=eos_id)
+    return SimpleNamespace(device=CPU, dtype=torch.float32, generation_config=ends, config=config)
 
 
 class Table:
@@ -98,9 +107,7 @@ class TableTarget(Target):
     """A target without a model: scores are read from a table."""
 
     def __init__(self, table: Table, max_context: int = 64, eos_id: int | None = None) -> None:
-        config = SimpleNamespace(eos_token_id=eos_id)
-        model = SimpleNamespace(device=CPU, dtype=torch.float32, generation_config=config)
-        self.loaded = loaded(model, table.vocab_size, max_context, eos_id, "table")
+        self.loaded = loaded(stand_in(table.vocab_size, eos_id), table.vocab_size, max_context, eos_id, "table")
         self.table = table
         self.hidden_layers = ()
         self.committed: list[int] = []
@@ -277,6 +284,7 @@ def _sizes(**more: Any) -> dict[str, Any]:
     }
 
 
+_SMALL: dict[str, Any] = {"vocab_size": VOCAB_SIZE, "hidden_size": 64, "eos_token_id": None, "bos_token_id": None}
 _SLIDING = {
     "head_dim": 16,
     "sliding_window": WINDOW,
@@ -284,6 +292,19 @@ _SLIDING = {
     "query_pre_attn_scalar": 16,
 }
 _GPT2: dict[str, Any] = {"n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": MAX_CONTEXT}
+_OPT: dict[str, Any] = {"word_embed_proj_dim": 64, "ffn_dim": 96, "init_std": 0.2}
+BORDER = 24
+"""Tokens up to which the LongRoPE family reads with short factors."""
+_LONGROPE = {
+    "original_max_position_embeddings": BORDER,
+    "rope_parameters": {
+        "rope_type": "longrope",
+        "rope_theta": 10000.0,
+        "short_factor": [1.0] * 8,
+        "long_factor": [4.0 + i for i in range(8)],
+    },
+}
+_MOE = {"num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": None}
 FAMILIES: dict[str, Callable[[], Any]] = {
     "llama": lambda: transformers.LlamaConfig(**_sizes()),
     "qwen2": lambda: transformers.Qwen2Config(**_sizes()),
@@ -292,9 +313,32 @@ FAMILIES: dict[str, Callable[[], Any]] = {
     "gemma2": lambda: transformers.Gemma2Config(**_sizes(**_SLIDING)),
     "gemma3": lambda: transformers.Gemma3TextConfig(**_sizes(**_SLIDING)),
     "phi3": lambda: transformers.Phi3Config(**_sizes()),
+    "phi3_longrope": lambda: transformers.Phi3Config(**_sizes(**_LONGROPE)),
+    "stablelm": lambda: transformers.StableLmConfig(**_sizes()),
+    "mixtral": lambda: transformers.MixtralConfig(**_sizes(**_MOE)),
+    "opt": lambda: transformers.OPTConfig(**_sizes(**_OPT)),
     "gpt_neox": lambda: transformers.GPTNeoXConfig(**_sizes()),
     "gpt2": lambda: transformers.GPT2Config(vocab_size=VOCAB_SIZE, initializer_range=0.2, eos_token_id=None, **_GPT2),
 }
+_OWN_NAMES: dict[str, Any] = {"vocab_size": VOCAB_SIZE, "n_embd": 64, "n_layer": 2, "n_head": 4, "eos_token_id": None}
+REFUSED: dict[str, Callable[[], Any]] = {
+    "gptj": lambda: transformers.GPTJConfig(rotary_dim=8, **_OWN_NAMES),
+    "codegen": lambda: transformers.CodeGenConfig(rotary_dim=8, **_OWN_NAMES),
+    "gpt_neo": lambda: transformers.GPTNeoConfig(
+        num_layers=2, num_heads=4, attention_types=[[["global"], 2]], **_SMALL
+    ),
+    "bloom": lambda: transformers.BloomConfig(n_layer=2, n_head=4, **_SMALL),
+    "mpt": lambda: transformers.MptConfig(vocab_size=VOCAB_SIZE, d_model=64, n_layers=2, n_heads=4, max_seq_len=160),
+    "falcon": lambda: transformers.FalconConfig(num_hidden_layers=2, num_attention_heads=4, **_SMALL),
+    "falcon with ALiBi": lambda: transformers.FalconConfig(
+        num_hidden_layers=2, num_attention_heads=4, alibi=True, **_SMALL
+    ),
+    "gpt_oss": lambda: transformers.GptOssConfig(**_sizes(head_dim=16, num_experts_per_tok=2, num_local_experts=4)),
+    "llama4_text": lambda: transformers.Llama4TextConfig(**_sizes(head_dim=16, num_local_experts=2)),
+    "mamba": lambda: transformers.MambaConfig(vocab_size=16, hidden_size=16, state_size=4, num_hidden_layers=1),
+    "lfm2": lambda: transformers.Lfm2Config(**_sizes(layer_types=["conv", "full_attention"])),
+}
+"""Families that the engine does not run, whose config is named as here but for the words behind a space."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 

@@ -5,7 +5,6 @@ Knows which loop runs where and in which form weights are handed to it; no arith
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
@@ -113,9 +112,13 @@ class CompiledContext(FullContext):
         return found
 
 
-@functools.lru_cache(maxsize=4)
 def load_network(weights: Weights, loaded: LoadedModel, output_layer: nn.Module) -> Network:
     """The network of a weights folder for one target, once for all sessions. Raises BadInput."""
+    key = ("chimera network", weights, output_layer)
+    return loaded.keep(key, lambda: _network(weights, loaded, output_layer))
+
+
+def _network(weights: Weights, loaded: LoadedModel, output_layer: nn.Module) -> Network:
     read = read_weights(weights)
     output = small_output(loaded)
     if output is None:

@@ -6,7 +6,6 @@ draft trees, options or verdicts.
 
 from __future__ import annotations
 
-import functools
 import re
 from typing import TYPE_CHECKING
 
@@ -107,7 +106,6 @@ def _is_of_head(name: str) -> bool:
     return re.fullmatch(r"\d+\.\d+\.(linear\.)?(weight|bias)", name) is not None
 
 
-@functools.lru_cache(maxsize=4)
 def load_heads(weights: Weights, loaded: LoadedModel) -> MedusaHeads:
     """The heads of a weights folder, once for all sessions."""
-    return MedusaHeads(weights, loaded)
+    return loaded.keep(("medusa heads", weights), lambda: MedusaHeads(weights, loaded))

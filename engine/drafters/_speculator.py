@@ -6,7 +6,6 @@ hidden states, tokens and levels of branches; knows nothing of draft trees, opti
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from engine.drafters import _speculator_kernel as kernel
 from engine.drafters._candidates import LogProbs, Tokens, likeliest
 from engine.drafters._weights import MOST_COMPILED, Weights
+from engine.models import LoadedModel
 from engine.runtime.linear import pack
 from engine.runtime.linear_kernel import numbers_of, packed
 from engine.runtime.threads import compiled_threads
@@ -181,7 +181,7 @@ def _rms(x: Tensor) -> Tensor:
     return x * scale
 
 
-@functools.lru_cache(maxsize=4)
-def load_speculator(weights: Weights, dtype: torch.dtype, device: torch.device, vocabulary: str) -> Speculator:
-    """The stages of a weights folder, once for all sessions."""
-    return Speculator(weights, dtype, device, vocabulary)
+def load_speculator(weights: Weights, loaded: LoadedModel, vocabulary: str) -> Speculator:
+    """The stages of a weights folder for one target, once for all sessions."""
+    key = ("mlp speculator", weights, vocabulary)
+    return loaded.keep(key, lambda: Speculator(weights, loaded.dtype, loaded.device, vocabulary))

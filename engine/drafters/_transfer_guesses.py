@@ -9,7 +9,6 @@ Knows states and a token; no rows, trees or passes.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -108,9 +107,13 @@ def _packed_each(matrices: Tensor, dtype: torch.dtype) -> tuple[Matrix, Floats]:
     return np.stack(numbers)[1:], np.stack(scales)[1:]
 
 
-@functools.lru_cache(maxsize=4)
 def load_guesses(weights: Weights, loaded: LoadedModel, *, is_corrected: bool) -> Guesses:
     """The reading of a weights folder's pseudo states, once for all sessions. Raises BadInput."""
+    key = ("hidden transfer guesses", weights, is_corrected)
+    return loaded.keep(key, lambda: _guesses(weights, loaded, is_corrected=is_corrected))
+
+
+def _guesses(weights: Weights, loaded: LoadedModel, *, is_corrected: bool) -> Guesses:
     width = int(loaded.model.config.get_text_config().hidden_size)
     steps = range(weights.number("num_steps")) if is_corrected and has_corrections(weights) else range(0)
     shapes = {"weight": (width, 2 * width), "bias": (width,), "block.weight": (width, width), "block.bias": (width,)}

@@ -50,10 +50,12 @@ def load_maps(weights: Weights, target: Target) -> Maps:
             f"The maps in {weights.folder} enter before layers {layers}; the target {target.loaded.name} has "
             f"{config.num_hidden_layers} layers, counted from 0."
         )
-    return _maps(weights, tuple(layers), config.hidden_size, target.loaded.dtype, target.loaded.device)
+    make = functools.partial(
+        _maps, weights, tuple(layers), config.hidden_size, target.loaded.dtype, target.loaded.device
+    )
+    return target.loaded.keep(("hidden transfer maps", weights), make)
 
 
-@functools.lru_cache(maxsize=4)
 def _maps(weights: Weights, layers: tuple[int, ...], width: int, dtype: torch.dtype, device: torch.device) -> Maps:
     found = [weights.take(f"transfer.{step}.weight", width, width) for step in range(len(layers))]
     biases = [weights.take(f"transfer.{step}.bias", width) for step in range(len(layers))]

@@ -2,12 +2,11 @@
 
 Reads and checks; knows no architecture. A folder that this project's training wrote names its target and
 carries the target's fingerprint, and is refused for any other; a published one has none, and loads where its
-shapes fit. What is read is shared by all sessions and never changed.
+shapes fit. What is read is shared by all sessions of its target and never changed.
 """
 
 from __future__ import annotations
 
-import functools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +91,7 @@ def find_weights(target: Target, method: str, given: str) -> Weights:
         raise BadInput(_how_to_train(target, method))
     if not folder.is_dir():
         raise BadInput(f"There is no folder {given}; give auto, or a folder that `engine train {method}` wrote.")
-    weights = _load(folder, _stamp(folder))
+    weights = target.loaded.keep(("weights", folder, _stamp(folder)), lambda: _load(folder))
     if reason := _is_for_another(weights.config, folder, target, method):
         raise BadInput(reason)
     return weights
@@ -135,8 +134,7 @@ def _stamp(folder: Path) -> tuple[tuple[str, int], ...]:
     return tuple(sorted((path.name, path.stat().st_mtime_ns) for path in folder.iterdir() if path.is_file()))
 
 
-@functools.lru_cache(maxsize=8)
-def _load(folder: Path, stamp: tuple[tuple[str, int], ...]) -> Weights:
+def _load(folder: Path) -> Weights:
     config = _read_config(folder)
     tensors: dict[str, Tensor] = {}
     for path in _weight_files(folder):

@@ -29,7 +29,9 @@ from engine.config import GenerationConfig
 from engine.drafters.base import Context, Drafter, Needs
 from engine.errors import BadInput
 from engine.options import option
-from engine.runtime.runner import PREFILL_ROWS, ModelRunner
+from engine.runtime import guards
+from engine.runtime.longrope import make_runner
+from engine.runtime.runner import PREFILL_ROWS, Rows
 from engine.sampling import displayed, draw, warp
 from engine.tree import EMPTY_TREE, DraftTree, chain
 from engine.verify import Verdict
@@ -67,7 +69,9 @@ class DraftModel(Drafter):
         super().__init__(options, target)
         draft = models.load_draft(options.model, target.loaded)
         self.max_context = draft.max_context
-        self.runner = ModelRunner(draft.model, draft.max_context, is_row_invariant=False)
+        self.runner = make_runner(draft.model, draft.max_context, is_row_invariant=False)
+        guards.check(self.runner, draft.name)
+        self._num_readable, self._num_scores = draft.vocab_size, target.loaded.vocab_size
 
     @classmethod
     def unavailable(cls, target: Target | None = None) -> str | None:
@@ -85,17 +89,18 @@ class DraftModel(Drafter):
         self._rows: list[int | None] = []
         self._fits = len(context.ids) + self.options.depth < self.max_context
         if self._fits:
-            self.runner.prefill(context.ids[:-1])
+            self.runner.prefill(self._readable(context.ids[:-1]))
 
     def propose(self, context: Context, budget: int) -> DraftTree:
         self._rows = []
         self._fits = self._fits and len(context.ids) + self.options.depth < self.max_context
         if not self._fits or budget < 1:
             return EMPTY_TREE
+        self.runner.expect(len(context.ids))
         logits = self._feed(context.ids[self.runner.num_committed :])
         if self.options.width > 1:
             return self._grow(context, logits, budget)
-        return self._chain(context, logits, min(self.options.depth, budget))
+        return self._chain(context, logits, min(self._depth(), budget))
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
         """Keep the accepted nodes' rows; a node that was never fed is fed with the next root.
@@ -106,13 +111,34 @@ class DraftModel(Drafter):
         self.runner.commit([row for row in rows if row is not None])
         self._rows = []
 
+    def _depth(self) -> int:
+        """How deep to draft, the context being read: a draft model with a border (longrope.py) stays before it."""
+        border, num_read = self.runner.border, self.runner.num_committed
+        if border is None or num_read > border:
+            return self.options.depth
+        return min(self.options.depth, border - num_read + 1)  # the deepest token is not fed
+
     def _feed(self, ids: Sequence[int]) -> Tensor:
-        """Commit tokens that the target emitted; logits (1, v) of what follows them."""
+        """Commit tokens that the target emitted; scores (1, v) of what follows them."""
         for start in range(0, len(ids), PREFILL_ROWS):
-            block = ids[start : start + PREFILL_ROWS]
+            block = self._readable(ids[start : start + PREFILL_ROWS])
             rows = self.runner.extend(block, range(-1, len(block) - 1), num_logits=1)
             self.runner.commit(range(len(block)))
-        return rows.logits.float()
+        return self._scores(rows)
+
+    def _readable(self, ids: Sequence[int]) -> list[int]:
+        """Tokens of the target as the draft model can read them.
+
+        Tables are padded to round sizes, each model's to its own. An id beyond the vocabulary means nothing, so
+        one that the draft model has no row for is read as its last.
+        """
+        return [min(token, self._num_readable - 1) for token in ids]
+
+    def _scores(self, rows: Rows) -> Tensor:
+        """Scores (m, v) for the target's v tokens: rows beyond them are cut off, missing ones are -inf."""
+        logits = rows.logits.float()
+        missing = max(0, self._num_scores - logits.shape[1])
+        return torch.nn.functional.pad(logits[:, : self._num_scores], (0, missing), value=-torch.inf)
 
     def _chain(self, context: Context, logits: Tensor, depth: int) -> DraftTree:
         tokens: list[int] = []
@@ -126,7 +152,7 @@ class DraftModel(Drafter):
                 drawn_from.append(distribution)
             if len(tokens) == depth or prob < self.options.min_confidence:
                 return chain(tokens, probs, torch.stack(drawn_from) if drawn_from else None)
-            logits = self.runner.extend([token], [len(tokens) - 2], num_logits=1).logits.float()
+            logits = self._scores(self.runner.extend([token], [len(tokens) - 2], num_logits=1))
             self._rows.append(len(tokens) - 1)
 
     def _choose(self, context: Context, logits: Tensor, path: Sequence[int]) -> tuple[int, float, Tensor | None]:
@@ -153,7 +179,8 @@ class DraftModel(Drafter):
         probs: list[float] = []
         values: list[float] = []
         frontier = [-1]
-        for depth in range(self.options.depth):
+        depth_left = self._depth()
+        for depth in range(depth_left):
             children = self._children(context, logits, frontier, tokens, parents, depth)
             valued = [
                 (values[parent] * prob if parent >= 0 else prob, parent, token, prob)
@@ -166,7 +193,7 @@ class DraftModel(Drafter):
                 parents.append(parent)
                 probs.append(prob)
                 values.append(value)
-            if depth + 1 < self.options.depth:
+            if depth + 1 < depth_left:
                 frontier = list(range(first, min(first + self.options.width, len(tokens))))
                 logits = self._feed_nodes(frontier, tokens, parents)
         return self._best(
@@ -206,7 +233,7 @@ class DraftModel(Drafter):
         self._rows += [None] * (max(nodes) + 1 - len(self._rows))
         for row, node in enumerate(nodes, start=first):
             self._rows[node] = row
-        return rows.logits.float()
+        return self._scores(rows)
 
     def _best(self, tree: DraftTree, values: Sequence[float], num_nodes: int) -> DraftTree:
         """The `num_nodes` nodes of highest path probability: no node outranks its parent."""

@@ -80,7 +80,7 @@ class MlpSpeculator(Drafter):
     def __init__(self, options: MlpSpeculatorOptions, target: Target) -> None:
         super().__init__(options, target)
         weights = find_weights(target, self.name, options.weights)
-        self.speculator = load_speculator(weights, target.loaded.dtype, target.loaded.device, options.vocabulary)
+        self.speculator = load_speculator(weights, target.loaded, options.vocabulary)
         self._check(target)
         self.depth = min(options.depth or self.speculator.num_heads, self.speculator.num_heads)
         self.top_k = [options.top_k or k for k in self.speculator.top_k][: self.depth]

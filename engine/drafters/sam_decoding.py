@@ -15,7 +15,6 @@ Amortised O(1) a token (`tie` recent: O(number of suffix links), a handful in na
 
 from __future__ import annotations
 
-import functools
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -66,15 +65,11 @@ class StaticAutomaton:
         return [(-count / counts[state], token, child) for count, token, child in ranked]
 
 
-@functools.lru_cache(maxsize=2)
-def _static(path: str, modified_ns: int, model: LoadedModel) -> StaticAutomaton:
-    return StaticAutomaton(_corpus.load(path, model))
-
-
 def static_automaton(path: str, model: LoadedModel) -> StaticAutomaton:
     """The automaton of a corpus file, built once for all sessions. Raises BadInput."""
     file = Path(path).expanduser()
-    return _static(path, file.stat().st_mtime_ns if file.is_file() else 0, model)
+    key = ("static automaton", path, file.stat().st_mtime_ns if file.is_file() else 0)
+    return model.keep(key, lambda: StaticAutomaton(_corpus.load(path, model)))
 
 
 class SamDecoding(Drafter):

@@ -115,15 +115,11 @@ def successors(ids: Sequence[int], num_tokens: int) -> Ints:
     return table
 
 
-@functools.lru_cache(maxsize=2)
-def _corpus_table(path: str, modified_ns: int, model: LoadedModel) -> Ints:
-    return successors(_corpus.load(path, model), len(model.tokenizer))
-
-
 def corpus_table(path: str, model: LoadedModel) -> Ints:
     """The table of a corpus file, made once for all sessions, which only read it. Raises BadInput."""
     file = Path(path).expanduser()
-    return _corpus_table(path, file.stat().st_mtime_ns if file.is_file() else 0, model)
+    key = ("successors", path, file.stat().st_mtime_ns if file.is_file() else 0)
+    return model.keep(key, lambda: successors(_corpus.load(path, model), len(model.tokenizer)))
 
 
 class TokenRecycling(Drafter):

@@ -9,7 +9,9 @@ with transformers under `ROW_INVARIANT` and `FUSED`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,6 @@ from torch import Tensor
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
-from engine.errors import BadInput
 from engine.runtime import attention_kernel
 from engine.runtime.softmax_kernel import Floats
 from engine.runtime.threads import compiled_threads
@@ -27,6 +28,7 @@ ROW_INVARIANT = "specviz_row_invariant"
 FUSED = "specviz_fused"
 
 Attend = Callable[..., Tensor]
+_WATCHED: ContextVar[list[torch.nn.Module] | None] = ContextVar("watched", default=None)
 
 
 def attend_row_invariant(
@@ -85,7 +87,8 @@ def attend_fused(
     repeated = None if mask is None else mask.repeat(num_heads // num_kv_heads, 1)[None, None]
     keys, values = keys.to(query.dtype)[None], values.to(query.dtype)[None]
     output = torch.nn.functional.scaled_dot_product_attention(grouped, keys, values, attn_mask=repeated, scale=scale)
-    return output.view(num_heads, num_rows, -1).transpose(0, 1)
+    # Not `view`: some of torch's kernels give heads and rows in another order of memory.
+    return output.reshape(num_heads, num_rows, -1).transpose(0, 1)
 
 
 def _attend_softly_capped(
@@ -103,6 +106,17 @@ def _attend_softly_capped(
     return output.view(num_heads, num_rows, -1).transpose(0, 1).to(query.dtype)
 
 
+@contextmanager
+def watched() -> Iterator[list[torch.nn.Module]]:
+    """The modules of a transformers model that attend by these functions meanwhile, in order."""
+    calls: list[torch.nn.Module] = []
+    token = _WATCHED.set(calls)
+    try:
+        yield calls
+    finally:
+        _WATCHED.reset(token)
+
+
 def _for_transformers(attend: Attend) -> Callable[..., tuple[Tensor, None]]:
     """An attention function with transformers' signature: (1, h, m, d) in, (1, m, h, d) out."""
 
@@ -116,8 +130,8 @@ def _for_transformers(attend: Attend) -> Callable[..., tuple[Tensor, None]]:
         softcap: float | None = None,
         **kwargs: Any,
     ) -> tuple[Tensor, None]:
-        if kwargs.get("s_aux") is not None:
-            raise BadInput("This model family uses attention sinks, which the engine does not support.")
+        if (calls := _WATCHED.get()) is not None:
+            calls.append(module)
         mask = None if attention_mask is None else attention_mask[0, 0]
         output = attend(query[0].transpose(0, 1), key[0], value[0], mask, scaling, softcap)
         return output[None], None

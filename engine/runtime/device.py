@@ -36,7 +36,7 @@ def choose_dtype(given: str, device: torch.device) -> torch.dtype:
             raise BadInput(f"Dtype {given!r} is not known; choose one of: {', '.join(['auto', *_SHORT, *DTYPES])}.")
         return DTYPES[name]
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     return torch.bfloat16 if has_fast_bf16() else torch.float32
 
 

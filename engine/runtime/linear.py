@@ -8,6 +8,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from engine.runtime.cpu.linear import Product, product_of
+from engine.runtime.rowwise import has_bare_matrices, runs_row_by_row
 
 _VECTOR = 16
 """torch's elementwise kernels handle this many numbers at once, and what is left of a row differently."""
@@ -40,12 +41,12 @@ def pack_linears(model: PreTrainedModel) -> None:
 def are_row_invariant(model: PreTrainedModel) -> bool:
     """Whether a packed model's rows are the same bits among any number of rows.
 
-    Not where a product is not ours, as a mixture's experts, which are multiplied for as many rows as are sent to them;
-    and not where a width leaves torch's elementwise kernels a remainder.
+    Not where a product is neither ours nor made a row at a time, as a mixture's experts are (rowwise.py); and not
+    where a width leaves torch's elementwise kernels a remainder.
     """
     products = [module for module in model.modules() if isinstance(module, Product)]
     if not products or any(isinstance(module, nn.Linear | Conv1D) for module in model.modules()):
         return False
-    if any(parameter.ndim > 2 for parameter in model.parameters()):
+    if any(has_bare_matrices(module) and not runs_row_by_row(module) for module in model.modules()):
         return False
     return all(size % _VECTOR == 0 for module in products for size in (module.in_features, module.out_features))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.tree import EMPTY_TREE, chain
+from engine.tree import DraftTree
 
 if TYPE_CHECKING:
     from engine.models import LoadedModel
@@ -87,7 +87,7 @@ def row_costs(target: Target, seconds: float = _SECONDS) -> tuple[int, list[RowC
 
 
 def _time(target: Target, num_rows: int) -> float:
-    tree = chain([0] * (num_rows - 1)) if num_rows > 1 else EMPTY_TREE
+    tree = DraftTree((0,) * (num_rows - 1), (-1,) * (num_rows - 1))
     target.synchronise()
     started = time.perf_counter()
     target.score(0, tree)

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from engine.errors import BadInput, ContextFull, RunFailed
+from engine.errors import ContextFull, RunFailed
 from engine.runtime.attention import FUSED, ROW_INVARIANT
 from engine.runtime.cache import KVCache
 from engine.runtime.cpu import reading
@@ -30,7 +30,9 @@ from engine.runtime.cpu.decoder import supports as can_compile
 from engine.runtime.cpu.kv import CompiledCache
 from engine.runtime.cpu.linear import many_rows
 from engine.runtime.extra import ExtraRows, Foreseen, Layout, Mask, riding
+from engine.runtime.families import install_attention, refuse_unsupported
 from engine.runtime.linear import are_row_invariant, pack_linears
+from engine.runtime.rowwise import run_row_by_row
 
 PREFILL_ROWS = 256
 MAX_PENDING = 512
@@ -51,6 +53,9 @@ class Rows:
 class ModelRunner:
     """A model with its own KV cache: `extend` adds pending rows, `commit` keeps some of them."""
 
+    border: int | None = None
+    """Tokens of context that no pass may begin within and reach beyond; see longrope.py."""
+
     def __init__(self, model: PreTrainedModel, max_context: int, *, is_row_invariant: bool) -> None:
         refuse_unsupported(model)
         self.model = model
@@ -62,7 +67,7 @@ class ModelRunner:
         if self._decoder is not None:
             self._cache, self.is_row_invariant = self._decoder.new_cache(), True
         else:
-            model.set_attn_implementation(ROW_INVARIANT if is_row_invariant else FUSED)
+            install_attention(model, ROW_INVARIANT if is_row_invariant else FUSED)
             num_layers = model.config.get_text_config().num_hidden_layers
             self._cache = KVCache(num_layers, is_for_kernel=is_row_invariant)
             self.is_row_invariant = is_row_invariant and are_row_invariant(model)
@@ -82,6 +87,19 @@ class ModelRunner:
         if self._decoder is not None:
             return self._decoder.head
         return cast(nn.Module, self.model.get_output_embeddings())
+
+    @property
+    def uses_transformers(self) -> bool:
+        """Whether passes go through transformers' own forward."""
+        return self._decoder is None
+
+    @property
+    def _last_position(self) -> int:
+        """The last place that a row may stand at."""
+        return self.max_context - 1
+
+    def expect(self, num_tokens: int) -> None:
+        """Say how long the text is, root included, that the next passes read in blocks; see longrope.py."""
 
     @property
     def num_pending(self) -> int:
@@ -191,7 +209,7 @@ class ModelRunner:
         num_rows = len(places)
         ids = torch.tensor([*token_ids, *[0] * (num_rows - len(token_ids))], device=self.device)
         # An extra row may look beyond the context, where a learnt position does not exist.
-        positions = torch.tensor(places, device=self.device).clamp_(max=self.max_context - 1)
+        positions = torch.tensor(places, device=self.device).clamp_(max=self._last_position)
         looks = torch.from_numpy(np.pad(mask, ((0, 0), (self.num_committed, 0)), constant_values=True)).to(self.device)
         masks = {"full_attention": looks[None, None]}
         if self.sliding_window is not None:
@@ -267,6 +285,7 @@ def prepare(model: PreTrainedModel) -> CompiledDecoder | None:
         _PREPARED[model] = CompiledDecoder(model) if is_compiled else None
         if not is_compiled:
             pack_linears(model)
+            run_row_by_row(model)
     return _PREPARED[model]
 
 
@@ -278,14 +297,3 @@ def sliding_window(model: PreTrainedModel) -> int | None:
     config = model.config.get_text_config()
     types = getattr(config, "layer_types", None) or []
     return config.sliding_window if "sliding_attention" in types and "full_attention" in types else None
-
-
-def refuse_unsupported(model: PreTrainedModel) -> None:
-    """Raises BadInput for a model whose cache cannot roll back."""
-    config = model.config.get_text_config()
-    types = set(getattr(config, "layer_types", None) or ["full_attention"])
-    if not types <= {"full_attention", "sliding_attention"} or getattr(model, "_is_stateful", False):
-        raise BadInput(
-            f"A {config.model_type} model keeps a recurrent state, which cannot be "
-            "rolled back after a rejection; choose a model with attention layers only."
-        )

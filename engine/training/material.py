@@ -70,9 +70,7 @@ class Material:
     @property
     def end_ids(self) -> tuple[int, ...]:
         """Tokens that end a text."""
-        found = self.target.generation_config.eos_token_id if self.target.generation_config else None
-        found = self.tokenizer.eos_token_id if found is None else found
-        return tuple(found) if isinstance(found, list) else () if found is None else (int(found),)
+        return models.end_ids(self.target, self.tokenizer)
 
     @property
     def begin_ids(self) -> tuple[int, ...]:

@@ -41,7 +41,7 @@ def build_model(shape: Shape, tokenizer: PreTrainedTokenizerBase, vocab_size: in
 def encode(chats: Iterable[list[tasks.Message]], tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
     """Token ids of each chat in the template's own form."""
     texts = [tasks.chat_text(chat, tokenizer) for chat in chats]
-    ids: list[list[int]] = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    ids: list[list[int]] = tokenizer(texts, add_special_tokens=not tokenizer.chat_template)["input_ids"]
     return ids
 
 

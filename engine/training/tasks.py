@@ -219,7 +219,7 @@ def chat_text(chat: list[Message], tokenizer: PreTrainedTokenizerBase) -> str:
     """A whole chat in the tokenizer's template; without one, its contents and an end of text."""
     if tokenizer.chat_template:
         return str(tokenizer.apply_chat_template(chat, tokenize=False))
-    return "\n\n".join(message["content"] for message in chat) + str(tokenizer.eos_token)
+    return "\n\n".join(message["content"] for message in chat) + (tokenizer.eos_token or "")
 
 
 def prompt_ids(chat: list[Message], tokenizer: PreTrainedTokenizerBase) -> list[int]:
@@ -228,7 +228,8 @@ def prompt_ids(chat: list[Message], tokenizer: PreTrainedTokenizerBase) -> list[
         text = str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
     else:
         text = "\n\n".join(message["content"] for message in chat) + "\n\n"
-    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    # Without a template a prompt begins as the tokenizer has it, when it is decoded too.
+    ids: list[int] = tokenizer(text, add_special_tokens=not tokenizer.chat_template)["input_ids"]
     return ids
 
 

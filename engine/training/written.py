@@ -12,13 +12,15 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from engine import models
 from engine.training import tasks
 from engine.training.corpus import Document
 
@@ -105,15 +107,29 @@ def _answer(
     is_greedy: bool,
 ) -> list[list[int]]:
     """One batch, padded on the left while it is decoded; each row ends behind its first end of text."""
-    width, pad = max(map(len, batch)), int(tokenizer.eos_token_id)
+    ends = models.end_ids(model, tokenizer)
+    width, pad = max(map(len, batch)), ends[0] if ends else 0
     ids = torch.tensor([[pad] * (width - len(row)) + row for row in batch], device=model.device)
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in batch], device=model.device)
     sampling = {"do_sample": False} if is_greedy else {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
-    output: Tensor = model.generate(  # type: ignore[operator]
-        ids, attention_mask=mask, max_new_tokens=max_new_tokens, pad_token_id=pad, **sampling
-    )
-    return [row + _up_to_end(answer, pad) for row, answer in zip(batch, output[:, width:].tolist(), strict=True)]
+    with _without_habits(model, ends):
+        output: Tensor = model.generate(  # type: ignore[operator]
+            ids, attention_mask=mask, max_new_tokens=max_new_tokens, pad_token_id=pad, **sampling
+        )
+    return [row + _up_to_end(answer, ends) for row, answer in zip(batch, output[:, width:].tolist(), strict=True)]
 
 
-def _up_to_end(ids: list[int], end: int) -> list[int]:
-    return ids[: ids.index(end) + 1] if end in ids else ids
+@contextmanager
+def _without_habits(model: PreTrainedModel, ends: Sequence[int]) -> Iterator[None]:
+    """Generate without the penalties, beams and bans of a model's own generation config, as the engine does."""
+    own = model.generation_config
+    model.generation_config = GenerationConfig(eos_token_id=list(ends) or None)
+    try:
+        yield
+    finally:
+        model.generation_config = own
+
+
+def _up_to_end(ids: list[int], ends: Sequence[int]) -> list[int]:
+    first = next((place for place, token in enumerate(ids) if token in ends), len(ids))
+    return ids[: first + 1]

@@ -119,9 +119,22 @@ def test_a_fingerprint_tells_weights_apart_and_nothing_else(family: str) -> None
     before = fingerprint_of(model)
     assert fingerprint_of(build(FAMILIES[family](), "bfloat16").float()) == before
     assert fingerprint_of(build(FAMILIES[family](), "bfloat16", seed=1)) != before
-    loaded = tiny(family, "bfloat16")
-    Target(loaded)
-    assert loaded.weights_fingerprint == before
+    assert tiny(family, "bfloat16").weights_fingerprint == before
+
+
+@pytest.mark.parametrize("family", ["llama", "mixtral", "gpt2"])
+def test_a_merged_adapter_changes_the_fingerprint(family: str) -> None:
+    """Of rank 1, in one matrix of attention or of the feed-forward layers; embeddings and norms stay as they are."""
+    before = fingerprint_of(build(FAMILIES[family]()))
+    words = ("q_proj", "v_proj", "down_proj", "c_attn", "mlp.c_proj")
+    names = [name for name, _ in build(FAMILIES[family]()).named_parameters() if any(word in name for word in words)]
+    names = [name for name in names if name.endswith("weight") or "experts" in name]
+    assert len(names) >= 4
+    for name in names:
+        model = build(FAMILIES[family]())
+        matrix = model.get_parameter(name)
+        matrix += 0.1 * torch.ones(len(matrix), *[1] * (matrix.ndim - 1)) * matrix.std()
+        assert fingerprint_of(model) != before, name
 
 
 def test_without_a_vocabulary_every_token_is_drafted(llama: Target, tmp_path: Path) -> None:

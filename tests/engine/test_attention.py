@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -107,3 +108,24 @@ def test_fused_attention_caps_scores_as_the_row_invariant_one_does() -> None:
     query, keys, values, mask = numbers((5, (4, 2), 16, 20, 0))
     capped, exact = (attend(query, keys, values, mask, None, 5.0) for attend in (attend_fused, attend_row_invariant))
     torch.testing.assert_close(capped, exact, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("num_heads", [(8, 4), (8, 8), (8, 1)])
+@pytest.mark.parametrize("num_rows", [1, 5])
+def test_fused_attention_reads_a_kernels_output_in_any_order_of_memory(
+    num_rows: int, num_heads: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some kernels of a GPU give (batch, rows, heads, d) transposed, which cannot be viewed in another shape."""
+    generator = torch.Generator().manual_seed(1)
+    query = torch.randn(num_rows, num_heads[0], 16, generator=generator)
+    keys, values = (torch.randn(num_heads[1], 9, 16, generator=generator) for _ in range(2))
+    mask = torch.rand(num_rows, 9, generator=generator) < 0.7
+    mask[:, 0] = True
+    wanted = attend_row_invariant(query, keys, values, mask)
+    kernel = torch.nn.functional.scaled_dot_product_attention
+
+    def rows_before_heads(*args: Tensor, **more: Any) -> Tensor:
+        return kernel(*args, **more).transpose(1, 2).contiguous().transpose(1, 2)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", rows_before_heads)
+    torch.testing.assert_close(attend_fused(query, keys, values, mask), wanted, atol=1e-5, rtol=1e-5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -122,6 +123,19 @@ def spoil_the_tokenizer(folder: Path) -> None:
     (folder / "tokenizer.json").write_text("{")
 
 
+def unknown_tokenizer(folder: Path) -> None:
+    path = folder / "tokenizer.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "model": {"type": "Banana"}}))
+
+
+def another_programs_tokenizer(folder: Path) -> None:
+    (folder / "tokenizer.json").write_text(json.dumps(["no", "tokenizer"]))
+
+
+def unreadable_template(folder: Path) -> None:
+    (folder / "chat_template.jinja").write_bytes(b"\xff\xfe\x00{{")
+
+
 def lose_the_tokenizer(folder: Path) -> None:
     for path in folder.glob("*token*"):
         path.unlink()
@@ -129,6 +143,7 @@ def lose_the_tokenizer(folder: Path) -> None:
 
 SPOILT = [cut_off, replace_by_noise, empty_the_weights, lose_the_weights, lose_a_tensor, other_shape]
 SPOILT += [spoil_the_config, unknown_architecture, spoil_the_tokenizer, lose_the_tokenizer]
+SPOILT += [unknown_tokenizer, another_programs_tokenizer, unreadable_template]
 
 
 @pytest.mark.parametrize("spoil", SPOILT)
@@ -178,6 +193,55 @@ def test_a_conversation_without_a_template_is_parted_by_blank_lines(model_folder
     assert (
         found.tokenizer.decode(found.encode([*said, {"role": "user", "content": "Three."}])) == "One.\n\nTwo.\n\nThree."
     )
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["{% if %}", "{{ raise_exception('x') }}", "{{ 1 + 'a' }}", "{{ nothing.at.all }}", "{% for %}", "{{ 1 / 0 }}"],
+)
+def test_a_broken_template_is_refused_and_the_model_named(template: str, folder: Path) -> None:
+    (folder / "chat_template.jinja").write_text(template)
+    found = load(folder)
+    assert f"The chat template of {folder} cannot be used" in refusal(lambda: found.encode("Hi."))
+
+
+def test_a_tokenizer_of_a_larger_model_is_refused_when_it_says_so(folder: Path) -> None:
+    small = save_model(folder.parent / "small", vocab_size=270)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(folder / name, small / name)
+    found = load(small)
+    assert found.vocab_size == 270
+    ids = found.tokenizer("Once upon a time there was a small fox named Tim.")["input_ids"]
+    assert max(ids) >= 270
+    message = refusal(lambda: found.encode("Once upon a time there was a small fox named Tim."))
+    assert f"token {max(ids)}" in message
+    assert "270" in message
+
+
+@pytest.mark.parametrize("stored", ["float32", "bfloat16"])
+def test_a_fingerprint_is_the_same_in_every_dtype(stored: str, folder: Path) -> None:
+    if stored == "bfloat16":
+        path = folder / "model.safetensors"
+        save_file({name: t.bfloat16() for name, t in load_file(path).items()}, path, metadata={"format": "pt"})
+    found = {models.load(str(folder), "cpu", dtype).weights_fingerprint for dtype in ("fp32", "bf16", "fp16")}
+    assert len(found) == 1
+    assert found != {""}
+
+
+def test_the_embedded_drafters_name_the_embedded_targets_weights() -> None:
+    own = {models.load("story", "cpu", dtype).weights_fingerprint for dtype in ("bf16", "fp16")}
+    for method in ("medusa", "mlp_speculator", "chimera", "hidden_transfer"):
+        folder = models.ASSETS / "models" / f"story-{method}"
+        assert {json.loads((folder / "config.json").read_text())["target_fingerprint"]} == own
+        assert next(iter(own)) in (folder / "README.md").read_text()
+
+
+def test_what_is_made_for_a_model_is_made_once_and_goes_with_it() -> None:
+    made, model = [], loaded(None, 5, 9)
+    for _ in range(2):
+        assert model.keep("thing", lambda: made.append(1) or "thing") == "thing"
+    assert made == [1]
+    assert dataclasses.replace(model, name="other").kept == {}
 
 
 @pytest.mark.parametrize("prompt", ["", " ", "\n\t"])
@@ -237,3 +301,8 @@ def test_devices_and_dtypes_that_do_not_exist_are_refused_with_those_that_do() -
     assert "bf16" in refusal(lambda: choose_dtype("int4", CPU))
     assert choose_dtype("fp32", CPU) == choose_dtype("float32", CPU) == torch.float32
     assert choose_dtype("auto", CPU) in (torch.float32, torch.bfloat16)
+
+
+def test_a_gpu_that_only_imitates_bf16_computes_in_fp16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
+    assert choose_dtype("auto", torch.device("cuda")) == torch.float16

@@ -27,7 +27,8 @@ from toys import (
 from engine import models
 from engine.errors import BadInput, ContextFull, RunFailed
 from engine.models import LoadedModel
-from engine.runtime.runner import MAX_PENDING, ModelRunner, refuse_unsupported
+from engine.runtime.families import refuse_unsupported
+from engine.runtime.runner import MAX_PENDING, ModelRunner
 from engine.tree import DraftTree
 
 every_family = pytest.mark.parametrize("family", FAMILIES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 import lzma
@@ -14,6 +15,8 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
+from tokenizers.processors import TemplateProcessing
 
 from engine import cli, drafters, models
 from engine.config import GenerationConfig
@@ -122,6 +125,41 @@ def test_the_disk_that_hidden_states_need_is_said_first(
         activations.compute(frozen[0], torch.zeros(2, 3, dtype=torch.long), tmp_path)
     assert "take" in capsys.readouterr().out
     assert not list(tmp_path.glob("*.safetensors"))
+
+
+def test_the_target_writes_without_the_habits_of_its_generation_config(frozen: tuple[Any, Any], tmp_path: Path) -> None:
+    """Penalties and bans that the engine does not decode with; each row ends behind the first of several ends."""
+    model, tokenizer = frozen
+    prompts = written.prompts([Document(text) for text in STORIES], tokenizer, 6, seed=1)
+    how = {"seed": 1, "max_new_tokens": 12, "is_always_greedy": True}
+    plain = written.write(model, tokenizer, prompts, tmp_path / "plain.jsonl", **how)
+    answers = [row[len(prompt) :] for row, prompt in zip(plain, prompts, strict=True)]
+    before = model.generation_config
+    end, banned = answers[0][2], [token for token in range(9, 40) if token in answers[1]][:1]
+    habits = {"repetition_penalty": 3.0, "suppress_tokens": banned, "no_repeat_ngram_size": 1, "num_beams": 2}
+    model.generation_config = transformers.GenerationConfig(eos_token_id=[0, end], **habits)
+    try:
+        found = written.write(model, tokenizer, prompts, tmp_path / "habits.jsonl", **how)
+        assert model.generation_config.repetition_penalty == 3.0
+    finally:
+        model.generation_config = before
+    for row, prompt, answer in zip(found, prompts, answers, strict=True):
+        length = next((place + 1 for place, token in enumerate(answer) if token in (0, end)), len(answer))
+        assert row == [*prompt, *answer[:length]]
+
+
+def test_text_is_made_for_a_tokenizer_without_template_or_end(frozen: tuple[Any, Any]) -> None:
+    tokenizer = copy.deepcopy(frozen[1])
+    chat = [{"role": "user", "content": "Tim"}, {"role": "assistant", "content": "ran"}]
+    tokenizer.chat_template = None
+    assert tasks.chat_text(chat, tokenizer) == f"Tim\n\nran{tokenizer.eos_token}"
+    tokenizer.eos_token = None
+    assert tasks.chat_text(chat, tokenizer) == "Tim\n\nran"
+    # What stands before every text stands there in training too.
+    begin = ("<|user|>", tokenizer.convert_tokens_to_ids("<|user|>"))
+    tokenizer._tokenizer.post_processor = TemplateProcessing(single="<|user|> $A", special_tokens=[begin])
+    assert pretrain.encode([chat], tokenizer)[0] == tokenizer("Tim\n\nran")["input_ids"]
+    assert tasks.prompt_ids(chat[:1], tokenizer)[0] == begin[1] == pretrain.encode([chat], tokenizer)[0][0]
 
 
 def test_what_the_target_writes_goes_on_where_its_file_ends(frozen: tuple[Any, Any], tmp_path: Path) -> None:

@@ -37,6 +37,11 @@ def many_rows() -> Iterator[None]:
         _IS_READING.reset(token)
 
 
+def is_reading() -> bool:
+    """Whether the rows that pass now are a prompt's."""
+    return _IS_READING.get()
+
+
 class Product(nn.Module):
     """y = x Wᵀ + b. (…, in) → (…, out). Inference only."""
 
