@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from toys import CPU, Script, ScriptedDrafter, Table, TableTarget, greedy_text, loaded, output_ids, random_trees, tiny
+from toys import (
+    Script,
+    ScriptedDrafter,
+    Table,
+    TableTarget,
+    greedy_text,
+    loaded,
+    output_ids,
+    random_trees,
+    stand_in,
+    tiny,
+)
 
 from engine.audit import Audit, audit, plain_run
 from engine.config import GenerationConfig
@@ -257,7 +267,8 @@ class Bf16Target(TableTarget):
 
     def __init__(self, table: Table, noise: float = 0.0) -> None:
         super().__init__(table)
-        model = SimpleNamespace(device=CPU, dtype=torch.bfloat16, generation_config=self.loaded.model.generation_config)
+        model = stand_in(table.vocab_size)
+        model.dtype = torch.bfloat16
         self.loaded, self.noise = loaded(model, table.vocab_size, 64, None, "table"), noise
 
     def score(self, root_id: int, tree: DraftTree) -> Scored:

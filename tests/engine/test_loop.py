@@ -275,11 +275,12 @@ def test_a_drafter_that_raises_ends_the_session_and_is_not_raised(
     assert "boom" in finished(events).message
 
 
-def test_token_ids_that_do_not_exist_end_the_session_as_failed(llama: Target) -> None:
+def test_drafts_of_token_ids_that_do_not_exist_are_dropped(llama: Target) -> None:
     drafter = ScriptedDrafter(lambda context, budget: chain([VOCAB_SIZE + 5]))
     events = list(generate(llama, drafter, prompt_ids(4), GenerationConfig(max_new_tokens=9)))
-    assert finished(events).reason == "failed"
-    assert greedy_text(llama, prompt_ids(4), 3)
+    assert finished(events).reason == "length"
+    assert finished(events).counts.proposed == 0
+    assert [*prompt_ids(4), *output_ids(events)] == greedy_text(llama, prompt_ids(4), 9)
 
 
 @pytest.mark.parametrize("prompt", ["", "  \n", []], ids=["empty", "blank", "no tokens"])
