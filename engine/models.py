@@ -21,8 +21,9 @@ import transformers
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from engine.errors import BadInput, UnknownName
-from engine.runtime.device import choose_device, choose_dtype
+from engine.errors import BadInput, EngineError, UnknownName
+from engine.runtime.cpu.decoder import FAMILIES
+from engine.runtime.device import choose_device, choose_dtype, has_fast_bf16
 
 transformers.utils.logging.disable_progress_bar()
 transformers.utils.logging.set_verbosity_error()
@@ -138,7 +139,23 @@ def presets() -> dict[str, Preset]:
 def load(name: str = DEFAULT_PRESET, device: str = "auto", dtype: str = "auto") -> LoadedModel:
     """A target by preset, folder or hub id, once for all who ask. Raises BadInput or UnknownName."""
     where = choose_device(device)
-    return _load_target(name, where, choose_dtype(dtype, where))
+    return _load_target(name, where, _chosen_dtype(name, dtype, where))
+
+
+def _chosen_dtype(name: str, given: str, device: torch.device) -> torch.dtype:
+    """The asked-for dtype; by itself also bf16 where compiled passes read weights as they are stored."""
+    if given == "auto" and device.type == "cpu" and not has_fast_bf16() and _is_read_in_bf16(name):
+        return torch.bfloat16
+    return choose_dtype(given, device)
+
+
+def _is_read_in_bf16(name: str) -> bool:
+    preset = presets().get(name)
+    try:
+        config = AutoConfig.from_pretrained(locate(preset.target if preset else name), trust_remote_code=False)
+    except (OSError, ValueError, KeyError, RuntimeError, EngineError):
+        return False  # the loader says what is wrong
+    return config.model_type in FAMILIES and config.dtype is torch.bfloat16
 
 
 @functools.lru_cache(maxsize=8)

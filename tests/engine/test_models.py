@@ -306,3 +306,13 @@ def test_devices_and_dtypes_that_do_not_exist_are_refused_with_those_that_do() -
 def test_a_gpu_that_only_imitates_bf16_computes_in_fp16(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
     assert choose_dtype("auto", torch.device("cuda")) == torch.float16
+
+
+def test_weights_stored_in_bf16_are_read_so_on_a_processor_without_bf16_units(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "has_fast_bf16", lambda: False)
+    monkeypatch.setattr("engine.runtime.device.has_fast_bf16", lambda: False)
+    assert models.load("story", "cpu").dtype == torch.bfloat16
+    assert models.load("story", "cpu", "fp32").dtype == torch.float32
+    assert models.load(str(model_folder), "cpu").dtype == torch.float32, "it is stored in float32"
