@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from engine import verify
-from engine.config import MAX_STOP_CHARS, GenerationConfig
+from engine.config import GenerationConfig
 from engine.distributions import Distributions, TokensBefore
 from engine.drafters.base import Context, Drafter
 from engine.errors import BadInput, ContextFull, EngineError
@@ -31,13 +31,14 @@ from engine.events import (
     Prefilled,
     SessionFinished,
     SessionStarted,
+    Status,
     Stepped,
     StopReason,
 )
 from engine.runtime import machine
 from engine.sampling import Integers, Noise
 from engine.target import Scored, Target
-from engine.text import Detokenizer, TokenTexts
+from engine.text import Detokenizer, StopTexts, TokenTexts
 from engine.tree import DraftTree
 from engine.verify import Verdict
 
@@ -87,7 +88,7 @@ class Session:
         self.texts = TokenTexts(target.loaded.tokenizer)
         self.detokenizer = Detokenizer(target.loaded.tokenizer)
         self.detokenizer.prime(self.prompt_ids)
-        self.text = ""
+        self.stops = StopTexts(config.stop_strings)
         self._seen: Integers = np.empty(0, np.int64)
         self._num_seen = 0
         self.num_emitted = self.steps = self.proposed = self.accepted = 0
@@ -161,7 +162,7 @@ class Session:
         step = Stepped(
             step=self.steps - 1,
             root_id=root_id,
-            nodes=self._nodes(tree, verdict, shown.node_probs),
+            nodes=self._nodes(tree, tree.statuses(verdict.path, len(pieces)), shown.node_probs),
             path=verdict.path,
             emitted=self._emitted(verdict, token_ids, pieces, shown),
             draft_ns=clock.ns["draft_ns"],
@@ -198,16 +199,17 @@ class Session:
         pieces: list[str] = []
         for token_id in token_ids:
             pieces.append(self.detokenizer.add(token_id))
-            self.text += pieces[-1]
-            reason = self._reason(token_id, self.num_emitted + len(pieces))
+            reason = self._reason(token_id, pieces[-1], self.num_emitted + len(pieces))
             if reason is not None:
+                pieces[-1] += self.detokenizer.flush()
                 return pieces, reason
         return pieces, None
 
-    def _reason(self, token_id: int, num_emitted: int) -> StopReason | None:
+    def _reason(self, token_id: int, piece: str, num_emitted: int) -> StopReason | None:
         if token_id in self.target.loaded.eos_ids:
             return "eos"
-        if any(stop in self.text[-2 * MAX_STOP_CHARS :] for stop in self.config.stop_strings):
+        name = self.texts[token_id] if token_id in self.detokenizer.special_ids else ""
+        if self.stops.add(piece, name):
             return "stop_string"
         if num_emitted >= self.config.max_new_tokens:
             return "length"
@@ -234,9 +236,11 @@ class Session:
         ]
         return Shown(probs[: len(tree)], probs[len(tree) :], alternatives)
 
-    def _nodes(self, tree: DraftTree, verdict: Verdict, target_probs: Sequence[float | None]) -> tuple[Node, ...]:
+    def _nodes(
+        self, tree: DraftTree, statuses: Sequence[Status], target_probs: Sequence[float | None]
+    ) -> tuple[Node, ...]:
         draft_probs = map(finite, tree.draft_probs or [None] * len(tree))
-        rows_of = zip(tree.tokens, tree.parents, tree.statuses(verdict.path), target_probs, draft_probs, strict=True)
+        rows_of = zip(tree.tokens, tree.parents, statuses, target_probs, draft_probs, strict=True)
         return tuple(Node(token, self.texts[token], parent, status, p, q) for token, parent, status, p, q in rows_of)
 
     def _emitted(

@@ -85,11 +85,15 @@ class DraftTree:
             node = self.parents[node]
         return tuple(reversed(path))
 
-    def statuses(self, path: Sequence[int]) -> tuple[Status, ...]:
-        """Accepted: on the path. Rejected: the parent survived, the node did not. Else unreached."""
-        survived = {-1, *path}
+    def statuses(self, path: Sequence[int], num_emitted: int | None = None) -> tuple[Status, ...]:
+        """Accepted: on the path. Rejected: the parent survived, the node did not. Else unreached.
+
+        Where no more tokens were emitted than the path has, the text ended with the path's last node, and nothing
+        was asked of that node's children.
+        """
+        accepted, asked = set(path), {*[-1, *path][:num_emitted]}
         return tuple(
-            "accepted" if i in survived else "rejected" if parent in survived else "unreached"
+            "accepted" if i in accepted else "rejected" if parent in asked else "unreached"
             for i, parent in enumerate(self.parents)
         )
 
