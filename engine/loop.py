@@ -39,10 +39,9 @@ from engine.runtime import machine
 from engine.sampling import Integers, Noise
 from engine.target import Scored, Target
 from engine.text import Detokenizer, StopTexts, TokenTexts
-from engine.tree import DraftTree
+from engine.tree import MAX_BUDGET, DraftTree
 from engine.verify import Verdict
 
-MAX_BUDGET = 128
 NUM_ALTERNATIVES = 5
 
 
@@ -52,15 +51,17 @@ def generate(
     prompt: str | Sequence[int],
     config: GenerationConfig,
     *,
+    prompt_ids: Sequence[int] | None = None,
     session_id: str | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Event]:
     """Decode a prompt (text, or token ids as they are) and yield what happens.
 
+    `prompt_ids`: what a text was encoded to before, where several sessions are to read the same.
     Raises BadInput before the first event where prompt or settings cannot be used. A fault during
     decoding ends the stream with reason `failed` and is not raised.
     """
-    session = Session(target, drafter, prompt, config, should_stop)
+    session = Session(target, drafter, prompt, config, should_stop, prompt_ids)
     return session.events(session_id or uuid.uuid4().hex)
 
 
@@ -74,10 +75,13 @@ class Session:
         prompt: str | Sequence[int],
         config: GenerationConfig,
         should_stop: Callable[[], bool],
+        prompt_ids: Sequence[int] | None = None,
     ) -> None:
         self.target, self.drafter, self.config, self.should_stop = target, drafter, config, should_stop
         self.prompt = prompt if isinstance(prompt, str) else str(target.loaded.tokenizer.decode(list(prompt)))
-        self.prompt_ids = target.loaded.encode(prompt) if isinstance(prompt, str) else list(prompt)
+        if prompt_ids is None:
+            prompt_ids = target.loaded.encode(prompt) if isinstance(prompt, str) else prompt
+        self.prompt_ids = list(prompt_ids)
         if not self.prompt_ids:
             raise BadInput("The prompt has no tokens; give at least one.")
         drafter.check(config)

@@ -108,7 +108,7 @@ class Aded(Drafter):
             most,
             options.exploration,
             options.exploration_decay,
-            context.config.seed * 1_000_003 + context.position,
+            (context.config.seed * 1_000_003 + context.position) % 2**63,
             self._overlay.arrays,
         )
         return DraftTree(tuple(tokens.tolist()), tuple(parents.tolist()))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import shutil
 import statistics
 from collections import Counter
 from collections.abc import Iterator
@@ -124,7 +126,7 @@ def test_each_contender_hears_its_own_answers(model_folder: Path) -> None:
     loaded = models.load(str(model_folder))
     fox, cat = Scribe(loaded, " The fox."), Scribe(loaded, " The cat.")
     for scribe in (fox, cat):
-        total = runner.converse(loaded, ("Who?", "And then?"), scribe, 6)
+        total = runner.converse(loaded, loaded.encode, ("Who?", "And then?"), scribe, 6)
         assert total is not None
         assert len(total.outputs) == 2
         assert (total.seconds, total.target_passes, total.draft_ms, total.target_ms) == (2.0, 6, 1.0, None)
@@ -149,6 +151,51 @@ def test_methods_and_peers_have_the_same_conversation_when_they_decode_greedily(
         assert found.is_same_text, found.method
         assert (found.num_turns, found.category) == (3, "qa")
         assert found.num_emitted == cells[0].num_emitted > 9
+
+
+@pytest.mark.parametrize(
+    "asks",
+    [
+        {"no_repeat_ngram_size": 2},
+        {"num_beams": 4},
+        {"suppress_tokens": list(range(3, 150))},
+        {"do_sample": True, "temperature": 2.0, "top_k": 3, "repetition_penalty": 1.5},
+        {"min_new_tokens": 20, "num_assistant_tokens": 1, "bad_words_ids": [[5], [6]]},
+    ],
+    ids=lambda asks: next(iter(asks)),
+)
+def test_a_peer_decodes_greedily_whatever_its_generation_config_asks_for(
+    asks: dict[str, Any], model_folder: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(model_folder, tmp_path / "copy")
+    settings = json.loads((folder / "generation_config.json").read_text())
+    (folder / "generation_config.json").write_text(json.dumps(settings | asks))
+    loaded = replace(models.load(str(model_folder), "cpu", "fp32"), draft=str(folder))
+    prompt_ids = loaded.encode("Tim found a red ball.")
+    wanted = load_peers(loaded, str(model_folder), CONFIG)[0].generate(prompt_ids, 24)
+    for peer in load_peers(loaded, str(folder), CONFIG):
+        assert peer.generate(prompt_ids, 24) == wanted, peer.name
+
+
+def test_a_chat_template_with_a_clock_is_read_once_a_conversation() -> None:
+    clock = itertools.count()
+    encode = runner.encoded_once(lambda messages: [next(clock), len(messages)])
+    first, second = [{"role": "user", "content": "Hi."}], [{"role": "user", "content": "Ho."}]
+    assert [encode(first), encode(second), encode(first), encode([*first, *second])] == [[0, 1], [1, 1], [0, 1], [2, 2]]
+    encode(first).append(9)
+    assert encode(first) == [0, 1]
+
+
+def test_all_contenders_of_a_bench_read_the_same_prompt(
+    table_target: TableTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = itertools.count()
+    monkeypatch.setattr(LoadedModel, "encode", lambda self, said: [0, 1, next(clock) % 5])
+    peer = CountingPeer()
+    cells = [c for c in bench.run(table_target, plan("ab", "cd", num_repeats=2, peers=[peer])) if isinstance(c, Cell)]
+    assert all(c.is_same_text for c in cells if c.method != "peer")
+    assert len(peer.asked) == 5
+    assert len({tuple(ids) for ids in peer.asked[1:]}) == 2, "two questions, whatever the time"
 
 
 def test_peers_refuse_what_they_cannot_decode(model_folder: Path) -> None:

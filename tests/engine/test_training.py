@@ -8,6 +8,7 @@ import json
 import lzma
 import math
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -331,6 +332,10 @@ def test_documents_are_read_from_every_kind_of_file_without_duplicates(tmp_path:
     found = corpus.read_folder(tmp_path)
     assert [document.text for document in found] == ["One fox.", 'Two "foxes" - and more.', "Three.", "Four.", "Five."]
     assert found[3].prompt == "Say four."
+    for path in tmp_path.glob("*.*"):
+        data = path.read_bytes()
+        path.write_bytes(lzma.compress(BOM_UTF8 + lzma.decompress(data)) if path.suffix == ".xz" else BOM_UTF8 + data)
+    assert corpus.read_folder(tmp_path) == found
 
 
 def test_the_held_out_split_is_disjoint_and_a_document_never_changes_sides() -> None:
