@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM
-from transformers import GenerationConfig as Settings
 
 from engine import models
 from engine.config import GenerationConfig
 from engine.drafters.prompt_lookup import PromptLookupOptions
 from engine.errors import BadInput
 from engine.models import LoadedModel
+from engine.stock import plain_settings
 
 
 class Peer:
@@ -74,8 +74,7 @@ def _stock(location: str, loaded: LoadedModel) -> Any:
     model: Any = AutoModelForCausalLM.from_pretrained(
         location, dtype=loaded.dtype, use_safetensors=True, trust_remote_code=False
     )
-    # `generate` fills what it is not told from here, and a draft model's own settings steer its drafts.
-    eos = sorted(loaded.eos_ids)
-    model.generation_config = Settings(eos_token_id=eos or None, pad_token_id=eos[0] if eos else None)
+    # A draft model's too, since its own settings steer its drafts.
+    model.generation_config = plain_settings(loaded.eos_ids)
     model.requires_grad_(False).eval()
     return model.to(loaded.device)
