@@ -123,6 +123,33 @@ def test_keeping_sure_guesses_changes_how_often_they_are_accepted() -> None:
     assert counts[0] != counts[1]
 
 
+@pytest.mark.parametrize("rule", RULES)
+def test_the_penalty_counts_the_text_and_the_guesses_before_a_place(rule: str) -> None:
+    config = GenerationConfig(**RULES[rule], repetition_penalty=2.0)
+    drafter = made(TableTarget(Table(32)), window=4)
+    context = Context([1, 2, 3], config, Noise(4))
+    drafter.start(context)
+    drafter._vocab_size = 32
+    drafter._guesses = [Guess(token) for token in (10, 11, 12, 13)]
+    context.tree = drafter.propose(context, 64)
+    logits = torch.full((5, 32), 0.1)
+    logits[:, 3], logits[:, 11], logits[:, 20] = 5.0, 4.0, 3.0
+    context.ids += [10, 9]
+    drafter.observe(Verdict((0,), 9, "correction"), [10, 9], Scored(logits, None))
+    # The next token, 9, is not what stood before these rows; 3 always did, 11 from row 2 on.
+    probs = warp(logits[2:], config, [[1, 2, 3, 10, 11], [1, 2, 3, 10, 11, 12], [1, 2, 3, 10, 11, 12, 13]])
+    assert probs.argmax(dim=1).tolist() == [20, 20, 20]
+    if rule == "greedy":
+        assert [guess.token for guess in drafter._guesses] == [20, 20, 20]
+    elif rule == "rejection":
+        torch.testing.assert_close(
+            torch.stack([g.drawn_from for g in drafter._guesses if g.drawn_from is not None]), probs
+        )
+    else:
+        wanted = [coupled_token(row, context.noise.gumbel(5 + i, 32)) for i, row in enumerate(probs)]
+        assert [guess.token for guess in drafter._guesses] == wanted
+
+
 def test_a_guess_is_kept_for_how_sure_its_law_was_not_for_its_own_share() -> None:
     drafter = made(TableTarget(Table(9)), keep_above=0.5)
     for token in (0, 1):

@@ -162,7 +162,8 @@ def test_candidates_that_begin_like_the_window_or_each_other_share_their_nodes()
             logits[row, text[depth] if depth < len(text) else 0] = 1
         path = Greedy().verify(tree, logits, context.noise, context.position).path
         assert tuple(tree.tokens[node] for node in path) == text
-    assert len(drafter.propose(context, 8)) == 8, "what the budget lets in is counted in nodes, not in texts"
+    sizes = [len(drafter.propose(context, budget)) for budget in (8, 9, 10)]
+    assert sizes == [6, 9, 10], "what the budget lets in is counted in new nodes, not in tokens"
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.7])

@@ -156,11 +156,9 @@ def test_methods_and_peers_have_the_same_conversation_when_they_decode_greedily(
 @pytest.mark.parametrize(
     "asks",
     [
-        {"no_repeat_ngram_size": 2},
         {"num_beams": 4},
-        {"suppress_tokens": list(range(3, 150))},
-        {"do_sample": True, "temperature": 2.0, "top_k": 3, "repetition_penalty": 1.5},
-        {"min_new_tokens": 20, "num_assistant_tokens": 1, "bad_words_ids": [[5], [6]]},
+        {"no_repeat_ngram_size": 2, "suppress_tokens": list(range(3, 150)), "bad_words_ids": [[5], [6]]},
+        {"do_sample": True, "temperature": 2.0, "repetition_penalty": 1.5, "min_new_tokens": 20},
     ],
     ids=lambda asks: next(iter(asks)),
 )
@@ -172,9 +170,9 @@ def test_a_peer_decodes_greedily_whatever_its_generation_config_asks_for(
     (folder / "generation_config.json").write_text(json.dumps(settings | asks))
     loaded = replace(models.load(str(model_folder), "cpu", "fp32"), draft=str(folder))
     prompt_ids = loaded.encode("Tim found a red ball.")
-    wanted = load_peers(loaded, str(model_folder), CONFIG)[0].generate(prompt_ids, 24)
+    wanted = load_peers(loaded, str(model_folder), CONFIG)[0].generate(prompt_ids, 10)
     for peer in load_peers(loaded, str(folder), CONFIG):
-        assert peer.generate(prompt_ids, 24) == wanted, peer.name
+        assert peer.generate(prompt_ids, 10) == wanted, peer.name
 
 
 def test_a_chat_template_with_a_clock_is_read_once_a_conversation() -> None:
@@ -199,7 +197,11 @@ def test_all_contenders_of_a_bench_read_the_same_prompt(
 
 
 @pytest.mark.parametrize("wrong_turn", [None, 0, 1])
-def test_the_same_text_is_the_same_in_every_turn(wrong_turn: int | None, table_target: TableTarget) -> None:
+def test_the_same_text_is_the_same_in_every_turn(
+    wrong_turn: int | None, table_target: TableTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LoadedModel, "encode", lambda self, said: [0, 1, len(said)])
+
     class Copier(CountingPeer):
         """Answers as plain decoding does, but for one turn."""
 
