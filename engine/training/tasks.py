@@ -216,10 +216,10 @@ def examples(documents: list[Document], seed: int, has_tasks: bool = True) -> It
 
 
 def chat_text(chat: list[Message], tokenizer: PreTrainedTokenizerBase) -> str:
-    """A whole chat in the tokenizer's template; without one, its contents between the tokenizer's own begin and end."""
+    """A whole chat in the tokenizer's template; without one, its contents and an end of text."""
     if tokenizer.chat_template:
         return str(tokenizer.apply_chat_template(chat, tokenize=False))
-    return begin_text(tokenizer) + "\n\n".join(message["content"] for message in chat) + (tokenizer.eos_token or "")
+    return "\n\n".join(message["content"] for message in chat) + (tokenizer.eos_token or "")
 
 
 def prompt_ids(chat: list[Message], tokenizer: PreTrainedTokenizerBase) -> list[int]:
@@ -227,15 +227,10 @@ def prompt_ids(chat: list[Message], tokenizer: PreTrainedTokenizerBase) -> list[
     if tokenizer.chat_template:
         text = str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
     else:
-        text = begin_text(tokenizer) + "\n\n".join(message["content"] for message in chat) + "\n\n"
-    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+        text = "\n\n".join(message["content"] for message in chat) + "\n\n"
+    # Without a template a prompt begins as the tokenizer has it, when it is decoded too.
+    ids: list[int] = tokenizer(text, add_special_tokens=not tokenizer.chat_template)["input_ids"]
     return ids
-
-
-def begin_text(tokenizer: PreTrainedTokenizerBase) -> str:
-    """The token that a tokenizer puts before every text when the engine encodes a prompt; empty where it puts none."""
-    begins = tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id]
-    return str(tokenizer.bos_token) if begins else ""
 
 
 def _passage(document: Document, rng: random.Random, fewest: int, most: int) -> str:

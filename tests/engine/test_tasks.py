@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import random
 import re
-from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from toys import LetterTokenizer
 
 from engine.training import elements, packing, tasks, typos
 from engine.training.corpus import Document
@@ -96,25 +94,3 @@ def test_padding_counts_for_nothing_in_a_loss() -> None:
         divergence(given, wanted, is_text), divergence(given[:, :3], wanted[:, :3], is_text[:, :3])
     )
     assert divergence(wanted, wanted, is_text) == 0
-
-
-class Marked(LetterTokenizer):
-    """Without a chat template; may put a begin before what it encodes and know an end."""
-
-    def __init__(self, bos: str | None, eos: str | None) -> None:
-        super().__init__(64)
-        self.bos_token, self.eos_token = bos, eos
-        self.bos_token_id = None if bos is None else self.letters.index(bos)
-
-    def __call__(self, text: str, add_special_tokens: bool = True, **kwargs: Any) -> dict[str, list[int]]:
-        ids = super().__call__(text.replace("\n", "z"))["input_ids"]
-        return {"input_ids": [self.bos_token_id, *ids] if self.bos_token_id and add_special_tokens else ids}
-
-
-def test_without_a_template_a_chat_begins_and_ends_as_the_tokenizer_says() -> None:
-    chat = [{"role": "user", "content": "ab"}, {"role": "assistant", "content": "cd"}]
-    for bos, eos, text in (("x", "y", "xab\n\ncdy"), (None, "y", "ab\n\ncdy"), (None, None, "ab\n\ncd")):
-        tokenizer: Any = Marked(bos, eos)
-        assert tasks.chat_text(chat, tokenizer) == text
-        begin = [23] if bos else []
-        assert tasks.prompt_ids(chat[:1], tokenizer) == [*begin, 0, 1, 25, 25]

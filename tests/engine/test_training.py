@@ -176,27 +176,6 @@ def test_what_the_target_writes_goes_on_where_its_file_ends(frozen: tuple[Any, A
     assert all(len(prompt) < len(row) <= len(prompt) + 6 for row, prompt in zip(whole, prompts, strict=True))
 
 
-def test_what_the_target_writes_is_what_the_engine_would_write(
-    frozen: tuple[Any, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without the penalties of the model's own generation config, and to whichever of its ends comes first."""
-    model, tokenizer = frozen
-    prompts = [tokenizer(text)["input_ids"] for text in ("The cat sat on", "Once upon a")]
-    options: dict[str, Any] = {"seed": 1, "max_new_tokens": 8, "is_always_greedy": True}
-    wanted = written.write(model, tokenizer, prompts, tmp_path / "a", **options)
-    own = model.generation_config
-    for name, value in {"repetition_penalty": 1.9, "no_repeat_ngram_size": 1, "num_beams": 2}.items():
-        monkeypatch.setattr(own, name, value)
-    assert written.write(model, tokenizer, prompts, tmp_path / "b", **options) == wanted
-    assert model.generation_config is own
-    first, second = (row[len(prompt) :] for row, prompt in zip(wanted, prompts, strict=True))
-    monkeypatch.setattr(own, "eos_token_id", [first[3], second[1]])
-    ended = written.write(model, tokenizer, prompts, tmp_path / "c", **options)
-    for row, prompt, answer in zip(ended, prompts, (first, second), strict=True):
-        place = next(place for place, token in enumerate(answer) if token in own.eos_token_id)
-        assert row == [*prompt, *answer[: place + 1]]
-
-
 def test_a_target_without_an_end_writes_to_the_limit(
     frozen: tuple[Any, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
