@@ -121,6 +121,7 @@ function makeInspector(options = {}) {
       parts.push(node);
     }
     text.replaceChildren(...parts);
+    parts.forEach(tie);
   }
 
   function go(index, key) {

@@ -36,4 +36,5 @@ function followStream(on) {
 
   watch('value', receive);
   receive();
+  return { apply };
 }

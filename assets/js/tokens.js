@@ -83,6 +83,7 @@ function makeTokens(stage) {
     for (const node of made) {
       if (!paragraph) paragraph = view.appendChild(Object.assign(make('div', 'sv-paragraph'), { role: 'presentation' }));
       paragraph.appendChild(node);
+      if (!isGhost(node)) tie(node);
       if (node.textContent.endsWith('\n') && !isGhost(node)) paragraph = null;
     }
     if (caret.parentNode) pending(true);
@@ -101,10 +102,6 @@ function makeTokens(stage) {
 
   function isShown(node) {
     return node.classList.contains('sv-token') && node.offsetParent !== null;
-  }
-
-  function isGhost(node) {
-    return node.classList.contains('is-rejected') || node.classList.contains('is-unreached');
   }
 
   function beside(node, forward) {
