@@ -32,7 +32,7 @@ from specviz.visitors import Visitors, hashed
 from specviz.wire import Streams
 
 PUBLIC = " Whoever opens this page can read every run; only the browser that made one can change it."
-SCRIPTS = ("address", "visitor", "filters", "runtable", "selection", "sidebyside", "browser")
+SCRIPTS = ("address", "visitor", "filters", "runtable", "selection", "sidebyside", "listwords", "browser")
 _log = logging.getLogger(__name__)
 Answer = Callable[[Any, Any], dict[str, Any]]
 
@@ -167,7 +167,7 @@ class SavedRuns:
             elem_id="runs",
             elem_classes=["sv-component"],
         )
-        return browser, make_stage("saved-stage", self.streams, "player")
+        return browser, make_stage("saved-stage", self.streams, "timeline", "player")
 
     def _server_functions(self) -> list[Callable[..., Any]]:
         """In threads of their own: the server answers others meanwhile."""

@@ -9,7 +9,6 @@ from specviz.pages import files
 
 ORIGIN = "http://localhost/"
 """Served by nobody: the blank page is answered inside the browser."""
-BLANK = "<!doctype html><html><head><style>{styles}</style></head><body class='gradio-container'></body></html>"
 LOADER = """
 window.loaded = [];
 // Scripts as a component gets them from Gradio, with watchers, events and server functions that are recorded.
@@ -92,7 +91,7 @@ class Scripts:
     """The blank page."""
 
     def __init__(self, browser: Any) -> None:
-        self.page = browser.new_page(viewport={"width": 1200, "height": 800})
+        self.page = browser.new_context(viewport={"width": 1200, "height": 800}).new_page()
         self.page.route("**/*", lambda route: route.fulfill(body=self._blank(), content_type="text/html"))
         self.errors: list[str] = []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
@@ -101,7 +100,15 @@ class Scripts:
     def reset(self, query: str = "") -> None:
         """Empty again, at this address."""
         self.page.goto(ORIGIN + query)
-        self.page.evaluate(LOADER)
+
+    def clear(self) -> None:
+        """Nothing on it, nothing kept; the listeners of the window stay."""
+        self.errors.clear()
+        self.page.evaluate("() => { document.body.replaceChildren(); document.body.className = 'gradio-container'; localStorage.clear(); }")
+
+    def close(self) -> None:
+        """The page's context with it."""
+        self.page.context.close()
 
     def load(self, *names: str, value: Any = "", answers: dict[str, str] | None = None, **constants: Any) -> Loaded:
         """These scripts as the page gets them, in their order. `answers`: server functions as scripts."""
@@ -112,4 +119,5 @@ class Scripts:
 
     @staticmethod
     def _blank() -> str:
-        return BLANK.format(styles=files.styles())
+        head = f"<style>{files.styles()}</style><script>{LOADER}</script>"
+        return f"<!doctype html><html><head>{head}</head><body class='gradio-container'></body></html>"
