@@ -28,6 +28,16 @@ window.load = (names, source, value, answers) => {
   return loaded.push({ inside, element, set, said, asked }) - 1;
 };
 """
+FAKE_PLOTLY = """() => {
+  window.plotted = [];
+  const tell = (what) => (node, ...given) => {
+    plotted.push([what, ...given]);
+    node.data = given[0];
+    node.on = (_, listener) => { node.picked = listener; };
+  };
+  window.Plotly = { react: async (...given) => tell('react')(...given), relayout: tell('relayout'), downloadImage: tell('save'),
+    Fx: { hover: (_, points) => plotted.push(['hover', points]) }, Plots: { resize() {} } };
+}"""
 
 
 class Loaded:
@@ -105,6 +115,10 @@ class Scripts:
         """Nothing on it, nothing kept; the listeners of the window stay."""
         self.errors.clear()
         self.page.evaluate("() => { document.body.replaceChildren(); document.body.className = 'gradio-container'; localStorage.clear(); }")
+
+    def fake_plotly(self) -> None:
+        """A chart library that only remembers what it was told, in `window.plotted`."""
+        self.page.evaluate(FAKE_PLOTLY)
 
     def close(self) -> None:
         """The page's context with it."""
