@@ -20,9 +20,10 @@ window.load = (names, source, value, answers) => {
     asked.push([name, given]);
     return (0, eval)('(' + text + ')')(given);
   }]));
-  const own = { element, props, server, watch: (_, listener) => watchers.push(listener), trigger: (...told) => said.push(told) };
+  const watch = (_, listener) => watchers.push(listener), trigger = (...told) => said.push(told);
+  const own = { element, props, server, watch, trigger };
   const given = names.includes('offline') ? { element } : own;
-  const run = new Function(...Object.keys(given), source + '\\nreturn (text) => eval(text);');
+  const run = new Function(...Object.keys(given), source + '\\nreturn (asked_) => eval(asked_);');
   const inside = run(...Object.values(given));
   const set = (next) => { props.value = next; for (const listener of watchers) listener(); };
   return loaded.push({ inside, element, set, said, asked }) - 1;
@@ -35,7 +36,8 @@ FAKE_PLOTLY = """() => {
     node.data = given[0];
     node.on = (_, listener) => { node.picked = listener; };
   };
-  window.Plotly = { react: async (...given) => tell('react')(...given), relayout: tell('relayout'), downloadImage: tell('save'),
+  const react = async (...given) => tell('react')(...given);
+  window.Plotly = { react, relayout: tell('relayout'), downloadImage: tell('save'),
     Fx: { hover: (_, points) => plotted.push(['hover', points]) }, Plots: { resize() {} } };
 }"""
 
@@ -114,7 +116,12 @@ class Scripts:
     def clear(self) -> None:
         """Nothing on it, nothing kept; the listeners of the window stay."""
         self.errors.clear()
-        self.page.evaluate("() => { document.body.replaceChildren(); document.body.className = 'gradio-container'; localStorage.clear(); }")
+        self.page.evaluate(
+
+                "() => { document.body.replaceChildren(); document.body.className = 'gradio-container'; "
+                "localStorage.clear(); }"
+
+        )
 
     def fake_plotly(self) -> None:
         """A chart library that only remembers what it was told, in `window.plotted`."""

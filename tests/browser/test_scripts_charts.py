@@ -19,7 +19,15 @@ LINES: dict[str, Any] = {
     "y": {"title": "Tokens", "log": True, "range": [0, 2]},
     "marks": [{"y": 1, "text": "even <b>"}, {"x": 2}],
     "series": [
-        {"name": "a<b>", "method": "plain", "x": [0, 1], "y": [1, 2.34567], "low": [0.5, 2], "high": [1.25, 4], "keys": ["k", "l"]},
+        {
+            "name": "a<b>",
+            "method": "plain",
+            "x": [0, 1],
+            "y": [1, 2.34567],
+            "low": [0.5, 2],
+            "high": [1.25, 4],
+            "keys": ["k", "l"],
+        },
         {"name": "b", "method": "fast", "x": [1, 2], "y": [3, None], "labels": ["three", "none"]},
     ],
 }
@@ -53,14 +61,18 @@ def test_plain_is_ink_and_others_take_their_places(scripts: Scripts) -> None:
     assert styles["plain"] == palette["plain"]
     assert [styles[f"m{n}"] for n in range(len(methods))] == methods
     assert styles[f"m{len(methods)}"] == methods[0]
-    figure = {"series": [{"name": "x", "role": "draft"}, {"name": "y", "role": "accepted"}, {"name": "z", "method": "fast"}]}
+    figure = {
+        "series": [{"name": "x", "role": "draft"}, {"name": "y", "role": "accepted"}, {"name": "z", "method": "fast"}]
+    }
     found = charts(scripts)("stylesOf", figure)
     assert found[0]["light"] == palette["phases"]["draft"]["light"]
     assert found[1]["dark"] == palette["states"]["accepted"]["dark"]
     assert found[2] == methods[2], "its place among the figure's names"
 
 
-@pytest.mark.parametrize("value", [(None, "–"), (1.23456, "1.235"), (1200, "1200"), (0.00012345, "0.0001234"), ("x", "x")])
+@pytest.mark.parametrize(
+    "value", [(None, "–"), (1.23456, "1.235"), (1200, "1200"), (0.00012345, "0.0001234"), ("x", "x")]
+)
 def test_a_number_of_a_figure(scripts: Scripts, value: tuple[Any, str]) -> None:
     assert charts(scripts)("figureNumber", value[0]) == value[1]
 
@@ -77,8 +89,16 @@ def test_lines_as_the_library_takes_them(scripts: Scripts) -> None:
     assert (first["mode"], first["line"]["color"]) == ("lines+markers", files.palette()["plain"]["light"])
     assert second["line"]["dash"] == files.palette()["methods"][0]["dash"]
     layout = drawn["layout"]
-    assert (layout["xaxis"]["title"]["text"], layout["xaxis"]["rangemode"], layout["xaxis"]["type"]) == ("Time (s)", "tozero", "linear")
-    assert (layout["yaxis"]["type"], layout["yaxis"]["range"], layout["yaxis"]["rangemode"]) == ("log", [0, 2], "normal")
+    assert (layout["xaxis"]["title"]["text"], layout["xaxis"]["rangemode"], layout["xaxis"]["type"]) == (
+        "Time (s)",
+        "tozero",
+        "linear",
+    )
+    assert (layout["yaxis"]["type"], layout["yaxis"]["range"], layout["yaxis"]["rangemode"]) == (
+        "log",
+        [0, 2],
+        "normal",
+    )
     assert layout["showlegend"] is True
     level, moment = layout["shapes"]
     assert (level["y0"], level["y1"], level["x0"], level["x1"], level["xref"]) == (1, 1, 0, 1, "paper")
@@ -91,13 +111,23 @@ def test_lines_as_the_library_takes_them(scripts: Scripts) -> None:
 
 def test_bars_points_and_stacks(scripts: Scripts) -> None:
     loaded = charts(scripts)
-    assert [loaded("drawing", LINES | {"kind": kind})["layout"]["barmode"] for kind in ("bars", "stacked")] == ["group", "stack"]
-    assert [loaded("drawing", LINES | {"kind": kind})["data"][0]["type"] for kind in ("bars", "stacked", "points")] == ["bar", "bar", "scatter"]
+    assert [loaded("drawing", LINES | {"kind": kind})["layout"]["barmode"] for kind in ("bars", "stacked")] == [
+        "group",
+        "stack",
+    ]
+    assert [loaded("drawing", LINES | {"kind": kind})["data"][0]["type"] for kind in ("bars", "stacked", "points")] == [
+        "bar",
+        "bar",
+        "scatter",
+    ]
     series = LINES["series"][0] | {"texts": ["<i>", "y"], "isOpen": True}
     (point,) = loaded("drawing", LINES | {"kind": "points", "series": [series]})["data"]
     assert (point["mode"], point["text"]) == ("markers+text", ["&lt;i&gt;", "y"])
     assert point["marker"]["symbol"] == files.palette()["plain"]["marker"] + "-open"
-    named = loaded("drawing", LINES | {"kind": "bars", "x": {"categories": True}, "series": [LINES["series"][0] | {"x": ["<u>", "v"]}]})
+    named = loaded(
+        "drawing",
+        LINES | {"kind": "bars", "x": {"categories": True}, "series": [LINES["series"][0] | {"x": ["<u>", "v"]}]},
+    )
     assert (named["data"][0]["x"], named["layout"]["xaxis"]["type"]) == (["&lt;u&gt;", "v"], "category")
     with pytest.raises(Exception, match="no such figure: pie"):
         loaded("drawing", LINES | {"kind": "pie"})
@@ -151,7 +181,17 @@ def test_a_point_is_picked_by_mouse_and_keyboard(scripts: Scripts) -> None:
     plot = ".sv-chart-plot"
     shown("() => element.querySelector('.sv-chart-plot').picked({ points: [{ curveNumber: 0, pointNumber: 1 }] })")
     spoken = []
-    for key in ("Enter", "ArrowRight", "ArrowRight", "ArrowRight", "ArrowLeft", "ArrowDown", "ArrowDown", "ArrowUp", "Enter"):
+    for key in (
+        "Enter",
+        "ArrowRight",
+        "ArrowRight",
+        "ArrowRight",
+        "ArrowLeft",
+        "ArrowDown",
+        "ArrowDown",
+        "ArrowUp",
+        "Enter",
+    ):
         shown.act(plot, "keydown", key=key)
         spoken.append(shown.texts(".sv-chart > .sv-visually-hidden")[0])
     first, second, other = "a<b>: 1 at 0 s", "a<b>: 2.346 at 1 s", "b: three"
@@ -160,7 +200,10 @@ def test_a_point_is_picked_by_mouse_and_keyboard(scripts: Scripts) -> None:
         {"series": "a<b>", "index": 1, "key": "l"},
         {"series": "a<b>", "index": 0, "key": "k"},
     ]
-    assert shown("() => plotted.filter(([what]) => what === 'hover').pop()") == ["hover", [{"curveNumber": 0, "pointNumber": 0}]]
+    assert shown("() => plotted.filter(([what]) => what === 'hover').pop()") == [
+        "hover",
+        [{"curveNumber": 0, "pointNumber": 0}],
+    ]
 
 
 def test_a_field_of_a_heat_map_is_picked_where_it_has_a_value(scripts: Scripts) -> None:
@@ -174,11 +217,17 @@ def test_head_caption_numbers_and_files(scripts: Scripts) -> None:
     shown = chart(scripts, LINES)
     assert shown.texts(".sv-chart-title, .sv-chart-caption") == ["Tokens", "c"]
     assert shown.texts(".sv-plot-table") == []
-    shown("() => { element.querySelector('details').open = true; return new Promise((resolve) => setTimeout(resolve, 20)); }")
+    shown(
+        "() => { element.querySelector('details').open = true; return new Promise((resolve) => "
+        "setTimeout(resolve, 20)); }"
+    )
     assert shown.texts(".sv-plot-table tr") == ["Timea<b>b", "01–", "12.3463", "2––"]
     for place in (0, 1):
         shown.act(".sv-chart-save", "click", place)
-    saves = shown("() => plotted.filter(([what]) => what === 'save').map(([, options]) => [options.format, options.filename, options.scale])")
+    saves = shown(
+        "() => plotted.filter(([what]) => what === 'save').map(([, options]) => [options.format, "
+        "options.filename, options.scale])"
+    )
     assert saves == [["png", "file", 2], ["svg", "file", 1]]
     shown("(figure) => chart.draw(figure)", LINES | {"caption": "", "title": "Other"})
     assert shown("() => element.querySelector('.sv-chart-caption').hidden") is True
@@ -188,5 +237,8 @@ def test_head_caption_numbers_and_files(scripts: Scripts) -> None:
 def test_a_chart_takes_the_theme_that_is_chosen(scripts: Scripts) -> None:
     shown = chart(scripts, LINES | {"series": [LINES["series"][0] | {"name": "mine"}]})
     shown("() => { document.body.classList.add('dark'); return new Promise((resolve) => setTimeout(resolve, 20)); }")
-    colours = shown("() => plotted.map(([, data]) => data?.[0]).filter((line) => line?.name === 'mine').map((line) => line.line.color)")
+    colours = shown(
+        "() => plotted.map(([, data]) => data?.[0]).filter((line) => line?.name === "
+        "'mine').map((line) => line.line.color)"
+    )
     assert colours == [files.palette()["plain"]["light"], files.palette()["plain"]["dark"]]

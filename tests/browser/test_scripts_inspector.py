@@ -31,7 +31,13 @@ def counter(shown: Loaded) -> str:
 
 
 def press(shown: Loaded, label: str) -> None:
-    shown("(label) => [...element.querySelectorAll('.sv-tool')].find((each) => (each.getAttribute('aria-label') || each.firstChild.textContent) === label).click()", label)
+    shown(
+        (
+            "(label) => [...element.querySelectorAll('.sv-tool')].find((each) => "
+            "(each.getAttribute('aria-label') || each.firstChild.textContent) === label).click()"
+        ),
+        label,
+    )
 
 
 def test_a_press_leads_to_the_next_rejection_and_the_second_to_the_one_after(scripts: Scripts) -> None:
@@ -83,8 +89,12 @@ def test_the_ruler_has_a_bar_for_each_step(scripts: Scripts) -> None:
     assert shown.attributes(".sv-ruler-bar", "height") == ["3", "2", "1", "2", "1", "3", "2"]
     assert shown.attributes(".sv-ruler-bar", "y") == ["0", "1", "2", "1", "2", "0", "1"]
     assert shown.attributes(".sv-ruler-slider", "aria-valuetext") == ["step 1, 2 tokens"]
-    assert shown("() => [element.querySelector('.sv-ruler-slider').value, element.querySelector('.sv-ruler-slider').max]") == ["1", "6"]
-    assert float(shown("() => element.querySelector('.sv-ruler-hand').style.left")[:-1]) == pytest.approx(100 * 1.5 / 7, abs=1e-3)
+    assert shown(
+        "() => [element.querySelector('.sv-ruler-slider').value, element.querySelector('.sv-ruler-slider').max]"
+    ) == ["1", "6"]
+    assert float(shown("() => element.querySelector('.sv-ruler-hand').style.left")[:-1]) == pytest.approx(
+        100 * 1.5 / 7, abs=1e-3
+    )
     shown("() => inspector.go(3)")
     assert shown.attributes(".is-here", "y") == ["1"], "one bar is here"
 
@@ -163,7 +173,9 @@ def test_where_the_time_of_a_step_went(scripts: Scripts) -> None:
         "Whole step": "6.00 ms",
         "KV cache after": "21 rows",
     }
-    widths = shown("() => [...element.querySelectorAll('.sv-phases-bar span')].map((part) => parseFloat(part.style.width))")
+    widths = shown(
+        "() => [...element.querySelectorAll('.sv-phases-bar span')].map((part) => parseFloat(part.style.width))"
+    )
     assert widths == pytest.approx([100 / 6, 400 / 6, 50 / 6, 25 / 6, 25 / 6], abs=1e-3)
 
 
@@ -252,9 +264,17 @@ def test_the_nodes_as_a_table_in_any_order(scripts: Scripts) -> None:
 
 def test_every_stop_of_the_tour_shows_what_it_says(scripts: Scripts) -> None:
     loaded = scripts.load(*SCRIPTS, "tour")
-    run = trace(*(step | {"n": n} for n, step in enumerate((BARE, WHOLE, REJECTED | {"path": [], "k": REJECTED["k"][1:]}, REJECTED, WHOLE))))
+    run = trace(
+        *(
+            step | {"n": n}
+            for n, step in enumerate((BARE, WHOLE, REJECTED | {"path": [], "k": REJECTED["k"][1:]}, REJECTED, WHOLE))
+        )
+    )
     loaded(
-        "(trace) => { window.stops = []; window.tour = makeTour((stop) => stops.push(stop)); element.appendChild(tour.node); tour.load(trace); }",
+        (
+            "(trace) => { window.stops = []; window.tour = makeTour((stop) => stops.push(stop)); "
+            "element.appendChild(tour.node); tour.load(trace); }"
+        ),
         run,
     )
     seen = []
@@ -270,7 +290,10 @@ def test_every_stop_of_the_tour_shows_what_it_says(scripts: Scripts) -> None:
         ("Bonus", "Step 5 of 5", "next"),
     ]
     assert loaded.texts('.sv-tour-stop[aria-current="step"]') == ["5  Bonus"]
-    assert loaded("() => [...element.querySelectorAll('.sv-tour-moves button')].map((each) => each.disabled)") == [False, True]
+    assert loaded("() => [...element.querySelectorAll('.sv-tour-moves button')].map((each) => each.disabled)") == [
+        False,
+        True,
+    ]
     loaded("() => tour.show(9)")
     assert loaded.texts(".sv-tour-title") == ["Bonus"]
     loaded.act(".sv-tour-moves button", "click")
@@ -278,4 +301,7 @@ def test_every_stop_of_the_tour_shows_what_it_says(scripts: Scripts) -> None:
     assert loaded("() => stops") == [4, 2]
     loaded("() => tour.show(0)")
     assert loaded.texts(".sv-tour-title") == ["Draft"]
-    assert loaded("() => [...element.querySelectorAll('.sv-tour-moves button')].map((each) => each.disabled)") == [True, False]
+    assert loaded("() => [...element.querySelectorAll('.sv-tour-moves button')].map((each) => each.disabled)") == [
+        True,
+        False,
+    ]

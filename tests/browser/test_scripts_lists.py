@@ -13,16 +13,30 @@ from specviz.pages.saved import SCRIPTS
 
 
 def run(name: str, **more: Any) -> dict[str, Any]:
-    cells = {key: key + name for key in ("when", "method", "model", "tokens", "speed", "speedup", "efficiency", "acceptance", "verdict")}
+    cells = {
+        key: key + name
+        for key in ("when", "method", "model", "tokens", "speed", "speedup", "efficiency", "acceptance", "verdict")
+    }
     filled = {"id": name, "prompt": "p", "status": "finished", "task": "", "tags": [], "note": "", "mayChange": True}
     return cells | filled | more
 
 
 ROWS = [run("a", tags=["t", "u"], task="story", note="n"), run("b", tags=["t"], status="failed"), run("c")]
-LIST = {"rows": ROWS, "total": 120, "first": 51, "size": 50, "is_filtered": False, "known": {"method": ["x", "y"]}, "kept": "Kept."}
+LIST = {
+    "rows": ROWS,
+    "total": 120,
+    "first": 51,
+    "size": 50,
+    "is_filtered": False,
+    "known": {"method": ["x", "y"]},
+    "kept": "Kept.",
+}
 ANSWERS = {
     "find_runs": f"() => {json.dumps(json.dumps(LIST))}",
-    "mark_runs": "(given) => { const { action, ids } = JSON.parse(given); return JSON.stringify({ [action + 'd']: ids, restored: ids }); }",
+    "mark_runs": (
+        "(given) => { const { action, ids } = JSON.parse(given); return JSON.stringify({ [action + "
+        "'d']: ids, restored: ids }); }"
+    ),
     "export_runs": "() => JSON.stringify({ error: 'No file today.' })",
     "import_runs": "() => JSON.stringify({ added: ['z'], known: 2 })",
 }
@@ -49,7 +63,10 @@ def test_the_list_is_shown_as_it_came(scripts: Scripts) -> None:
     assert loaded.texts(".sv-list-head .sv-note") == ["51–53 of 120 runs. Kept."]
     assert loaded.texts("tbody .sv-open") == ["whena", "whenb", "whenc"]
     assert loaded.attributes("tbody tr", "class") == ["is-finished", "is-failed is-open", "is-finished"]
-    cells = loaded("() => [...element.querySelectorAll('tbody tr:first-child td')].slice(1).map((cell) => [cell.dataset.label, cell.textContent])")
+    cells = loaded(
+        "() => [...element.querySelectorAll('tbody tr:first-child td')].slice(1).map((cell) => "
+        "[cell.dataset.label, cell.textContent])"
+    )
     assert dict(cells) == {
         "When": "whena",
         "Status": "finished",
@@ -70,7 +87,10 @@ def test_a_pressed_column_sorts_and_again_the_other_way(scripts: Scripts) -> Non
     loaded = sessions(scripts)
     seen = []
     for _ in range(2):
-        loaded("() => [...element.querySelectorAll('.sv-sort')].find((each) => each.textContent.startsWith('Tokens/s')).click()")
+        loaded(
+            "() => [...element.querySelectorAll('.sv-sort')].find((each) => "
+            "each.textContent.startsWith('Tokens/s')).click()"
+        )
         loaded(SOON)
         seen.append((asked(loaded)["sort"], asked(loaded)["is_descending"]))
     assert seen == [("speed", True), ("speed", False)]
@@ -96,7 +116,8 @@ def choose(loaded: Loaded, *places: int) -> None:
         loaded.act("tbody .sv-choose", "change", place, checked=True)
 
 
-STATES = """() => Object.fromEntries([...element.querySelectorAll('.sv-selection button')].filter((each) => !each.classList.contains('sv-mark'))
+STATES = """() => Object.fromEntries([...element.querySelectorAll('.sv-selection button')]
+  .filter((each) => !each.classList.contains('sv-mark'))
   .map((each) => [each.textContent, each.disabled ? 'off' : each.closest('[hidden]') ? 'hidden' : 'on']))"""
 
 
@@ -106,7 +127,13 @@ def test_what_can_be_done_with_the_chosen(scripts: Scripts) -> None:
     assert [name for name, state in loaded(STATES).items() if state == "on"] == ["CSV", "Parquet"]
     choose(loaded, 0)
     one = loaded(STATES)
-    assert (one["Compare"], one["Replay"], one["Inspect"], one["Save note"], one["JSONL"]) == ("off", "on", "on", "on", "on")
+    assert (one["Compare"], one["Replay"], one["Inspect"], one["Save note"], one["JSONL"]) == (
+        "off",
+        "on",
+        "on",
+        "on",
+        "on",
+    )
     assert loaded.texts(".sv-tags button") == ["t ×", "u ×"]
     assert loaded("() => element.querySelector('.is-note input').value") == "n"
     choose(loaded, 1)
@@ -133,7 +160,10 @@ def test_eight_runs_are_compared_at_most(scripts: Scripts) -> None:
 def test_another_browsers_run_is_looked_at_only(scripts: Scripts) -> None:
     mixed = LIST | {"rows": [run("a"), run("b", mayChange=False)]}
     loaded = sessions(scripts, {"find_runs": f"() => {json.dumps(json.dumps(mixed))}"})
-    hidden = "() => [element.querySelector('.sv-selection-words').hidden, element.querySelector('.sv-selection-whose').hidden]"
+    hidden = (
+        "() => [element.querySelector('.sv-selection-words').hidden, "
+        "element.querySelector('.sv-selection-whose').hidden]"
+    )
     choose(loaded, 0)
     assert (loaded(hidden), loaded(STATES)["Delete"]) == ([False, True], "on")
     choose(loaded, 1)
@@ -185,7 +215,10 @@ def test_a_refusal_is_said_until_the_same_question_is_answered(scripts: Scripts)
     loaded("() => { server.export_runs = async () => { throw new Error('gone'); }; }")
     loaded("() => exportRuns('csv')")
     assert loaded(problem)[0] == "The server does not answer. Nothing was changed; please try again."
-    loaded("() => { server.export_runs = async () => JSON.stringify({ content: 'x', type: 'text/plain', name: 'n' }); HTMLAnchorElement.prototype.click = () => {}; }")
+    loaded(
+        "() => { server.export_runs = async () => JSON.stringify({ content: 'x', type: 'text/plain', "
+        "name: 'n' }); HTMLAnchorElement.prototype.click = () => {}; }"
+    )
     loaded("() => exportRuns('csv')")
     assert loaded(problem) == ["", True]
 
@@ -239,7 +272,10 @@ def test_only_the_latest_answer_is_shown(scripts: Scripts) -> None:
     loaded = sessions(scripts)
     slow = "() => new Promise((resolve) => { (window.answers ??= []).push(resolve); })"
     loaded(f"() => {{ server.find_runs = {slow}; refresh(); refresh(); }}")
-    answer = "(place, list) => { answers[place](JSON.stringify(list)); return new Promise((resolve) => setTimeout(resolve, 5)); }"
+    answer = (
+        "(place, list) => { answers[place](JSON.stringify(list)); return new Promise((resolve) => "
+        "setTimeout(resolve, 5)); }"
+    )
     loaded(answer, 1, LIST | {"rows": [run("new")]})
     loaded(answer, 0, LIST | {"rows": [run("old")]})
     assert loaded.texts("tbody .sv-open") == ["whennew"]
@@ -272,7 +308,9 @@ def test_runs_side_by_side(scripts: Scripts) -> None:
     assert differs.texts(".sv-sides caption")[1] == "Settings that differ. 5 settings are the same."
 
 
-@pytest.mark.parametrize(("place", "address"), [(1, {"view": "sessions", "run": "a"}), (2, {"view": "inspect", "run": "a"})])
+@pytest.mark.parametrize(
+    ("place", "address"), [(1, {"view": "sessions", "run": "a"}), (2, {"view": "inspect", "run": "a"})]
+)
 def test_a_chosen_run_is_opened(scripts: Scripts, place: int, address: dict[str, str]) -> None:
     loaded = sessions(scripts)
     choose(loaded, 0)

@@ -10,7 +10,6 @@ from scripts_page import Loaded, Scripts
 from specviz.pages.compare import CONTROL_SCRIPTS, STAGE_SCRIPTS
 
 
-
 def step(n: int, at: float, size: int = 2) -> dict[str, Any]:
     tokens = [{"id": 1, "t": f" {n}", "raw": "", "o": "accepted", "p": 1, "q": 1, "d": 1, "a": []}] * size
     return {"n": n, "at": at, "ms": [1, 1, 1], "len": size, "k": tokens, "g": [], "more": 0}
@@ -32,12 +31,30 @@ BOARD: dict[str, Any] = {
     ],
     "cells": [["plain", "10"], ["fast", "20"]],
     "copies": {"Markdown": "| a |", "CSV": "a,b"},
-    "diffs": [None, {"position": 4, "text": "Parts at 4.", "tone": "bad", "context": "so far", "plain": side(" cat"), "run": side(" dog", step=7)}],
+    "diffs": [
+        None,
+        {
+            "position": 4,
+            "text": "Parts at 4.",
+            "tone": "bad",
+            "context": "so far",
+            "plain": side(" cat"),
+            "run": side(" dog", step=7),
+        },
+    ],
     "warnings": ["Mind the <b>gap</b>."],
     "settings": [{"name": "seed", "values": ["1", ""]}],
     "figures": {},
 }
-RACE = {"ids": ["one", "two"], "keys": ["plain", "fast"], "phase": "racing", "text": "t", "meta": "m", "order": "o", "isSaved": True}
+RACE = {
+    "ids": ["one", "two"],
+    "keys": ["plain", "fast"],
+    "phase": "racing",
+    "text": "t",
+    "meta": "m",
+    "order": "o",
+    "isSaved": True,
+}
 LANES = [[step(0, 100), step(1, 200), step(2, 400)], [step(0, 50, 3), step(1, 100, 3)]]
 
 
@@ -105,9 +122,9 @@ def test_speed_and_bar_are_those_of_the_moment(scripts: Scripts) -> None:
     shown = ended(scripts)
     shown("() => showAt(200, 400)")
     assert shown.texts(".sv-lane-speed") == ["20.0", "12.0"], "4 tokens in 0.2 s; the second lane has ended"
-    assert shown("() => [...element.querySelectorAll('.sv-lane-bar')].map((bar) => parseFloat(bar.style.width))") == pytest.approx(
-        [66.667, 100], abs=0.01
-    )
+    assert shown(
+        "() => [...element.querySelectorAll('.sv-lane-bar')].map((bar) => parseFloat(bar.style.width))"
+    ) == pytest.approx([66.667, 100], abs=0.01)
     assert ["is-over" in str(name) for name in shown.attributes(".sv-lane", "class")] == [False, True]
 
 
@@ -155,7 +172,9 @@ def test_what_a_lane_says(scripts: Scripts) -> None:
 
 def test_a_running_lane_counts_up_to_its_limit(scripts: Scripts) -> None:
     running = row("fast", phase="running", emitted=10, speed="9.0")
-    shown = race(scripts, message(reset=True, rows=[row("plain", phase="idle", emitted=0), running], lanes=[[], LANES[1]]))
+    shown = race(
+        scripts, message(reset=True, rows=[row("plain", phase="idle", emitted=0), running], lanes=[[], LANES[1]])
+    )
     assert shown.texts(".sv-lane-count") == ["0 of 40 tokens · waits for its turn", "10 of 40 tokens · running"]
     assert shown.attributes(".sv-lane-track", "aria-valuenow") == ["0", "10"]
     assert shown.attributes(".sv-lane-track", "aria-valuemax") == ["40", "40"]
@@ -208,9 +227,10 @@ def test_where_texts_part_and_what_differs(scripts: Scripts) -> None:
 # Who races.
 
 METHODS = [
-    {"name": name, "title": name.title(), "summary": "s", "guarantee": "exact", "options": []} for name in ("plain", "fast", "wide")
+    {"name": name, "title": name.title(), "summary": "s", "guarantee": "exact", "options": []}
+    for name in ("plain", "fast", "wide")
 ]
-CATALOG = '{"methods": %s, "sampling": []}' % str(METHODS).replace("'", '"')
+CATALOG = '{{"methods": {}, "sampling": []}}'.format(str(METHODS).replace("'", '"'))
 
 
 def test_lanes_are_added_changed_and_removed(scripts: Scripts) -> None:
@@ -239,8 +259,13 @@ def test_lanes_are_added_changed_and_removed(scripts: Scripts) -> None:
 def test_a_swatch_is_the_line_of_the_chart(scripts: Scripts) -> None:
     loaded = scripts.load(*CONTROL_SCRIPTS, CATALOG=CATALOG, FIRST='{"lanes": []}')
     loaded(
-        """() => { for (const dash of ['solid', 'dash', '5px,2px']) add(element, makeSwatch({ light: '#111', dark: '#222', dash, marker: 'star' })); }"""
+        """() => { for (const dash of ['solid', 'dash', '5px,2px']) {
+          add(element, makeSwatch({ light: '#111', dark: '#222', dash, marker: 'star' }));
+        } }"""
     )
     assert loaded.attributes(".sv-swatch-line", "stroke-dasharray") == ["", "6 4", "5,2"]
-    assert loaded("() => [...element.querySelectorAll('.sv-swatch-marker')].every((mark) => mark.getAttribute('d') === MARKERS.star)")
+    assert loaded(
+        "() => [...element.querySelectorAll('.sv-swatch-marker')].every((mark) => "
+        "mark.getAttribute('d') === MARKERS.star)"
+    )
     assert loaded("() => element.querySelector('.sv-swatch').style.getPropertyValue('--dark')") == "#222"

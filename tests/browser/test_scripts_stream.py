@@ -34,7 +34,8 @@ def test_what_becomes_of_a_message(scripts: Scripts, message: dict[str, Any], st
 
 FOLLOW = """() => {
   window.seen = [];
-  followStream({ show: (m) => seen.push(m.seq + (m.snapshot ? '!' : '')), alert: (text) => seen.push(text), begin: () => seen.push('begin') });
+  const show = (message) => seen.push(message.seq + (message.snapshot ? '!' : ''));
+  followStream({ show, alert: (text) => seen.push(text), begin: () => seen.push('begin') });
 }"""
 
 
@@ -66,7 +67,9 @@ def step(n: int, *tokens: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"n": n, "at": 10.0 * (n + 1), "ms": [1, 2, 3], "len": kept, "k": list(tokens), "g": [], "more": 0} | more
 
 
-def message(seq: int, steps: list[dict[str, Any]], phase: str = "running", session: str = "s", **more: Any) -> dict[str, Any]:
+def message(
+    seq: int, steps: list[dict[str, Any]], phase: str = "running", session: str = "s", **more: Any
+) -> dict[str, Any]:
     status = {"phase": phase, "text": phase + "!", "meta": "m", "session": session, "isPending": phase == "running"}
     return {"stream": "a", "seq": seq, "alert": "", "reset": False, "steps": steps, "status": status} | more
 
@@ -117,7 +120,15 @@ def test_an_alert_is_said_and_taken_back(scripts: Scripts) -> None:
     assert shown("() => [alertBox.textContent, alertBox.hidden]") == ["", True]
 
 
-TILE = {"key": "speed", "label": "Speed", "value": "12", "unit": "tok/s", "note": "n", "tone": "good", "terms": ["speedup"]}
+TILE = {
+    "key": "speed",
+    "label": "Speed",
+    "value": "12",
+    "unit": "tok/s",
+    "note": "n",
+    "tone": "good",
+    "terms": ["speedup"],
+}
 
 
 def test_a_tile_is_built_once_and_changed_in_place(scripts: Scripts) -> None:
@@ -139,7 +150,12 @@ def saved(scripts: Scripts) -> Loaded:
 def test_a_saved_run_is_shown_up_to_a_step(scripts: Scripts) -> None:
     player = saved(scripts)
     assert player.texts(".sv-player-clock") == ["step 3 of 3 · 0.03 s"]
-    assert player("() => [playButton.textContent, playSlider.max, playSlider.value, player.hidden]") == ["Replay", "3", "3", False]
+    assert player("() => [playButton.textContent, playSlider.max, playSlider.value, player.hidden]") == [
+        "Replay",
+        "3",
+        "3",
+        False,
+    ]
     player.act(".sv-player-slider", "input", value="2")
     assert player.texts(TOKENS) == [" 0", "!", " 1", "!"]
     assert player.texts(".sv-player-clock") == ["step 2 of 3 · 0.02 s"]
@@ -150,7 +166,10 @@ def test_a_saved_run_is_shown_up_to_a_step(scripts: Scripts) -> None:
     assert player.texts(TOKENS) == [" 0", "!", " 1", "!", " 2", "!"]
 
 
-@pytest.mark.parametrize(("pace", "wall_ms", "count"), [("1", 9, 0), ("1", 11, 1), ("1", 21, 2), ("2", 9, 1), ("0.25", 50, 1), ("0.5", 50, 2), ("4", 9, 3)])
+@pytest.mark.parametrize(
+    ("pace", "wall_ms", "count"),
+    [("1", 9, 0), ("1", 11, 1), ("1", 21, 2), ("2", 9, 1), ("0.25", 50, 1), ("0.5", 50, 2), ("4", 9, 3)],
+)
 def test_a_replay_keeps_the_pace_that_was_chosen(scripts: Scripts, pace: str, wall_ms: float, count: int) -> None:
     player = saved(scripts)
     player(

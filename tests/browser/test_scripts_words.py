@@ -18,7 +18,10 @@ def call(scripts: Scripts, names: str, function: str, *given: Any) -> Any:
         ("plain text\n\twith <b>", "plain text\n\twith <b>"),
         ("a\u202eb\u200bc", "a⟨U+202E⟩b⟨U+200B⟩c"),
         ("\x00\x08\x0b\x1f\x7f\x9f", "⟨U+0000⟩⟨U+0008⟩⟨U+000B⟩⟨U+001F⟩⟨U+007F⟩⟨U+009F⟩"),
-        ("\xad\u061c\u180e\u200f\u202a\u2060\u206f\ufeff\ufff9", "⟨U+00AD⟩⟨U+061C⟩⟨U+180E⟩⟨U+200F⟩⟨U+202A⟩⟨U+2060⟩⟨U+206F⟩⟨U+FEFF⟩⟨U+FFF9⟩"),
+        (
+            "\xad\u061c\u180e\u200f\u202a\u2060\u206f\ufeff\ufff9",
+            "⟨U+00AD⟩⟨U+061C⟩⟨U+180E⟩⟨U+200F⟩⟨U+202A⟩⟨U+2060⟩⟨U+206F⟩⟨U+FEFF⟩⟨U+FFF9⟩",
+        ),
         ("é 漢 😀 \xa0", "é 漢 😀 \xa0"),
     ],
 )
@@ -38,7 +41,15 @@ def test_a_token_is_spelled_with_its_blanks(scripts: Scripts) -> None:
 
 @pytest.mark.parametrize(
     ("p", "says"),
-    [(None, "–"), (0, "0.0 %"), (0.0004, "< 0.1 %"), (0.0005, "0.1 %"), (0.123, "12.3 %"), (0.9996, "100.0 %"), (1, "100.0 %")],
+    [
+        (None, "–"),
+        (0, "0.0 %"),
+        (0.0004, "< 0.1 %"),
+        (0.0005, "0.1 %"),
+        (0.123, "12.3 %"),
+        (0.9996, "100.0 %"),
+        (1, "100.0 %"),
+    ],
 )
 def test_a_probability_in_words(scripts: Scripts, p: float | None, says: str) -> None:
     assert call(scripts, "dom", "probability", p) == says
@@ -132,7 +143,10 @@ def test_a_list_in_words(scripts: Scripts) -> None:
 
 def test_a_pressed_column_turns_round_when_pressed_again(scripts: Scripts) -> None:
     words = scripts.load("listwords")
-    assert words("sortedBy", {"sort": "when", "is_descending": True}, "speed") == {"sort": "speed", "is_descending": True}
+    assert words("sortedBy", {"sort": "when", "is_descending": True}, "speed") == {
+        "sort": "speed",
+        "is_descending": True,
+    }
     assert words("sortedBy", {"sort": "speed", "is_descending": True}, "speed")["is_descending"] is False
     assert words("sortedBy", {"sort": "speed", "is_descending": False}, "speed")["is_descending"] is True
 

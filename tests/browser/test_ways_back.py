@@ -22,7 +22,7 @@ document.querySelector('iframe').src = new URLSearchParams(location.search).get(
 class Hub(BaseHTTPRequestHandler):
     """Another site, which shows a page in a frame."""
 
-    def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+    def do_GET(self) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/html")
         self.end_headers()
