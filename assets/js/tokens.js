@@ -95,7 +95,7 @@ function makeTokens(stage) {
       if (!paragraph) paragraph = view.appendChild(Object.assign(make('div', 'sv-paragraph'), { role: 'presentation' }));
       paragraph.appendChild(node);
       if (!isGhost(node)) tie(node);
-      if (node.textContent.endsWith('\n') && !isGhost(node)) paragraph = null;
+      if (node.textContent.endsWith('\n')) paragraph = null; // a rejected draft's line ends are signs
     }
     if (caret.parentNode) pending(true);
   }

@@ -9,6 +9,7 @@ from specviz.pages import files
 
 ORIGIN = "http://localhost/"
 """Served by nobody: the blank page is answered inside the browser."""
+HTML = "text/html; charset=utf-8"
 LOADER = """
 window.loaded = [];
 // Scripts as a component gets them from Gradio, with watchers, events and server functions that are recorded.
@@ -29,6 +30,11 @@ window.load = (names, source, value, answers) => {
   return loaded.push({ inside, element, set, said, asked }) - 1;
 };
 """
+CLEAR = """() => {
+  document.body.replaceChildren();
+  document.body.className = 'gradio-container';
+  localStorage.clear();
+}"""
 FAKE_PLOTLY = """() => {
   window.plotted = [];
   const tell = (what) => (node, ...given) => {
@@ -104,24 +110,15 @@ class Scripts:
 
     def __init__(self, browser: Any) -> None:
         self.page = browser.new_context(viewport={"width": 1200, "height": 800}).new_page()
-        self.page.route("**/*", lambda route: route.fulfill(body=self._blank(), content_type="text/html"))
+        self.page.route("**/*", lambda route: route.fulfill(body=self._blank(), content_type=HTML))
         self.errors: list[str] = []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.reset()
-
-    def reset(self, query: str = "") -> None:
-        """Empty again, at this address."""
-        self.page.goto(ORIGIN + query)
+        self.page.goto(ORIGIN)
 
     def clear(self) -> None:
         """Nothing on it, nothing kept; the listeners of the window stay."""
         self.errors.clear()
-        self.page.evaluate(
-
-                "() => { document.body.replaceChildren(); document.body.className = 'gradio-container'; "
-                "localStorage.clear(); }"
-
-        )
+        self.page.evaluate(CLEAR)
 
     def fake_plotly(self) -> None:
         """A chart library that only remembers what it was told, in `window.plotted`."""

@@ -106,6 +106,8 @@ def test_lines_as_the_library_takes_them(scripts: Scripts) -> None:
     assert [note["text"] for note in layout["annotations"]] == ["even &lt;b&gt;"]
     long = loaded("drawing", LINES | {"series": [LINES["series"][1] | {"x": [0] * 61, "y": [0] * 61, "labels": None}]})
     assert long["data"][0]["mode"] == "lines"
+    short = loaded("drawing", LINES | {"series": [LINES["series"][1] | {"x": [0] * 60, "y": [0] * 60, "labels": None}]})
+    assert short["data"][0]["mode"] == "lines+markers"
     assert long["layout"]["showlegend"] is False
 
 

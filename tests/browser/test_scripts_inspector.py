@@ -78,6 +78,9 @@ def test_buttons_move_and_the_step_is_told(scripts: Scripts) -> None:
     assert shown("() => noted") == [3, 4, 3, 2, 6, 0]
     shown("(trace) => inspector.load(trace, 99)", RUN)
     assert counter(shown) == "Step 1 of 7", "a step that is none"
+    shown("(trace) => inspector.load(trace, 3)", trace(*(REJECTED | {"n": n} for n in (0, 2, 4))))
+    assert counter(shown) == "Step 1 of 3", "nor is one between two others"
+    shown("(trace) => inspector.load(trace, null)", RUN)
     shown.act(".sv-ruler-slider", "input", value="2")
     assert counter(shown) == "Step 3 of 7"
 
@@ -130,6 +133,8 @@ def test_the_root_is_the_token_before(scripts: Scripts) -> None:
     shown = opened(scripts, step=1)
     root = '.sv-node[data-node="-1"]'
     assert shown.attributes(root, "aria-label") == ["Root: ␣z, the last token before this step"]
+    shown("() => inspector.go(5)")
+    assert shown.attributes(root, "aria-label") == ["Root: ␣a, the last token before this step"]
     press(shown, "First step")
     assert shown.attributes(root, "aria-label") == ["Root: (prompt), the last token before this step"]
 

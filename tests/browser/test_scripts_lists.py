@@ -109,6 +109,10 @@ def test_pages(scripts: Scripts) -> None:
         loaded(SOON)
         pages.append(asked(loaded)["page"])
     assert pages == [1, 2, 1, 0]
+    loaded.act(".sv-pager button", "click", 3)
+    loaded.act(".sv-sort", "click")
+    loaded(SOON)
+    assert asked(loaded)["page"] == 0, "another order begins at its first page"
 
 
 def choose(loaded: Loaded, *places: int) -> None:

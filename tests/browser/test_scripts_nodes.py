@@ -119,6 +119,7 @@ def test_the_card_of_a_node(scripts: Scripts) -> None:
     assert shown.attributes("ul .sv-bars-bar", "style") == ["--share: 40%;", "--share: 10%;"]
     assert shown.texts("ol li") == ["␣z85.0 %", "␣b10.0 %"]
     assert shown.attributes("ol li", "class") == ["is-chosen", "is-chosen"]
+    assert facts(card(scripts, REJECTED, "1", "node_sampling")).keys() == {"Node, depth", "Token id"}
     assert facts(card(scripts, REJECTED, "1")) == {"Node, depth": "1, 2", "Token id": "11"}
 
 

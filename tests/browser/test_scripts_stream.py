@@ -191,6 +191,7 @@ def test_a_replay_goes_on_where_it_was_stopped(scripts: Scripts) -> None:
     player.act(".sv-player-slider", "input", value="1")
     player("() => { window.requestAnimationFrame = () => 0; startPlaying(); playOn(playedAt + 11); }")
     assert player.texts(".sv-player-clock")[0].startswith("step 2 of 3")
+    assert player.texts(TOKENS) == [" 0", "!", " 1", "!"]
     player("() => pausePlaying()")
     player("() => playOn(playedAt + 1000)")
     assert player.texts(".sv-player-clock")[0].startswith("step 2 of 3")

@@ -59,6 +59,7 @@ def test_what_follows_a_rejected_token_is_counted_after_two(scripts: Scripts) ->
     order = scripts.load(*NAMES)("readingOrder", many)
     told = [part.get("more") or part["token"]["t"] for part in order]
     assert told == [" a", " 0", " 1", " b", " c", 2, " the"]
+    assert text(scripts, many | {"more": 5}).texts(".sv-more") == ["+2", "+5"]
 
 
 @pytest.mark.parametrize(
@@ -112,6 +113,8 @@ def test_a_paragraph_ends_with_the_line(scripts: Scripts) -> None:
         scripts, step(0, token("a\n"), token("b")), step(1, token("c\n\n"), g=[ghost("x\n", 0)]), step(2, token("d"))
     )
     assert shown.texts(".sv-paragraph") == ["a\n", "bx⏎c\n\n", "d"]
+    shown("(steps) => { view.clear(); view.append(steps); }", [step(0, token("e"))])
+    assert shown.texts(".sv-paragraph") == ["e"], "another text begins with a paragraph of its own"
 
 
 def move(shown: Loaded, key: str) -> str:
@@ -197,7 +200,7 @@ def test_bars_of_a_step(scripts: Scripts) -> None:
     assert figures("emittedBar", given) == [[2, "accepted"], [1, "next is-bonus"]]
     assert figures("timeBar", given) == [[1, "draft"], [2, "target"], [4, "host"]]
     bars = [[[height - 1, "x"], [1, "y"]] for height in (9, 3, 7, 5, 1, 2, 4, 6, 8, 100)]
-    assert [figures("highest", bars, share) for share in (0.5, 0.9, 1)] == [6, 100, 100]
+    assert [figures("highest", bars, share) for share in (0.5, 0.59, 0.9, 1)] == [6, 6, 100, 100]
     assert figures("highest", [], 1) == 1
 
 

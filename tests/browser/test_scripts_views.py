@@ -178,6 +178,8 @@ def test_earlier_races(scripts: Scripts) -> None:
     assert loaded.asked[-1] == ["earlier_races", 1]
     loaded.set({"page": 0, "rows": [], "hasOlder": False})
     assert loaded(state) == [True, True, True, True, ""]
+    loaded.set(RACES | {"page": 0})
+    assert loaded(state) == [True, False, False, False, ""]
     loaded("note", {})
 
 
