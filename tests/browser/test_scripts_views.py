@@ -206,6 +206,20 @@ def test_the_inspector_reads_a_run_once(scripts: Scripts) -> None:
     loaded("note", {})
 
 
+def test_the_inspector_shows_the_run_that_was_asked_for_last(scripts: Scripts) -> None:
+    slow = {"read": "(run) => new Promise((resolve) => { (window.late ??= {})[run] = resolve; })"}
+    loaded = scripts.load(*inspector.SCRIPTS, "inspectview", answers=slow)
+    for run in ("a", "b"):
+        loaded.set({"run": run, "step": 0, "runs": []})
+    answer = (
+        "(run, trace) => { late[run](JSON.stringify(trace)); return new Promise((resolve) => setTimeout(resolve, 5)); }"
+    )
+    for run in ("b", "a"):
+        given = trace(REJECTED)
+        loaded(answer, run, given | {"run": given["run"] | {"id": run}})
+    assert loaded("() => inspector.trace().run.id") == "b"
+
+
 def test_a_chart_of_the_server_is_drawn_and_reports_its_points(scripts: Scripts) -> None:
     scripts.fake_plotly()
     loaded = scripts.load(*plot.SCRIPTS, "plotview", PLOTLY="/none", FILENAME="f", HEIGHT=99)

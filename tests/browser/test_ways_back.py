@@ -42,37 +42,48 @@ def hub() -> Iterator[str]:
     server.server_close()
 
 
-def framed(page: Any, hub: str, address: str) -> Any:
-    """The app in the frame, as the Hub shows a Space."""
+def framed(context: Any, hub: str, address: str) -> tuple[Any, Any]:
+    """The app in the frame, as the Hub shows a Space: page and frame."""
+    page = context.new_page()
+    page.set_default_timeout(90_000)
     page.goto(f"{hub}/?frame={quote(address, safe='')}")
-    return page.frame_locator("iframe")
+    return page, page.frame_locator("iframe")
+
+
+def reload(seen: Any) -> None:
+    """The page anew; what a reload breaks off is no error of ours."""
+    seen.page.reload()
+    seen.page.wait_for_selector(".sv-stage", state="attached")
+    seen.errors.clear()
 
 
 def test_a_chosen_theme_is_kept_over_a_reload_and_in_another_tab(visit: Open, scripted_server: str) -> None:
     seen = visit(server=scripted_server)
     assert not seen.page.evaluate(IS_DARK)
     other = seen.page.context.new_page()
+    other.set_default_timeout(90_000)
     other.goto(scripted_server)
     other.wait_for_selector(".sv-stage", state="attached")
     seen.page.click("#theme-switch")
     other.wait_for_function(IS_DARK)
-    seen.page.reload()
+    reload(seen)
     seen.page.wait_for_function(IS_DARK)
     other.click("#theme-switch")
     seen.page.wait_for_function("() => !document.body.classList.contains('dark')")
-    seen.page.goto(f"{scripted_server}/?__theme=dark")
-    seen.page.wait_for_selector(".sv-stage", state="attached")
-    seen.page.wait_for_function("() => !document.body.classList.contains('dark')")
+    asked = seen.page.context.new_page()
+    asked.goto(f"{scripted_server}/?__theme=dark")
+    asked.wait_for_selector(".sv-stage", state="attached")
+    asked.wait_for_function("() => !document.body.classList.contains('dark')")
 
 
 def test_in_a_frame_the_address_is_told_and_followed(visit: Open, scripted_server: str, hub: str) -> None:
-    seen = visit(server=scripted_server)
-    frame = framed(seen.page, hub, f"{scripted_server}/?__theme=light&view=sessions")
+    context = visit(server=scripted_server).page.context
+    page, frame = framed(context, hub, f"{scripted_server}/?__theme=light&view=sessions")
     frame.locator('#runs tr[data-run="long"] .sv-open').click()
     frame.locator('#saved-stage [data-session="long"]').wait_for()
-    told = seen.page.evaluate("heard.map((message) => message.queryString).filter(Boolean)")
+    told = page.evaluate("heard.map((message) => message.queryString).filter(Boolean)")
     assert [parse_qs(text) for text in told] == [{"view": ["sessions"], "run": ["long"]}]
-    again = framed(seen.page, hub, f"{scripted_server}/?{told[-1]}")
+    _, again = framed(context, hub, f"{scripted_server}/?{told[-1]}")
     again.locator('#saved-stage [data-session="long"]').wait_for()
 
 
@@ -82,9 +93,8 @@ def test_a_reload_in_the_middle_of_a_run_shows_what_was_saved(visit: Open, scrip
     seen.run()
     seen.page.wait_for_function("new URLSearchParams(location.search).get('run') !== null")
     run = seen.stage.get_attribute("data-session")
-    seen.page.reload()
+    reload(seen)
     seen.page.wait_for_selector(f'#stage [data-session="{run}"][data-phase="stopped"]')
-    seen.errors.clear()  # of the request that the reload broke off
     assert parse_qs(seen.page.url.split("?")[1]) == {"view": ["play"], "run": [run]}
     linked = visit(f"?view=play&run={run}", server=scripted_server)
     linked.page.wait_for_selector(f'#stage [data-session="{run}"]')
