@@ -89,7 +89,7 @@ def test_the_stage_adds_what_is_new_and_begins_anew_with_another_run(scripts: Sc
     assert shown.attributes(".sv-stage", "data-phase") == ["finished"]
     assert shown.attributes(".sv-stage", "data-session") == ["s"]
     assert (shown.texts(".sv-status-text"), shown.texts(".sv-status-meta")) == (["finished!"], ["m"])
-    shown("() => { element.querySelector('.sv-token').dataset.mark = 'kept'; }")
+    shown("() => { element.querySelector('.sv-text .sv-token').dataset.mark = 'kept'; }")
     whole = message(4, [ONE, TWO, THREE], phase="finished", snapshot=True, reset=True, spoken="Done.")
     shown.set(whole)
     assert shown.texts(TOKENS) == [" 0", "!", " 1", "!", " 2", "!"], "a snapshot adds only what was missed"
