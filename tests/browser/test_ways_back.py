@@ -74,6 +74,8 @@ def test_a_chosen_theme_is_kept_over_a_reload_and_in_another_tab(visit: Open, sc
     asked.goto(f"{scripted_server}/?__theme=dark")
     asked.wait_for_selector(".sv-stage", state="attached")
     asked.wait_for_function("() => !document.body.classList.contains('dark')")
+    for page in (other, asked):
+        page.close()
 
 
 def test_in_a_frame_the_address_is_told_and_followed(visit: Open, scripted_server: str, hub: str) -> None:
@@ -83,8 +85,10 @@ def test_in_a_frame_the_address_is_told_and_followed(visit: Open, scripted_serve
     frame.locator('#saved-stage [data-session="long"]').wait_for()
     told = page.evaluate("heard.map((message) => message.queryString).filter(Boolean)")
     assert [parse_qs(text) for text in told] == [{"view": ["sessions"], "run": ["long"]}]
-    _, again = framed(context, hub, f"{scripted_server}/?{told[-1]}")
+    second, again = framed(context, hub, f"{scripted_server}/?{told[-1]}")
     again.locator('#saved-stage [data-session="long"]').wait_for()
+    for each in (page, second):
+        each.close()
 
 
 def test_a_reload_in_the_middle_of_a_run_shows_what_was_saved(visit: Open, scripted_server: str) -> None:
