@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from engine import verify
-from engine.config import MAX_STOP_CHARS, GenerationConfig
+from engine.config import GenerationConfig
 from engine.distributions import Distributions, TokensBefore
 from engine.drafters.base import Context, Drafter
 from engine.errors import BadInput, ContextFull, EngineError
@@ -31,17 +31,17 @@ from engine.events import (
     Prefilled,
     SessionFinished,
     SessionStarted,
+    Status,
     Stepped,
     StopReason,
 )
 from engine.runtime import machine
 from engine.sampling import Integers, Noise
 from engine.target import Scored, Target
-from engine.text import Detokenizer, TokenTexts
-from engine.tree import DraftTree
+from engine.text import Detokenizer, StopTexts, TokenTexts
+from engine.tree import MAX_BUDGET, DraftTree
 from engine.verify import Verdict
 
-MAX_BUDGET = 128
 NUM_ALTERNATIVES = 5
 
 
@@ -51,15 +51,17 @@ def generate(
     prompt: str | Sequence[int],
     config: GenerationConfig,
     *,
+    prompt_ids: Sequence[int] | None = None,
     session_id: str | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Event]:
     """Decode a prompt (text, or token ids as they are) and yield what happens.
 
+    `prompt_ids`: what a text was encoded to before, where several sessions are to read the same.
     Raises BadInput before the first event where prompt or settings cannot be used. A fault during
     decoding ends the stream with reason `failed` and is not raised.
     """
-    session = Session(target, drafter, prompt, config, should_stop)
+    session = Session(target, drafter, prompt, config, should_stop, prompt_ids)
     return session.events(session_id or uuid.uuid4().hex)
 
 
@@ -73,10 +75,13 @@ class Session:
         prompt: str | Sequence[int],
         config: GenerationConfig,
         should_stop: Callable[[], bool],
+        prompt_ids: Sequence[int] | None = None,
     ) -> None:
         self.target, self.drafter, self.config, self.should_stop = target, drafter, config, should_stop
         self.prompt = prompt if isinstance(prompt, str) else str(target.loaded.tokenizer.decode(list(prompt)))
-        self.prompt_ids = target.loaded.encode(prompt) if isinstance(prompt, str) else list(prompt)
+        if prompt_ids is None:
+            prompt_ids = target.loaded.encode(prompt) if isinstance(prompt, str) else prompt
+        self.prompt_ids = list(prompt_ids)
         if not self.prompt_ids:
             raise BadInput("The prompt has no tokens; give at least one.")
         drafter.check(config)
@@ -87,7 +92,7 @@ class Session:
         self.texts = TokenTexts(target.loaded.tokenizer)
         self.detokenizer = Detokenizer(target.loaded.tokenizer)
         self.detokenizer.prime(self.prompt_ids)
-        self.text = ""
+        self.stops = StopTexts(config.stop_strings)
         self._seen: Integers = np.empty(0, np.int64)
         self._num_seen = 0
         self.num_emitted = self.steps = self.proposed = self.accepted = 0
@@ -161,7 +166,7 @@ class Session:
         step = Stepped(
             step=self.steps - 1,
             root_id=root_id,
-            nodes=self._nodes(tree, verdict, shown.node_probs),
+            nodes=self._nodes(tree, tree.statuses(verdict.path, len(pieces)), shown.node_probs),
             path=verdict.path,
             emitted=self._emitted(verdict, token_ids, pieces, shown),
             draft_ns=clock.ns["draft_ns"],
@@ -198,16 +203,17 @@ class Session:
         pieces: list[str] = []
         for token_id in token_ids:
             pieces.append(self.detokenizer.add(token_id))
-            self.text += pieces[-1]
-            reason = self._reason(token_id, self.num_emitted + len(pieces))
+            reason = self._reason(token_id, pieces[-1], self.num_emitted + len(pieces))
             if reason is not None:
+                pieces[-1] += self.detokenizer.flush()
                 return pieces, reason
         return pieces, None
 
-    def _reason(self, token_id: int, num_emitted: int) -> StopReason | None:
+    def _reason(self, token_id: int, piece: str, num_emitted: int) -> StopReason | None:
         if token_id in self.target.loaded.eos_ids:
             return "eos"
-        if any(stop in self.text[-2 * MAX_STOP_CHARS :] for stop in self.config.stop_strings):
+        name = self.texts[token_id] if token_id in self.detokenizer.special_ids else ""
+        if self.stops.add(piece, name):
             return "stop_string"
         if num_emitted >= self.config.max_new_tokens:
             return "length"
@@ -234,9 +240,11 @@ class Session:
         ]
         return Shown(probs[: len(tree)], probs[len(tree) :], alternatives)
 
-    def _nodes(self, tree: DraftTree, verdict: Verdict, target_probs: Sequence[float | None]) -> tuple[Node, ...]:
+    def _nodes(
+        self, tree: DraftTree, statuses: Sequence[Status], target_probs: Sequence[float | None]
+    ) -> tuple[Node, ...]:
         draft_probs = map(finite, tree.draft_probs or [None] * len(tree))
-        rows_of = zip(tree.tokens, tree.parents, tree.statuses(verdict.path), target_probs, draft_probs, strict=True)
+        rows_of = zip(tree.tokens, tree.parents, statuses, target_probs, draft_probs, strict=True)
         return tuple(Node(token, self.texts[token], parent, status, p, q) for token, parent, status, p, q in rows_of)
 
     def _emitted(

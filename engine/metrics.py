@@ -24,7 +24,7 @@ DEFINITIONS = {
     "wasted_drafts_per_token": "Proposed draft tokens that were not accepted ÷ emitted tokens.",
     "time_per_token_ms": "Time inside the steps ÷ emitted tokens, split into draft, target and host.",
     "acceptance_by_position": "Steps whose accepted length reached a depth ÷ steps whose draft reached it; the latter "
-    "is n.",
+    "is n. Behind the end of a text nothing counts as drafted.",
     "speedup": "Plain decoding's time per emitted token ÷ this run's, both inside the steps; same target, prompt, "
     "settings, dtype and machine, measured after warm-up. Empty where no plain run was measured.",
 }
@@ -139,8 +139,10 @@ def acceptance_by_position(events: Iterable[Event]) -> list[Position]:
     accepted: Counter[int] = Counter()
     for event in events:
         if isinstance(event, Stepped):
-            drafted[_draft_depth(event)] += 1
-            accepted[sum(token.origin == "accepted" for token in event.emitted)] += 1
+            num_accepted = sum(token.origin == "accepted" for token in event.emitted)
+            # Where the text ended inside the draft, nobody asked about what was drafted behind its end.
+            drafted[num_accepted if num_accepted == len(event.emitted) else _draft_depth(event)] += 1
+            accepted[num_accepted] += 1
     return [
         Position(depth, _at_least(drafted, depth), _at_least(accepted, depth))
         for depth in range(1, max(drafted, default=0) + 1)

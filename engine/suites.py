@@ -63,7 +63,7 @@ def _limited(found: list[Question], limit: int | None) -> list[Question]:
 
 def _read(path: Path) -> list[Question]:
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except OSError as error:
         raise BadInput(f"The suite {path} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:

@@ -20,6 +20,9 @@ from engine.events import Status
 if TYPE_CHECKING:
     from engine.runtime.extra import ExtraRows
 
+MAX_BUDGET = 128
+"""Most nodes of a step."""
+
 
 @dataclass(frozen=True, eq=False)
 class DraftTree:
@@ -85,11 +88,15 @@ class DraftTree:
             node = self.parents[node]
         return tuple(reversed(path))
 
-    def statuses(self, path: Sequence[int]) -> tuple[Status, ...]:
-        """Accepted: on the path. Rejected: the parent survived, the node did not. Else unreached."""
-        survived = {-1, *path}
+    def statuses(self, path: Sequence[int], num_emitted: int | None = None) -> tuple[Status, ...]:
+        """Accepted: on the path. Rejected: the parent survived, the node did not. Else unreached.
+
+        Where no more tokens were emitted than the path has, the text ended with the path's last node, and nothing
+        was asked of that node's children.
+        """
+        accepted, asked = set(path), {*[-1, *path][:num_emitted]}
         return tuple(
-            "accepted" if i in survived else "rejected" if parent in survived else "unreached"
+            "accepted" if i in accepted else "rejected" if parent in asked else "unreached"
             for i, parent in enumerate(self.parents)
         )
 
@@ -133,6 +140,42 @@ class DraftTree:
 
 
 EMPTY_TREE = DraftTree()
+
+
+class GrowingTree:
+    """A tree of texts: those that begin alike share their nodes, so no two siblings are equal.
+
+    Rules look for the first child that holds a token; what hangs below an equal sibling would never be reached.
+    """
+
+    def __init__(self) -> None:
+        self.tokens: list[int] = []
+        self.parents: list[int] = []
+        self._child: dict[tuple[int, int], int] = {}
+
+    def add(self, parent: int, text: Sequence[int]) -> list[int]:
+        """Put a text below a node (-1: root); the node of each of its tokens."""
+        nodes = []
+        for token in text:
+            if (parent, token) not in self._child:
+                self._child[parent, token] = len(self.tokens)
+                self.tokens.append(token)
+                self.parents.append(parent)
+            parent = self._child[parent, token]
+            nodes.append(parent)
+        return nodes
+
+    def num_new(self, parent: int, text: Sequence[int]) -> int:
+        """Nodes that adding a text would make."""
+        for place, token in enumerate(text):
+            if (parent, token) not in self._child:
+                return len(text) - place
+            parent = self._child[parent, token]
+        return 0
+
+    def grown(self) -> DraftTree:
+        """The tree as it stands."""
+        return DraftTree(tuple(self.tokens), tuple(self.parents))
 
 
 def chain(

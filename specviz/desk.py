@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from typing import Any, Protocol, cast
 
 from engine.events import Event, SessionFinished, SessionStarted
@@ -61,6 +61,8 @@ class Desk:
     should_stop: Callable[[], bool]
     visitor: str = ""
     """The visitor's browser, where it is known."""
+    prompts: dict[tuple[str, str], tuple[int, ...]] = field(default_factory=dict)
+    """Model and prompt to token ids, once each a turn: a chat template may hold a clock."""
 
     def lane(self, place: int) -> Desk:
         """The same desk, its happenings said to be those of a race's lane."""
@@ -92,7 +94,8 @@ class Desk:
 
     def events(self, request: Request, run_id: str = "") -> Iterator[Event]:
         """One session that nobody keeps, under a new id where none is given. Raises EngineError."""
-        return self.device.generate(
+        asked = request.model, request.prompt
+        for event in self.device.generate(
             request.model,
             request.method,
             request.options,
@@ -100,7 +103,11 @@ class Desk:
             request.config,
             run_id or uuid.uuid4().hex,
             self.should_stop,
-        )
+            self.prompts.get(asked),
+        ):
+            if isinstance(event, SessionStarted):
+                self.prompts[asked] = event.prompt_ids
+            yield event
 
     def judge(self, model: str, plain: list[Event], events: list[Event]) -> None:
         """Compare a run with the plain one; the verdict goes to the page and to the store."""

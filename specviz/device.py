@@ -73,8 +73,12 @@ class Device(Protocol):
         config: GenerationConfig,
         session_id: str,
         should_stop: Callable[[], bool],
+        prompt_ids: Sequence[int] | None = None,
     ) -> Iterator[Event]:
-        """A session's events. Raises EngineError before the first for input that cannot be used."""
+        """A session's events. Raises EngineError before the first for input that cannot be used.
+
+        `prompt_ids`: what the prompt was encoded to in an earlier session that this one is compared with.
+        """
 
     def audit(self, model: str, plain: Sequence[Event], events: Sequence[Event]) -> Verdict:
         """Whether the second run wrote what the first, plain one did."""

@@ -71,11 +71,14 @@ class LocalDevice:
         config: GenerationConfig,
         session_id: str,
         should_stop: Callable[[], bool],
+        prompt_ids: Sequence[int] | None = None,
     ) -> Iterator[Event]:
         """The engine's loop on the loaded target."""
         target = self.load(model)
         drafter = drafters.create(method, options, target)
-        return generate(target, drafter, prompt, config, session_id=session_id, should_stop=should_stop)
+        return generate(
+            target, drafter, prompt, config, prompt_ids=prompt_ids, session_id=session_id, should_stop=should_stop
+        )
 
     def audit(self, model: str, plain: Sequence[Event], events: Sequence[Event]) -> Audit:
         """The engine's audit on the loaded target."""

@@ -36,7 +36,7 @@ def views(sessions: Sessions, store: Store) -> tuple[View, ...]:
     streams = Streams()
     benchmarks = Benchmarks(sessions, store, Shelf(store.folder("bench")))
     return (
-        Playground(sessions, streams),
+        Playground(sessions, streams, store),
         Compare(sessions, store, streams),
         Inspector(store),
         SavedRuns(store, streams, sessions.visitors),

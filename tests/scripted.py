@@ -87,6 +87,7 @@ class ScriptedDevice:
         config: GenerationConfig,
         session_id: str,
         should_stop: Callable[[], bool],
+        prompt_ids: Sequence[int] | None = None,
     ) -> Iterator[Event]:
         if prompt.startswith("too long"):
             raise BadInput("The prompt has 5000 tokens.")
@@ -249,6 +250,32 @@ class ScriptedRun:
 
     def append(self, event: Event) -> None:
         self._events.append(event)
+
+
+@dataclass
+class ClockedDevice(ScriptedDevice):
+    """Its chat template holds a clock: a prompt that is encoded anew is another one."""
+
+    ticks: int = 0
+
+    def generate(
+        self,
+        model: str,
+        method: str,
+        options: Mapping[str, Any],
+        prompt: str,
+        config: GenerationConfig,
+        session_id: str,
+        should_stop: Callable[[], bool],
+        prompt_ids: Sequence[int] | None = None,
+    ) -> Iterator[Event]:
+        if prompt_ids is None:
+            self.ticks += 1
+            prompt_ids = (self.ticks,)
+        first, *rest = super().generate(model, method, options, prompt, config, session_id, should_stop)
+        assert isinstance(first, SessionStarted)
+        yield replace(first, prompt_ids=tuple(prompt_ids))
+        yield from rest
 
 
 def hostile_device() -> ScriptedDevice:

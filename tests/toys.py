@@ -49,6 +49,7 @@ class LetterTokenizer:
     """Token i is the i-th letter. Nothing is special but the end token, whose text is `.`."""
 
     chat_template: str | None = None
+    unk_token_id: int | None = None
 
     def __init__(self, vocab_size: int, eos_id: int | None = None) -> None:
         self.letters = [chr(97 + i) if i < 26 else chr(0x4E00 + i) for i in range(vocab_size)]
@@ -65,6 +66,9 @@ class LetterTokenizer:
 
     def decode(self, ids: Iterable[int], **kwargs: Any) -> str:
         return "".join(self.letters[i] for i in ids if i < len(self))  # as tokenizers do with rows of padding
+
+    def convert_tokens_to_ids(self, name: str) -> int | None:
+        return self.letters.index(name) if name in self.letters else None
 
     def get_vocab(self) -> dict[str, int]:
         return {letter: i for i, letter in enumerate(self.letters)}
@@ -262,6 +266,17 @@ def output_ids(events: Iterable[Event]) -> list[int]:
         if isinstance(event, Stepped):
             ids += [token.token_id for token in event.emitted]
     return ids
+
+
+def steps_of(events: Sequence[Event]) -> list[Stepped]:
+    """The steps among a run's events."""
+    return [event for event in events if isinstance(event, Stepped)]
+
+
+def finished(events: Sequence[Event]) -> SessionFinished:
+    """How a whole run ended."""
+    assert isinstance(events[-1], SessionFinished)
+    return events[-1]
 
 
 # Tiny Hugging Face models

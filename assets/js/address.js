@@ -20,13 +20,21 @@ function addressOf(wanted) {
   return address;
 }
 
+// Where this page is shown in a frame of another site, as a Space of the Hub is, only that site's address is seen, kept and
+// copied: it is told our place, and gives it back when it loads the frame again. A place is an address, no secret.
+function tellFrame() {
+  if (window.parent !== window) window.parent.postMessage({ queryString: String(new URLSearchParams(place())) }, '*');
+}
+
 // Open a view: goto({ view: 'inspect', run: id, step: 4 }), goto({ view: 'race', ids: [a, b] }).
 function goto(wanted) {
   window.history.pushState(null, '', addressOf(wanted));
+  tellFrame();
   window.dispatchEvent(new CustomEvent('sv-go'));
 }
 
 // Say where the visitor has come to, without opening anything: note({ ...place(), step: 5 }).
 function note(wanted) {
   window.history.replaceState(null, '', addressOf(wanted));
+  tellFrame();
 }

@@ -25,7 +25,7 @@ function pressed(event) {
 }
 
 window.addEventListener('sv-go', arrive);
-window.addEventListener('popstate', arrive);
+window.addEventListener('popstate', () => { tellFrame(); arrive(); });
 document.addEventListener('click', pressed, true);
 watch('value', showNotice);
 trigger('greet', { visitor: visitorToken() });

@@ -20,7 +20,7 @@ const rows = makeRunTable({
   open: (id) => goto({ view: 'sessions', run: id }),
   choose: (id, isOn) => { if (isOn) chosen.add(id); else chosen.delete(id); drawChosen(); },
   chooseAll: (ids, isOn) => { for (const id of ids) if (isOn) chosen.add(id); else chosen.delete(id); drawChosen(); },
-  sort: (key) => { listing = { ...listing, page: 0, sort: key, is_descending: listing.sort === key ? !listing.is_descending : true }; refresh(); },
+  sort: (key) => { listing = { ...listing, page: 0, ...sortedBy(listing, key) }; refresh(); },
 });
 const selection = makeSelection({
   compare: () => goto({ view: 'sessions', ids: [...chosen] }),
@@ -74,9 +74,7 @@ async function refresh() {
 }
 
 function draw() {
-  const last = list.first + list.rows.length - 1;
-  const none = list.is_filtered ? 'No run fulfils all of this.' : 'Nothing is saved yet. Every run is kept here.';
-  summary.textContent = (list.rows.length ? list.first.toLocaleString('en') + '–' + last.toLocaleString('en') + ' of ' + list.total.toLocaleString('en') + (list.total === 1 ? ' run. ' : ' runs. ') : none + ' ') + (list.kept || '');
+  summary.textContent = summaryOf(list) + ' ' + (list.kept || '');
   groupChip.hidden = !listing.group_id;
   rows.draw(list, listing, chosen, openId);
   drawChosen();
@@ -89,7 +87,7 @@ function drawChosen() {
 }
 
 function drawPager() {
-  const numPages = Math.max(1, Math.ceil(list.total / list.size));
+  const numPages = pagesOf(list);
   const page = listing.page;
   empty(pager);
   for (const [text, label, to] of [['«', 'First page', 0], ['‹', 'Page before', page - 1], ['›', 'Next page', page + 1], ['»', 'Last page', numPages - 1]]) {
@@ -113,7 +111,7 @@ async function remove(ids) {
   if (!answer) return;
   for (const id of ids) { chosen.delete(id); known.delete(id); }
   const n = answer.deleted.length;
-  say(n + (n === 1 ? ' run was deleted.' : ' runs were deleted.'), 'Undo', () => restore(answer.deleted));
+  say(counted(n, 'run was deleted.', 'runs were deleted.'), 'Undo', () => restore(answer.deleted));
   refresh();
 }
 
@@ -162,8 +160,8 @@ async function importFile(file) {
   const answer = file && await ask('import_runs', { text: await file.text(), visitor: visitorToken() });
   if (!answer) return;
   const n = answer.added.length;
-  const others = answer.known ? ' ' + answer.known + (answer.known === 1 ? ' was here already.' : ' were here already.') : '';
-  say(n + (n === 1 ? ' run was imported.' : ' runs were imported.') + others);
+  const others = answer.known ? ' ' + counted(answer.known, 'was here already.', 'were here already.') : '';
+  say(counted(n, 'run was imported.', 'runs were imported.') + others);
   chosen.clear();
   for (const id of answer.added) chosen.add(id);
   refresh();

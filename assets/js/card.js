@@ -9,6 +9,13 @@ const ORIGIN = {
   unreached: 'draft below a rejected one, never considered',
 };
 
+// Left and top inside the stage: below the token, or above it where the window ends; not beyond the stage's right edge.
+function cardPlace(token, stage, card, windowHeight) {
+  const left = Math.min(Math.max(0, token.left - stage.left - 12), Math.max(0, stage.width - card.width));
+  const isHigh = token.bottom + card.height + 16 > windowHeight && token.top > card.height + 16;
+  return { left, top: (isHigh ? token.top - card.height - 8 : token.bottom + 8) - stage.top };
+}
+
 function makeCard(stage) {
   const card = make('div', 'sv-card');
   card.setAttribute('role', 'tooltip');
@@ -51,11 +58,9 @@ function makeCard(stage) {
     const around = stage.getBoundingClientRect();
     const box = (anchor.getClientRects()[0] || anchor.getBoundingClientRect());
     card.hidden = false;
-    const left = Math.min(Math.max(0, box.left - around.left - 12), Math.max(0, around.width - card.offsetWidth));
-    const below = box.bottom - around.top + 8;
-    const isHigh = box.bottom + card.offsetHeight + 16 > window.innerHeight && box.top > card.offsetHeight + 16;
+    const { left, top } = cardPlace(box, around, { width: card.offsetWidth, height: card.offsetHeight }, window.innerHeight);
     card.style.left = left + 'px';
-    card.style.top = (isHigh ? box.top - around.top - card.offsetHeight - 8 : below) + 'px';
+    card.style.top = top + 'px';
   }
 
   return {

@@ -3,6 +3,15 @@
 const SPEEDS = [0.125, 0.25, 0.5, 1, 2, 4];
 const SHORTEST_REPLAY_MS = 5000;
 const PLACES = 500;
+const LONGEST_FRAME_MS = 250;
+
+// The quickest speed up to real time at which a replay of this length can be followed.
+function speedFor(ms) { return [...SPEEDS].reverse().find((value) => value <= 1 && ms / value >= SHORTEST_REPLAY_MS) || SPEEDS[0]; }
+
+function speedName(value) { return (value < 1 ? '1/' + 1 / value : value) + ' ×'; }
+
+// Where the clock stands a frame later; a page that slept for long does not jump.
+function clockAfter(now, passedMs, speed) { return now + Math.min(LONGEST_FRAME_MS, passedMs) * speed; }
 
 function makeClock(onTime) {
   const node = make('div', 'sv-clock');
@@ -20,11 +29,9 @@ function makeClock(onTime) {
   slider.setAttribute('aria-label', 'Shared clock');
   node.setAttribute('role', 'group');
   node.setAttribute('aria-label', 'Replay');
-  for (const value of SPEEDS) add(speed, Object.assign(make('option', '', (value < 1 ? '1/' + 1 / value : value) + ' ×'), { value }));
+  for (const value of SPEEDS) add(speed, Object.assign(make('option', '', speedName(value)), { value }));
   speedLabel.appendChild(speed);
   add(node, button, slider, shownTime, speedLabel);
-
-  function seconds(ms) { return (ms / 1000).toFixed(2) + ' s'; }
 
   function draw() {
     const isPlaying = before !== null;
@@ -43,9 +50,9 @@ function makeClock(onTime) {
 
   function tick(at) {
     if (before === null) return;
-    const passed = Math.min(250, at - before) * Number(speed.value);
+    const next = clockAfter(now, at - before, Number(speed.value));
     before = at;
-    set(now + passed);
+    set(next);
     if (before !== null) requestAnimationFrame(tick);
   }
 
@@ -72,7 +79,7 @@ function makeClock(onTime) {
     // A new race of this length, at its end; the speed is such that its replay can be followed.
     open(ms) {
       total = ms;
-      speed.value = [...SPEEDS].reverse().find((value) => value <= 1 && ms / value >= SHORTEST_REPLAY_MS) || SPEEDS[0];
+      speed.value = speedFor(ms);
       before = null;
       set(ms);
     },

@@ -70,7 +70,7 @@ function survival(step, node, rule) {
   return null;
 }
 
-function quoted(text) { return '“' + spelled(text) + '”'; }
+function quoted(text) { return '“' + isolated(spelled(text)) + '”'; }
 
 // What became of a node and why, in a sentence or two.
 function reasonOf(trace, step, node) {

@@ -3,6 +3,16 @@
 const REDRAW_MS = 400;
 const FEWEST_BARS = 40;
 
+// One step's bars from the bottom up, as [height, class].
+function emittedBar(step) { return [[step.len, 'accepted'], [step.k.length - step.len, 'next is-' + step.k[step.k.length - 1].o]]; }
+function timeBar(step) { return [[step.ms[0], 'draft'], [step.ms[1], 'target'], [step.ms[2], 'host']]; }
+
+// The height below which this share of the bars lies: a few slow steps do not flatten all others.
+function highest(bars, share) {
+  const totals = bars.map((bar) => bar.reduce((sum, [height]) => sum + height, 0)).sort((a, b) => a - b);
+  return totals.length ? totals[Math.min(totals.length - 1, Math.floor(share * totals.length))] : 1;
+}
+
 function makeFigures(onStep) {
   const holder = make('div', 'sv-figures');
   const emitted = makeChart('Emitted tokens per step', 'tokens', 'emitted-tokens', [['accepted', 'accepted'], ['next', 'correction or target'], ['bonus', 'bonus']]);
@@ -16,8 +26,8 @@ function makeFigures(onStep) {
   function draw() {
     timer = null;
     drawnAt = performance.now();
-    emitted.draw(log.map((step) => [[step.len, 'accepted'], [step.k.length - step.len, 'next is-' + step.k[step.k.length - 1].o]]), 1);
-    time.draw(log.map((step) => [[step.ms[0], 'draft'], [step.ms[1], 'target'], [step.ms[2], 'host']]), 0.98);
+    emitted.draw(log.map(emittedBar), 1);
+    time.draw(log.map(timeBar), 0.98);
   }
 
   function schedule() {
@@ -38,14 +48,13 @@ function makeChart(title, unit, term, parts) {
   const head = add(make('p', 'sv-figure-title', title + ' '), explain(title, [term]));
   const key = make('span', 'sv-figure-key');
   const plot = make('div', 'sv-plot');
-  const top = make('span', 'sv-plot-top');
+  const topLabel = make('span', 'sv-plot-top');
   const svg = makeSvg('svg', { preserveAspectRatio: 'none', 'aria-hidden': 'true', focusable: 'false' });
   const caption = make('figcaption', '', '');
   let bars = [];
   let drawn = 0;
-  let ceiling = 0;
   for (const [name, text] of parts) add(key, add(make('span', 'sv-key is-' + name), make('i', ''), document.createTextNode(text)));
-  add(figure, add(make('div', 'sv-figure-head'), head, key), add(plot, top, svg), caption);
+  add(figure, add(make('div', 'sv-figure-head'), head, key), add(plot, topLabel, svg), caption);
 
   function bar(values, index) {
     const group = makeSvg('g', {});
@@ -57,24 +66,17 @@ function makeChart(title, unit, term, parts) {
     return group;
   }
 
-  function total(values) { return values.reduce((sum, [height]) => sum + height, 0); }
-
-  function highest(share) {
-    const totals = bars.map(total).sort((a, b) => a - b);
-    return totals.length ? totals[Math.min(totals.length - 1, Math.floor(share * totals.length))] * 1.06 : 1;
-  }
-
   return {
     node: figure,
     draw(all, share) {
       bars = all;
       for (; drawn < bars.length; drawn++) svg.appendChild(bar(bars[drawn], drawn));
-      ceiling = highest(share);
+      const top = highest(bars, share);
       const wide = Math.max(FEWEST_BARS, bars.length);
-      svg.setAttribute('viewBox', '0 0 ' + wide + ' ' + ceiling);
-      top.textContent = bars.length ? (ceiling / 1.06).toFixed(unit === 'ms' ? 1 : 0) + ' ' + unit : '';
+      svg.setAttribute('viewBox', '0 0 ' + wide + ' ' + 1.06 * top);
+      topLabel.textContent = bars.length ? top.toFixed(unit === 'ms' ? 1 : 0) + ' ' + unit : '';
     },
-    clear() { empty(svg); bars = []; drawn = 0; top.textContent = ''; caption.textContent = ''; },
+    clear() { empty(svg); bars = []; drawn = 0; topLabel.textContent = ''; caption.textContent = ''; },
     caption(text) { caption.textContent = text; },
     onPick(callback) {
       svg.addEventListener('click', (event) => {

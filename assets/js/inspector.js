@@ -121,6 +121,7 @@ function makeInspector(options = {}) {
       parts.push(node);
     }
     text.replaceChildren(...parts);
+    parts.forEach(tie);
   }
 
   function go(index, key) {
@@ -140,7 +141,7 @@ function makeInspector(options = {}) {
     if (hasMoved && options.onStep) options.onStep(step.n);
   }
 
-  // What a step is looked at for: the draft that was rejected on the path, else the target's token.
+  // What a step is looked at for: the draft that was rejected on the path, else the last one accepted.
   function firstKey(step) {
     const last = step.path.length ? step.path[step.path.length - 1] : -1;
     const failed = step.up.findIndex((parent, node) => parent === last && STATUS[step.s[node]] === 'rejected');

@@ -62,8 +62,6 @@ function makeLane(style, runId, onInspect) {
     note.textContent = emitted + (card.phase === 'finished' && emitted === card.emitted ? '' : ' of ' + most) + ' tokens · ' + state;
   }
 
-  function ordinal(n) { return n + (['th', 'st', 'nd', 'rd'][n % 10 > 3 || (n > 10 && n < 14) ? 0 : n % 10]); }
-
   // Laying out a long text takes a while: what comes within a moment is drawn at once.
   function append(steps) {
     waiting = waiting.concat(steps);
@@ -98,24 +96,13 @@ function makeLane(style, runId, onInspect) {
   // What was there at a time of the shared clock.
   function showAt(ms) {
     if (!log.length) return;
-    const count = stepsUntil(ms);
+    const count = stepsUntil(log, ms);
     if (count !== shownSteps) reveal(count);
     const isOver = count === log.length;
     const emitted = count ? log[count - 1].emitted : 0;
-    const rate = isOver ? card.speed : ms > 0 ? ((1000 * emitted) / ms).toFixed(1) : '0.0';
+    const rate = isOver ? card.speed : rateAt(emitted, ms);
     progress(emitted, rate, isOver ? LANE_PHASES[card.phase] + (card.phase === 'finished' ? ' in ' + card.seconds + ' s' : '') : 'running');
     node.classList.toggle('is-over', isOver);
-  }
-
-  function stepsUntil(ms) {
-    let low = 0;
-    let high = log.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (log[middle].at <= ms + 0.001) low = middle + 1;
-      else high = middle;
-    }
-    return low;
   }
 
   function reveal(count) {

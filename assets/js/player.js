@@ -55,8 +55,7 @@ function playOn(now) {
   if (!isPlaying) return;
   playedMs += (now - playedAt) * Number(playPace.value);
   playedAt = now;
-  let n = numPlayed;
-  while (n < recorded.length && recorded[n].at <= playedMs) n += 1;
+  const n = stepsUntil(recorded, playedMs);
   if (n > numPlayed) showPlayed(n);
   if (n >= recorded.length) pausePlaying();
   else window.requestAnimationFrame(playOn);
@@ -74,8 +73,7 @@ function showPlayed(n) {
 function drawPlayer() {
   playButton.textContent = isPlaying ? 'Pause' : numPlayed < recorded.length ? 'Play on' : 'Replay';
   playSlider.value = String(numPlayed);
-  const ms = numPlayed ? recorded[numPlayed - 1].at : 0;
-  playClock.textContent = 'step ' + numPlayed + ' of ' + recorded.length + ' · ' + (ms / 1000).toFixed(2) + ' s';
+  playClock.textContent = 'step ' + numPlayed + ' of ' + recorded.length + ' · ' + seconds(numPlayed ? recorded[numPlayed - 1].at : 0);
 }
 
 buildPlayer();

@@ -3,6 +3,12 @@
 
 const WIDEST_BAR = 40;
 
+// Bonus: the path survived to its end; none: nothing was accepted.
+function barKind(step) { return isFullAccept(step) ? 'bonus' : step.path.length ? 'accepted' : 'none'; }
+
+// The step under a place of the ruler: a share of its width from the left.
+function stepUnder(share, count) { return Math.min(count - 1, Math.max(0, Math.floor(share * count))); }
+
 function makeRuler(onStep) {
   const holder = make('div', 'sv-ruler');
   const svg = makeSvg('svg', { preserveAspectRatio: 'none', 'aria-hidden': 'true', focusable: 'false' });
@@ -21,8 +27,7 @@ function makeRuler(onStep) {
     const highest = Math.max(1, ...steps.map((step) => step.k.length));
     svg.setAttribute('viewBox', `0 0 ${Math.max(1, steps.length)} ${highest}`);
     bars = steps.map((step, index) => {
-      const name = isFullAccept(step) ? 'bonus' : step.path.length ? 'accepted' : 'none';
-      return makeSvg('rect', { x: index + 0.1, y: highest - step.k.length, width: 0.8, height: step.k.length, class: 'sv-ruler-bar is-' + name });
+      return makeSvg('rect', { x: index + 0.1, y: highest - step.k.length, width: 0.8, height: step.k.length, class: 'sv-ruler-bar is-' + barKind(step) });
     });
     svg.replaceChildren(...bars);
     const count = Math.max(1, steps.length);
@@ -45,8 +50,7 @@ function makeRuler(onStep) {
 
   function pointed(event) {
     const box = svg.getBoundingClientRect();
-    const index = Math.floor(((event.clientX - box.left) / box.width) * steps.length);
-    onStep(Math.min(steps.length - 1, Math.max(0, index)));
+    onStep(stepUnder((event.clientX - box.left) / box.width, steps.length));
   }
 
   svg.addEventListener('pointerdown', (event) => { svg.setPointerCapture(event.pointerId); pointed(event); });

@@ -85,4 +85,4 @@ function showStatus(next) {
 }
 
 build();
-followStream({ show, alert: showAlert, begin: bringIntoView });
+const stream = followStream({ show, alert: showAlert, begin: bringIntoView });

@@ -87,17 +87,23 @@ function drawCuts(body, trace, step) {
 
 const CELL = 11;
 
-// Row i may see column j. The context is one column: all of it is seen by every row.
+// Which rows each row of the target pass sees beside the context: 0 is the root, i + 1 node i.
+function seenBy(step) {
+  const seen = [[0]];
+  step.up.forEach((parent, index) => seen.push([...seen[parent + 1], index + 1]));
+  return seen;
+}
+
+// The context is one column: all of it is seen by every row.
 function drawMask(body, trace, step, key) {
   empty(body);
   const size = step.up.length + 1, chosen = Number(key);
-  const seen = [new Set([0])];
-  step.up.forEach((parent, index) => seen.push(new Set([...seen[parent + 1], index + 1])));
+  const seen = seenBy(step);
   const svg = makeSvg('svg', { class: 'sv-mask', width: (size + 2) * CELL, height: size * CELL, role: 'img', 'aria-label': 'Attention mask: each row sees the context, the root, its own ancestors and itself.' });
   const cell = (column, row, name) => svg.appendChild(makeSvg('rect', { x: column * CELL + 0.5, y: row * CELL + 0.5, width: CELL - 1, height: CELL - 1, class: 'sv-mask-cell ' + name }));
   for (let row = 0; row < size; row++) {
     cell(0, row, 'is-context');
-    for (let column = 0; column < size; column++) cell(column + 1.5, row, (seen[row].has(column) ? 'is-seen' : 'is-unseen') + (row - 1 === chosen ? ' is-chosen' : ''));
+    for (let column = 0; column < size; column++) cell(column + 1.5, row, (seen[row].includes(column) ? 'is-seen' : 'is-unseen') + (row - 1 === chosen ? ' is-chosen' : ''));
   }
   const names = Number.isInteger(chosen) && chosen >= 0 ? pathTo(step, chosen).slice(0, -1).map((node) => 'node ' + node) : [];
   const text = names.length || chosen >= 0 ? 'Node ' + chosen + ' sees the context, the root' + (names.length ? ', ' + names.join(', ') : '') + ' and itself.' : 'The root sees the context and itself. Choose a node to see its row.';

@@ -1,5 +1,13 @@
 // The messages of a view in their order: numbered deltas, and a snapshot of everything where one is missing.
 
+// What becomes of a message, given the stream and the number that were shown last ('' and -1 before any).
+function fateOf(message, streamId, lastSeq) {
+  const isNew = message.stream !== streamId;
+  if (!message.snapshot && (isNew ? message.seq !== 0 : message.seq > lastSeq + 1)) return 'ask';
+  if (!isNew && (message.snapshot ? message.seq < lastSeq : message.seq <= lastSeq)) return 'ignore';
+  return isNew && streamId !== '' ? 'begin' : 'show';
+}
+
 // on: { show(message), alert(text), begin() }; begin comes before the first message of another stream.
 function followStream(on) {
   let streamId = '';
@@ -9,11 +17,10 @@ function followStream(on) {
   function apply(message) {
     if (message.alert !== undefined) on.alert(message.alert);
     if (message.seq === undefined) return;
-    const isNew = message.stream !== streamId;
-    const isGap = !message.snapshot && (isNew ? message.seq !== 0 : message.seq > lastSeq + 1);
-    if (isGap) return askSnapshot(message.stream);
-    if (!isNew && (message.snapshot ? message.seq < lastSeq : message.seq <= lastSeq)) return;
-    if (isNew && streamId !== '') on.begin();
+    const fate = fateOf(message, streamId, lastSeq);
+    if (fate === 'ask') return askSnapshot(message.stream);
+    if (fate === 'ignore') return;
+    if (fate === 'begin') on.begin();
     streamId = message.stream;
     lastSeq = message.seq;
     on.show(message);
@@ -36,4 +43,5 @@ function followStream(on) {
 
   watch('value', receive);
   receive();
+  return { apply };
 }

@@ -2,6 +2,38 @@
 
 const SHOWN_UNREACHED = 2;
 
+// A token's classes: where it came from, and whether it adds no text, as parts of a character and end tokens do.
+function tokenClass(token, origin) {
+  const silent = token.t !== '' ? '' : /^<.+>$/.test(token.raw || '') ? ' is-end' : ' is-empty';
+  return 'sv-token is-' + origin + silent;
+}
+
+// Text before the mark, and text under it: blanks stay outside, unless there is nothing else.
+function tokenParts(text) {
+  const [, blanks, rest] = /^([ \t]*)([\s\S]*)$/.exec(text);
+  return rest === '' ? ['', blanks] : [blanks, rest];
+}
+
+// Rejected drafts at one place: each with at most two of the tokens that followed it, and how many more there were.
+function ghostsShown(ghosts) {
+  let run = 0;
+  const shownGhosts = ghosts.filter((ghost) => {
+    run = ghost.s === 'unreached' ? run + 1 : 0;
+    return run <= SHOWN_UNREACHED;
+  });
+  return [shownGhosts, ghosts.length - shownGhosts.length];
+}
+
+// A step as it is read: { token, isGhost } and { more } in their order; a rejected draft before what replaced it.
+function readingOrder(step) {
+  const ghostsWhere = (isThere) => {
+    const [ghosts, hidden] = ghostsShown(step.g.filter(isThere));
+    return [...ghosts.map((token) => ({ token, isGhost: true })), ...(hidden ? [{ more: hidden }] : [])];
+  };
+  const order = step.k.flatMap((token, index) => [...ghostsWhere((ghost) => ghost.at === index), { token, isGhost: false }]);
+  return [...order, ...ghostsWhere((ghost) => ghost.at >= step.k.length), ...(step.more ? [{ more: step.more }] : [])];
+}
+
 function makeTokens(stage) {
   const view = make('div', 'sv-text');
   const card = makeCard(stage);
@@ -18,13 +50,10 @@ function makeTokens(stage) {
 
   function element(token, step, isGhost) {
     const origin = isGhost ? token.s : token.o;
-    const node = make('span', 'sv-token is-' + origin + (token.t === '' ? (/^<.+>$/.test(token.raw || '') ? ' is-end' : ' is-empty') : ''));
-    const text = isGhost ? shown(token.t).replace(/\n/g, '⏎') : shown(token.t);
-    const parts = /^([ \t]*)([\s\S]*)$/.exec(text);
-    const hasBody = parts[2] !== '';
-    if (hasBody && parts[1]) node.appendChild(document.createTextNode(parts[1]));
-    const body = make('span', 'sv-body' + (/^\n+$/.test(parts[2]) ? ' is-break' : ''), hasBody ? parts[2] : parts[1]);
-    node.appendChild(body);
+    const node = make('span', tokenClass(token, origin));
+    const [blanks, marked] = tokenParts(isGhost ? shown(token.t).replace(/\n/g, '⏎') : shown(token.t));
+    if (blanks) node.appendChild(document.createTextNode(blanks));
+    node.appendChild(make('span', 'sv-body' + (/^\n+$/.test(marked) ? ' is-break' : ''), marked));
     node.tabIndex = -1;
     node.setAttribute('role', 'option');
     node.setAttribute('aria-selected', 'false');
@@ -41,20 +70,6 @@ function makeTokens(stage) {
     return node;
   }
 
-  // Rejected drafts at one place: each with at most two of the tokens that followed it; the others are counted.
-  function ghostElements(ghosts, step) {
-    const made = [];
-    let run = 0;
-    let hidden = 0;
-    for (const ghost of ghosts) {
-      run = ghost.s === 'unreached' ? run + 1 : 0;
-      if (run > SHOWN_UNREACHED) hidden += 1;
-      else made.push(element(ghost, step, true));
-    }
-    if (hidden) made.push(more(hidden));
-    return made;
-  }
-
   // Returns the new elements in their order.
   function append(steps) {
     const isAtEnd = view.scrollHeight - view.scrollTop - view.clientHeight < 60;
@@ -66,16 +81,12 @@ function makeTokens(stage) {
   }
 
   function elements(step) {
-    const made = [];
-    step.k.forEach((token, index) => {
-      made.push(...ghostElements(step.g.filter((ghost) => ghost.at === index), step));
-      const node = element(token, step, false);
-      if (index === 0) firstOfStep.set(step.n, node);
-      made.push(node);
+    return readingOrder(step).map((part) => {
+      if (part.more) return more(part.more);
+      const node = element(part.token, step, part.isGhost);
+      if (!part.isGhost && !firstOfStep.has(step.n)) firstOfStep.set(step.n, node);
+      return node;
     });
-    made.push(...ghostElements(step.g.filter((ghost) => ghost.at >= step.k.length), step));
-    if (step.more) made.push(more(step.more));
-    return made;
   }
 
   // A block for each paragraph: a new token lays out its own paragraph anew, not the whole text.
@@ -83,7 +94,8 @@ function makeTokens(stage) {
     for (const node of made) {
       if (!paragraph) paragraph = view.appendChild(Object.assign(make('div', 'sv-paragraph'), { role: 'presentation' }));
       paragraph.appendChild(node);
-      if (node.textContent.endsWith('\n') && !isGhost(node)) paragraph = null;
+      if (!isGhost(node)) tie(node);
+      if (node.textContent.endsWith('\n')) paragraph = null; // a rejected draft's line ends are signs
     }
     if (caret.parentNode) pending(true);
   }
@@ -101,10 +113,6 @@ function makeTokens(stage) {
 
   function isShown(node) {
     return node.classList.contains('sv-token') && node.offsetParent !== null;
-  }
-
-  function isGhost(node) {
-    return node.classList.contains('is-rejected') || node.classList.contains('is-unreached');
   }
 
   function beside(node, forward) {

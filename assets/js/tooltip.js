@@ -72,9 +72,12 @@ function glossaryLink(term) {
 
 // Below the mark, or above it where there is no room; inside the window.
 function placeBeside(at, bubble) {
-  const box = bubble.getBoundingClientRect();
-  const left = Math.min(at.left, document.documentElement.clientWidth - box.width - 8);
-  const isLow = at.bottom + box.height + 14 > window.innerHeight && at.top > box.height + 14;
-  bubble.style.left = Math.max(8, left) + 'px';
-  bubble.style.top = (isLow ? at.top - box.height - 6 : at.bottom + 6) + 'px';
+  const { left, top } = bubblePlace(at, bubble.getBoundingClientRect(), document.documentElement.clientWidth, window.innerHeight);
+  bubble.style.left = left + 'px';
+  bubble.style.top = top + 'px';
+}
+
+function bubblePlace(at, box, width, height) {
+  const isLow = at.bottom + box.height + 14 > height && at.top > box.height + 14;
+  return { left: Math.max(8, Math.min(at.left, width - box.width - 8)), top: isLow ? at.top - box.height - 6 : at.bottom + 6 };
 }

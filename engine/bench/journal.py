@@ -25,7 +25,7 @@ def read(path: Path, settings: Mapping[str, Any], plan: Plan) -> list[Record]:
     Raises BadInput where the file was written under other settings, or is not such a file.
     """
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")[:-1]  # a torn last line is no record
+        lines = path.read_text(encoding="utf-8-sig").split("\n")[:-1]  # a torn last line is no record
     except FileNotFoundError:
         return []
     except (OSError, UnicodeDecodeError) as error:

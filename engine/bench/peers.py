@@ -1,6 +1,7 @@
 """transformers' own `generate` on the same weights: what a user has without this project.
 
-Loaded apart from the engine's model, with transformers' default attention and caches. Greedy.
+Loaded apart from the engine's model, with transformers' default attention, caches and settings: greedy, whatever else
+a model's own generation config asks for (beams, suppressed tokens, n-grams that may not repeat, …).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from engine.config import GenerationConfig
 from engine.drafters.prompt_lookup import PromptLookupOptions
 from engine.errors import BadInput
 from engine.models import LoadedModel
+from engine.stock import plain_settings
 
 
 class Peer:
@@ -35,14 +37,11 @@ class Peer:
     def generate(self, prompt_ids: list[int], max_new_tokens: int) -> list[int]:
         """Greedy output token ids, end-of-text token included as the engine does."""
         ids = torch.tensor([prompt_ids], device=self._model.device)
-        eos = self._model.generation_config.eos_token_id
         output = self._model.generate(
             ids,
             attention_mask=torch.ones_like(ids),
             max_new_tokens=max_new_tokens,
             do_sample=False,
-            repetition_penalty=1.0,  # some models' own generation config has another
-            pad_token_id=eos[0] if isinstance(eos, list) else eos,
             **self._options,
         )
         return [int(token) for token in output[0, len(prompt_ids) :]]
@@ -75,5 +74,7 @@ def _stock(location: str, loaded: LoadedModel) -> Any:
     model: Any = AutoModelForCausalLM.from_pretrained(
         location, dtype=loaded.dtype, use_safetensors=True, trust_remote_code=False
     )
+    # A draft model's too, since its own settings steer its drafts.
+    model.generation_config = plain_settings(loaded.eos_ids)
     model.requires_grad_(False).eval()
     return model.to(loaded.device)

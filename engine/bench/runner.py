@@ -134,6 +134,9 @@ class Plan:
         return random.Random(f"{self.seed} {of}").sample(self.contenders, len(self.contenders))
 
 
+Encode = Callable[[Sequence[Message]], list[int]]
+"""From a conversation to the target's token ids."""
+
 Answer = Callable[[list[int]], Timed]
 """From a prompt's token ids to a timed answer."""
 
@@ -156,12 +159,12 @@ def run(
     if not left:
         return
     skipped = {record.prompt_index for record in finished if isinstance(record, Skipped)}
-    answers = _answers(target, plan)
+    answers, encode = _answers(target, plan), encoded_once(target.loaded.encode)
     _warm(target, plan, answers)
     for of in left:
         if of[1] in skipped:
             continue
-        for record in _round(target.loaded, plan, answers, of, observe):
+        for record in _round(target.loaded, encode, plan, answers, of, observe):
             if isinstance(record, Skipped):
                 skipped.add(record.prompt_index)
             yield record
@@ -183,18 +186,31 @@ def of_whole_rounds(records: Collection[Record], plan: Plan) -> list[Record]:
     return [r for r in records if isinstance(r, Skipped) or (r.repeat, r.prompt_index) in whole]
 
 
+def encoded_once(encode: Encode) -> Encode:
+    """Each conversation's ids as they were when it was first asked for: a chat template may hold a clock."""
+    known: dict[tuple[tuple[str, ...], ...], list[int]] = {}
+
+    def remembered(messages: Sequence[Message]) -> list[int]:
+        key = tuple((message["role"], message["content"]) for message in messages)
+        if key not in known:
+            known[key] = encode(messages)
+        return list(known[key])
+
+    return remembered
+
+
 def _round(
-    loaded: LoadedModel, plan: Plan, answers: Mapping[str, Answer], of: Round, observe: Observer
+    loaded: LoadedModel, encode: Encode, plan: Plan, answers: Mapping[str, Answer], of: Round, observe: Observer
 ) -> Iterator[Record]:
     repeat, index = of
     question = plan.questions[index]
     place = (question.suite, question.category, index)
-    expected = converse(loaded, question.turns, answers["plain"], plan.config.max_new_tokens)
+    expected = converse(loaded, encode, question.turns, answers["plain"], plan.config.max_new_tokens)
     if expected is None:
         yield Skipped(*place)
         return
     for name in plan.order(of):
-        timed = converse(loaded, question.turns, answers[name], plan.config.max_new_tokens)
+        timed = converse(loaded, encode, question.turns, answers[name], plan.config.max_new_tokens)
         if timed is None:
             raise RunFailed(f"{name}'s own answers leave no room for the next turn; give fewer --max-new-tokens.")
         num_emitted = sum(map(len, timed.outputs))
@@ -204,7 +220,9 @@ def _round(
         yield cell
 
 
-def converse(loaded: LoadedModel, turns: Sequence[str], answer: Answer, max_new_tokens: int) -> Timed | None:
+def converse(
+    loaded: LoadedModel, encode: Encode, turns: Sequence[str], answer: Answer, max_new_tokens: int
+) -> Timed | None:
     """Ask turn by turn, each answer put into the conversation before the next turn.
 
     None where a turn and an answer of full length do not fit the context.
@@ -213,7 +231,7 @@ def converse(loaded: LoadedModel, turns: Sequence[str], answer: Answer, max_new_
     parts: list[Timed] = []
     for turn in turns:
         messages.append({"role": "user", "content": turn})
-        prompt_ids = loaded.encode(messages)
+        prompt_ids = encode(messages)
         if len(prompt_ids) + max_new_tokens > loaded.max_context:
             return None
         parts.append(answer(prompt_ids))

@@ -76,7 +76,7 @@ def _prompt(args: argparse.Namespace) -> str:
         return str(args.prompt)
     try:
         data = sys.stdin.buffer.read() if args.prompt_file == "-" else Path(args.prompt_file).read_bytes()
-        return data.decode("utf-8")
+        return data.decode("utf-8-sig")  # a byte order mark is no part of the prompt
     except OSError as error:
         raise BadInput(f"The prompt file {args.prompt_file} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:

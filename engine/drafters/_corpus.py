@@ -42,7 +42,7 @@ def save(path: str | Path, ids: Sequence[int], model: LoadedModel) -> None:
 
 def _encode(file: Path, model: LoadedModel) -> list[int]:
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadInput(f"The corpus {file} is not UTF-8 text ({error}).") from error
     return list(model.tokenizer(text, add_special_tokens=False)["input_ids"]) if text.strip() else []

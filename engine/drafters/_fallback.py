@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from torch import Tensor
+
 from engine.config import GenerationConfig
 from engine.drafters.base import Context, Drafter, Needs
 from engine.options import option
@@ -50,8 +52,11 @@ class WithFallback(Drafter):
 
     def start(self, context: Context) -> None:
         super().start(context)
-        self.first.start(context)
-        self.second.start(context)
+        hidden = context.prompt_hidden
+        for drafter in (self.first, self.second):
+            context.prompt_hidden = self._own_layers(drafter, hidden)
+            drafter.start(context)
+        context.prompt_hidden = hidden
 
     def propose(self, context: Context, budget: int) -> DraftTree:
         for drafter in (self.first, self.second):
@@ -61,8 +66,13 @@ class WithFallback(Drafter):
         return replace(tree, proposed_by=drafter.name) if tree else tree
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
-        self.first.observe(verdict, emitted, scored)
-        self.second.observe(verdict, emitted, scored)
+        for drafter in (self.first, self.second):
+            drafter.observe(verdict, emitted, replace(scored, hidden=self._own_layers(drafter, scored.hidden)))
+
+    def _own_layers(self, drafter: Drafter, hidden: tuple[Tensor, ...] | None) -> tuple[Tensor, ...] | None:
+        """Of the hidden states that both need, one of the two's own, in its order."""
+        own, asked = drafter.needs.hidden_layers, self.needs.hidden_layers
+        return hidden and (tuple(hidden[asked.index(layer)] for layer in own) or None)
 
 
 def joined(first: Needs, second: Needs) -> Needs:
@@ -70,5 +80,5 @@ def joined(first: Needs, second: Needs) -> Needs:
     return Needs(
         draft_model=first.draft_model or second.draft_model,
         weights=first.weights or second.weights,
-        hidden_layers=first.hidden_layers or second.hidden_layers,
+        hidden_layers=tuple(dict.fromkeys((*first.hidden_layers, *second.hidden_layers))),
     )

@@ -102,16 +102,16 @@ class Aded(Drafter):
             ids[-2],
             ids[-1],
             options.iterations,
-            # The last token of a path is its heaviest successor, appended after the search.
-            options.length - 1,
+            # The last token of a path is its heaviest successor, appended after the search; of one token none is.
+            max(options.length - 1, 1),
             options.paths,
             most,
             options.exploration,
             options.exploration_decay,
-            context.config.seed * 1_000_003 + context.position,
+            (context.config.seed * 1_000_003 + context.position) % 2**63,
             self._overlay.arrays,
         )
-        return DraftTree(tuple(tokens.tolist()), tuple(parents.tolist()))
+        return DraftTree(tuple(tokens.tolist()), tuple(parents.tolist())).pruned(most, options.length)
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
         if self._budget is not None:

@@ -156,9 +156,13 @@ class Chimera(Drafter):
         return self._grow(context.ids, self._plans[num_nodes], num_nodes)
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
-        """Verified hidden states wait to take the place of c; the g of accepted nodes that were run is kept."""
+        """Verified hidden states wait to take the place of c; the g of accepted nodes that were run is kept.
+
+        They wait for the next draft, which may be several steps away where another drafter proposes too.
+        """
         assert scored.hidden is not None
-        self._hidden = scored.hidden[0][[0, *(node + 1 for node in verdict.path)]]
+        verified = scored.hidden[0][[0, *(node + 1 for node in verdict.path)]]
+        self._hidden = torch.cat((self._hidden, verified)) if len(self._hidden) else verified
         kept: list[int] = []
         accepted = tuple(emitted[: len(verdict.path)])
         while len(kept) < len(accepted) and accepted[: len(kept) + 1] in self._columns:
@@ -166,6 +170,7 @@ class Chimera(Drafter):
         if kept:
             self.cache.move(kept, range(2 * self._num_grams + 1, 2 * (self._num_grams + len(kept)) + 1, 2))
             self._num_grams += len(kept)
+        self._columns = {}  # of this step's draft, and of no other
 
     @torch.inference_mode()
     def _catch_up(self, ids: Sequence[int]) -> Tensor:

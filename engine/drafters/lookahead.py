@@ -8,13 +8,15 @@ Pool entries of the root's token are the candidates.
 
 Layout. Level 0 is a chain of window - 1 tokens at offsets 1, 2, … behind the root; column i hangs on
 level 0's place i (column 0 on the root) and is a chain of ngram - 2 tokens. What a row of the paper's
-mask may see is exactly its ancestors, so window and candidates are one draft tree of
+mask may see is exactly its ancestors, so window and candidates are one draft tree of at most
 (window + candidates) * (ngram - 1) - 1 nodes, in one pass, and window tokens that happen to be right
-are accepted like any others. The window's rows are dropped with the rejected nodes.
+are accepted like any others. Texts that begin alike share their nodes, so that the longest match wins.
+The window's rows are dropped with the rejected nodes. A window that needs more nodes than a step may have is refused.
 After a pass level 0 becomes level 1, …, and the last level the new tokens: one place further on,
 however many tokens were accepted, as in the released code. At first level 0 is window + ngram - 3
 random tokens of the prompt, and each pass adds a level.
-Above temperature 0 the window's tokens are drawn with the target's own noise of their places.
+Above temperature 0 the window's tokens are drawn with the target's own noise of their places. The repetition penalty
+counts the text and the row's ancestors, as it does for the target's own tokens.
 """
 
 from __future__ import annotations
@@ -24,11 +26,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from torch import Tensor
+
 from engine.drafters.base import Context, Drafter
 from engine.errors import BadInput
 from engine.options import option
-from engine.sampling import coupled_token, warp
-from engine.tree import DraftTree
+from engine.sampling import coupled_token, likeliest, penalised, warp
+from engine.tree import MAX_BUDGET, DraftTree, GrowingTree
 from engine.verify import Verdict
 
 if TYPE_CHECKING:
@@ -83,6 +87,11 @@ class Lookahead(Drafter):
                 f"The window of {options.window} columns and n-grams of {options.ngram} looks {reach} tokens ahead, "
                 f"and this model's context holds {target.max_context}; choose a smaller window or ngram."
             )
+        if (num_nodes := most_nodes(options.window, options.ngram)) > MAX_BUDGET:
+            raise BadInput(
+                f"The window of {options.window} columns and n-grams of {options.ngram} takes {num_nodes} nodes, and a "
+                f"step drafts at most {MAX_BUDGET}; choose a smaller window or ngram."
+            )
 
     def start(self, context: Context) -> None:
         super().start(context)
@@ -96,15 +105,15 @@ class Lookahead(Drafter):
 
     def propose(self, context: Context, budget: int) -> DraftTree:
         self._read(context.ids)
-        tokens: list[int] = []
-        parents: list[int] = []
+        tree = GrowingTree()
         has_room = sum(map(len, self.levels)) <= budget
-        self._window = Window(self.levels, tokens, parents) if has_room else None
+        self._window = Window(self.levels, tree) if has_room else None
         for rest in self.pool.get(context.root_id):
-            if len(tokens) + len(rest) <= budget:
-                add_chain(-1, rest, tokens, parents)
-        self._proposed = tuple(tokens), tuple(parents)
-        return DraftTree(*self._proposed)
+            if len(tree.tokens) + tree.num_new(-1, rest) <= budget:
+                tree.add(-1, rest)
+        proposed = tree.grown()
+        self._proposed = proposed.tokens, proposed.parents
+        return proposed
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
         """The window moves on, unless its rows were cut off or were not in this pass."""
@@ -113,7 +122,7 @@ class Lookahead(Drafter):
         if window is None or (tree.tokens, tree.parents) != self._proposed:
             return
         root_place = len(self.context.ids) - len(emitted) - 1
-        new = self._next_tokens(scored, window.ends, root_place + len(self.levels))
+        new = self._next_tokens(scored.logits, window.ends, root_place)
         if len(self.levels) < self.options.ngram - 1:
             self.levels = [*(level[1:] for level in self.levels), new[1:]]
             return
@@ -122,14 +131,20 @@ class Lookahead(Drafter):
             self.pool.add(first, (*rest, token))
         self.levels = [self.levels[1][1:], *self.levels[2:], new]
 
-    def _next_tokens(self, scored: Scored, ends: Sequence[int], place: int) -> list[int]:
-        """What the target would say behind each column; the first of them stands at `place`."""
-        config = self.context.config
-        logits = scored.logits[[end + 1 for end in ends]]
+    def _next_tokens(self, logits: Tensor, ends: Sequence[int], root_place: int) -> list[int]:
+        """What the target would say behind each column, given the text and the column's own tokens."""
+        config, tree, noise = self.context.config, self.context.tree, self.context.noise
+        logits = logits[[end + 1 for end in ends]]
+        contexts = None
+        if config.repetition_penalty != 1:
+            before = self.context.ids[: root_place + 1]
+            contexts = [[*before, *(tree.tokens[node] for node in tree.path_to(end))] for end in ends]
         if config.is_greedy:
-            return [int(token) for token in logits.argmax(dim=1)]
-        probs, noise = warp(logits, config), self.context.noise
-        return [coupled_token(row, noise.gumbel(place + i, len(row))) for i, row in enumerate(probs)]
+            found: list[int] = likeliest(penalised(logits, config, contexts)).tolist()
+            return found
+        places = [root_place + 1 + (tree.depths[end] if end >= 0 else 0) for end in ends]
+        rows = zip(warp(logits, config, contexts), places, strict=True)
+        return [coupled_token(row, noise.gumbel(place, len(row))) for row, place in rows]
 
     def _read(self, ids: Sequence[int]) -> None:
         """The text's own n-grams enter the pool as they are written."""
@@ -143,20 +158,17 @@ class Lookahead(Drafter):
 class Window:
     """The window's nodes in a tree: level 0 as a spine, a column of the other levels at each of its places."""
 
-    def __init__(self, levels: Sequence[Sequence[int]], tokens: list[int], parents: list[int]) -> None:
-        self.spine = [-1, *add_chain(-1, levels[0], tokens, parents)]
+    def __init__(self, levels: Sequence[Sequence[int]], tree: GrowingTree) -> None:
+        self.spine = [-1, *tree.add(-1, levels[0])]
         columns = [[level[i] for level in levels[1:]] for i in range(len(self.spine))]
-        found = [add_chain(top, column, tokens, parents) for top, column in zip(self.spine, columns, strict=True)]
+        found = [tree.add(top, column) for top, column in zip(self.spine, columns, strict=True)]
         self.ends = [nodes[-1] if nodes else top for top, nodes in zip(self.spine, found, strict=True)]
         """The last node of each column; -1 is the root."""
 
 
-def add_chain(parent: int, chain: Sequence[int], tokens: list[int], parents: list[int]) -> list[int]:
-    """Append a chain below a node; its nodes."""
-    nodes = list(range(len(tokens), len(tokens) + len(chain)))
-    tokens += chain
-    parents += [parent, *nodes[:-1]][: len(chain)]
-    return nodes
+def most_nodes(window: int, ngram: int) -> int:
+    """Nodes of the window when it is largest: a level is added a pass, and each pass takes a place from the first."""
+    return max((num_passes + 1) * (window + ngram - 2 - num_passes) - 1 for num_passes in range(ngram - 1))
 
 
 DRAFTER = Lookahead

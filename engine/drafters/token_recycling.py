@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from engine.drafters import _corpus
 from engine.drafters._fallback import fallback_option
@@ -101,10 +102,12 @@ def template(num_nodes: int, k: int) -> Template:
 def successors(ids: Sequence[int], num_tokens: int) -> Ints:
     """(num_tokens + 1, K): each token's most frequent successors in a text, the commonest first.
 
-    The last row stays unknown: unknown tokens (-1) lead to it.
+    The last row stays unknown: unknown tokens (-1) lead to it. Ids from `num_tokens` on are no tokens, and left out.
     """
     table = np.full((num_tokens + 1, K), UNKNOWN, dtype=np.int32)
-    pairs = np.asarray(ids[:-1], dtype=np.int64) * num_tokens + np.asarray(ids[1:], dtype=np.int64)
+    before, after = np.asarray(ids[:-1], dtype=np.int64), np.asarray(ids[1:], dtype=np.int64)
+    is_token = np.maximum(before, after) < num_tokens
+    pairs = before[is_token] * num_tokens + after[is_token]
     found, counts = np.unique(pairs, return_counts=True)
     tokens, following = np.divmod(found, num_tokens)
     order = np.lexsort((following, -counts, tokens))
@@ -151,7 +154,7 @@ class TokenRecycling(Drafter):
     def propose(self, context: Context, budget: int) -> DraftTree:
         shape = self._template
         rows = np.empty(len(shape.ranks) + 1, dtype=np.int32)
-        rows[0] = context.root_id
+        rows[0] = context.root_id if context.root_id < self._num_tokens else UNKNOWN
         for level in shape.depths:
             rows[level.start + 1 : level.stop + 1] = self.table[rows[shape.parents[level]], shape.ranks[level]]
         return self._without_unknown(rows).pruned(budget, budget)
@@ -174,6 +177,10 @@ class TokenRecycling(Drafter):
         if self.options.learns_from == "path":
             kept = [0, *(node + 1 for node in verdict.path)]
             fed, logits = fed[kept], logits[kept]
+        # A model's output may be wider than its tokenizer: what it feeds from there has no row.
+        is_token = fed < self._num_tokens
+        if not is_token.all():
+            fed, logits = fed[is_token], logits[torch.from_numpy(is_token)]
         k = min(K, logits.shape[1])
         # Repeated indices: numpy assigns in order, so the last in tree order stays.
         self.table[fed, :k] = logits.topk(k, dim=1).indices.cpu().numpy()

@@ -106,7 +106,7 @@ def _letters_key(text: str) -> bytes:
 
 def _read_jsonl(path: Path) -> Iterator[Document]:
     opener = lzma.open if path.suffix == ".xz" else open
-    with opener(path, "rt", encoding="utf-8") as lines:
+    with opener(path, "rt", encoding="utf-8-sig") as lines:
         for line in lines:
             row = json.loads(line)
             if not isinstance(row, dict):
@@ -121,7 +121,7 @@ def _read_jsonl(path: Path) -> Iterator[Document]:
 
 
 def _read_text(path: Path) -> Iterator[Document]:
-    text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8-sig")
     if "\x00" in text:
         raise BadInput(f"{path} is binary; wanted UTF-8 text.")
     for part in re.split(r"\n{3,}|<\|endoftext\|>", text):

@@ -24,6 +24,7 @@ from engine.loop import generate
 from engine.target import Target
 from engine.training import elements, tasks
 from engine.training.corpus import Document
+from engine.training.pretrain import encode
 from engine.training.suites import suite_rows
 
 STORY_TOKENS = 200
@@ -56,7 +57,7 @@ def _answer_loss(target: Target, chats: Sequence[list[tasks.Message]]) -> float:
     tokenizer, total, count = target.loaded.tokenizer, 0.0, 0
     for chat in chats:
         prompt = tasks.prompt_ids(chat[:-1], tokenizer)
-        whole = tokenizer(tasks.chat_text(chat, tokenizer), add_special_tokens=False)["input_ids"]
+        (whole,) = encode([chat], tokenizer)
         answer = whole[len(prompt) : target.max_context]
         if len(prompt) < 2 or not answer:
             continue

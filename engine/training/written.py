@@ -18,9 +18,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from tqdm import tqdm
-from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from engine import models
+from engine.stock import plain_settings
 from engine.training import tasks
 from engine.training.corpus import Document
 
@@ -114,7 +115,7 @@ def _answer(
     sampling = {"do_sample": False} if is_greedy else {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
     with _without_habits(model, ends):
         output: Tensor = model.generate(  # type: ignore[operator]
-            ids, attention_mask=mask, max_new_tokens=max_new_tokens, pad_token_id=pad, **sampling
+            ids, attention_mask=mask, max_new_tokens=max_new_tokens, **sampling
         )
     return [row + _up_to_end(answer, ends) for row, answer in zip(batch, output[:, width:].tolist(), strict=True)]
 
@@ -123,7 +124,7 @@ def _answer(
 def _without_habits(model: PreTrainedModel, ends: Sequence[int]) -> Iterator[None]:
     """Generate without the penalties, beams and bans of a model's own generation config, as the engine does."""
     own = model.generation_config
-    model.generation_config = GenerationConfig(eos_token_id=list(ends) or None)
+    model.generation_config = plain_settings(ends)
     try:
         yield
     finally:

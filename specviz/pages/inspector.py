@@ -19,7 +19,7 @@ from specviz.trace import trace
 
 SCRIPTS = (
     *("dom", "address", "tooltip", "glossary"),
-    *("drafttree", "treeview", "ruler", "nodecard", "steppanels", "inspector"),
+    *("writing", "drafttree", "treeview", "ruler", "nodecard", "steppanels", "inspector"),
 )
 """All that draws a run from a trace, without a server."""
 NUM_RUNS = 40

@@ -52,7 +52,7 @@ def _run(archive: Archive, run_id: str) -> dict[str, Any]:
 
 def _script() -> str:
     """One function, so that the components' own names stay inside it."""
-    parts = files.script("offline", *SCRIPTS, "player", *inspector.SCRIPTS, "offlineruns")
+    parts = files.script("offline", *SCRIPTS, "timeline", "player", *inspector.SCRIPTS, "offlineruns")
     start = "'use strict';\nconst element = document.getElementById('stage');"
     return f"(() => {{\n{start}\n{parts}\n({files.script('page')})();\n}})();"
 

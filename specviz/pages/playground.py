@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Generator, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -15,10 +17,16 @@ from specviz import request
 from specviz.device import Device, first_method
 from specviz.fold import ViewState, fold_all
 from specviz.pages.asking import example_chips, model_menu, pick, prompt_box, settings_form, told, visitor_of
-from specviz.pages.stage import make_stage
+from specviz.pages.stage import make_stage, saved_run
 from specviz.session import Sessions
-from specviz.wire import Streams
+from specviz.store import Reader, StoreError
+from specviz.text import without_surrogates
+from specviz.wire import Streams, alert
 
+PATIENCE_S = 3.0
+"""For a run to end whose page has gone: it does at its next step."""
+LOOK_EVERY_S = 0.1
+GOES_ON = "This run is still going on in another page. Reload this one when it has ended: it will be here."
 _BUSY = (gr.Button(interactive=False), gr.Button(interactive=False), gr.Button(interactive=True))
 _READY = (gr.Button(interactive=True), gr.Button(interactive=True), gr.Button(interactive=False))
 
@@ -31,10 +39,26 @@ class Playground:
     title: ClassVar[str] = "Playground"
     sessions: Sessions
     streams: Streams
+    store: Reader
 
     def arrive(self, query: Mapping[str, str]) -> Sequence[Any]:
-        """Nothing to open here."""
+        """Nothing to send: the stage asks `saved` for the run of the address, unless one goes on there."""
         return ()
+
+    def saved(self, run_id: object) -> str:
+        """A run that the address names, as one message for the stage; one that is just being stopped is waited for."""
+        until = time.monotonic() + PATIENCE_S
+        while self._goes_on(run_id):
+            if time.monotonic() > until:
+                return alert(GOES_ON)
+            time.sleep(LOOK_EVERY_S)
+        return saved_run(self.store, self.streams, run_id)
+
+    def _goes_on(self, run_id: object) -> bool:
+        try:
+            return self.store.get_run(without_surrogates(str(run_id))).status == "running"
+        except StoreError:
+            return False
 
     def messages(
         self, prompt: object, model: object, settings: object, baseline: object, visitor: str
@@ -79,9 +103,17 @@ class Playground:
             with gr.Column(elem_classes=["sv-controls"], min_width=280):
                 controls = _controls(self.sessions.device)
             with gr.Column(elem_classes=["sv-main"], min_width=280):
-                stage = make_stage("stage", self.streams)
+                stage = make_stage("stage", self.streams, "wayback", serves=[self._serve_saved()])
         self._wire(controls, stage)
         return ()
+
+    def _serve_saved(self) -> Callable[..., Any]:
+        """In a thread of its own: the server answers others meanwhile."""
+
+        async def saved(run_id: object) -> str:
+            return await asyncio.to_thread(self.saved, run_id)
+
+        return saved
 
     def _wire(self, controls: _Controls, stage: gr.HTML) -> None:
         inputs = [controls.prompt, controls.model, controls.settings, controls.baseline]

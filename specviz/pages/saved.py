@@ -18,14 +18,12 @@ import gradio as gr
 from gradio.components import Component
 
 from engine.errors import BadInput
-from specviz import listing, wire
+from specviz import listing
 from specviz.archive import lines
-from specviz.fold import ViewState, fold_all
 from specviz.listing import Listing
 from specviz.pages import exports, files, plot
 from specviz.pages.side_by_side import side_by_side
-from specviz.pages.stage import make_stage
-from specviz.replay import replay
+from specviz.pages.stage import make_stage, saved_run
 from specviz.routes import PLOTLY_PATH
 from specviz.rows import to_row
 from specviz.store import Store, StoreError
@@ -33,9 +31,8 @@ from specviz.text import to_wire, without_surrogates
 from specviz.visitors import Visitors, hashed
 from specviz.wire import Streams
 
-MAX_ID_CHARS = 80
 PUBLIC = " Whoever opens this page can read every run; only the browser that made one can change it."
-SCRIPTS = ("address", "visitor", "filters", "runtable", "selection", "sidebyside", "browser")
+SCRIPTS = ("address", "visitor", "filters", "runtable", "selection", "sidebyside", "listwords", "browser")
 _log = logging.getLogger(__name__)
 Answer = Callable[[Any, Any], dict[str, Any]]
 
@@ -157,13 +154,7 @@ class SavedRuns:
 
     def open(self, run_id: object) -> str:
         """A saved run as one message for the stage."""
-        if not isinstance(run_id, str) or not 0 < len(run_id) <= MAX_ID_CHARS:
-            return wire.alert("That is not a run's id.")
-        try:
-            state = fold_all(ViewState(), replay(self.store, without_surrogates(run_id)))
-        except StoreError as error:
-            return wire.alert(str(error))
-        return self.streams.open().snapshot(state)
+        return saved_run(self.store, self.streams, run_id)
 
     def build(self) -> Sequence[Component]:
         """Lay the page out inside the current tab. Returns list and stage."""
@@ -176,7 +167,7 @@ class SavedRuns:
             elem_id="runs",
             elem_classes=["sv-component"],
         )
-        return browser, make_stage("saved-stage", self.streams, "player")
+        return browser, make_stage("saved-stage", self.streams, "timeline", "player")
 
     def _server_functions(self) -> list[Callable[..., Any]]:
         """In threads of their own: the server answers others meanwhile."""

@@ -22,6 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from scripts_page import Scripts
 
 ROOT = Path(__file__).resolve().parents[2]
 ARGUMENTS = (
@@ -301,3 +302,19 @@ def visit(windows: Windows, request: pytest.FixtureRequest) -> Iterator[Callable
     for opened, _ in visits:
         assert not opened.errors
         assert opened.hosts <= {"127.0.0.1"}, "only our own server is asked"
+
+
+@pytest.fixture(scope="session")
+def blank_page(browser: Any) -> Iterator[Scripts]:
+    """One page for every test of the scripts' functions."""
+    page = Scripts(browser)
+    yield page
+    page.close()
+
+
+@pytest.fixture
+def scripts(blank_page: Scripts) -> Iterator[Scripts]:
+    """The blank page, empty; at the end nothing may have been thrown."""
+    blank_page.clear()
+    yield blank_page
+    assert not blank_page.errors

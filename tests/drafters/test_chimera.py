@@ -151,6 +151,26 @@ def test_another_drafters_accepted_tokens_are_read_too(llama: Target, chimera: C
     assert chimera.propose(context, 64).tokens == fresh.propose(again, 64).tokens
 
 
+def test_steps_of_another_drafter_may_come_one_after_another(llama: Target, chimera: Chimera, tmp_path: Path) -> None:
+    """States wait for the next draft, and nothing of an earlier draft is moved for tokens that happen to equal it."""
+    context = started(llama, chimera, prompt_ids(9))
+    step(llama, chimera, context, [0, 4], 7)
+    stale = chimera.propose(context, 64)
+    twice = [[stale.tokens[node] for node in stale.path_to(12)], [stale.tokens[0], 3], [5]]
+    for first, *texts in ([chimera], [chimera, *twice], [chimera, [11, 12], *twice]):
+        for text in texts:
+            context.tree = _shape_tree(text)
+            scored = llama.score(context.root_id, context.tree)
+            llama.commit(range(len(text)))
+            context.ids += [*text, 13]
+            first.observe(Verdict(tuple(range(len(text))), 13, "bonus"), [*text, 13], scored)
+        fresh = make(llama, tmp_path)
+        again = started(Target(llama.loaded), fresh, context.ids)
+        found, wanted = first.propose(context, 64), fresh.propose(again, 64)
+        assert found.tokens == wanted.tokens
+        assert found.draft_probs == pytest.approx(wanted.draft_probs, rel=1e-3)
+
+
 def _shape_tree(tokens: Sequence[int]) -> Any:
     from engine.tree import chain
 

@@ -156,6 +156,18 @@ def test_a_draft_model_equal_to_the_target_is_accepted_whole(llama: Target, twin
         assert {step.emitted[-1].origin for step in steps} == {"bonus"}
 
 
+@pytest.mark.parametrize("penalty", [1.0, 1.4])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_wide_draft_of_the_target_itself_never_lacks_the_right_child(
+    temperature: float, penalty: float, llama: Target, twin: None
+) -> None:
+    """Each level is chosen with the noise of its place and the penalty on its path: paths end at leaves only."""
+    config = GenerationConfig(max_new_tokens=30, temperature=temperature, repetition_penalty=penalty, seed=4)
+    steps = list(watched(llama, make(llama, depth=3, width=3, nodes=64), config))
+    assert {step.emitted[-1].origin for step in steps[:-1]} == {"bonus"}
+    assert max(len(step.path) for step in steps) == 3
+
+
 def test_an_adaptive_chain_stops_behind_its_first_weak_token(llama: Target, near: models.LoadedModel) -> None:
     drafter = make(llama, depth=8, min_confidence=0.15)
     lengths = set()

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import torch
 from reciter import Reciter, prose
-from toys import create, greedy_text, output_ids, prompt_ids
+from toys import ScriptedDrafter, create, greedy_text, output_ids, prompt_ids, stock
 
 from engine import drafters, options
 from engine.config import GenerationConfig
-from engine.drafters import Drafter
+from engine.drafters import Context, Drafter, Needs
 from engine.drafters._fallback import WithFallback
 from engine.errors import BadInput, UnknownName
 from engine.events import Stepped, from_json, to_json
 from engine.loop import generate
-from engine.target import Target
+from engine.target import Scored, Target
+from engine.tree import EMPTY_TREE, DraftTree, chain
+from engine.verify import Verdict
 
 NAMES = drafters.names()
 BACKED = [name for name in NAMES if any(spec.name == "fallback" for spec in options.specs(drafters.get(name).Options))]
@@ -43,6 +46,60 @@ def test_with_any_fallback_the_text_is_that_of_plain_decoding(
         assert output_ids(found) == text, second
         makers = {step.proposed_by for step in found if isinstance(step, Stepped) and step.nodes}
         assert makers <= {name, second}
+
+
+@pytest.mark.parametrize("settings", [{}, SAMPLED], ids=["greedy", "sampled"])
+@pytest.mark.parametrize("name", [name for name in NAMES if drafters.get(name).needs.weights])
+def test_trained_methods_are_fit_to_be_asked_after_any_number_of_copied_steps(
+    name: str, settings: dict[str, Any], llama: Target
+) -> None:
+    """Two, three and more steps in a row that another drafter proposed, right and wrong ones."""
+    text = greedy_text(llama, PROMPT, 40, **settings)
+
+    def script(context: Context, budget: int) -> DraftTree:
+        place = len(context.ids) - len(PROMPT)
+        copied = text[len(context.ids) : len(context.ids) + 3]
+        return EMPTY_TREE if place % 11 in (0, 9, 10) else chain([*copied[:2], *(t + 1 for t in copied[2:] if t < 60)])
+
+    first = ScriptedDrafter(script)
+    first.options = dataclasses.make_dataclass("Options", [])()
+    drafter = WithFallback(first, create(name, llama))
+    found = list(generate(llama, drafter, PROMPT, GenerationConfig(max_new_tokens=40, **settings)))
+    assert output_ids(found) == text[len(PROMPT) :]
+    makers = [step.proposed_by for step in found if isinstance(step, Stepped)]
+    assert "scripted" in makers
+    assert name in makers[makers.index("scripted") :] or name == "hidden_transfer"
+
+
+def test_each_of_the_two_is_given_the_layers_that_it_asked_for(llama: Target) -> None:
+    class Reader(ScriptedDrafter):
+        """Notes the hidden states that it is given."""
+
+        def __init__(self, *layers: int) -> None:
+            super().__init__(lambda context, budget: EMPTY_TREE)
+            self.options = dataclasses.make_dataclass("Options", [])()
+            self.needs = Needs(hidden_layers=layers)  # type: ignore[misc]
+
+        def start(self, context: Context) -> None:
+            super().start(context)
+            self.found = [context.prompt_hidden]
+
+        def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
+            self.found.append(scored.hidden)
+
+    both = WithFallback(first := Reader(1, -1), second := Reader(0, 1))
+    assert both.needs.hidden_layers == (1, -1, 0)
+    nobody = Reader()
+    text = greedy_text(llama, PROMPT, 3)
+    output_ids(generate(llama, both, PROMPT, GenerationConfig(max_new_tokens=3)))
+    states = stock("llama")(input_ids=torch.tensor([text]), output_hidden_states=True).hidden_states
+    for reader in (first, second):
+        for place, layer in enumerate(reader.needs.hidden_layers):
+            found = torch.cat([given[place] for given in reader.found if given is not None])
+            torch.testing.assert_close(found, states[layer][0, : len(found)], atol=1e-4, rtol=1e-4)
+            assert len(found) == len(PROMPT) + 2
+    output_ids(generate(llama, WithFallback(nobody, Reader()), PROMPT, GenerationConfig(max_new_tokens=3)))
+    assert nobody.found == [None] * 4
 
 
 def test_a_step_says_which_of_the_two_proposed_it() -> None:

@@ -12,7 +12,7 @@ from toys import Table, TableTarget, assert_fits, create, greedy_text, output_id
 
 from engine.config import GenerationConfig
 from engine.drafters.base import Context
-from engine.drafters.jacobi import Jacobi
+from engine.drafters.jacobi import Guess, Jacobi
 from engine.errors import BadInput
 from engine.events import Stepped
 from engine.loop import generate
@@ -121,6 +121,64 @@ def test_keeping_sure_guesses_changes_how_often_they_are_accepted() -> None:
     target = TableTarget(Table(12, seed=1, sharpness=1.5), max_context=400)
     counts = [num_steps(target, made(target, keep_above=keep), 200, **RULES["rejection"]) for keep in (0.0, 1.0)]
     assert counts[0] != counts[1]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_the_penalty_counts_the_text_and_the_guesses_before_a_place(rule: str) -> None:
+    config = GenerationConfig(**RULES[rule], repetition_penalty=2.0)
+    drafter = made(TableTarget(Table(32)), window=4)
+    context = Context([1, 2, 3], config, Noise(4))
+    drafter.start(context)
+    drafter._vocab_size = 32
+    drafter._guesses = [Guess(token) for token in (10, 11, 12, 13)]
+    context.tree = drafter.propose(context, 64)
+    logits = torch.full((5, 32), 0.1)
+    logits[:, 3], logits[:, 11], logits[:, 20] = 5.0, 4.0, 3.0
+    context.ids += [10, 9]
+    drafter.observe(Verdict((0,), 9, "correction"), [10, 9], Scored(logits, None))
+    # The next token, 9, is not what stood before these rows; 3 always did, 11 from row 2 on.
+    probs = warp(logits[2:], config, [[1, 2, 3, 10, 11], [1, 2, 3, 10, 11, 12], [1, 2, 3, 10, 11, 12, 13]])
+    assert probs.argmax(dim=1).tolist() == [20, 20, 20]
+    if rule == "greedy":
+        assert [guess.token for guess in drafter._guesses] == [20, 20, 20]
+    elif rule == "rejection":
+        torch.testing.assert_close(
+            torch.stack([g.drawn_from for g in drafter._guesses if g.drawn_from is not None]), probs
+        )
+    else:
+        wanted = [coupled_token(row, context.noise.gumbel(5 + i, 32)) for i, row in enumerate(probs)]
+        assert [guess.token for guess in drafter._guesses] == wanted
+
+
+def test_a_guess_is_kept_for_how_sure_its_law_was_not_for_its_own_share() -> None:
+    drafter = made(TableTarget(Table(9)), keep_above=0.5)
+    for token in (0, 1):
+        assert drafter._is_kept(Guess(token, torch.tensor([0.7, 0.3])))
+        assert not drafter._is_kept(Guess(token, torch.tensor([0.4, 0.3, 0.3])))
+    assert not drafter._is_kept(Guess(0)), "a first guess has no law"
+
+
+@pytest.mark.parametrize("num_accepted", [0, 1, 3])
+def test_a_guess_that_was_not_examined_is_kept_at_its_place(num_accepted: int) -> None:
+    """With `num_accepted` accepted and the next one refused, old guess k + 1 + i is guess i of the next draft."""
+    drafter = made(TableTarget(Table(9)), window=6, keep_above=0.0)
+    context = Context([1, 2, 3], GenerationConfig(**RULES["rejection"]), Noise(4))
+    drafter.start(context)
+    drafter._vocab_size = 9
+    for accepted in (0, num_accepted):
+        before = context.tree = drafter.propose(context, 64)
+        emitted = [*before.tokens[:accepted], 8]
+        context.ids.extend(emitted)
+        logits = torch.randn(7, 9, generator=torch.Generator().manual_seed(len(emitted)))
+        drafter.observe(Verdict(tuple(range(accepted)), 8, "correction"), emitted, Scored(logits, None))
+    after = drafter.propose(context, 64)
+    assert before.drawn_from is not None
+    assert after.drawn_from is not None
+    # The last guess of the second draft was a first guess, without a law to keep it by.
+    for i in range(6 - 1 - num_accepted - 1):
+        old = num_accepted + 1 + i
+        assert after.tokens[i] == before.tokens[old]
+        torch.testing.assert_close(after.drawn_from[i], before.drawn_from[old])
 
 
 def test_guesses_of_another_drafters_step_are_forgotten() -> None:

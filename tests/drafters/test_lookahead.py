@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -10,14 +11,15 @@ from toys import MAX_CONTEXT, Table, TableTarget, create, greedy_text, prompt_id
 
 from engine.config import GenerationConfig
 from engine.drafters.base import Context
-from engine.drafters.lookahead import Lookahead, Pool, Window
+from engine.drafters.lookahead import Lookahead, Pool, Window, most_nodes
 from engine.errors import BadInput
 from engine.events import Stepped
 from engine.loop import generate
-from engine.sampling import Noise
+from engine.sampling import Noise, coupled_token, warp
 from engine.target import Scored, Target
-from engine.tree import DraftTree
+from engine.tree import MAX_BUDGET, DraftTree, GrowingTree
 from engine.verify import Verdict
+from engine.verify.base import match
 
 W, N = 4, 4
 
@@ -37,16 +39,16 @@ def steps_of(target: Target, prompt: list[int], drafter: Lookahead, num_tokens: 
 
 
 def window_of(levels: list[list[int]]) -> tuple[Window, DraftTree]:
-    tokens: list[int] = []
-    parents: list[int] = []
-    window = Window(levels, tokens, parents)
-    return window, DraftTree(tuple(tokens), tuple(parents))
+    tree = GrowingTree()
+    window = Window(levels, tree)
+    return window, tree.grown()
 
 
 def test_a_row_sees_what_the_papers_mask_lets_it_see(llama: Target) -> None:
     """An independent oracle: the logits of each row equal a plain pass over root, level 0 and its own column."""
     context = prompt_ids(10)
-    levels = [prompt_ids(W - 1, seed=2), *(prompt_ids(W, seed=3 + level) for level in range(N - 2))]
+    other = random.Random(2).sample(range(64), W * (N - 1) - 1)
+    levels = [other[: W - 1], *(other[W * level - 1 : W * (level + 1) - 1] for level in range(1, N - 1))]
     _, tree = window_of(levels)
     assert len(tree) == W * (N - 1) - 1
     llama.prefill(context[:-1])
@@ -141,8 +143,72 @@ def test_a_candidate_that_is_right_gives_all_its_tokens_and_one_more() -> None:
     context = Context([1, 2, 3, 4, 5, 1], GenerationConfig(), Noise(0))
     drafter.start(context)
     tree = drafter.propose(context, 128)
-    assert tree.tokens[-3:] == (2, 3, 4), "the n-gram of the prompt that began with the root's token"
-    assert tree.parents[-3:] == (-1, len(tree) - 3, len(tree) - 2)
+    texts = {tuple(tree.tokens[i] for i in tree.path_to(node)) for node in range(len(tree))}
+    assert (2, 3, 4) in texts, "the n-gram of the prompt that began with the root's token"
+
+
+def test_candidates_that_begin_like_the_window_or_each_other_share_their_nodes() -> None:
+    """Equal siblings would hide each other: the longest match wins, whichever was found first."""
+    drafter = made(TableTarget(Table(64)), reads_text=False)
+    context = Context([1, 2, 3], GenerationConfig(), Noise(0))
+    drafter.start(context)
+    drafter.levels = [[10, 11, 12, 13, 14]]
+    for rest in ((20, 21, 22), (20, 21, 23), (10, 11, 30)):
+        drafter.pool.add(3, rest)
+    tree = drafter.propose(context, 64)
+    assert len(set(zip(tree.parents, tree.tokens, strict=True))) == len(tree) == 5 + 1 + 4
+    for text in ((10, 11, 30), (10, 11, 12, 13, 14), (20, 21, 22), (20, 21, 23)):
+        followed, node = [], -1
+        while len(followed) < len(text) and (child := match(tree, node, text[len(followed)])) is not None:
+            followed.append(tree.tokens[child])
+            node = child
+        assert tuple(followed) == text
+    sizes = [len(drafter.propose(context, budget)) for budget in (8, 9, 10)]
+    assert sizes == [6, 9, 10], "what the budget lets in is counted in new nodes, not in tokens"
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.7])
+@pytest.mark.parametrize("penalty", [1.0, 1.5])
+def test_a_column_goes_on_as_the_target_would_at_its_place(temperature: float, penalty: float) -> None:
+    """With the noise of that place, and the penalty on the text and on the column's own tokens."""
+    config = GenerationConfig(temperature=temperature, repetition_penalty=penalty, seed=5)
+    drafter = made(TableTarget(Table(64)), reads_text=False)
+    context = Context([1, 2, 3], config, Noise(5))
+    drafter.start(context)
+    drafter.levels = [[10, 11, 12], [20, 21, 22, 23], [30, 31, 32, 33]]
+    context.tree = tree = drafter.propose(context, 64)
+    logits = torch.rand(len(tree) + 1, 64, generator=torch.Generator().manual_seed(2)) + 1
+    logits[:, 3] = logits[:, 31] = 2.5  # likeliest where no penalty holds them down
+    context.ids += [40, 41]
+    drafter.observe(Verdict((), 40, "correction"), [40, 41], Scored(logits, None))
+    for i, last in enumerate((30, 31, 32, 33)):
+        row = tree.tokens.index(last) + 1
+        column = [tree.tokens[node] for node in tree.path_to(row - 1)]
+        probs = warp(logits[row : row + 1], config, [[1, 2, 3, *column]])[0]
+        wanted = coupled_token(probs, context.noise.gumbel(3 + 3 + i - 1, 64)) if temperature else probs.argmax()
+        assert drafter.levels[-1][i] == wanted
+
+
+def test_a_window_that_no_step_can_hold_is_refused() -> None:
+    target = TableTarget(Table(5), max_context=1000)
+    for window, ngram, num_nodes in ((32, 6, 159), (60, 8, 419), (8, 16, 131)):
+        with pytest.raises(BadInput, match=f"takes {num_nodes} nodes, and a step drafts at most {MAX_BUDGET}"):
+            made(target, window=window, ngram=ngram)
+
+
+@pytest.mark.parametrize(("window", "ngram"), [(2, 3), (2, 16), (7, 5), (7, 16), (64, 3), (18, 8)])
+def test_an_accepted_window_runs_and_is_never_larger_than_was_said(window: int, ngram: int) -> None:
+    drafter = made(TableTarget(Table(9), max_context=1000), window=window, ngram=ngram, reads_text=False)
+    context = Context([1, 2, 3], GenerationConfig(), Noise(0))
+    drafter.start(context)
+    sizes = []
+    for _ in range(ngram + 1):
+        sizes.append(sum(map(len, drafter.levels)))
+        context.tree = tree = drafter.propose(context, MAX_BUDGET)
+        context.ids.append(4)
+        drafter.observe(Verdict((), 4, "correction"), [4], Scored(torch.rand(len(tree) + 1, 9), None))
+    assert max(sizes) == most_nodes(window, ngram) <= MAX_BUDGET
+    assert sizes[-1] == window * (ngram - 1) - 1, "all levels are there, and the window moves"
 
 
 def test_the_budget_of_rows_is_the_papers(llama: Target) -> None:

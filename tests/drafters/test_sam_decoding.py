@@ -204,6 +204,8 @@ def test_a_text_file_is_read_with_the_targets_tokenizer(tmp_path: Path) -> None:
     assert list(proposed([1, 2], corpus=str(file), static_bias=0, depth=2).tokens) == [0, 3], (
         "a changed file is read anew"
     )
+    file.write_text("abced", encoding="utf-8-sig")
+    assert list(proposed([0, 1], corpus=str(file), static_bias=0, depth=2).tokens) == [2, 4], "no byte order mark in it"
 
 
 def test_a_corpus_that_cannot_be_used_is_refused(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import shutil
 import statistics
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +15,7 @@ from typing import Any, cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from toys import TableTarget, draft_for
+from toys import TableTarget, draft_for, greedy_text
 
 from engine import bench, models
 from engine.bench import journal, markdown, report, runner
@@ -124,7 +126,7 @@ def test_each_contender_hears_its_own_answers(model_folder: Path) -> None:
     loaded = models.load(str(model_folder))
     fox, cat = Scribe(loaded, " The fox."), Scribe(loaded, " The cat.")
     for scribe in (fox, cat):
-        total = runner.converse(loaded, ("Who?", "And then?"), scribe, 6)
+        total = runner.converse(loaded, loaded.encode, ("Who?", "And then?"), scribe, 6)
         assert total is not None
         assert len(total.outputs) == 2
         assert (total.seconds, total.target_passes, total.draft_ms, total.target_ms) == (2.0, 6, 1.0, None)
@@ -149,6 +151,69 @@ def test_methods_and_peers_have_the_same_conversation_when_they_decode_greedily(
         assert found.is_same_text, found.method
         assert (found.num_turns, found.category) == (3, "qa")
         assert found.num_emitted == cells[0].num_emitted > 9
+
+
+@pytest.mark.parametrize(
+    "asks",
+    [
+        {"num_beams": 4},
+        {"no_repeat_ngram_size": 2, "suppress_tokens": list(range(3, 150)), "bad_words_ids": [[5], [6]]},
+        {"do_sample": True, "temperature": 2.0, "repetition_penalty": 1.5, "min_new_tokens": 20},
+    ],
+    ids=lambda asks: next(iter(asks)),
+)
+def test_a_peer_decodes_greedily_whatever_its_generation_config_asks_for(
+    asks: dict[str, Any], model_folder: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(model_folder, tmp_path / "copy")
+    settings = json.loads((folder / "generation_config.json").read_text())
+    (folder / "generation_config.json").write_text(json.dumps(settings | asks))
+    loaded = replace(models.load(str(model_folder), "cpu", "fp32"), draft=str(folder))
+    prompt_ids = loaded.encode("Tim found a red ball.")
+    wanted = load_peers(loaded, str(model_folder), CONFIG)[0].generate(prompt_ids, 10)
+    for peer in load_peers(loaded, str(folder), CONFIG):
+        assert peer.generate(prompt_ids, 10) == wanted, peer.name
+
+
+def test_a_chat_template_with_a_clock_is_read_once_a_conversation() -> None:
+    clock = itertools.count()
+    encode = runner.encoded_once(lambda messages: [next(clock), len(messages)])
+    first, second = [{"role": "user", "content": "Hi."}], [{"role": "user", "content": "Ho."}]
+    assert [encode(first), encode(second), encode(first), encode([*first, *second])] == [[0, 1], [1, 1], [0, 1], [2, 2]]
+    encode(first).append(9)
+    assert encode(first) == [0, 1]
+
+
+def test_all_contenders_of_a_bench_read_the_same_prompt(
+    table_target: TableTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = itertools.count()
+    monkeypatch.setattr(LoadedModel, "encode", lambda self, said: [0, 1, next(clock) % 5])
+    peer = CountingPeer()
+    cells = [c for c in bench.run(table_target, plan("ab", "cd", num_repeats=2, peers=[peer])) if isinstance(c, Cell)]
+    assert all(c.is_same_text for c in cells if c.method != "peer")
+    assert len(peer.asked) == 5
+    assert len({tuple(ids) for ids in peer.asked[1:]}) == 2, "two questions, whatever the time"
+
+
+@pytest.mark.parametrize("wrong_turn", [None, 0, 1])
+def test_the_same_text_is_the_same_in_every_turn(
+    wrong_turn: int | None, table_target: TableTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LoadedModel, "encode", lambda self, said: [0, 1, len(said)])
+
+    class Copier(CountingPeer):
+        """Answers as plain decoding does, but for one turn."""
+
+        def generate(self, prompt_ids: list[int], max_new_tokens: int) -> list[int]:
+            answer = greedy_text(table_target, prompt_ids, max_new_tokens)[len(prompt_ids) :]
+            self.asked.append(prompt_ids)
+            is_wrong = len(self.asked) - 2 == wrong_turn  # the first answer is the warm-up's
+            return [*answer[:-1], (answer[-1] + is_wrong) % 5]
+
+    asked = Plan({}, [Question("letters", ("ab", "cd"))], CONFIG, 1, [Copier()])
+    cells = [c for c in bench.run(table_target, asked) if isinstance(c, Cell)]
+    assert {c.method: c.is_same_text for c in cells} == {"plain": True, "peer": wrong_turn is None}
 
 
 def test_peers_refuse_what_they_cannot_decode(model_folder: Path) -> None:
@@ -276,6 +341,26 @@ def test_speedup_is_paired_and_spec_benchs_is_a_ratio_of_means() -> None:
     assert (found["generate"].block_efficiency, found["generate"].same_text) == (None, "2/3")
     alone = next(row for row in report.to_rows([*ours, *plain]) if row.method == "lookup")
     assert alone.spec_bench_speedup_over_generate is None
+
+
+def test_repeats_are_paired_with_the_plain_run_of_their_round() -> None:
+    """Machines change from round to round: 1 s and 4 s against 0.5 s and 2 s is twice as fast, both times."""
+    cells = [cell("plain", seconds, repeat=i) for i, seconds in enumerate((1.0, 4.0))]
+    cells += [cell("fast", seconds, repeat=i) for i, seconds in enumerate((0.5, 2.0))]
+    assert {row.method: row.speedup for row in report.to_rows(cells)} == {"plain": 1.0, "fast": 2.0}
+
+
+def test_the_time_inside_the_steps_is_shared_out() -> None:
+    times = {"draft_ms": 1.0, "target_ms": 2.0, "host_ms": 1.0}
+    cells = [cell("plain", 1.0, prompt_index=i) for i in range(2)]
+    cells += [cell("fast", 1.0, prompt_index=i, **times) for i in range(2)]
+    plain, fast = report.to_rows(cells)
+    assert (fast.draft_share, fast.target_share, fast.host_share) == (0.25, 0.5, 0.25)
+    assert (plain.draft_share, plain.target_share, plain.host_share) == (None, None, None)
+
+
+def test_the_interval_is_of_95_percent() -> None:
+    assert report._interval([float(ratio) for ratio in range(1, 21)]) == (6.5, 14.5)
 
 
 def test_repeats_of_a_prompt_are_one_prompt() -> None:

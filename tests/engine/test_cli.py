@@ -108,8 +108,11 @@ def test_a_prompt_comes_from_a_file_or_from_standard_input(
     path.write_bytes(PROMPT.encode())
     wanted = shell.report("plain")["token_ids"]
     assert shell.report("plain", "--prompt-file", path, prompt=None)["token_ids"] == wanted
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(PROMPT.encode())))
-    assert shell.report("plain", "--prompt-file", "-", prompt=None)["token_ids"] == wanted
+    for encoding in ("utf-8", "utf-8-sig"):
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(PROMPT.encode(encoding))))
+        assert shell.report("plain", "--prompt-file", "-", prompt=None)["token_ids"] == wanted
+    path.write_bytes(PROMPT.encode("utf-8-sig"))
+    assert shell.report("plain", "--prompt-file", path, prompt=None)["token_ids"] == wanted
 
 
 def test_set_changes_a_methods_options(shell: Shell) -> None:

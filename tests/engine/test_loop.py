@@ -18,11 +18,13 @@ from toys import (
     Table,
     TableTarget,
     duplicates,
+    finished,
     greedy_text,
     output_ids,
     prompt_ids,
     random_trees,
     right,
+    steps_of,
     tiny,
     wrong,
 )
@@ -45,15 +47,6 @@ def nothing(context: Context, budget: int) -> DraftTree:
 
 def run(target: Target, script: Script, config: GenerationConfig, prompt: Sequence[int] = PROMPT) -> list[Event]:
     return list(generate(target, ScriptedDrafter(script), prompt, config))
-
-
-def steps_of(events: Sequence[Event]) -> list[Stepped]:
-    return [event for event in events if isinstance(event, Stepped)]
-
-
-def finished(events: Sequence[Event]) -> SessionFinished:
-    assert isinstance(events[-1], SessionFinished)
-    return events[-1]
 
 
 def timeless(events: Sequence[Event]) -> list[dict[str, Any]]:

@@ -101,6 +101,11 @@ def test_acceptance_by_position_counts_only_steps_that_drafted_so_deep() -> None
     assert acceptance_by_position([STARTED]) == []
 
 
+def test_what_was_drafted_behind_the_end_of_a_text_counts_as_not_drafted() -> None:
+    found = acceptance_by_position([step(0, 4, 4), step(1, 4, 1, is_cut=True), step(2, 3, 3, is_cut=True)])
+    assert [(place.num_drafted, place.num_accepted) for place in found] == [(3, 3), (2, 2), (2, 2), (1, 1)]
+
+
 def test_waste_and_time_are_per_emitted_token() -> None:
     total = tally(run())
     assert wasted_drafts_per_token(total) == 7 / 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,9 @@ def test_rows_with_a_prompt_and_rows_with_turns_are_both_questions(tmp_path: Pat
         Question("mixed", ("A line\u2028break.",)),
         Question("mixed", ("One?", "Two?"), "qa"),
     ]
+    found = suites.questions(path)
+    Path(path).write_bytes(BOM_UTF8 + Path(path).read_bytes())
+    assert suites.questions(path) == found
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,11 @@ import json
 import lzma
 import math
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -174,6 +176,23 @@ def test_what_the_target_writes_goes_on_where_its_file_ends(frozen: tuple[Any, A
     assert all(len(prompt) < len(row) <= len(prompt) + 6 for row, prompt in zip(whole, prompts, strict=True))
 
 
+def test_a_target_without_an_end_writes_to_the_limit(
+    frozen: tuple[Any, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, _ = frozen
+    monkeypatch.setattr(model.generation_config, "eos_token_id", None)
+    tokenizer: Any = SimpleNamespace(eos_token_id=None)
+    assert models.end_ids(model, tokenizer) == ()
+    rows = written.write(model, tokenizer, [[5, 6], [7]], tmp_path / "a", seed=1, max_new_tokens=4)
+    assert [len(row) for row in rows] == [6, 5]
+
+
+def test_an_answer_goes_to_its_first_end() -> None:
+    assert written._up_to_end([5, 6, 7, 8, 6], (8, 6)) == [5, 6]
+    assert written._up_to_end([6], (6,)) == [6]
+    assert written._up_to_end([5, 7], (8, 6)) == written._up_to_end([5, 7], ()) == [5, 7]
+
+
 def test_frequent_tokens_make_up_their_part_of_the_text(tmp_path: Path) -> None:
     path = tmp_path / "written.jsonl"
     path.write_text("[7, 7, 7, 7, 7]\n[7, 3, 3, 9]\n[1]\n")
@@ -331,6 +350,10 @@ def test_documents_are_read_from_every_kind_of_file_without_duplicates(tmp_path:
     found = corpus.read_folder(tmp_path)
     assert [document.text for document in found] == ["One fox.", 'Two "foxes" - and more.', "Three.", "Four.", "Five."]
     assert found[3].prompt == "Say four."
+    for path in tmp_path.glob("*.*"):
+        data = path.read_bytes()
+        path.write_bytes(lzma.compress(BOM_UTF8 + lzma.decompress(data)) if path.suffix == ".xz" else BOM_UTF8 + data)
+    assert corpus.read_folder(tmp_path) == found
 
 
 def test_the_held_out_split_is_disjoint_and_a_document_never_changes_sides() -> None:

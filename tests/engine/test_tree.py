@@ -50,6 +50,14 @@ def test_what_hangs_below_a_rejected_node_is_unreached(tree: DraftTree, data: st
         assert (status == "rejected") == (parent_survived and node not in path)
 
 
+def test_what_was_drafted_behind_the_end_of_a_text_is_unreached() -> None:
+    tree = DraftTree((5, 6, 7, 8, 9), (-1, -1, 0, 2, 2))
+    assert tree.statuses((0, 2), 3) == ("accepted", "rejected", "accepted", "rejected", "rejected")
+    assert tree.statuses((0, 2), 2) == ("accepted", "rejected", "accepted", "unreached", "unreached")
+    assert tree.statuses((0,), 1) == ("accepted", "rejected", "unreached", "unreached", "unreached")
+    assert tree.statuses((), 1) == ("rejected", "rejected", "unreached", "unreached", "unreached")
+
+
 @given(trees(), st.integers(0, 13), st.integers(0, 6))
 def test_pruning_keeps_a_tree_that_is_closed_under_parents(tree: DraftTree, max_nodes: int, max_depth: int) -> None:
     rows = torch.arange(len(tree) * 3.0).view(len(tree), 3)

@@ -86,7 +86,7 @@ def test_the_first_run_of_the_page_works() -> None:
     """As a visitor presses Run without touching anything."""
     device = Catalog(lacking=("draft_model",))
     assert parse(device, "Hi", "toy", default_settings(device), True).method == "prompt_lookup"
-    page = Playground(Sessions(device, ScriptedRecorder()), Streams())
+    page = Playground(Sessions(device, ScriptedRecorder()), Streams(), open_store(":memory:"))
     last = json.loads(list(page.messages("Hi", "toy", default_settings(device), False, "v"))[-1])
     assert (last["status"]["phase"], last["alert"]) == ("finished", "")
 

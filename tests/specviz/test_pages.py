@@ -35,7 +35,7 @@ def store() -> Iterator[Store]:
 
 
 def playground(device: ScriptedDevice, recorder: Any = None) -> Playground:
-    return Playground(Sessions(device, recorder or ScriptedRecorder()), Streams())
+    return Playground(Sessions(device, recorder or ScriptedRecorder()), Streams(), open_store(":memory:"))
 
 
 def visitor(name: str = "v") -> Any:

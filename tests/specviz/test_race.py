@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from scripted import HOSTILE, ScriptedDevice, ScriptedRecorder, hostile_device, started, stepped
+from scripted import HOSTILE, ClockedDevice, ScriptedDevice, ScriptedRecorder, hostile_device, started, stepped
 
 from engine.config import GenerationConfig
 from engine.errors import BadInput, RunFailed
@@ -130,6 +130,12 @@ def test_no_lane_begins_before_the_one_before_it_has_ended() -> None:
     kinds = [type(h.happening) for h in seen if isinstance(h, InLane)]
     turns = [kind for kind in kinds if kind in (SessionStarted, SessionFinished)]
     assert turns == [SessionStarted, SessionFinished] * 4
+
+
+def test_all_lanes_read_the_same_prompt(store: Store) -> None:
+    device = ClockedDevice()
+    starts = [start for _, start in in_lane(run_all(device, store, asked(device)), SessionStarted)]
+    assert [start.prompt_ids for start in starts] == [(1,)] * 4
 
 
 def test_each_run_has_a_warm_up_that_nobody_keeps() -> None:

@@ -5,7 +5,7 @@ import threading
 from typing import Any
 
 import pytest
-from scripted import PATIENCE_S, ScriptedDevice, ScriptedRecorder
+from scripted import PATIENCE_S, ClockedDevice, ScriptedDevice, ScriptedRecorder
 
 from engine.errors import BadInput, UnknownName
 from engine.events import SessionFinished, SessionStarted, Stepped
@@ -45,6 +45,12 @@ def test_the_baseline_runs_first_and_the_verdict_comes_last() -> None:
     assert [happening.method for happening in of_type(seen, SessionStarted)] == ["plain", "scripted"]
     assert isinstance(seen[-2], Audited)
     assert isinstance(seen[-1], Ended)
+
+
+def test_a_request_reads_its_prompt_once_and_the_next_one_anew() -> None:
+    sessions, wanted = Sessions(ClockedDevice(), ScriptedRecorder()), asked(ClockedDevice())
+    seen = [of_type(run_all(sessions, wanted), SessionStarted) for _ in range(2)]
+    assert [[started.prompt_ids for started in two] for two in seen] == [[(1,), (1,)], [(2,), (2,)]]
 
 
 def test_everything_is_stored_while_it_streams() -> None:

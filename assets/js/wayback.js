@@ -1,0 +1,24 @@
+// The Playground's address names the run on its stage: after a reload in the middle of a run, by Back, or where the address
+// was copied, the run is on the stage again.
+
+const BUSY_PHASES = ['waiting', 'preparing', 'running', 'auditing'];
+
+function isHere() { return (place().view ?? 'play') === 'play'; }
+
+function noteRun() {
+  const run = stage.dataset.session;
+  if (run && isHere() && place().run !== run) note({ view: 'play', run });
+}
+
+// A run that goes on here keeps the stage; the address will follow it.
+async function openNamed() {
+  const wanted = isHere() ? place().run : '';
+  if (!wanted || wanted === stage.dataset.session || BUSY_PHASES.includes(stage.dataset.phase)) return;
+  const message = JSON.parse(await server.saved(wanted));
+  if (place().run === wanted && !BUSY_PHASES.includes(stage.dataset.phase)) stream.apply(message);
+}
+
+watch('value', noteRun);
+window.addEventListener('sv-go', openNamed);
+window.addEventListener('popstate', openNamed);
+openNamed();

@@ -1,0 +1,139 @@
+"""Controls made from the engine's options, example prompts, and the marks that explain."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from scripts_page import Loaded, Scripts
+
+SPEC = {
+    "name": "depth",
+    "label": "Depth",
+    "type": "int",
+    "default": 3,
+    "low": 1,
+    "high": 8,
+    "unit": "tokens",
+    "choices": [],
+    "help": "h",
+    "range": "r",
+}
+
+
+@pytest.mark.parametrize(
+    ("spec", "slides"),
+    [
+        ({}, True),
+        ({"high": 257}, True),
+        ({"high": 258}, False),
+        ({"low": None}, False),
+        ({"high": None}, False),
+        ({"type": "float", "low": 0, "high": 10}, True),
+        ({"type": "float", "low": 0, "high": 11}, False),
+    ],
+)
+def test_a_short_range_gets_a_slider(scripts: Scripts, spec: dict[str, Any], slides: bool) -> None:
+    assert scripts.load("dom", "address", "tooltip", "fields")("isSlider", SPEC | spec) is slides
+
+
+def field(scripts: Scripts, spec: dict[str, Any], values: dict[str, Any] | None = None) -> Loaded:
+    loaded = scripts.load("dom", "address", "tooltip", "fields")
+    loaded(
+        (
+            "(spec, values) => { window.values = values; window.saves = 0; add(element, makeField(spec, "
+            "values, () => { saves += 1; })); }"
+        ),
+        SPEC | spec,
+        values or {},
+    )
+    return loaded
+
+
+def test_a_number_and_its_slider_go_together(scripts: Scripts) -> None:
+    loaded = field(scripts, {})
+    shown = "() => [...element.querySelectorAll('input')].map((input) => input.value)"
+    assert loaded(shown) == ["3", "3"]
+    loaded.act("input", "input", 0, value="5")
+    assert (loaded(shown), loaded("() => [values, saves]")) == (["5", "5"], [{"depth": "5"}, 1])
+    loaded.act("input", "input", 1, value="7")
+    assert (loaded(shown), loaded("() => values")) == (["7", "7"], {"depth": "7"})
+    assert loaded.attributes("input[type=range]", "step") == ["1"]
+    seen = []
+    for value in ("0", "1", "8", "9", "x", " "):
+        loaded.act("input", "input", 1, value=value)
+        seen.append(loaded.attributes(".sv-number", "aria-invalid")[0])
+    assert seen == ["true", "false", "false", "true", "true", "true"]
+    assert field(scripts, {}, {"depth": 6})(shown) == ["6", "6"], "what was chosen, not the default"
+    assert field(scripts, {"type": "float"}).attributes("input[type=range]", "step") == ["0.05"]
+
+
+def test_menus_boxes_and_texts(scripts: Scripts) -> None:
+    menu = field(scripts, {"choices": ["a_b", "c"], "default": "c", "type": "str"})
+    assert (menu.texts("option"), menu("() => element.querySelector('select').value")) == (["a b", "c"], "c")
+    menu.act("select", "change", value="a_b")
+    assert menu("() => values") == {"depth": "a_b"}
+    box = field(scripts, {"type": "bool", "default": True})
+    assert box("() => element.querySelector('input').checked") is True
+    box.act("input", "change", checked=False)
+    assert box("() => values") == {"depth": False}
+    text = field(scripts, {"type": "str", "default": "t", "unit": ""})
+    text.act("input", "input", value="u")
+    assert (text("() => values"), text.texts(".sv-unit")) == ({"depth": "u"}, [])
+    assert field(scripts, {}).texts(".sv-unit") == ["tokens"]
+    assert field(scripts, {"label": "Tokens"}).texts(".sv-unit") == [], "not said twice"
+
+
+def test_each_method_has_its_options_and_they_are_told(scripts: Scripts) -> None:
+    methods = [
+        {
+            "name": name,
+            "title": name,
+            "summary": name + "!",
+            "guarantee": "exact",
+            "options": [SPEC] if name == "b" else [],
+        }
+        for name in ("a", "b")
+    ]
+    catalog = json.dumps({"methods": methods, "sampling": [SPEC | {"name": "seed", "label": "Seed"}]})
+    first = json.dumps({"method": "a", "options": {}, "sampling": {}})
+    loaded = scripts.load("dom", "address", "tooltip", "fields", "settings", CATALOG=catalog, FIRST=first)
+    assert loaded.texts(".sv-group > summary") == ["Sampling"]
+    loaded.act("#sv-method-select", "change", value="b")
+    assert loaded.texts(".sv-group > summary") == ["Method options", "Sampling"]
+    assert loaded.texts(".sv-method-about") == ["b! exact"]
+    loaded.act("input[name=depth]", "input", value="5")
+    loaded.act("input[name=seed]", "input", value="7")
+    assert json.loads(loaded("() => props.value")) == {
+        "method": "b",
+        "options": {"a": {}, "b": {"depth": "5"}},
+        "sampling": {"seed": "7"},
+    }
+    loaded.set({"method": "a", "options": {"b": {"depth": "2"}}, "sampling": {}})
+    assert loaded("() => element.querySelector('#sv-method-select').value") == "a"
+    loaded.act("#sv-method-select", "change", value="b")
+    assert loaded("() => element.querySelector('input[name=depth]').value") == "2"
+
+
+def test_an_example_is_picked_by_its_id(scripts: Scripts) -> None:
+    tasks = json.dumps([{"task": "Story", "examples": [{"id": "x", "title": "X"}, {"id": "y", "title": "Y"}]}])
+    loaded = scripts.load("dom", "chips", TASKS=tasks)
+    loaded.act(".sv-chip", "click", 1)
+    assert (loaded.texts(".sv-chip"), loaded.said) == (["X", "Y"], [["pick", {"example": "y"}]])
+
+
+def test_a_mark_explains_its_terms_and_leads_to_the_glossary(scripts: Scripts) -> None:
+    loaded = scripts.load("dom", "address", "tooltip", "glossary")
+    loaded("() => add(element, explain('Speed', ['speedup', 'block-efficiency']))")
+    assert loaded.texts(".sv-tip-words") == loaded("() => [GLOSSARY.speedup, GLOSSARY['block-efficiency']]")
+    assert loaded.texts(".sv-tip-link") == ["Glossary: speedup", "Glossary: block efficiency"]
+    assert loaded.attributes(".sv-tip-mark", "aria-label") == ["What is Speed?"]
+    is_open = "() => element.querySelector('.sv-tip-text').matches(':popover-open')"
+    loaded.act(".sv-tip-mark", "click")
+    assert loaded(is_open) is True
+    loaded.act(".sv-tip-mark", "keydown", key="Escape")
+    assert loaded(is_open) is False
+    loaded.act(".sv-tip-link", "click", 1)
+    assert loaded("place") == {"view": "learn", "term": "block-efficiency"}
+    loaded("note", {})

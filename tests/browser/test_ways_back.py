@@ -1,0 +1,110 @@
+"""What outlives a reload: the chosen theme, the run that was going on, the address in another site's frame."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, quote
+
+import pytest
+
+Open = Callable[..., Any]
+IS_DARK = "() => document.body.classList.contains('dark')"
+HUB = b"""<!doctype html><body><iframe style="width:1300px;height:900px"></iframe><script>
+window.heard = [];
+addEventListener('message', (event) => heard.push(event.data));
+document.querySelector('iframe').src = new URLSearchParams(location.search).get('frame');
+</script>"""
+
+
+class Hub(BaseHTTPRequestHandler):
+    """Another site, which shows a page in a frame."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(HUB)
+
+    def log_message(self, *said: Any) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def hub() -> Iterator[str]:
+    """Its origin."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def framed(context: Any, hub: str, address: str) -> tuple[Any, Any]:
+    """The app in the frame, as the Hub shows a Space: page and frame."""
+    page = context.new_page()
+    page.set_default_timeout(90_000)
+    page.goto(f"{hub}/?frame={quote(address, safe='')}")
+    return page, page.frame_locator("iframe")
+
+
+def reload(seen: Any) -> None:
+    """The page anew; what a reload breaks off is no error of ours."""
+    seen.page.reload()
+    seen.page.wait_for_selector(".sv-stage", state="attached")
+    seen.errors.clear()
+
+
+def test_a_chosen_theme_is_kept_over_a_reload_and_in_another_tab(visit: Open, scripted_server: str) -> None:
+    seen = visit(server=scripted_server)
+    assert not seen.page.evaluate(IS_DARK)
+    other = seen.page.context.new_page()
+    other.set_default_timeout(90_000)
+    other.goto(scripted_server)
+    other.wait_for_selector(".sv-stage", state="attached")
+    seen.page.click("#theme-switch")
+    other.wait_for_function(IS_DARK)
+    reload(seen)
+    seen.page.wait_for_function(IS_DARK)
+    other.click("#theme-switch")
+    seen.page.wait_for_function("() => !document.body.classList.contains('dark')")
+    asked = seen.page.context.new_page()
+    asked.goto(f"{scripted_server}/?__theme=dark")
+    asked.wait_for_selector(".sv-stage", state="attached")
+    asked.wait_for_function("() => !document.body.classList.contains('dark')")
+    for page in (other, asked):
+        page.close()
+
+
+def test_in_a_frame_the_address_is_told_and_followed(visit: Open, scripted_server: str, hub: str) -> None:
+    context = visit(server=scripted_server).page.context
+    page, frame = framed(context, hub, f"{scripted_server}/?__theme=light&view=sessions")
+    frame.locator('#runs tr[data-run="long"] .sv-open').click()
+    frame.locator('#saved-stage [data-session="long"]').wait_for()
+    told = page.evaluate("heard.map((message) => message.queryString).filter(Boolean)")
+    assert [parse_qs(text) for text in told] == [{"view": ["sessions"], "run": ["long"]}]
+    second, again = framed(context, hub, f"{scripted_server}/?{told[-1]}")
+    again.locator('#saved-stage [data-session="long"]').wait_for()
+    for each in (page, second):
+        each.close()
+
+
+def test_a_reload_in_the_middle_of_a_run_shows_what_was_saved(visit: Open, scripted_server: str) -> None:
+    seen = visit(server=scripted_server)
+    seen.choose("scripted", 400, prompt="Tell a story.")
+    seen.run()
+    seen.page.wait_for_function("new URLSearchParams(location.search).get('run') !== null")
+    run = seen.stage.get_attribute("data-session")
+    reload(seen)
+    seen.page.wait_for_selector(f'#stage [data-session="{run}"][data-phase="stopped"]')
+    assert parse_qs(seen.page.url.split("?")[1]) == {"view": ["play"], "run": [run]}
+    linked = visit(f"?view=play&run={run}", server=scripted_server)
+    linked.page.wait_for_selector(f'#stage [data-session="{run}"]')
+    assert linked.text == seen.text != ""
+
+
+def test_the_playground_says_where_its_address_leads_nowhere(visit: Open, scripted_server: str) -> None:
+    seen = visit("?view=play&run=nobody", server=scripted_server)
+    seen.stage.locator("[role=alert]").get_by_text("There is no run 'nobody'").wait_for()
