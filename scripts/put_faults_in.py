@@ -15,6 +15,7 @@ time limit: both are told apart in the table. Exit status 1 where a fault was no
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import shlex
 import shutil
@@ -32,8 +33,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 FAULTS = Path(__file__).with_name("faults.toml")
 LIMIT_S = 240
-_ANSWERS = {0: "NOT NOTICED", 1: "noticed"}
-"""By pytest's exit status; others mean that it never came to an answer."""
+HEAVY = ["torch", "transformers", "numba", "gradio", "plotly.graph_objects", "sqlalchemy"]
+"""Libraries that tests import, imported once: each test run is a fork that has them already."""
+OPTIONS = "-x -q --no-header -p no:cacheprovider -W ignore::pytest.PytestAssertRewriteWarning".split()
+FORKS = multiprocessing.get_context("forkserver")
+_ANSWERED = 100
+"""Added to pytest's exit status, so that a process which died before is not taken for a test that failed."""
+_ANSWERS = {_ANSWERED: "NOT NOTICED", _ANSWERED + 1: "noticed"}
+"""By a process's exit status; others mean that it never came to an answer."""
 
 
 @dataclass(frozen=True)
@@ -109,14 +116,27 @@ def answer(fault: Fault, folder: Path, limit_s: float) -> str:
 
 def run_tests(tests: str, folder: Path, limit_s: float) -> str:
     """What these tests say to the copy as it is."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", *shlex.split(tests)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    with (folder / "last-output.txt").open("w") as output:
-        try:
-            done = subprocess.run(command, cwd=folder, env=environment, stdout=output, stderr=output, timeout=limit_s)
-        except subprocess.TimeoutExpired:
-            return "time limit"
-    return _ANSWERS.get(done.returncode, f"no answer (status {done.returncode})")
+    process = FORKS.Process(target=_test, args=(tests, str(folder)))
+    process.start()
+    process.join(limit_s)
+    if process.is_alive():
+        process.kill()
+        process.join()
+        return "time limit"
+    return _ANSWERS.get(process.exitcode or 0, f"no answer (status {process.exitcode})")
+
+
+def _test(tests: str, folder: str) -> None:
+    """In a process of its own, which ends with pytest's exit status."""
+    import pytest
+
+    os.chdir(folder)
+    with Path("last-output.txt").open("w") as output:
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+    sys.dont_write_bytecode = True
+    sys.path[0] = folder
+    sys.exit(_ANSWERED + int(pytest.main([*OPTIONS, *shlex.split(tests)])))
 
 
 def shares(faults: Sequence[Fault], answers: Sequence[str]) -> str:
@@ -139,6 +159,8 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="run nothing; only see whether each fault fits")
     parser.add_argument("--sound", action="store_true", help="run each fault's tests without it: all must pass")
     given = parser.parse_args()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    FORKS.set_forkserver_preload(HEAVY)
     faults = read_faults(given.only)
     if not faults:
         parser.error(f"no fault has {given.only!r} in its place, kind, sentence or origin")

@@ -211,6 +211,15 @@ def test_the_budget_follows_costs_and_acceptance() -> None:
     assert chosen.count(16) == 1, "now and then it looks again at what it leaves out"
 
 
+def test_nodes_that_were_not_offered_are_not_counted_as_refused() -> None:
+    budget = MeasuredBudget([1.0 + 0.08 * n for n in range(5)], 4)
+    assert budget.choose() == 4
+    for _ in range(94):
+        budget.learn(2, [0, 1])
+    # Of the two behind nothing new is known: 0.5 · 0.8² and 0.5 · 0.8³, which still pay.
+    assert budget.choose() == 4
+
+
 def test_a_search_of_its_own_table_pays_on_the_embedded_target() -> None:
     """With the paper's settings. `scripts/draft_time.py` times it."""
     target = Target(models.load("story"))

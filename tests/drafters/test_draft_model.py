@@ -244,6 +244,16 @@ def test_a_sampled_chain_carries_the_distributions_it_was_drawn_from(
             assert tree.draft_probs[node] == tree.drawn_from[node, token].item() > 0
 
 
+def test_each_token_of_a_sampled_chain_is_a_draw_of_its_own(
+    llama: Target, near: models.LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drafter = make(llama, depth=6)
+    monkeypatch.setattr(drafter, "_scores", lambda rows: torch.zeros(1, VOCAB_SIZE))  # every token is as likely
+    context = Context(list(PROMPT), GenerationConfig(temperature=1.0, rule="rejection"), Noise(0))
+    drafter.start(context)
+    assert len(set(drafter.propose(context, 9).tokens)) > 2
+
+
 def test_greedy_drafts_do_not_claim_to_be_drawn(llama: Target, near: models.LoadedModel) -> None:
     drafter = make(llama)
     context = Context(list(PROMPT), GenerationConfig(), Noise(0))

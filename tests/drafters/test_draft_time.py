@@ -63,9 +63,7 @@ class Lines:
         return self._note
 
 
-def cost(
-    name: str, text: Sequence[int], num_before: int, num_steps: int = 60, **options: Any
-) -> tuple[float, float]:
+def cost(name: str, text: Sequence[int], num_before: int, num_steps: int = 60, **options: Any) -> tuple[float, float]:
     """Median work and nodes of a proposal that follows some context."""
     target = Reciter(text)
     ids = Read(text[:num_before])

@@ -106,6 +106,7 @@ BAD = {
     "unknown field": json.dumps({**GOOD, "colour": "red"}),
     "missing field": json.dumps({k: v for k, v in GOOD.items() if k != "kv_length"}),
     "other version": json.dumps({"kind": "session_started", "schema_version": 99}),
+    "former version": json.dumps({"kind": "session_started", "schema_version": events.SCHEMA_VERSION - 1}),
     "counts is a number": json.dumps({**FINISHED_ROW, "counts": 3}),
     "counts is a list": json.dumps({**FINISHED_ROW, "counts": []}),
     "counts has an unknown field": json.dumps({**FINISHED_ROW, "counts": {"tokens": 1}}),
@@ -119,6 +120,7 @@ def test_foreign_lines_are_refused_with_a_sentence(case: str) -> None:
     with pytest.raises(BadInput) as caught:
         events.from_json(BAD[case])
     assert len(str(caught.value).splitlines()) == 1
+    assert "version" not in case or "schema version" in str(caught.value)
 
 
 def test_an_unknown_kind_names_the_kinds_that_exist() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -27,8 +28,11 @@ from toys import (
 from engine import models
 from engine.errors import BadInput, ContextFull, RunFailed
 from engine.models import LoadedModel
+from engine.runtime.cpu import reading
+from engine.runtime.cpu.kv import CompiledCache
+from engine.runtime.cpu.rotary import RotaryTables
 from engine.runtime.families import refuse_unsupported
-from engine.runtime.runner import MAX_PENDING, ModelRunner
+from engine.runtime.runner import MAX_PENDING, PREFILL_ROWS, ModelRunner
 from engine.tree import DraftTree
 
 # Not LongRoPE: test_longrope.py, by its own runner.
@@ -246,16 +250,44 @@ def test_a_recurrent_model_is_refused_with_a_sentence() -> None:
             refuse_unsupported(model)
 
 
-def test_hidden_states_of_a_long_prompt_are_those_of_all_its_blocks() -> None:
+@pytest.mark.parametrize("scaling", [{}, {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 256}])
+def test_rotary_tables_are_the_models_own_in_any_order_of_rows(scaling: dict[str, Any]) -> None:
     config = FAMILIES["llama"]()
-    config.max_position_embeddings = 700
-    text = prompt_ids(300)
-    found = ModelRunner(build(config), 700, is_row_invariant=True).prefill(text, (1, 2))
+    config.max_position_embeddings = 2048
+    config.rope_parameters = {"rope_theta": 10000.0, "rope_type": "default", **scaling}
+    model = build(config)
+    for positions in ([3], [0, 7, 5], [1000, 2000, 1999]):  # a shallower node may stand last
+        wanted = model.get_decoder().rotary_emb(torch.zeros(1), torch.tensor([positions]))
+        found = RotaryTables(model).at(positions)
+        for own, theirs in zip(found, wanted, strict=True):
+            half = theirs.shape[-1] // 2
+            torch.testing.assert_close(torch.from_numpy(own), theirs[0, :, :half], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_cache_that_grows_keeps_its_keys_and_values(dtype: torch.dtype) -> None:
+    cache = CompiledCache(2, 3, 8, dtype)
+    cache.reserve(20)
+    keys, values = torch.randn(2, 3, 20, 8).to(dtype)
+    cache.write(1, 0, keys, values)
+    cache.reserve(cache.capacity + 1)
+    for own, wanted in zip(cache.read(1, 20), (keys, values), strict=True):
+        assert torch.equal(own, wanted)
+
+
+@pytest.mark.parametrize(("family", "num_tokens"), [("gpt2", PREFILL_ROWS + 44), ("llama", reading.ROWS + 30)])
+def test_hidden_states_of_a_long_prompt_are_those_of_all_its_blocks(family: str, num_tokens: int) -> None:
+    config = FAMILIES[family]()
+    config.max_position_embeddings = num_tokens + 1
+    text = prompt_ids(num_tokens)
+    runner = ModelRunner(build(config), num_tokens + 1, is_row_invariant=True)
+    assert runner.uses_transformers == (family == "gpt2")
+    found = runner.prefill(text, (1, 2))
     with torch.inference_mode():
         wanted = build(config)(input_ids=torch.tensor([text]), output_hidden_states=True).hidden_states
     assert found is not None
     for layer, states in zip((1, 2), found, strict=True):
-        assert states.shape == (300, 64)
+        assert states.shape == wanted[layer][0].shape
         torch.testing.assert_close(states.float(), wanted[layer][0], atol=1e-3, rtol=1e-3)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any, cast
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -61,6 +64,26 @@ def test_special_tokens_add_nothing(tokenizer: PreTrainedTokenizerBase) -> None:
 def test_an_unfinished_character_is_flushed_at_the_end(tokenizer: PreTrainedTokenizerBase) -> None:
     ids = tokenizer("a😀", add_special_tokens=False)["input_ids"][:-1]
     assert "".join(pieces_of(tokenizer, ids, [])) == "a\ufffd"
+
+
+class ByteTokenizer(LetterTokenizer):
+    """A letter and the first byte of é; its second byte; two letters; the end."""
+
+    BYTES = (b"a\xc3", b"\xa9", b"bc", b"")
+
+    def __init__(self) -> None:
+        super().__init__(len(self.BYTES), eos_id=3)
+
+    def decode(self, ids: Iterable[int], **kwargs: Any) -> str:
+        return b"".join(self.BYTES[i] for i in ids).decode("utf-8", "replace")
+
+
+@pytest.mark.parametrize(
+    ("ids", "pieces"),
+    [([0, 1, 2], ["a", "é", "bc"]), ([0, 3, 2], ["a", "\ufffd", "bc"]), ([0, 3, 0, 1], ["a", "\ufffd", "a", "é"])],
+)
+def test_a_piece_behind_half_a_character_is_whole(ids: list[int], pieces: list[str]) -> None:
+    assert pieces_of(cast(PreTrainedTokenizerBase, ByteTokenizer()), ids, []) == [*pieces, ""]
 
 
 def test_single_tokens_have_their_own_text() -> None:
@@ -159,6 +182,8 @@ def test_part_of_a_character_is_shown_as_its_bytes(tokenizer: PreTrainedTokenize
 def test_a_stop_text_is_found_across_pieces_and_inside_one() -> None:
     stops = StopTexts(["once", "x" * 200])
     assert [stops.add(piece) for piece in ("on", "c", "", "e")] == [False, False, False, True]
+    stops = StopTexts(["once"])
+    assert [stops.add(piece) for piece in ("onc", "e")] == [False, True]
     stops = StopTexts(["x" * 200])
     assert not stops.add("-" * 10 + "x" * 150)
     assert stops.add("x" * 50 + "-" * 350)

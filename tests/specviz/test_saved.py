@@ -202,6 +202,13 @@ def test_a_paired_difference_counts_the_text_that_both_wrote() -> None:
     )
 
 
+def test_the_spread_of_paired_differences_is_a_samples() -> None:
+    slow = [*timed("b", 7.0)[:9], *timed("b", 5.0)[9:]]
+    pair = comparison.paired(timed("a", 10.0), slow)
+    assert pair.differences_ms == pytest.approx((-3.0, -5.0))
+    assert pair.spread_ms == pytest.approx(2**0.5)
+
+
 def test_texts_that_part_at_once_have_no_paired_difference() -> None:
     pair = comparison.paired(timed("a", 10.0), timed("b", 7.0, "Xbcdefgh"))
     assert pair.mean_ms is None
