@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from scripted import HOSTILE, ClockedDevice, ScriptedDevice, ScriptedRecorder, hostile_device, started, stepped
+from stored import session
 
 from engine.config import GenerationConfig
 from engine.errors import BadInput, RunFailed
@@ -18,7 +19,8 @@ from engine.events import Candidate, Emitted, Event, SessionFinished, SessionSta
 from engine.metrics import TimePerToken
 from specviz import request
 from specviz.figures.race import acceptance, lane_keys, time_split, tokens_over_time, waste
-from specviz.notices import Happening, InLane, Racing, Unsaved
+from specviz.fold import ViewState
+from specviz.notices import Happening, InLane, Lane, Racing, Unsaved
 from specviz.race import board, table, words
 from specviz.race.course import NOT_RUN, WARM_UP_TOKENS, course
 from specviz.race.differences import differences, warnings
@@ -507,6 +509,15 @@ def test_runs_of_different_races_are_comparable_only_where_they_are_alike(store:
     assert [(found.name, found.values) for found in differences(runs)] == [
         ("prompt", ("Tell a story.", "Tell another story."))
     ]
+
+
+def test_a_plain_lane_that_may_not_be_compared_gives_way_to_the_plain_run_beside_the_lane() -> None:
+    other, own = tuple(session("p", method="plain", prompt_ids=(9,))), tuple(session("q", method="plain"))
+    lanes = (Lane("plain", {}), Lane("draft_model", {}))
+    fast = ViewState(events=tuple(session("f")), plain_events=own)
+    assert RaceState(lanes=lanes, views=(ViewState(events=other), fast)).baseline(1) == own
+    assert RaceState(lanes=lanes, views=(ViewState(events=own), fast)).baseline(1) == own
+    assert RaceState(lanes=lanes, views=(ViewState(events=other), replace(fast, plain_events=()))).baseline(1) == ()
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from scripted import HOSTILE, started, stepped
 
-from engine.events import Counts, Emitted, Node, SessionFinished, Stepped
+from engine.events import Candidate, Counts, Emitted, Node, SessionFinished, Stepped
 from specviz import prose, recording, whatif
 from specviz.pages.inspector import Inspector
 from specviz.pages.learn import Learn
@@ -78,6 +79,15 @@ def test_a_trace_holds_whole_trees_in_columns() -> None:
     assert [told["pieces"][token["t"]] for token in step["k"]] == ["a", "b", "c"]
     assert step["ranks"] == [1, 2]
     assert step["cuts"]["budget"][0] == [1, 1, 1, None]
+
+
+def test_a_token_that_adds_no_text_has_its_own_name() -> None:
+    end = Emitted(2, "", "correction", None, 0.9, (Candidate(5, "b", 0.1), Candidate(2, "<|end|>", 0.9)))
+    unknown = Emitted(3, "", "accepted", 0)
+    told = trace([started(), replace(tree_step(), emitted=(Emitted(1, "a", "accepted", 0), end, unknown))])
+    (step,) = told["steps"]
+    assert [told["pieces"][token["t"]] for token in step["k"]] == ["a", "", ""]
+    assert [told["pieces"][token["raw"]] for token in step["k"]] == ["a", "<|end|>", ""]
 
 
 def test_the_rule_is_the_recorded_one_or_goes_by_the_temperature() -> None:
