@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import toys
 import transformers
 from conftest import save_model
 from safetensors.torch import load_file, save_file
@@ -316,3 +317,10 @@ def test_weights_stored_in_bf16_are_read_so_on_a_processor_without_bf16_units(
     assert models.load("story", "cpu").dtype == torch.bfloat16
     assert models.load("story", "cpu", "fp32").dtype == torch.float32
     assert models.load(str(model_folder), "cpu").dtype == torch.float32, "it is stored in float32"
+
+
+def test_the_first_token_without_a_row_is_refused() -> None:
+    found = toys.loaded(toys.build(toys.FAMILIES["llama"]()), toys.VOCAB_SIZE + 1, 64)
+    last, beyond = found.tokenizer.decode([toys.VOCAB_SIZE - 1]), found.tokenizer.decode([toys.VOCAB_SIZE])
+    assert found.encode(last) == [toys.VOCAB_SIZE - 1]
+    assert f"gives token {toys.VOCAB_SIZE}" in refusal(lambda: found.encode(beyond))

@@ -50,6 +50,12 @@ def test_every_task_alternates_user_and_assistant_and_repeats_by_seed(name: str)
         assert all(message["content"] for message in chat)
 
 
+def test_a_dialogue_ends_with_an_answer_however_short_it_is() -> None:
+    for num_turns, num_kept in ((1, 0), (2, 2), (3, 2), (7, 6), (9, 8)):
+        chat = tasks.chat(Document("", kind="dialogue", turns=tuple("abcdefghi"[:num_turns])), random.Random(0))
+        assert [message["content"] for message in chat or []] == list("abcdefghi"[:num_kept])
+
+
 def test_a_retelling_has_the_new_name_and_not_the_old() -> None:
     for seed in range(40):
         chat = tasks.retell(STORY, random.Random(seed))

@@ -140,6 +140,10 @@ def test_pages_are_forgotten_from_the_oldest_on() -> None:
     for name in "abca":
         visitors.greet(name, MINE)
     assert [visitors.of_page(name) for name in "abcd"] == [hashed(MINE), "", hashed(MINE), ""]
+    again = Visitors(most=2)
+    for name in "abac":  # one that greets again is the newest
+        again.greet(name, MINE)
+    assert [again.of_page(name) for name in "abc"] == [hashed(MINE), "", hashed(MINE)]
     visitors.greet("a", "no token")
     assert visitors.of_page("a") == ""
 
