@@ -52,8 +52,8 @@ class Target:
         if self.runner.is_row_invariant:
             return ""
         return (
-            f"Near-tie possible: on {self.loaded.device.type} the scores of {self.loaded.name} depend in their last places "
-            "on how many rows share a pass, so two nearly equal tokens may change places."
+            f"Near-tie possible: on {self.loaded.device.type} the scores of {self.loaded.name} depend in their last "
+            "places on how many rows share a pass, so two nearly equal tokens may change places."
         )
 
     @property

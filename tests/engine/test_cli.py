@@ -381,7 +381,8 @@ def test_the_module_runs_as_a_program() -> None:
 def test_a_model_whose_rows_depend_on_each_other_says_so_beforehand(
     model_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["generate", "--method", "plain", "--model", str(model_folder), "--prompt", "the cat", "--max-new-tokens", "2"]
+    words = ["generate", "--method", "plain", "--model", str(model_folder), "--prompt", "the cat"]
+    words += ["--max-new-tokens", "2"]
     assert cli.main(words) == 0
     assert "Near-tie possible" not in capsys.readouterr().err
     monkeypatch.setattr("engine.runtime.runner.can_compile", lambda model: False)
