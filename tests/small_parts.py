@@ -89,7 +89,7 @@ def exponentiated(scores: Floats) -> tuple[Floats, float]:
     line = np.zeros(width_of(len(scores), LANES), np.float32)
     line[: len(scores)] = scores
     total = powers(line, len(scores), np.zeros(LANES, np.float32))
-    assert not line[len(scores) :].any(), "what stands behind the scores counts for nothing"
+    assert np.isnan(total) or not line[len(scores) :].any(), "what stands behind the scores counts for nothing"
     return line[: len(scores)], float(total)
 
 
