@@ -97,14 +97,17 @@ def test_the_folder_is_the_users_and_named_by_the_sources(home: Path) -> None:
     assert list(kernel_folder().iterdir()) == []
 
 
-def test_states_that_are_long_past_are_removed(home: Path) -> None:
-    for age, name in enumerate("abcd"):
+def test_states_that_are_long_past_are_removed_and_those_in_use_are_not(home: Path) -> None:
+    for name in ("old", "older", "of now"):
         (home / name).mkdir(parents=True)
         (home / name / "loop.nbc").write_text("compiled")
-        os.utime(home / name, (1000 - age, 1000 - age))
+    os.utime(home / "old", (1000, 1000))
+    os.utime(home / "older", (10, 10))
     folder = kernel_folder()
-    assert {path.name for path in home.iterdir()} == {folder.name, "a", "b"}
-    assert (home / "a" / "loop.nbc").exists()
+    assert {path.name for path in home.iterdir()} == {folder.name, "of now"}
+    assert (home / "of now" / "loop.nbc").exists()
+    os.utime(folder, (1000, 1000))
+    assert kernel_folder().stat().st_mtime > 1000, "a start is a use"
 
 
 def test_a_state_that_another_process_removes_meanwhile_is_no_failure(
