@@ -12,7 +12,8 @@ import transformers
 from toys import VOCAB_SIZE, build, prompt_ids, stock_logits
 from transformers import PreTrainedModel
 
-from engine.runtime.cpu.decoder import Memory, interleaved, looks_of, supports
+from engine.runtime.cpu.decoder import interleaved, looks_of, supports
+from engine.runtime.cpu.memory import Memory
 from engine.runtime.runner import ModelRunner, prepare
 
 MISTRAL, QWEN2, QWEN3, LLAMA = (

@@ -14,7 +14,7 @@ from small_parts import BITS, by_definition, digest, drawn, flushed, fused, mult
 from torch import Tensor
 
 from engine.runtime.cpu import linear, products
-from engine.runtime.cpu.products import COLUMNS, GROUP, MOST_ROWS, pack
+from engine.runtime.cpu.products import COLUMNS, GROUP, pack
 
 ROOT = Path(__file__).parents[3]
 DTYPES = list(BITS)
@@ -141,23 +141,14 @@ def test_a_packed_matrix_is_unpacked_as_it_was(dtype: torch.dtype) -> None:
     assert torch.equal(linear.unpacked(matrix, 45, 37, room).t(), weight)
 
 
-@pytest.mark.parametrize(
-    ("name", "features", "is_wide"),
-    [
-        ("haswell", "", False),
-        ("haswell", "+avx2,-avx512f", False),
-        ("skylake-avx512", "", True),
-        ("haswell", "+avx2,+avx512f", True),
-        ("", "+avx2", False),
-    ],
-)
-def test_how_wide_registers_are_is_what_code_is_compiled_for(
-    monkeypatch: pytest.MonkeyPatch, name: str, features: str, is_wide: bool
-) -> None:
-    monkeypatch.setattr(products.config, "CPU_NAME", name or None)
-    monkeypatch.setattr(products.config, "CPU_FEATURES", features or None)
-    assert products._has_wide_registers() == is_wide
-    assert MOST_ROWS in (3, 6)
+def test_code_for_another_processor_counts_on_the_fewest_registers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_CPU_NAME", "haswell")
+    assert not products._has_wide_registers()
+    monkeypatch.delenv("NUMBA_CPU_NAME")
+    monkeypatch.setattr(products.llvm, "get_host_cpu_features", lambda: {"avx512f": True})
+    assert products._has_wide_registers()
+    monkeypatch.setattr(products.llvm, "get_host_cpu_features", dict)
+    assert not products._has_wide_registers()
 
 
 def test_a_processor_with_narrower_registers_computes_the_same_bits() -> None:

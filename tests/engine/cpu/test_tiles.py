@@ -12,7 +12,7 @@ from llvmlite import ir
 from small_parts import by_definition, drawn, multiply
 
 from engine.runtime.cpu import tiles
-from engine.runtime.cpu.decoder import Memory
+from engine.runtime.cpu.memory import Memory
 from engine.runtime.cpu.products import COLUMNS, GROUP, pack
 from engine.runtime.cpu.tiles import FEW_ROWS, TILE_ROWS, can_use, product
 
