@@ -72,7 +72,9 @@ def multiply(x: Tensor, matrix: Matrix, num_threads: int = 1, junk: float = 0.0)
     rows = np.full(shape, junk, np.float32)
     rows[:num_rows] = np.pad(x.float().numpy(), ((0, 0), (0, shape[1] - inner)))
     uses_tiles = x.dtype == torch.bfloat16 and num_rows > tiles.FEW_ROWS and tiles.can_use()
-    bits = torch.from_numpy(rows).bfloat16().view(torch.uint16).numpy() if uses_tiles else np.zeros((1, 1), matrix.dtype)
+    bits = (
+        torch.from_numpy(rows).bfloat16().view(torch.uint16).numpy() if uses_tiles else np.zeros((1, 1), matrix.dtype)
+    )
     out = empty((shape[0], len(matrix) * COLUMNS), np.float32)
     CREW.run(linear._multiply, rows, bits, num_rows, matrix, out, uses_tiles, num_threads=num_threads)
     return out[:num_rows]

@@ -171,9 +171,7 @@ class ModelRunner:
         self._cache.length = self.num_committed + self.num_pending
         return self._rows(logits, hidden, num_rows, layout)
 
-    def _rows(
-        self, logits: Tensor, hidden: tuple[Tensor, ...] | None, num_rows: int, layout: Layout | None
-    ) -> Rows:
+    def _rows(self, logits: Tensor, hidden: tuple[Tensor, ...] | None, num_rows: int, layout: Layout | None) -> Rows:
         """Sorts a pass's results: extra rows are apart; `hidden` ends with what they end up in."""
         foreseen = None
         if layout is not None and hidden is not None:

@@ -31,7 +31,13 @@ def v1(folder: Path, quota: str, period: str = "100000\n") -> tuple[Path, Path]:
 
 @pytest.mark.parametrize(
     ("text", "wanted"),
-    [("200000 100000\n", 2), ("150000 100000\n", 1), ("50000 100000\n", 1), ("max 100000\n", None), ("400000 50000", 8)],
+    [
+        ("200000 100000\n", 2),
+        ("150000 100000\n", 1),
+        ("50000 100000\n", 1),
+        ("max 100000\n", None),
+        ("400000 50000", 8),
+    ],
 )
 def test_a_control_groups_share_is_rounded_down_to_whole_cores(tmp_path: Path, text: str, wanted: int | None) -> None:
     assert cores._quota(v2(tmp_path, text)) == wanted

@@ -129,7 +129,9 @@ def test_a_thread_that_wakes_too_late_finds_its_pass_closed(group: Crew) -> None
     assert control[INSIDE] == 0
 
 
-def test_a_thread_that_was_woken_for_a_larger_pass_keeps_out_of_a_smaller_one(group: Crew) -> None:
+def test_a_thread_that_was_woken_for_a_larger_pass_keeps_out_of_a_smaller_one(
+    group: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A pass for two threads has memory for two: a third that wakes late would write behind it."""
     seen: list[int] = []
 
@@ -139,7 +141,7 @@ def test_a_thread_that_was_woken_for_a_larger_pass_keeps_out_of_a_smaller_one(gr
             for late in (1, 2, 3):
                 group._help(late)
 
-    group._wake = lambda num_helpers: None  # type: ignore[method-assign]
+    monkeypatch.setattr(group, "_wake", lambda num_helpers: None)
     group.run(job, num_threads=2)
     assert seen == [0, 1]
 

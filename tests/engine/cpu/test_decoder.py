@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 
 from engine.runtime.cpu.decoder import interleaved, looks_of, supports
 from engine.runtime.cpu.memory import Memory
+from engine.runtime.cpu.products import COLUMNS
 from engine.runtime.runner import ModelRunner, prepare
 
 MISTRAL, QWEN2, QWEN3, LLAMA = (
@@ -118,6 +119,9 @@ def test_a_compiled_model_computes_what_transformers_does(name: str) -> None:
 def test_an_output_layer_may_have_biases(vocab_size: int) -> None:
     config = config_of(vocab_size=vocab_size)
     runner = ModelRunner(with_head_bias(build(config)), 256, is_row_invariant=True)
+    assert runner._decoder is not None
+    weights = runner._decoder.weights
+    assert len(weights.head_bias) == COLUMNS * len(weights.head), "there is one for each column of a whole block"
     assert_is_that_of_transformers(runner, with_head_bias(build(config)), vocab_size)
 
 

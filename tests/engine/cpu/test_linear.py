@@ -8,8 +8,8 @@ import pytest
 import torch
 import transformers
 from small_parts import drawn
-from toys import FAMILIES, build
 from torch import nn
+from toys import FAMILIES, build
 from transformers.pytorch_utils import Conv1D
 
 from engine.runtime.cpu import linear
@@ -55,7 +55,10 @@ def test_rows_that_do_not_stand_beside_each_other_are_read_as_they_are() -> None
 
 @every_dtype
 def test_a_row_has_the_same_bits_in_any_company(dtype: torch.dtype) -> None:
-    x, layer = drawn(40, 70, dtype=dtype), product_of(drawn(33, 70, seed=1, dtype=dtype), drawn(33, seed=2, dtype=dtype))
+    x, layer = (
+        drawn(40, 70, dtype=dtype),
+        product_of(drawn(33, 70, seed=1, dtype=dtype), drawn(33, seed=2, dtype=dtype)),
+    )
     whole = layer(x)
     for first, end in ((0, 1), (5, 12), (7, 40), (39, 40)):
         assert torch.equal(layer(x[first:end]), whole[first:end])

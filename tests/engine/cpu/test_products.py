@@ -47,7 +47,8 @@ def assert_is_defined(x: Tensor, weight: Tensor) -> None:
 
 @every_dtype
 @pytest.mark.parametrize(
-    ("num_rows", "inner", "outer"), [(1, 32, 32), (2, 1, 1), (3, 31, 33), (5, 33, 31), (7, 64, 70), (13, 130, 65), (40, 65, 32)]
+    ("num_rows", "inner", "outer"),
+    [(1, 32, 32), (2, 1, 1), (3, 31, 33), (5, 33, 31), (7, 64, 70), (13, 130, 65), (40, 65, 32)],
 )
 def test_it_is_the_definition(num_rows: int, inner: int, outer: int, dtype: torch.dtype) -> None:
     assert_is_defined(drawn(num_rows, inner, dtype=dtype), drawn(outer, inner, seed=1, dtype=dtype))
@@ -69,7 +70,9 @@ def test_zeros_keep_the_sign_that_the_definition_gives_them(dtype: torch.dtype) 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=str)
 def test_denormal_numbers_count_as_zero(dtype: torch.dtype) -> None:
-    x = torch.stack([drawn(64), 1e-39 * drawn(64, seed=1), 1e-20 * drawn(64, seed=2), 1e-30 * drawn(64, seed=3)]).to(dtype)
+    x = torch.stack([drawn(64), 1e-39 * drawn(64, seed=1), 1e-20 * drawn(64, seed=2), 1e-30 * drawn(64, seed=3)]).to(
+        dtype
+    )
     weight = torch.stack([drawn(64, seed=4), 1e-39 * drawn(64, seed=5), 1e-19 * drawn(64, seed=6)]).to(dtype)
     assert_is_defined(x, weight)
     found = multiply(x, pack(weight))[:, :3]
@@ -154,7 +157,11 @@ def test_code_for_another_processor_counts_on_the_fewest_registers(monkeypatch: 
 def test_a_processor_with_narrower_registers_computes_the_same_bits() -> None:
     narrow = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma,+f16c"}
     found = subprocess.run(
-        [sys.executable, "-c", "from small_parts import digest, tiles; print(digest(), tiles.FEW_ROWS, tiles.can_use())"],
+        [
+            sys.executable,
+            "-c",
+            "from small_parts import digest, tiles; print(digest(), tiles.FEW_ROWS, tiles.can_use())",
+        ],
         env={**os.environ, **narrow, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests")))},
         capture_output=True,
         text=True,

@@ -146,7 +146,7 @@ def test_they_can_be_gone_without(monkeypatch: pytest.MonkeyPatch, asked_anew: N
 
 
 def chosen(num_rows: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """First row and number of rows of each call for tiles and of each for multiply-add, by the source that is compiled."""
+    """First row and number of rows of each call for tiles and of each for multiply-add, by the compiled source."""
     on_tiles: list[tuple[int, int]] = []
     others: list[tuple[int, int]] = []
     matrix = np.zeros((1, GROUP * COLUMNS), np.uint16)
