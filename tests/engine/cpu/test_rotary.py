@@ -33,7 +33,7 @@ def model_with(rope: dict[str, Any], head_dim: int = 16) -> transformers.PreTrai
 @pytest.mark.parametrize("name", ROPES)
 def test_they_are_those_of_transformers(name: str, head_dim: int) -> None:
     model: Any = model_with(ROPES[name], head_dim)
-    positions = [0, 1, 2, 17, 255, 256, 257, 1000, 8191, 65_537]
+    positions = [0, 1, 2, 17, 255, 256, 257, 1000, 8191]
     cos, sin = RotaryTables(model).at(positions)
     wanted = model.model.rotary_emb(torch.zeros(1, 1, 1), torch.tensor([positions]))
     for found, whole in zip((cos, sin), wanted, strict=True):
