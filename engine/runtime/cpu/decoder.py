@@ -24,15 +24,11 @@ from engine.runtime.cpu.kv import CompiledCache
 from engine.runtime.cpu.linear import Product
 from engine.runtime.cpu.memory import Memory, Sizes
 from engine.runtime.cpu.products import COLUMNS, Matrix, aligned, pack, width_of
+from engine.runtime.cpu.records import Rows, Shape, Weights
 from engine.runtime.cpu.rotary import RotaryTables
 from engine.runtime.cpu.rows import Floats
 from engine.runtime.cpu.vectors import LANES
-from engine.runtime.cpu.whole_pass import (
-    Rows,
-    Shape,
-    Weights,
-    run,
-)
+from engine.runtime.cpu.whole_pass import run
 from engine.runtime.extra import Layout
 
 FAMILIES = {"llama", "mistral", "qwen2", "qwen3"}

@@ -20,6 +20,7 @@ from engine.runtime.cpu.decoder import CompiledDecoder
 from engine.runtime.cpu.kv import CompiledCache
 from engine.runtime.cpu.linear import unpacked
 from engine.runtime.cpu.products import COLUMNS, Matrix
+from engine.runtime.cpu.records import Rows, Shape, Weights, Work
 from engine.runtime.cpu.rows import Floats, compiled
 from engine.runtime.cpu.vectors import LANES, atomic_add, flush_denormals, restore_denormals
 from engine.runtime.cpu.whole_pass import (
@@ -29,10 +30,6 @@ from engine.runtime.cpu.whole_pass import (
     NORM,
     ROTATE,
     ROWS_AT_ONCE,
-    Rows,
-    Shape,
-    Weights,
-    Work,
     activate,
     attend,
     norm_rows,
