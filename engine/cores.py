@@ -28,7 +28,7 @@ def _quota(files: tuple[Path, Path] = _QUOTAS) -> int | None:
         else:
             share, period = files[1].read_text(), files[1].with_name("cpu.cfs_period_us").read_text()
         return None if share == "max" or int(share) <= 0 else max(1, int(share) // int(period))
-    except (OSError, ValueError):
+    except (OSError, ValueError, ZeroDivisionError):
         return None
 
 
@@ -36,5 +36,5 @@ def _stated() -> int | None:
     """`CPU_CORES`, as hosts of containers set it."""
     try:
         return max(1, int(float(os.environ.get("CPU_CORES", ""))))
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

@@ -6,28 +6,55 @@ file has changed; so all of these files together name the folder. Imports the st
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 import time
 from pathlib import Path
 
 _ENGINE = Path(__file__).resolve().parent
-_MARKS = ("import njit", "import compiled", "import intrinsic", "llvmlite")
+_MARK = re.compile(rb"\bnjit\b|\bllvmlite\b|^@_?compiled\b|\(NamedTuple\)", re.MULTILINE)
+"""What a file of compiled code cannot do without: a compiler's name, a decorator made with it, or records for it."""
 _KEPT_DAYS = 30
 """How long the loops of other states of the sources stay on disk after their last use."""
 
 
 def kernel_folder() -> Path:
-    """The folder for the loops of these sources: in the user's cache, or a temporary one where it cannot be written."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "specviz" / "kernels"
-    folder = home / fingerprint(_ENGINE)
+    """The folder for the loops of these sources, in the user's cache, or a temporary one where it cannot be written."""
+    name = fingerprint(_ENGINE)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _forget_old(home, folder)
+        return _made(_home() / "specviz" / "kernels", name)
+    except (OSError, RuntimeError):  # Path.home() has no other word for a user without a home
+        return _made(_temporary(), name)
+
+
+def _home() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
+def _temporary() -> Path:
+    """A folder that nobody else can have put compiled code into: the user's own from an earlier start, or a new one."""
+    if not hasattr(os, "getuid"):
+        return Path(tempfile.gettempdir()) / "specviz-kernels"
+    folder = Path(tempfile.gettempdir()) / f"specviz-kernels-{os.getuid()}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        is_own = folder.lstat().st_uid == os.getuid() and not folder.is_symlink() and not folder.stat().st_mode & 0o022
     except OSError:
-        folder = Path(tempfile.gettempdir()) / f"specviz-kernels-{os.getuid() if hasattr(os, 'getuid') else 0}"
+        is_own = False
+    return folder if is_own else Path(tempfile.mkdtemp(prefix="specviz-kernels-"))
+
+
+def _made(home: Path, name: str) -> Path:
+    """A writable folder for these sources' loops. Raises OSError where there can be none."""
+    folder = home / name
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        os.utime(folder)
+    _forget_old(home)
     return folder
 
 
@@ -36,15 +63,15 @@ def fingerprint(engine: Path) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for path in sorted(engine.rglob("*.py")):
         text = path.read_bytes()
-        if any(mark.encode() in text for mark in _MARKS):
+        if _MARK.search(text):
             digest.update(str(path.relative_to(engine)).encode() + b"\0" + text)
     return digest.hexdigest()
 
 
-def _forget_old(home: Path, folder: Path) -> None:
-    """Remove loops that were not used for long; several states may be in use side by side."""
-    os.utime(folder)
+def _forget_old(home: Path) -> None:
+    """Remove loops that were not used for long; several states may be in use at once, and pruned by others too."""
     oldest = time.time() - _KEPT_DAYS * 86400
     for path in home.iterdir():
-        if path.stat().st_mtime < oldest:
-            shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime < oldest:
+                shutil.rmtree(path, ignore_errors=True)

@@ -47,6 +47,16 @@ class Target:
         self.hidden_layers: tuple[int, ...] = ()
 
     @property
+    def caveat(self) -> str:
+        """What is to be said before a run whose text may part from plain decoding without an error; else empty."""
+        if self.runner.is_row_invariant:
+            return ""
+        return (
+            f"Near-tie possible: on {self.loaded.device.type} the scores of {self.loaded.name} depend in their last "
+            "places on how many rows share a pass, so two nearly equal tokens may change places."
+        )
+
+    @property
     def kv_length(self) -> int:
         """Committed tokens in the KV cache; the root is not among them."""
         return self.runner.num_committed

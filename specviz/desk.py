@@ -73,6 +73,8 @@ class Desk:
         if not self.device.is_ready(request.model, request.method):
             self.put(Preparing(f"Loading {request.model} and warming up {request.method}"))
         self.device.prepare(request.model, request.method, request.options)
+        if caveat := self.device.caveat(request.model):
+            self.put(Preparing(caveat))
 
     def record(
         self, request: Request, role: Role = "method", *, group_id: str | None = None, run_id: str = ""

@@ -45,6 +45,10 @@ class LocalDevice:
             return None
         return drafters.get(method).unavailable(self._target[1])
 
+    def caveat(self, model: str) -> str:
+        """What the target says of its passes."""
+        return self.load(model).caveat
+
     def is_ready(self, model: str, method: str) -> bool:
         """Whether target and drafter have run before."""
         return (model, method) in self._warm and self._target is not None and self._target[0] == model

@@ -61,6 +61,8 @@ class ScriptedDevice:
             Method("scripted", "Scripted drafts", "Known drafts.", "this file", "exact", (depth, model)),
         )
 
+    said_before = ""
+
     def models(self) -> Mapping[str, str]:
         return {"toy": "A toy", "big": "A big one"}
 
@@ -69,6 +71,9 @@ class ScriptedDevice:
 
     def cannot_run(self, model: str, method: str) -> str | None:
         return f"{method} lacks its weights." if method in self.lacking else None
+
+    def caveat(self, model: str) -> str:
+        return self.said_before
 
     def is_ready(self, model: str, method: str) -> bool:
         return f"prepare {model} {method}" in self.log

@@ -17,6 +17,7 @@ from engine.commands.flags import (
     check_at_least_one,
     config_of,
     method_names,
+    tell_caveat,
 )
 from engine.config import GenerationConfig
 from engine.errors import RunFailed
@@ -46,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
     check_at_least_one("--limit", args.limit)
     config, questions = config_of(args), suites.questions(args.suite, args.limit)
     target = Target(models.load(args.model, args.device, args.dtype))
+    tell_caveat(target)
     if args.methods == "all":
         names = _available(names, target)
     rows = []

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine import drafters, options
 from engine.config import GenerationConfig
 from engine.errors import BadInput
+
+if TYPE_CHECKING:
+    from engine.target import Target
 
 
 def add_model_flags(parser: argparse.ArgumentParser) -> None:
@@ -71,3 +76,9 @@ def write_file(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise BadInput(f"The file {path} cannot be written: {error.strerror}.") from error
+
+
+def tell_caveat(target: Target) -> None:
+    """What runs on this target cannot promise, on stderr before they begin."""
+    if target.caveat:
+        print(target.caveat, file=sys.stderr)

@@ -16,6 +16,7 @@ from engine.commands.flags import (
     add_config_flags,
     add_model_flags,
     config_of,
+    tell_caveat,
 )
 from engine.errors import BadInput
 from engine.events import Event, SessionFinished, SessionStarted, Stepped, to_json
@@ -53,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
     drafter = drafters.create(args.method, given, target)
     stream = generate(target, drafter, prompt, config)
     warm_up(target)
+    tell_caveat(target)
     run = _show(stream, args)
     finished = run[-1]
     assert isinstance(finished, SessionFinished)

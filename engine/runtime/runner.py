@@ -10,6 +10,7 @@ attention, and `is_row_invariant` says whether that holds for all of their parts
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -170,9 +171,7 @@ class ModelRunner:
         self._cache.length = self.num_committed + self.num_pending
         return self._rows(logits, hidden, num_rows, layout)
 
-    def _rows(
-        self, logits: Tensor, hidden: tuple[Tensor, ...] | None, num_rows: int, layout: Layout | None
-    ) -> Rows:
+    def _rows(self, logits: Tensor, hidden: tuple[Tensor, ...] | None, num_rows: int, layout: Layout | None) -> Rows:
         """Sorts a pass's results: extra rows are apart; `hidden` ends with what they end up in."""
         foreseen = None
         if layout is not None and hidden is not None:
@@ -273,6 +272,8 @@ class ModelRunner:
 
 
 _PREPARED: weakref.WeakKeyDictionary[PreTrainedModel, CompiledDecoder | None] = weakref.WeakKeyDictionary()
+_PREPARING = threading.Lock()
+"""Packing frees a model's own weights: who comes second must not pack what is left."""
 
 
 def prepare(model: PreTrainedModel) -> CompiledDecoder | None:
@@ -280,13 +281,14 @@ def prepare(model: PreTrainedModel) -> CompiledDecoder | None:
 
     None means transformers' own forward.
     """
-    if model not in _PREPARED:
-        is_compiled = can_compile(model)
-        _PREPARED[model] = CompiledDecoder(model) if is_compiled else None
-        if not is_compiled:
-            pack_linears(model)
-            run_row_by_row(model)
-    return _PREPARED[model]
+    with _PREPARING:
+        if model not in _PREPARED:
+            is_compiled = can_compile(model)
+            _PREPARED[model] = CompiledDecoder(model) if is_compiled else None
+            if not is_compiled:
+                pack_linears(model)
+                run_row_by_row(model)
+        return _PREPARED[model]
 
 
 def sliding_window(model: PreTrainedModel) -> int | None:

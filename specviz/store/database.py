@@ -8,6 +8,8 @@ A database that cannot be used is left exactly as it was, and StoreError says wh
 from __future__ import annotations
 
 import contextlib
+import sqlite3
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +22,7 @@ from specviz.store.errors import DATABASE_ERRORS, StoreError, sentence
 from specviz.store.location import Location
 
 BUSY_TIMEOUT_S = 5.0
+_LOOK_AGAIN_S = 0.02
 
 
 class Database:
@@ -57,7 +60,7 @@ def open_database(location: Location) -> Database:
     try:
         if location.is_sqlite:
             with contextlib.closing(database.engine.raw_connection()) as connection:
-                connection.cursor().execute("PRAGMA journal_mode=WAL")
+                _turn_to_wal(connection.cursor())
         schema.migrate(database.writing, location.name)
     except DATABASE_ERRORS as error:
         database.close()
@@ -66,6 +69,19 @@ def open_database(location: Location) -> Database:
         database.close()
         raise
     return database
+
+
+def _turn_to_wal(cursor: Any) -> None:
+    """Begin to write ahead; where others open the same new file, SQLite says *locked* at once and waits for nobody."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(_LOOK_AGAIN_S)
 
 
 def _engine(location: Location) -> Engine:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from engine import cli, drafters, events
+from engine import cli, drafters, events, models
 from engine.bench import runner, to_markdown
 from engine.errors import RunFailed
 from engine.events import SessionFinished, SessionStarted
@@ -376,3 +376,17 @@ def test_the_module_runs_as_a_program() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert [row["name"] for row in json.loads(done.stdout)] == drafters.names()
     assert done.stderr == ""
+
+
+def test_a_model_whose_rows_depend_on_each_other_says_so_beforehand(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["generate", "--method", "plain", "--model", str(model_folder), "--prompt", "the cat"]
+    words += ["--max-new-tokens", "2"]
+    assert cli.main(words) == 0
+    assert "Near-tie possible" not in capsys.readouterr().err
+    monkeypatch.setattr("engine.runtime.runner.can_compile", lambda model: False)
+    monkeypatch.setattr("engine.runtime.runner.are_row_invariant", lambda model: False)
+    models.forget()
+    assert cli.main(words) == 0
+    assert "Near-tie possible: on cpu" in capsys.readouterr().err

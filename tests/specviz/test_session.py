@@ -11,7 +11,7 @@ from engine.errors import BadInput, UnknownName
 from engine.events import SessionFinished, SessionStarted, Stepped
 from specviz import request
 from specviz.line import Line, LineClosed, LineFull
-from specviz.notices import Audited, Ended, Failed, Happening, Opened, Unsaved, Waiting
+from specviz.notices import Audited, Ended, Failed, Happening, Opened, Preparing, Unsaved, Waiting
 from specviz.session import MAX_TICKETS, Sessions
 
 
@@ -45,6 +45,13 @@ def test_the_baseline_runs_first_and_the_verdict_comes_last() -> None:
     assert [happening.method for happening in of_type(seen, SessionStarted)] == ["plain", "scripted"]
     assert isinstance(seen[-2], Audited)
     assert isinstance(seen[-1], Ended)
+
+
+def test_what_a_target_cannot_promise_is_said_before_its_run() -> None:
+    device = ScriptedDevice()
+    device.said_before = "Near-tie possible: rows share a pass."
+    seen = run_all(Sessions(device, ScriptedRecorder()), asked(device, baseline=False))
+    assert seen.index(Preparing(device.said_before)) < seen.index(of_type(seen, Opened)[0])
 
 
 def test_a_request_reads_its_prompt_once_and_the_next_one_anew() -> None:

@@ -32,7 +32,7 @@ _text = st.text(_characters, max_size=12)
 _count = st.integers(0, 2**62)
 _probability = st.none() | st.floats(0, 1)
 _plain = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | _text,
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | _text,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_text, inner, max_size=3),
     max_leaves=5,
 )

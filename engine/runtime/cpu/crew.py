@@ -95,7 +95,7 @@ class Crew:
         self._control: Control = np.zeros(_NUM_COUNTERS, np.int64)
         self._number = 0
         self._is_dismissed = False
-        self._job: tuple[Callable[..., None], tuple[Any, ...]] | None = None
+        self._job: tuple[int, Callable[..., None], tuple[Any, ...]] | None = None
         self._gates: list[threading.Lock] = []
         self._threads: list[threading.Thread] = []
 
@@ -110,12 +110,14 @@ class Crew:
             self._number += 1
             _open(self._control, self._number)
             job = (self._number, self._control, *arguments)
-            if num_threads > 1:
-                self._job = (function, job)
-                self._wake(num_threads - 1)
-            function(0, *job)
-            _close(self._control)
-            self._job = None  # a model that is put away must not be held by its last pass
+            try:
+                if num_threads > 1:
+                    self._job = (num_threads, function, job)
+                    self._wake(num_threads - 1)
+                function(0, *job)
+            finally:
+                _close(self._control)
+                self._job = None  # a model that is put away must not be held by its last pass
 
     def _wake(self, num_helpers: int) -> None:
         while len(self._gates) < num_helpers:
@@ -138,8 +140,12 @@ class Crew:
             gate.acquire()
             if self._is_dismissed:
                 return
-            if (job := self._job) is not None:
-                job[0](number, *job[1])
+            self._help(number)
+
+    def _help(self, thread: int) -> None:
+        """Share in the job of now, which may be a later one than this thread was woken for, and have no room for it."""
+        if (job := self._job) is not None and thread < job[0]:
+            job[1](thread, *job[2])
 
     def dismiss(self) -> None:
         """Let the threads end."""

@@ -24,18 +24,15 @@ from engine.runtime.cpu.kv import CompiledCache
 from engine.runtime.cpu.linear import Product
 from engine.runtime.cpu.memory import Memory, Sizes
 from engine.runtime.cpu.products import COLUMNS, Matrix, aligned, pack, width_of
+from engine.runtime.cpu.records import Rows, Shape, Weights
 from engine.runtime.cpu.rotary import RotaryTables
 from engine.runtime.cpu.rows import Floats
 from engine.runtime.cpu.vectors import LANES
-from engine.runtime.cpu.whole_pass import (
-    Rows,
-    Shape,
-    Weights,
-    run,
-)
+from engine.runtime.cpu.whole_pass import run
 from engine.runtime.extra import Layout
 
 FAMILIES = {"llama", "mistral", "qwen2", "qwen3"}
+DTYPES = (torch.bfloat16, torch.float16, torch.float32)
 _SMALL_BYTES = 3_000_000
 """Of weights: a pass over less is done before another thread has woken."""
 
@@ -45,7 +42,7 @@ Mask = np.ndarray[Any, np.dtype[np.bool_]]
 def supports(model: PreTrainedModel) -> bool:
     """Whether this model is one of the families, without parts that this pass leaves out."""
     config = model.config
-    if getattr(config, "model_type", "") not in FAMILIES or model.device.type != "cpu":
+    if getattr(config, "model_type", "") not in FAMILIES or model.device.type != "cpu" or model.dtype not in DTYPES:
         return False
     rope = config.rope_parameters or {}
     is_default_rope = rope.get("rope_type", "default") in ("default", "llama3", "linear")
@@ -128,7 +125,7 @@ class CompiledDecoder:
             norms=self._norms(model, layers),
             qkv_bias=numbers(torch.stack(biases)),
             head_norms=self._head_norms(layers),
-            head_bias=numbers(model.lm_head.bias) if has_head_bias else np.zeros(1, np.float32),
+            head_bias=filled_up(numbers(model.lm_head.bias)) if has_head_bias else np.zeros(1, np.float32),
         )
 
     def _norms(self, model: Any, layers: Any) -> Floats:
@@ -236,7 +233,7 @@ class CompiledDecoder:
 
     def _run(self, shape: Shape, rows: Rows, cache: CompiledCache, memory: Memory, logits: Floats) -> None:
         size = sum(matrix.nbytes for matrix in self.weights[:5])
-        num_threads = 1 if size * shape.num_rows < _SMALL_BYTES else CREW.size
+        num_threads = 1 if size * shape.num_rows < _SMALL_BYTES else min(CREW.size, self.memory.num_threads)
         work = memory.work(shape, num_threads, logits)
         CREW.run(run, shape, self.weights, cache.keys, cache.values, rows, work, num_threads=num_threads)
 
@@ -273,6 +270,11 @@ def bits_of(tensor: Tensor) -> Any:
     if tensor.dtype == torch.float32:
         return tensor.numpy()
     return tensor.view(torch.uint16 if tensor.dtype == torch.bfloat16 else torch.int16).numpy()
+
+
+def filled_up(bias: Floats) -> Floats:
+    """With zeros, to whole blocks of columns."""
+    return np.pad(bias, (0, width_of(len(bias), COLUMNS) - len(bias)))
 
 
 def numbers(tensor: Tensor) -> Floats:

@@ -14,19 +14,10 @@ from torch import Tensor
 from engine.runtime.cpu import tiles
 from engine.runtime.cpu.attention import QUERIES
 from engine.runtime.cpu.products import COLUMNS, GROUP, empty, width_of
+from engine.runtime.cpu.records import Shape, Weights, Work
 from engine.runtime.cpu.rows import Floats
 from engine.runtime.cpu.vectors import LANES
-from engine.runtime.cpu.whole_pass import (
-    DOWN,
-    GATE_UP,
-    NUM_PHASES,
-    OUTPUT,
-    QKV,
-    ROWS_AT_ONCE,
-    Shape,
-    Weights,
-    Work,
-)
+from engine.runtime.cpu.whole_pass import DOWN, GATE_UP, NUM_PHASES, OUTPUT, QKV, ROWS_AT_ONCE
 
 _UNITS_A_THREAD = 16
 _PAGE_OFFSET = 16

@@ -20,6 +20,7 @@ from engine.runtime.cpu.decoder import CompiledDecoder
 from engine.runtime.cpu.kv import CompiledCache
 from engine.runtime.cpu.linear import unpacked
 from engine.runtime.cpu.products import COLUMNS, Matrix
+from engine.runtime.cpu.records import Rows, Shape, Weights, Work
 from engine.runtime.cpu.rows import Floats, compiled
 from engine.runtime.cpu.vectors import LANES, atomic_add, flush_denormals, restore_denormals
 from engine.runtime.cpu.whole_pass import (
@@ -29,10 +30,6 @@ from engine.runtime.cpu.whole_pass import (
     NORM,
     ROTATE,
     ROWS_AT_ONCE,
-    Rows,
-    Shape,
-    Weights,
-    Work,
     activate,
     attend,
     norm_rows,
@@ -64,8 +61,8 @@ class _Block:
         self.decoder, self.cache, self.num_rows = decoder, cache, len(ids)
         is_narrow = decoder.dtype == torch.bfloat16 and has_fast_bf16()
         self.dtype = torch.bfloat16 if is_narrow else torch.float32
-        self.memory = decoder.memory
-        self.memory.reserve(len(ids), cache.capacity, CREW.size)
+        self.memory, self.num_threads = decoder.memory, CREW.size
+        self.memory.reserve(len(ids), cache.capacity, self.num_threads)
         self.memory.x[: len(ids), : decoder.hidden_size] = decoder.embed(ids)
         places = range(start, start + len(ids))
         reach, none = np.arange(start, start + len(ids)) + 1, np.zeros(0, np.int64)
@@ -75,7 +72,7 @@ class _Block:
         weights = decoder.weights
         largest = max(part[0].size for part in (weights.qkv, weights.output, weights.gate_up, weights.down))
         self.room = np.empty(largest, weights.qkv.dtype)
-        self.work = self.memory.work(self.shape, CREW.size, np.zeros((1, 1), np.float32))
+        self.work = self.memory.work(self.shape, self.num_threads, np.zeros((1, 1), np.float32))
 
     def read(self, hidden_layers: Sequence[int]) -> tuple[Tensor, ...]:
         """All layers; hidden states before these layers, the last of them behind the final norm."""
@@ -136,7 +133,7 @@ class _Block:
             self.rows,
             self.work,
             self.memory.results[0] if gates is None else gates,
-            num_threads=CREW.size,
+            num_threads=self.num_threads,
         )
 
 

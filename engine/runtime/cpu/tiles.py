@@ -44,6 +44,7 @@ _GROUP_BYTES = GROUP * COLUMNS * 2
 CAN_COMPILE = (
     platform.system() == "Linux"
     and not os.environ.get("NUMBA_CPU_NAME")
+    and not os.environ.get("NUMBA_CPU_FEATURES")
     and bool(llvm.get_host_cpu_features().get("amx-bf16"))
 )
 

@@ -10,13 +10,14 @@ norm, gate and up product with activation, down product; behind the last layer c
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from engine.runtime.cpu.attention import QUERIES, STEP, score, weigh, weigh_listed
 from engine.runtime.cpu.crew import DONE, NEXT, Control, enter, finish, leave, take, wait
 from engine.runtime.cpu.products import COLUMNS, Matrix
+from engine.runtime.cpu.records import Rows, Shape, Weights, Work
 from engine.runtime.cpu.rows import Floats, activated, compiled, powers, rotate, round_row, scale_of, store
 from engine.runtime.cpu.tiles import product
 from engine.runtime.cpu.vectors import LANES, atomic_add, atomic_load, cycles, flush_denormals, restore_denormals
@@ -25,91 +26,6 @@ ROWS_AT_ONCE = 4
 """Rows of a unit of work where each is little."""
 _ZERO = np.float32(0.0)
 NORM, QKV, ROTATE, ATTEND, OUTPUT, MLP_NORM, GATE_UP, DOWN, NUM_PHASES = range(9)
-
-
-class Shape(NamedTuple):
-    """What a pass consists of."""
-
-    first_layer: int
-    end_layer: int
-    num_rows: int
-    first_column: int
-    """Of the cache, that the first row's keys go to."""
-    first_scored: int
-    num_scored: int
-    """Rows for the output layer; with none, and with the last layer not the end, the pass is a part of one."""
-    is_last: bool
-    hidden: int
-    num_heads: int
-    num_kv_heads: int
-    head_dim: int
-    head_width: int
-    """A head's dimensions filled up to whole vectors."""
-    epsilon: np.float32
-    scale: np.float32
-    has_bias: bool
-    has_head_norms: bool
-    has_head_bias: bool
-    uses_tiles: bool
-
-
-class Weights(NamedTuple):
-    """A model's numbers, layer by layer."""
-
-    qkv: Matrix
-    output: Matrix
-    gate_up: Matrix
-    """Gate and up in turn, 16 columns each."""
-    down: Matrix
-    head: Matrix
-    norms: Floats
-    """(layers + 1, 2, hidden): before attention, before the gated part; the last layer's first is the final one."""
-    qkv_bias: Floats
-    head_norms: Floats
-    """(layers, 2, head_dim): of queries and of keys."""
-    head_bias: Floats
-
-
-class Rows(NamedTuple):
-    """What a pass's rows are."""
-
-    cos: Floats
-    """(rows, half of a head's dimensions)."""
-    sin: Floats
-    reach: Any
-    """(rows,): a row may look at all columns before this one."""
-    offsets: Any
-    """(rows + 1,): where each row's part of `seen` begins."""
-    seen: Any
-    """Columns that a row may look at behind those, ascending."""
-
-
-class Work(NamedTuple):
-    """Memory of a pass."""
-
-    units: Any
-    """(phases + 1,) units in a layer before each phase, then (2,) of final norm and output layer."""
-    spans: Any
-    """(phases,) blocks of a product's unit, then of the output layer's."""
-    x: Floats
-    normed: Floats
-    normed_bits: Any
-    qkv: Floats
-    attended: Floats
-    attended_bits: Any
-    active: Floats
-    active_bits: Any
-    results: Floats
-    """(threads, rows, 2 · COLUMNS): a unit's products before they are used."""
-    scores: Floats
-    """(threads, QUERIES, columns)."""
-    outputs: Floats
-    """(threads, 2 · QUERIES, a head's width and a sum): results, then the queries themselves."""
-    lanes: Floats
-    """(threads, 16)."""
-    logits: Floats
-    spent: Any
-    """(threads, phases + 2): cycles that each thread spent in each phase, the final norm and the output layer last."""
 
 
 @compiled
