@@ -1,15 +1,16 @@
 """Puts known faults into a copy of the program, one at a time, and says which of them the tests notice.
 
-    python scripts/put_faults_in.py --copy /tmp/faults              # all of scripts/faults.toml, an hour or more
+    python scripts/put_faults_in.py --copy /tmp/faults              # all of scripts/faults.toml: up to two hours
     python scripts/put_faults_in.py --copy /tmp/faults --only tree  # those whose place, kind or sentence has "tree"
     python scripts/put_faults_in.py --check                         # only whether each fault still fits its place
 
 A fault is a place that a careful engineer could have got wrong: `file`, the text that stands there once (`old`), what
 he might have written instead (`new`), its kind, a sentence, and the tests that should fail with it (arguments of
 pytest). The real files are never touched: the tree's files are copied, and each fault is put into the copy and taken
-out again. A copy that is kept (`--copy`) spares compiling the loops anew at the next start. A fault counts as noticed
-only where its tests ran and one failed; a fault that stops the tests from being collected does not count, nor does a
-time limit: both are told apart in the table. Exit status 1 where a fault was not noticed or no longer fits.
+out again. A copy that is kept (`--copy`, for one run at a time) spares compiling the loops anew at the next start. A
+fault counts as noticed only where its tests ran and one failed; tests that could not be collected and a time limit are
+told apart in the table. Faults of the page's scripts need CHROMIUM, as `make test` sets it. Exit status 1 where a
+fault was not noticed or no longer fits.
 """
 
 from __future__ import annotations
