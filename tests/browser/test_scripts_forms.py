@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from scripts_page import Loaded, Scripts
 
+from specviz.pages.compare import CONTROL_SCRIPTS
+
 SPEC = {
     "name": "depth",
     "label": "Depth",
@@ -114,6 +116,21 @@ def test_each_method_has_its_options_and_they_are_told(scripts: Scripts) -> None
     assert loaded("() => element.querySelector('#sv-method-select').value") == "a"
     loaded.act("#sv-method-select", "change", value="b")
     assert loaded("() => element.querySelector('input[name=depth]').value") == "2"
+
+
+def test_another_method_in_a_lane_begins_with_its_own_options(scripts: Scripts) -> None:
+    methods = [
+        {"name": name, "title": name, "options": [] if name == "plain" else [SPEC]} for name in ("plain", "a", "b")
+    ]
+    first = json.dumps({"lanes": [{"method": "plain", "options": {}}, {"method": "a", "options": {"depth": "5"}}]})
+    catalog = json.dumps({"methods": methods, "sampling": []})
+    loaded = scripts.load(*CONTROL_SCRIPTS, CATALOG=catalog, FIRST=first)
+    assert loaded("() => element.querySelector('input[name=depth]').value") == "5"
+    loaded.act(".sv-lane-row select.sv-input", "change", value="b")
+    assert json.loads(loaded("() => props.value"))["lanes"] == [
+        {"method": "plain", "options": {}},
+        {"method": "b", "options": {}},
+    ]
 
 
 def test_an_example_is_picked_by_its_id(scripts: Scripts) -> None:
