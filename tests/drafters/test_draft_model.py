@@ -247,7 +247,7 @@ def test_a_sampled_chain_carries_the_distributions_it_was_drawn_from(
 def test_each_token_of_a_sampled_chain_is_a_draw_of_its_own(
     llama: Target, near: models.LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drafter = make(llama, depth=6)
+    drafter = make(llama, depth=6, min_confidence=0.0)
     monkeypatch.setattr(drafter, "_scores", lambda rows: torch.zeros(1, VOCAB_SIZE))  # every token is as likely
     context = Context(list(PROMPT), GenerationConfig(temperature=1.0, rule="rejection"), Noise(0))
     drafter.start(context)
