@@ -64,7 +64,7 @@ class Slow(ScriptedDevice):
         return plain, replace(drafts, name="broken", title="<b>Breaks</b>"), drafts, LOOKUP
 
     def generate(self, *given: Any) -> Generator[Event, None, None]:  # type: ignore[override]
-        _, method, _, prompt, config, _, should_stop = given
+        _, method, _, prompt, config, _, should_stop = given[:7]
         words = NUMBERS if "one line" in prompt else PARAGRAPHS
         writer = replace(self, words=words) if "count" in prompt else self
         is_held = config.max_new_tokens > WARM_UP_TOKENS and self.is_held(prompt)
