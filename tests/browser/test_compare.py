@@ -84,7 +84,7 @@ def test_four_methods_race_to_the_end_and_replay_together(visit: Open, server: s
     race.run()
     race.wait()
     assert race.lanes(".sv-lane-title") == ["Plain decoding", "Draft model", "Prompt lookup", "CopySpec"]
-    assert all(float(speed) > 0 for speed in race.lanes(".sv-lane-speed"))
+    assert all(float(speed.replace(",", "")) > 0 for speed in race.lanes(".sv-lane-speed"))
     verdicts = race.lanes(".sv-lane-verdict")
     assert verdicts[0] == "baseline"
     assert set(verdicts[1:]) <= {"✓ same text", "near-tie"}
@@ -122,7 +122,7 @@ def test_a_lane_that_breaks_says_why_and_hostile_texts_stay_texts(visit: Open) -
     page.wait_for_function("document.querySelectorAll('#race-stage .sv-chart .main-svg').length >= 8")
     labels = "[...document.querySelectorAll('#race-stage .legendtext')].map((node) => node.textContent)"
     assert "<b>Breaks</b>" in page.evaluate(labels)
-    assert "<img" in page.locator(".sv-diff-table").first.inner_text()
+    assert page.locator(".sv-diff-same").inner_text() == "No token differs: Scripted drafts."
     assert page.evaluate("window.hacked") is None
     assert page.locator(NEVER).count() == 0
 

@@ -79,14 +79,15 @@ def test_a_chosen_theme_is_kept_over_a_reload_and_in_another_tab(visit: Open, sc
 
 
 def test_in_a_frame_the_address_is_told_and_followed(visit: Open, scripted_server: str, hub: str) -> None:
-    context = visit(server=scripted_server).page.context
+    opened = visit(server=scripted_server)
+    run_id, context = opened.decode("scripted", 8, prompt="count in a frame"), opened.page.context
     page, frame = framed(context, hub, f"{scripted_server}/?__theme=light&view=sessions")
-    frame.locator('#runs tr[data-run="long"] .sv-open').click()
-    frame.locator('#saved-stage [data-session="long"]').wait_for()
+    frame.locator(f'#runs tr[data-run="{run_id}"] .sv-open').click()
+    frame.locator(f'#saved-stage [data-session="{run_id}"]').wait_for()
     told = page.evaluate("heard.map((message) => message.queryString).filter(Boolean)")
-    assert [parse_qs(text) for text in told] == [{"view": ["sessions"], "run": ["long"]}]
+    assert [parse_qs(text) for text in told] == [{"view": ["sessions"], "run": [run_id]}]
     second, again = framed(context, hub, f"{scripted_server}/?{told[-1]}")
-    again.locator('#saved-stage [data-session="long"]').wait_for()
+    again.locator(f'#saved-stage [data-session="{run_id}"]').wait_for()
     for each in (page, second):
         each.close()
 
