@@ -58,7 +58,7 @@ def announce_compiling() -> None:
     cache: Any = run
     folder = Path(cache._cache.cache_path)
     if not any(folder.glob("whole_pass.run-*.nbi")):
-        print("specviz: compiling the model's pass for this processor, once: some ten seconds …", file=sys.stderr)
+        print("specviz: compiling the model's pass for this processor, once: about half a minute …", file=sys.stderr)
 
 
 def _head_dim(config: Any) -> int:
