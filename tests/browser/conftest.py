@@ -30,7 +30,7 @@ ARGUMENTS = (
     "--disable-background-networking --disable-component-update --disable-sync"
 ).split()
 START_S = 240
-PATIENCE_MS = 60_000
+PATIENCE_MS = 200_000
 """Long, since other work may share the machine and the first pass compiles; nothing waits longer than it must."""
 
 
