@@ -80,7 +80,8 @@ def test_stop_of_a_page_without_a_run_stops_nobody(held: Held) -> None:
 
 @pytest.mark.parametrize("view", [Playground, Compare])
 def test_the_stop_button_is_the_pressing_pages_own(held: Held, view: Any) -> None:
-    page = view(held.sessions, *([None] if view is Compare else []), Streams())
+    rest = (None, Streams()) if view is Compare else (Streams(), None)
+    page = view(held.sessions, *rest)
     run = held.sessions.run(asked(held.device), "A")
     seen = until(run, SessionStarted)
     page.stop(SimpleNamespace(session_hash="B"))
