@@ -100,10 +100,10 @@ def serve(flags: argparse.Namespace) -> None:
 
     with open_store(flags.db) as store:
         from specviz import ui
-        from specviz.local import LocalDevice
-        from specviz.request import PLAIN
-        from specviz.session import Sessions
-        from specviz.visitors import Visitors
+        from specviz.decoding.local import LocalDevice
+        from specviz.decoding.request import PLAIN
+        from specviz.decoding.session import Sessions
+        from specviz.decoding.visitors import Visitors
 
         device = LocalDevice(flags.model)
         device.load(flags.model)

@@ -103,9 +103,9 @@ def _compiled(logits: Tensor, config: GenerationConfig, contexts: Contexts | Non
 
 def compiled_loops() -> Any:
     """The compiled loops, imported where they are needed: a machine that decodes on a GPU does without."""
-    from engine.runtime import distribution_kernel
+    from engine.runtime.cpu import warping
 
-    return distribution_kernel
+    return warping
 
 
 def for_kernel(config: GenerationConfig, contexts: Contexts | None, rows: Sequence[int]) -> tuple[Any, Any]:

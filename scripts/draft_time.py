@@ -4,8 +4,8 @@
 
 The first table is of drafters without a network, with a target that recites a text and costs nothing: the median time
 of `propose` behind 8,000 tokens ÷ that behind 200, of the same text, and beside it the nodes of each draft. The second
-is of the embedded target: the median time of a draft ÷ that of the target's pass, by method. tests/drafters counts
-what the first table times, since a clock on a busy machine fails tests that are right.
+is of the embedded target: the median time of a draft ÷ that of the target's pass, by method. tests/engine/drafters
+counts what the first table times, since a clock on a busy machine fails tests that are right.
 """
 
 from __future__ import annotations

@@ -17,16 +17,16 @@ import gradio as gr
 from gradio.events import api as gradio_api
 
 from engine.errors import BadInput, EngineError
-from specviz import request
 from specviz.archive import lines, tables
-from specviz.device import first_method
-from specviz.fold import ViewState
-from specviz.fold import fold_all as fold_run
-from specviz.notices import Happening
+from specviz.decoding import request
+from specviz.decoding.device import first_method
+from specviz.decoding.session import Sessions
 from specviz.race.course import course
 from specviz.race.fold import RaceState
 from specviz.race.fold import fold_all as fold_race
-from specviz.session import Sessions
+from specviz.showing.fold import ViewState
+from specviz.showing.fold import fold_all as fold_run
+from specviz.showing.notices import Happening
 from specviz.store import RunRow, Store, StoreError, UnknownRun
 
 MAX_RUNS = 200

@@ -12,6 +12,7 @@ from gradio.components import Component
 from specviz import routes
 from specviz.api import Api
 from specviz.bench import Benchmarks, Shelf
+from specviz.decoding.session import Sessions
 from specviz.pages import files
 from specviz.pages.asking import visitor_of
 from specviz.pages.bench import BenchView
@@ -21,9 +22,8 @@ from specviz.pages.learn import Learn
 from specviz.pages.playground import Playground
 from specviz.pages.saved import SavedRuns
 from specviz.pages.view import View, known, place
-from specviz.session import Sessions
+from specviz.showing.wire import Streams
 from specviz.store import Store
-from specviz.wire import Streams
 
 MAX_QUEUED = 64
 PAPER, DARK_PAPER = "#fbfaf7", "#11161c"

@@ -18,7 +18,7 @@ from model_folders import save_model
 from toys import Table, TableTarget, draft_for, tiny
 
 from engine import models
-from engine.drafters import _draft_cost
+from engine.drafters import costs
 from engine.runtime import row_cost
 from engine.target import Target
 
@@ -54,7 +54,7 @@ def known_costs(monkeypatch: pytest.MonkeyPatch) -> None:
     A module that is about measuring has a fixture of its own by this name.
     """
     monkeypatch.setattr(row_cost, "row_costs", known_row_costs)
-    monkeypatch.setattr(_draft_cost, "_measure", lambda drafter, target: 0.2)
+    monkeypatch.setattr(costs, "_measure", lambda drafter, target: 0.2)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from engine.config import GenerationConfig
 from engine.errors import BadInput, RunFailed
 from engine.events import Candidate, Counts, Emitted, Event, Node, Prefilled, SessionFinished, SessionStarted, Stepped
 from engine.options import OptionSpec
-from specviz.device import Method
+from specviz.decoding.device import Method
 
 HOSTILE = (
     '<img src=x onerror="window.hacked=1">',

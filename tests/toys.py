@@ -27,8 +27,8 @@ from transformers import PreTrainedModel
 
 from engine import drafters
 from engine.config import GenerationConfig
-from engine.drafters._weights import CONFIG_FILE, WEIGHTS_FILE
 from engine.drafters.base import Context, Drafter
+from engine.drafters.heads._weights import CONFIG_FILE, WEIGHTS_FILE
 from engine.events import Event, SessionFinished, Stepped
 from engine.loop import generate
 from engine.models import LoadedModel, context_length, fingerprint_of

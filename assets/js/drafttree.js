@@ -1,5 +1,5 @@
 // One step's draft tree as plain numbers: depths, children in drawing order, rows; and what happened in words.
-// Reads the columns of specviz/trace.py; draws nothing.
+// Reads the columns of specviz/showing/trace.py; draws nothing.
 
 const STATUS = ['accepted', 'rejected', 'unreached'];
 const MOST_NODES = 80;

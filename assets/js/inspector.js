@@ -1,4 +1,4 @@
-// One run, step by step: ruler, tree, node, text, times. Given a trace (specviz/trace.py) it asks nobody for anything.
+// One run, step by step: ruler, tree, node, text, times. Given a trace (specviz/showing/trace.py) it asks nobody for anything.
 
 const NEAR_TOKENS = 90;
 const PLAY_MS = 260;

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM
 
 from engine import models
 from engine.config import GenerationConfig
-from engine.drafters.prompt_lookup import PromptLookupOptions
+from engine.drafters.copying.prompt_lookup import PromptLookupOptions
 from engine.errors import BadInput
 from engine.models import LoadedModel
 from engine.stock import plain_settings

@@ -1,4 +1,8 @@
-"""The drafting methods, found by listing this folder: a file's name is the method's name."""
+"""The drafting methods, found by listing the families' folders: a file's or folder's name is the method's name.
+
+A family is a folder below this one; what in it begins with an underscore is its members' own. `plain` drafts
+nothing and belongs to no family.
+"""
 
 from __future__ import annotations
 
@@ -9,28 +13,42 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from engine import options
-from engine.drafters._fallback import NO_FALLBACK, WithFallback
 from engine.drafters.base import Context, Drafter, Needs
+from engine.drafters.fallback import NO_FALLBACK, WithFallback
 from engine.errors import BadInput, UnknownName
 
 if TYPE_CHECKING:
     from engine.target import Target
 
-_SHARED = {"base"}
+_BASELINE = "plain"
 
 
 @functools.cache
+def _modules() -> dict[str, str]:
+    """The module of each method by name, `plain` first."""
+    found: dict[str, str] = {}
+    for family in (room.name for room in pkgutil.iter_modules(__path__) if room.ispkg):
+        folders = [f"{path}/{family}" for path in __path__]
+        members = [member.name for member in pkgutil.iter_modules(folders) if not member.name.startswith("_")]
+        found |= {name: f"{__name__}.{family}.{name}" for name in members}
+    return {_BASELINE: f"{__name__}.{_BASELINE}"} | dict(sorted(found.items()))
+
+
 def names() -> list[str]:
     """Method names, `plain` first."""
-    found = [m.name for m in pkgutil.iter_modules(__path__) if m.name not in _SHARED and not m.name.startswith("_")]
-    return sorted(found, key=lambda name: (name != "plain", name))
+    return list(_modules())
+
+
+def family(name: str) -> str:
+    """The family that a method belongs to; `plain` is one of its own."""
+    return _modules()[name].removeprefix(f"{__name__}.").partition(".")[0]
 
 
 def get(name: str) -> type[Drafter]:
     """A method's class. Raises UnknownName."""
-    if name not in names():
+    if name not in _modules():
         raise UnknownName("method", name, names())
-    drafter: type[Drafter] = importlib.import_module(f"{__name__}.{name}").DRAFTER
+    drafter: type[Drafter] = importlib.import_module(_modules()[name]).DRAFTER
     return drafter
 
 
@@ -45,7 +63,7 @@ def create(name: str, given: Mapping[str, object], target: Target) -> Drafter:
 
 
 def _fallback_of(name: str, second: str) -> str:
-    others = [other for other in names() if other not in (name, "plain")]
+    others = [other for other in names() if other not in (name, _BASELINE)]
     if second == name:
         raise BadInput(f"{name} cannot fall back to itself; choose {NO_FALLBACK} or one of: {', '.join(others)}.")
     if second not in others:

@@ -1,7 +1,7 @@
 """What a drafter is: three verbs, a frozen dataclass of options, and a statement of its needs.
 
 A drafter object serves one session. Whatever it learns dies with it; weights that several sessions
-share are read-only and come from models.py. To add a method, add `engine/drafters/<name>.py` with
+share are read-only and come from models.py. To add a method, add `engine/drafters/<family>/<name>.py` with
 one subclass called `DRAFTER`; menus, command line, legend and the contract suite find it there.
 """
 

@@ -1,7 +1,7 @@
 """Attention over a KV cache with a boolean mask, True where a row may look.
 
 Row-invariant attention gives each row the same bits whatever other rows share its pass and wherever
-in the cache its keys stand (attention_kernel.py; docs/decisions/0002). Fused attention is torch's own, which
+in the cache its keys stand (rowwise_attention.py; docs/decisions/0002). Fused attention is torch's own, which
 packs the query heads that share a key head, so keys and values are never copied. Registered
 with transformers under `ROW_INVARIANT` and `FUSED`.
 """
@@ -20,9 +20,9 @@ from torch import Tensor
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
-from engine.runtime import attention_kernel
-from engine.runtime.softmax_kernel import Floats
-from engine.runtime.threads import compiled_threads
+from engine.runtime.cpu import rowwise_attention
+from engine.runtime.cpu.softmax import Floats
+from engine.runtime.cpu.threads import compiled_threads
 
 ROW_INVARIANT = "specviz_row_invariant"
 FUSED = "specviz_fused"
@@ -45,7 +45,7 @@ def attend_row_invariant(
         mask = torch.ones(num_rows, keys.shape[1], dtype=torch.bool)
     output = torch.empty(num_rows, num_heads, values.shape[2], dtype=torch.float32)
     with compiled_threads():
-        attention_kernel.attend(
+        rowwise_attention.attend(
             query.float().contiguous().numpy(),
             _with_all_columns(keys.float().mT, 2),
             _with_all_columns(values.float(), 1),

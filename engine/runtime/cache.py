@@ -14,7 +14,7 @@ from numba import njit
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
-from engine.runtime.softmax_kernel import Floats, Integers
+from engine.runtime.cpu.softmax import Floats, Integers
 
 _GROWTH = 1.5
 _FIRST_ROWS = 256

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
+from engine.runtime.cpu.experts import has_bare_matrices, runs_row_by_row
 from engine.runtime.cpu.linear import Product, product_of
-from engine.runtime.rowwise import has_bare_matrices, runs_row_by_row
 
 _VECTOR = 16
 """torch's elementwise kernels handle this many numbers at once, and what is left of a row differently."""

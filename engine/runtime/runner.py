@@ -28,12 +28,12 @@ from engine.runtime.cache import KVCache
 from engine.runtime.cpu import reading
 from engine.runtime.cpu.decoder import CompiledDecoder
 from engine.runtime.cpu.decoder import supports as can_compile
+from engine.runtime.cpu.experts import run_row_by_row
 from engine.runtime.cpu.kv import CompiledCache
 from engine.runtime.cpu.linear import many_rows
 from engine.runtime.extra import ExtraRows, Foreseen, Layout, Mask, riding
 from engine.runtime.families import install_attention, refuse_unsupported
 from engine.runtime.linear import are_row_invariant, pack_linears
-from engine.runtime.rowwise import run_row_by_row
 
 PREFILL_ROWS = 256
 MAX_PENDING = 512

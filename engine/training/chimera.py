@@ -17,7 +17,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from engine.drafters._chimera import ChimeraShape
+from engine.drafters.heads.chimera.network import ChimeraShape
 from engine.training import activations
 from engine.training.chimera_encoders import Column, FullContextEncoder, TrigramEncoder
 from engine.training.heads import Heads, Soft, labels_of, train_heads

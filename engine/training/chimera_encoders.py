@@ -3,7 +3,7 @@
 Zeng et al. (arXiv 2402.15758) and the released code. The trigram encoder makes g of three embeddings. The
 full-context encoder is one decoder layer in which g looks at the target's last hidden states h and at earlier
 g, and gives c, a stand-in for the hidden state that the target has not computed. Knows tensors; knows nothing
-of draft steps, losses or files. `engine/drafters/_chimera.py` runs the same weights on draft trees.
+of draft steps, losses or files. `engine/drafters/heads/chimera/network.py` runs the same weights on draft trees.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from engine.drafters._chimera import ChimeraShape
+from engine.drafters.heads.chimera.network import ChimeraShape
 
 Column = tuple[Tensor, Tensor]
 """A key and a value of each query's own, (b, heads, r, e) each."""

@@ -2,7 +2,7 @@
 
 A method gives a `Heads` module; this trains it in two stages, on the corpus and then on text that the target
 wrote (arXiv 2404.19124, Section 3), measures by head and rank how often held-out tokens are foreseen, and
-writes the weights folder that `drafters/_weights.py` reads. What they learn from is material.py's.
+writes the weights folder that `drafters/heads/_weights.py` reads. What they learn from is material.py's.
 
 Place p of a row is where the target's hidden state, behind its last norm, scores token p + 1: the root of a
 draft. Head i is asked there for token p + 2 + i. In a `Heads` module, vocabulary tables are named `embed` or
@@ -23,8 +23,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from engine import models
-from engine.drafters import _shape
-from engine.drafters._weights import CONFIG_FILE, SHAPE_FILE, SHARES_FILE, VOCABULARY_FILE, WEIGHTS_FILE
+from engine.drafters import shapes
+from engine.drafters.heads._weights import CONFIG_FILE, SHAPE_FILE, SHARES_FILE, VOCABULARY_FILE, WEIGHTS_FILE
 from engine.errors import BadInput
 from engine.target import Target
 from engine.training import acceptance, activations, written
@@ -209,7 +209,7 @@ class HeadTraining:
         """Mean rank-0 accuracy of the first and last head, and what a tree of 32 nodes would emit a step."""
         ranks = torch.cat([heldout_ranks(self.heads, answers) for answers in self.material.heldout])
         right = (ranks == 0).float().mean(dim=0)
-        tree = _shape.measured(ranks, EVALUATED_NODES, TOP_K)
+        tree = shapes.measured(ranks, EVALUATED_NODES, TOP_K)
         return {"first_head": right[0].item(), "last_head": right[-1].item(), "tree_of_32": tree.expected_emitted}
 
     def save(self, folder: Path) -> None:
@@ -241,7 +241,7 @@ def heldout_ranks(heads: Heads, answers: Answers) -> Tensor:
     """(n, heads): the rank that each head gives the true token, at every place of an answer where all are asked.
 
     A draft is made behind each emitted token, so places start where the root is the answer's first token. Behind
-    the end of a text there is nothing to foresee, and no rank is good: `_shape.MAX_NODES`.
+    the end of a text there is nothing to foresee, and no rank is good: `shapes.MAX_NODES`.
     """
     device = next(heads.parameters()).device
     found = []
@@ -252,7 +252,7 @@ def heldout_ranks(heads: Heads, answers: Answers) -> Tensor:
         ranks = [_rank(s[0].float().cpu(), label) for s, label in zip(scores, labels, strict=True)]
         found.append(torch.stack(ranks, dim=1)[num_prompt - 1 :])
     kept = torch.cat(found)
-    return kept[kept[:, 0] < _shape.MAX_NODES**2]
+    return kept[kept[:, 0] < shapes.MAX_NODES**2]
 
 
 def _padded(ids: Tensor, hidden: Tensor, num_heads: int) -> tuple[Tensor, Tensor]:
@@ -265,13 +265,13 @@ def _rank(scores: Tensor, labels: Tensor) -> Tensor:
     """Tokens that score above the label, (p,); without a label more than any tree has nodes."""
     own = scores.gather(1, labels.clamp(min=0)[:, None])
     ranks = (scores > own).sum(dim=1)
-    return ranks.masked_fill(labels < 0, _shape.MAX_NODES**2)
+    return ranks.masked_fill(labels < 0, shapes.MAX_NODES**2)
 
 
 def write_figures(heads: Heads, heldout: Sequence[Answers], folder: Path) -> dict[str, str]:
     """`acceptance.json` by task, head and rank, and the tree that all tasks give; a line a task for the card."""
     ranks = {answers.task: heldout_ranks(heads, answers) for answers in heldout}
-    tree = _shape.measured(torch.cat(list(ranks.values())), top_k=TOP_K)
+    tree = shapes.measured(torch.cat(list(ranks.values())), top_k=TOP_K)
     if heads.has_static_tree:
         (folder / SHAPE_FILE).write_text(json.dumps(tree.rows()) + "\n")
     found = {task: _figures(part) for task, part in ranks.items()}
@@ -280,8 +280,8 @@ def write_figures(heads: Heads, heldout: Sequence[Answers], folder: Path) -> dic
 
 
 def _figures(ranks: Tensor) -> dict[str, Any]:
-    accuracy = _shape.accuracy_of(ranks, TOP_K)
-    tree = _shape.measured(ranks, EVALUATED_NODES, TOP_K)
+    accuracy = shapes.accuracy_of(ranks, TOP_K)
+    tree = shapes.measured(ranks, EVALUATED_NODES, TOP_K)
     return {
         "places": len(ranks),
         "by_head_and_rank": [[round(share, 4) for share in row] for row in accuracy],

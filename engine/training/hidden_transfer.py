@@ -7,7 +7,7 @@ frozen layers. Maps begin as the least-squares solution from states to later sta
 layers come from `layer_sweep`.
 
 When the maps are done, corrections are trained on top of them, towards the same and with the maps frozen: they tell a
-step's state which token its owner is followed by (drafters/_transfer_guesses.py says why).
+step's state which token its owner is followed by (heads/hidden_transfer/guesses.py says why).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from engine.drafters._weights import CONFIG_FILE, WEIGHTS_FILE
+from engine.drafters.heads._weights import CONFIG_FILE, WEIGHTS_FILE
 from engine.training import activations, layer_sweep
 from engine.training.heads import Heads, Soft, labels_of, train_heads
 from engine.training.layered import Layered, RealRows

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engine.drafters._speculator import EPS, mixing_ratio
+from engine.drafters.heads.mlp_speculator.network import EPS, mixing_ratio
 from engine.training import activations
 from engine.training.heads import Heads, labels_of, least_squares, train_heads
 from engine.training.material import Material

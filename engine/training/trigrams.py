@@ -6,8 +6,8 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
-from engine.drafters._trigrams import TrigramTable, build_table
-from engine.drafters.aded import TABLE_FILE
+from engine.drafters.tables.aded.method import TABLE_FILE
+from engine.drafters.trigrams import TrigramTable, build_table
 from engine.training import corpus, tasks
 from engine.training.pretrain import encode
 

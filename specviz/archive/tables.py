@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from specviz.rows import stored_metrics, stored_speedup
+from specviz.showing.rows import stored_metrics, stored_speedup
 from specviz.store import RunRow
 from specviz.text import without_surrogates
 

@@ -26,9 +26,9 @@ from engine.events import Event, SessionStarted
 from engine.target import Target
 from specviz.bench.request import Asked
 from specviz.bench.shelf import Shelf
-from specviz.desk import RunRecord
-from specviz.line import LineClosed, LineFull
-from specviz.session import PATIENCE_S, Sessions
+from specviz.decoding.desk import RunRecord
+from specviz.decoding.line import LineClosed, LineFull
+from specviz.decoding.session import PATIENCE_S, Sessions
 from specviz.store import StoreError
 
 KIND = "benchmark"

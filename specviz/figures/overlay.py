@@ -7,9 +7,9 @@ from typing import Any
 
 from engine.events import Event
 from engine.metrics import tally, time_per_token
-from specviz.comparison import BLOCK, paired
 from specviz.figures.race import acceptance, lane_keys, time_split, tokens_over_time
 from specviz.race.board import Row
+from specviz.showing.comparison import BLOCK, paired
 
 
 def figures(runs: Sequence[Sequence[Event]], labels: Sequence[str], methods: Sequence[str]) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from typing import Any
 
 from engine.events import Event, Stepped
 from engine.metrics import DEFINITIONS, acceptance_by_position
+from specviz.decoding.request import PLAIN
 from specviz.race.board import Row
 from specviz.race.fold import RaceState
-from specviz.request import PLAIN
 
 PHASES = {"draft": "draft_ms", "target": "target_ms", "host": "host_ms"}
 

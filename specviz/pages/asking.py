@@ -12,9 +12,10 @@ import gradio as gr
 
 from engine.errors import BadInput
 from engine.options import OptionSpec
-from specviz import request, wire
-from specviz.device import Device
+from specviz.decoding import request
+from specviz.decoding.device import Device
 from specviz.pages import files
+from specviz.showing import wire
 
 _log = logging.getLogger(__name__)
 

@@ -16,11 +16,11 @@ from engine.bench.report import DEFINITIONS
 from engine.errors import BadInput, EngineError
 from specviz.bench import EXAMPLE, Asked, Benchmarks, Progress, document, parse, speeds
 from specviz.bench.shelf import OVERALL
-from specviz.device import Device, runnable
+from specviz.decoding.device import Device, runnable
+from specviz.decoding.request import PLAIN
 from specviz.figures import bench as figures
 from specviz.pages import files
 from specviz.pages.plot import SCRIPTS
-from specviz.request import PLAIN
 from specviz.routes import PLOTLY_PATH
 from specviz.store import Reader
 from specviz.text import to_wire, without_surrogates

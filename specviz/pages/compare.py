@@ -13,8 +13,10 @@ import gradio as gr
 from gradio.components import Component
 
 from engine.errors import BadInput
-from specviz import request, wire
-from specviz.device import Device, Method, runnable
+from specviz.decoding import request
+from specviz.decoding.device import Device, Method, runnable
+from specviz.decoding.request import PLAIN
+from specviz.decoding.session import Sessions
 from specviz.pages import files
 from specviz.pages.asking import example_chips, model_menu, pick, prompt_box, settings_form, told, visitor_of
 from specviz.race.course import course
@@ -22,12 +24,11 @@ from specviz.race.earlier import earlier
 from specviz.race.fold import RaceState, fold_all
 from specviz.race.reopening import reopen, run_ids
 from specviz.race.wire import RaceStream
-from specviz.request import PLAIN
 from specviz.routes import PLOTLY_PATH
-from specviz.session import Sessions
+from specviz.showing import wire
+from specviz.showing.wire import Streams
 from specviz.store import Store, StoreError
 from specviz.text import printable, to_wire, without_surrogates
-from specviz.wire import Streams
 
 FIRST_LANES = ("draft_model", "prompt_lookup", "aded")
 """Beside plain decoding, where they can run."""

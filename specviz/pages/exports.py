@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from engine.errors import BadInput, UnknownName
-from specviz import listing
 from specviz.archive import lines, tables
 from specviz.pages import offline
+from specviz.showing import listing
 from specviz.store import Reader, RunRow, UnknownRun
 
 KINDS = {

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from specviz import glossary
-from specviz.examples import examples as examples
+from specviz.explaining import glossary
+from specviz.explaining.examples import examples as examples
 from specviz.text import to_wire
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"

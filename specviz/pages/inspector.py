@@ -10,12 +10,12 @@ from typing import Any, ClassVar
 import gradio as gr
 from gradio.components import Component
 
-from specviz import recording
+from specviz.explaining import recording
 from specviz.pages import files
+from specviz.showing.trace import trace
 from specviz.store import Reader, StoreError
 from specviz.text import first_line, to_wire, without_surrogates
 from specviz.times import day_and_time
-from specviz.trace import trace
 
 SCRIPTS = (
     *("dom", "address", "tooltip", "glossary"),

@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 import gradio as gr
 from gradio.components import Component
 
-from specviz import glossary, prose, recording
-from specviz.device import Device
+from specviz.decoding.device import Device
+from specviz.explaining import glossary, prose, recording
 from specviz.pages import files, inspector
+from specviz.showing.trace import trace
 from specviz.text import to_wire
-from specviz.trace import trace
 
 NUM_STOPS = 5
 MAX_TERM_CHARS = 40

@@ -12,14 +12,14 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from specviz.fold import ViewState, fold_all
 from specviz.pages import files, inspector
 from specviz.pages.stage import SCRIPTS
-from specviz.replay import Archive, replay
+from specviz.showing.fold import ViewState, fold_all
+from specviz.showing.replay import Archive, replay
+from specviz.showing.trace import trace
+from specviz.showing.wire import Stream
 from specviz.text import to_wire, without_surrogates
 from specviz.times import MINUTES, day_and_time
-from specviz.trace import trace
-from specviz.wire import Stream
 
 
 def to_html(archive: Archive, run_ids: Iterable[str]) -> str:

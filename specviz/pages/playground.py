@@ -13,15 +13,15 @@ from typing import Any, ClassVar
 import gradio as gr
 from gradio.components import Component
 
-from specviz import request
-from specviz.device import Device, first_method
-from specviz.fold import ViewState, fold_all
+from specviz.decoding import request
+from specviz.decoding.device import Device, first_method
+from specviz.decoding.session import Sessions
 from specviz.pages.asking import example_chips, model_menu, pick, prompt_box, settings_form, told, visitor_of
 from specviz.pages.stage import make_stage, saved_run
-from specviz.session import Sessions
+from specviz.showing.fold import ViewState, fold_all
+from specviz.showing.wire import Streams, alert
 from specviz.store import Reader, StoreError
 from specviz.text import without_surrogates
-from specviz.wire import Streams, alert
 
 PATIENCE_S = 3.0
 """For a run to end whose page has gone: it does at its next step."""

@@ -18,18 +18,18 @@ import gradio as gr
 from gradio.components import Component
 
 from engine.errors import BadInput
-from specviz import listing
 from specviz.archive import lines
-from specviz.listing import Listing
+from specviz.decoding.visitors import Visitors, hashed
 from specviz.pages import exports, files, plot
 from specviz.pages.side_by_side import side_by_side
 from specviz.pages.stage import make_stage, saved_run
 from specviz.routes import PLOTLY_PATH
-from specviz.rows import to_row
+from specviz.showing import listing
+from specviz.showing.listing import Listing
+from specviz.showing.rows import to_row
+from specviz.showing.wire import Streams
 from specviz.store import Store, StoreError
 from specviz.text import to_wire, without_surrogates
-from specviz.visitors import Visitors, hashed
-from specviz.wire import Streams
 
 PUBLIC = " Whoever opens this page can read every run; only the browser that made one can change it."
 SCRIPTS = ("address", "visitor", "filters", "runtable", "selection", "sidebyside", "listwords", "browser")

@@ -6,9 +6,9 @@ from typing import Any
 
 from engine.errors import BadInput
 from engine.events import SessionStarted
-from specviz import comparison, listing
-from specviz.comparison import FEWEST, MOST
 from specviz.figures import overlay
+from specviz.showing import comparison, listing
+from specviz.showing.comparison import FEWEST, MOST
 from specviz.store import Reader
 from specviz.text import without_surrogates
 from specviz.times import day_and_time

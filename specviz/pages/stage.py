@@ -1,4 +1,4 @@
-"""The view of one run, live or saved: a static template, drawn by assets/js from the texts of `specviz.wire`."""
+"""The view of one run, live or saved: a static template, drawn by assets/js from the texts of `showing.wire`."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 import gradio as gr
 
-from specviz import wire
-from specviz.fold import ViewState, fold_all
 from specviz.pages import files
-from specviz.replay import Archive, replay
+from specviz.showing import wire
+from specviz.showing.fold import ViewState, fold_all
+from specviz.showing.replay import Archive, replay
+from specviz.showing.wire import Streams
 from specviz.store import StoreError
 from specviz.text import without_surrogates
-from specviz.wire import Streams
 
 MAX_ID_CHARS = 80
 

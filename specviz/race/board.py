@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from engine.events import Event
 from engine.metrics import TimePerToken, speedup, tally, time_per_token, wasted_drafts_per_token
-from specviz.device import Method
-from specviz.fold import ViewState
-from specviz.notices import Lane
+from specviz.decoding.device import Method
+from specviz.decoding.request import PLAIN
 from specviz.race.fold import RaceState
-from specviz.request import PLAIN
+from specviz.showing.fold import ViewState
+from specviz.showing.notices import Lane
 from specviz.text import without_surrogates
 
 MAX_OPTION_CHARS = 40

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from engine.errors import BadInput
-from specviz.device import Method
-from specviz.notices import Lane
+from specviz.decoding.device import Method
 from specviz.race.board import label
 from specviz.race.course import KIND, TITLE_CHARS
+from specviz.showing.notices import Lane
 from specviz.store import GroupRow
 from specviz.text import first_line
 from specviz.times import MINUTES, day_and_time

@@ -1,6 +1,6 @@
 """(RaceState, happening) → RaceState: all that a page may show of a race, live or reopened. Pure.
 
-Each lane is folded as a single run is, by `specviz.fold`.
+Each lane is folded as a single run is, by `specviz.showing.fold`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Literal
 
 from engine.events import Event
 from engine.metrics import are_comparable
-from specviz.fold import ViewState, fold
-from specviz.notices import Ended, Failed, Happening, InLane, Lane, Preparing, Racing, Unsaved, Waiting
-from specviz.request import PLAIN
+from specviz.decoding.request import PLAIN
+from specviz.showing.fold import ViewState, fold
+from specviz.showing.notices import Ended, Failed, Happening, InLane, Lane, Preparing, Racing, Unsaved, Waiting
 
 Phase = Literal["idle", "waiting", "preparing", "racing", "ended"]
 

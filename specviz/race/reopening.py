@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 from engine.errors import BadInput
 from engine.events import Event
-from specviz.notices import Ended, Failed, Happening, InLane, Lane, Racing
-from specviz.replay import replay
-from specviz.request import MOST_LANES
+from specviz.decoding.request import MOST_LANES
+from specviz.showing.notices import Ended, Failed, Happening, InLane, Lane, Racing
+from specviz.showing.replay import replay
 from specviz.store import GroupRow, RunRow, StoreError, UnknownRun
 
 MAX_ID_CHARS = 80

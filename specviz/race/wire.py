@@ -1,7 +1,7 @@
 """A race on its way to the browser: numbered deltas, or everything in one snapshot. ASCII JSON text.
 
 A message is `{stream, seq, reset, alert, lanes}`, with `{race, rows}` where they have changed, `{charts}` when a lane
-has run and `{board}` at the end. A lane holds its new steps, written as by `specviz.wire`. Texts are data: the page
+has run and `{board}` at the end. A lane holds its new steps, written as by `showing.wire`. Texts are data: the page
 sets them by textContent only.
 """
 
@@ -15,17 +15,17 @@ from dataclasses import asdict
 from typing import Any
 
 from engine.events import Event
-from specviz.device import Method
+from specviz.decoding.device import Method
 from specviz.figures.race import figures, growing, lane_keys, step_ms
-from specviz.fold import ViewState
 from specviz.race import board, table, words
 from specviz.race.board import Row
 from specviz.race.differences import differences, warnings
 from specviz.race.divergence import divergence
 from specviz.race.fold import RaceState
+from specviz.showing.fold import ViewState
+from specviz.showing.tiles import NONE, number
+from specviz.showing.wire import step_view
 from specviz.text import printable, to_wire
-from specviz.tiles import NONE, number
-from specviz.wire import step_view
 
 ROWS_EVERY_S = 0.3
 

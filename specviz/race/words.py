@@ -9,7 +9,7 @@ from engine.events import Prefilled, SessionStarted
 from specviz.race.board import Row
 from specviz.race.divergence import Divergence, Side
 from specviz.race.fold import RaceState
-from specviz.tiles import NONE, VERDICT_TONES, number, waiting_text
+from specviz.showing.tiles import NONE, VERDICT_TONES, number, waiting_text
 
 
 def status_text(state: RaceState, rows: Sequence[Row]) -> str:

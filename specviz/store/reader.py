@@ -76,7 +76,7 @@ class RunRow:
     note: str = ""
     """What a user wrote about it."""
     visitor: str = ""
-    """The browser that made it: see specviz.visitors. Empty where that is not known."""
+    """The browser that made it: see specviz.decoding.visitors. Empty where that is not known."""
     tags: tuple[str, ...] = ()
 
 

@@ -34,12 +34,12 @@ from engine.events import Candidate, Counts, Emitted, Event, Node, SessionFinish
 from engine.options import OptionSpec
 from specviz import ui
 from specviz.bench import Benchmarks, benchmarks
-from specviz.device import Method
+from specviz.decoding.device import Method
+from specviz.decoding.session import Sessions
+from specviz.decoding.visitors import Visitors
 from specviz.pages.playground import Playground
 from specviz.race.course import WARM_UP_TOKENS
-from specviz.session import Sessions
 from specviz.store import open_store
-from specviz.visitors import Visitors
 
 NUMBERS = [f" {number}" for number in range(2_000)]
 PARAGRAPHS = [f"{text}\n\n" if place % 50 == 49 else text for place, text in enumerate(NUMBERS)]

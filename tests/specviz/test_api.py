@@ -16,7 +16,7 @@ from stored import finished, save, session
 
 from specviz.api import MAX_RUNS, Api
 from specviz.archive import lines, tables
-from specviz.session import Sessions
+from specviz.decoding.session import Sessions
 from specviz.store import Store, open_store
 
 

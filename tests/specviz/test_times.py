@@ -18,12 +18,12 @@ from specviz.archive import lines
 from specviz.pages import offline
 from specviz.pages.inspector import Inspector
 from specviz.pages.saved import SavedRuns
+from specviz.showing.trace import trace
+from specviz.showing.wire import Streams
 from specviz.store import RunCopy, Store, open_store, schema
 from specviz.store.database import open_database
 from specviz.store.location import locate
 from specviz.times import as_utc, day_and_time
-from specviz.trace import trace
-from specviz.wire import Streams
 
 TOKYO, UTC, ANGELES = "2026-01-31T23:30:00+09:00", "2026-01-31T20:00:00+00:00", "2026-01-31T20:00:00-08:00"
 

@@ -1,0 +1,1 @@
+"""Methods that guess several places at once and let each pass correct the guesses."""

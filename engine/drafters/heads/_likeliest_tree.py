@@ -1,0 +1,69 @@
+"""The likeliest tree of a step's guesses, where guesses of different depths are right independently of each other.
+
+What `_shape.grow` is for a table of accuracies, compiled, since here the table is a step's own probabilities and behind
+a small target's pass Python's objects take a hundredth of it (docs/log.md, 2026-11-22). Knows probabilities and ranks;
+no tokens, no model.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from engine.runtime.cpu.softmax import Doubles, Integers
+
+
+class Grown(NamedTuple):
+    """n nodes, the likeliest first, so parents before children; each entry is (n,)."""
+
+    depths: Integers
+    """Depth less one: the row of the table that the guess is of."""
+    ranks: Integers
+    parents: Integers
+    """-1: a child of the root."""
+    shares: Doubles
+    """Probability that the node and all above it are right."""
+
+
+def grow(probs: Doubles, num_nodes: int, least: float = 0.0) -> Grown:
+    """The likeliest nodes of `probs (d, r)`, each row falling, at most so many.
+
+    Nodes less likely than `least` are left out, but not the first.
+    """
+    depths, ranks, parents = np.empty((3, num_nodes), np.int64)
+    shares = np.empty(num_nodes)
+    count = _grow(probs, least, depths, ranks, parents, shares)
+    return Grown(depths[:count], ranks[:count], parents[:count], shares[:count])
+
+
+def ends(grown: Grown, num_ends: int) -> tuple[int, ...]:
+    """The root (-1) and the nodes that a step is likeliest to end at, so many in all, ascending."""
+    if num_ends > len(grown.shares):
+        return tuple(range(-1, len(grown.shares)))
+    left = grown.shares.copy()
+    np.subtract.at(left, grown.parents[grown.parents >= 0], grown.shares[grown.parents >= 0])
+    return (-1, *sorted(np.argsort(-left, kind="stable")[: num_ends - 1].tolist()))
+
+
+@njit(cache=True, nogil=True)
+def _grow(probs: Doubles, least: float, depths: Integers, ranks: Integers, parents: Integers, shares: Doubles) -> int:
+    """Fill the nodes in and count them. A node waits as its parent's next child: `waiting` is that child's rank."""
+    most_nodes, (most_depth, most_ranks) = len(shares), probs.shape
+    waiting = np.zeros(most_nodes + 1, np.int64)
+    for count in range(most_nodes):
+        best, best_parent = -1.0, -2
+        for parent in range(-1, count):
+            depth, rank = (depths[parent] + 1 if parent >= 0 else 0), waiting[parent + 1]
+            if depth == most_depth or rank == most_ranks:
+                continue
+            share = probs[depth, rank] * (shares[parent] if parent >= 0 else 1.0)
+            if share > best:
+                best, best_parent = share, parent
+        if best_parent == -2 or (best < least and count):
+            return count
+        depths[count] = depths[best_parent] + 1 if best_parent >= 0 else 0
+        ranks[count], parents[count], shares[count] = waiting[best_parent + 1], best_parent, best
+        waiting[best_parent + 1] += 1
+    return most_nodes

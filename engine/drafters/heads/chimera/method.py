@@ -1,0 +1,266 @@
+"""Chimera: one small layer drafts, reading the target's hidden states and trigrams of the drafted tokens.
+
+Zeng et al. (arXiv 2402.15758) and the released code. The trigram encoder makes g of a token and the two before
+it; the full-context encoder lets g look at the target's last hidden states, and gives c, a stand-in for the hidden
+state that the target has not computed; head k scores the next token from [h ; c], where h is the last verified
+hidden state. Each level of a static tree is one pass over its inner nodes. Behind the verdict the target's own
+hidden states take the place of every c. Choices where the sources differ or are silent:
+- A node sees its ancestors' c and g; the released mask hides them by mistake.
+- A head is a matrix of 2d to d before the target's own output layer; the released ones score the vocabulary
+  themselves, and start as the target's output layer twice.
+- The tree is the one that held-out acceptance gave, cut to what pays on this machine; the released one is EAGLE's
+  25 nodes, used where nothing was measured.
+- Trigram outputs are remembered for one session, not for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from engine.drafters import shapes
+from engine.drafters.base import Context, Drafter, Needs
+from engine.drafters.costs import draft_cost
+from engine.drafters.heads._weights import Weights, find_weights, missing_reason
+from engine.drafters.heads.chimera.compiled import load_network
+from engine.drafters.heads.chimera.network import Triple, read_shape
+from engine.errors import BadInput
+from engine.options import option
+from engine.runtime.row_cost import relative_costs
+from engine.tree import EMPTY_TREE, DraftTree
+
+if TYPE_CHECKING:
+    from engine.target import Scored, Target
+    from engine.verify import Verdict
+
+MOST_TRIGRAMS = 16_384
+"""Remembered trigram outputs of a session; then it starts to remember anew."""
+_PUBLISHED = (
+    "0 1 2 3 00 01 02 10 11 20 21 30 000 001 002 010 011 020 021 100 0000 0001 0002 00000 00001"  # EAGLE's 25 nodes
+)
+PUBLISHED_PATHS = tuple(tuple(map(int, path)) for path in _PUBLISHED.split())
+
+
+@dataclass(frozen=True)
+class ChimeraOptions:
+    """Which weights, and how much of the measured tree."""
+
+    weights: str = option("auto", "Weights: the target's own (auto), or a folder.")
+    budget: int = option(0, "Most nodes to draft; 0 fits this machine.", low=0, high=64, unit="nodes")
+    depth: int = option(0, "Most draft steps; 0 takes one for each head.", low=0, high=16, unit="tokens")
+    top_k: int = option(0, "Most candidates behind a node; 0 takes the measured tree's.", low=0, high=16, unit="tokens")
+    remembers: bool = option(True, "Remember the trigram encoder's outputs by their three tokens.")
+
+
+@dataclass(frozen=True)
+class Level:
+    """One pass: the nodes of one depth that have children (the root is -1)."""
+
+    nodes: tuple[int, ...]
+    parents: tuple[int, ...]
+    """Places in the level before whose c this level looks at."""
+    mask: Tensor
+    """(nodes, columns of the draft so far), True where a node may look."""
+    columns: Tensor
+    """(parents + nodes,) columns of the draft that this level writes."""
+    positions: Tensor
+    """(parents + nodes,) positions behind the root's."""
+    children: tuple[int, ...]
+    rows: tuple[int, ...]
+    """Place of each child's parent in this level."""
+    ranks: tuple[int, ...]
+
+    @property
+    def num_columns(self) -> int:
+        """Columns that this level adds."""
+        return len(self.parents) + len(self.nodes)
+
+
+def plan(shape: shapes.Shape, device: torch.device) -> list[Level]:
+    """A static tree as passes, one a depth."""
+    parents = shape.parents
+    inner = set(parents)
+    sees: dict[int, list[int]] = {-1: []}
+    before: tuple[int, ...] = ()
+    levels: list[Level] = []
+    num_columns = 0
+    for depth in range(shape.depth):
+        nodes = (-1,) if depth == 0 else tuple(n for n in sorted(inner - {-1}) if len(shape.paths[n]) == depth)
+        above = tuple(before.index(parents[n]) for n in nodes if n >= 0)
+        used = tuple(sorted(set(above)))
+        for place, node in enumerate(nodes):
+            if node >= 0:
+                own = [num_columns + used.index(above[place]), num_columns + len(used) + place]
+                sees[node] = [*sees[parents[node]], *own]
+        columns = torch.arange(num_columns, num_columns + len(used) + len(nodes), device=device)
+        positions = torch.tensor([depth - 1] * len(used) + [depth] * len(nodes), device=device)
+        num_columns += len(used) + (len(nodes) if depth else 0)
+        mask = torch.zeros(len(nodes), num_columns, dtype=torch.bool)
+        for place, node in enumerate(nodes):
+            mask[place, sees[node]] = True
+        children = tuple(n for n, parent in enumerate(parents) if parent in nodes)
+        rows, ranks = (nodes.index(parents[n]) for n in children), (shape.paths[n][-1] for n in children)
+        below = children, tuple(rows), tuple(ranks)
+        levels.append(Level(nodes, used, mask.to(device), columns, positions, *below))
+        before = nodes
+    return levels
+
+
+class Chimera(Drafter):
+    """Grows a static tree level by level with one small layer."""
+
+    name = "chimera"
+    title = "Chimera"
+    summary = "One small layer drafts from the target's hidden states and from trigrams of what it has drafted."
+    source = "arXiv 2402.15758"
+    needs = Needs(weights=True, hidden_layers=(-1,))
+    Options = ChimeraOptions
+    options: ChimeraOptions
+
+    def __init__(self, options: ChimeraOptions, target: Target) -> None:
+        super().__init__(options, target)
+        weights = find_weights(target, self.name, options.weights)
+        _check(weights, target)
+        self.network = load_network(weights, target.loaded, target.runner.output_layer)
+        self.max_context = target.max_context
+        self._plans: dict[int, list[Level]] = {}
+        self.shape = self._choose_shape(weights.shape_rows(), target)
+
+    @classmethod
+    def unavailable(cls, target: Target | None = None) -> str | None:
+        return missing_reason(target, cls.name)
+
+    def start(self, context: Context) -> None:
+        super().start(context)
+        assert context.prompt_hidden is not None or len(context.ids) < 2
+        self.cache = self.network.context(self.max_context)
+        self._trigrams: dict[Triple, Tensor] = {}
+        self._columns: dict[tuple[int, ...], int] = {}
+        self._num_hidden = self._num_grams = 0
+        self._hidden = context.prompt_hidden[0] if context.prompt_hidden else torch.empty(0)
+        if len(context.ids) > 1:
+            self._catch_up(context.ids)
+
+    def propose(self, context: Context, budget: int) -> DraftTree:
+        self._columns = {}
+        num_nodes = min(budget, len(self.shape))
+        if num_nodes < 1 or len(context.ids) < 2:
+            return EMPTY_TREE
+        if num_nodes not in self._plans:
+            self._plans[num_nodes] = plan(self.shape.limited(num_nodes), self.network.device)
+        return self._grow(context.ids, self._plans[num_nodes], num_nodes)
+
+    def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
+        """Verified hidden states wait to take the place of c; the g of accepted nodes that were run is kept.
+
+        They wait for the next draft, which may be several steps away where another drafter proposes too.
+        """
+        assert scored.hidden is not None
+        verified = scored.hidden[0][[0, *(node + 1 for node in verdict.path)]]
+        self._hidden = torch.cat((self._hidden, verified)) if len(self._hidden) else verified
+        kept: list[int] = []
+        accepted = tuple(emitted[: len(verdict.path)])
+        while len(kept) < len(accepted) and accepted[: len(kept) + 1] in self._columns:
+            kept.append(self._columns[accepted[: len(kept) + 1]])
+        if kept:
+            self.cache.move(kept, range(2 * self._num_grams + 1, 2 * (self._num_grams + len(kept)) + 1, 2))
+            self._num_grams += len(kept)
+        self._columns = {}  # of this step's draft, and of no other
+
+    @torch.inference_mode()
+    def _catch_up(self, ids: Sequence[int]) -> Tensor:
+        """Columns of every verified h and of g up to the root: c of the root, (1, d)."""
+        root, hidden = len(ids) - 1, self._hidden
+        grams = range(min(self._num_grams, root - 1), root)
+        g = self._grams([triple_at(ids, place + 1) for place in grams])
+        places = torch.arange(self._num_hidden, root)
+        positions = torch.cat((places, torch.tensor(grams) + 1))
+        columns = torch.cat((2 * places, 2 * torch.tensor(grams) + 1))
+        rows = torch.cat((hidden.to(g.dtype), g))
+        sees_all = torch.ones(1, 0, dtype=torch.bool, device=self.network.device)
+        encoded = self.cache.encode(rows, 1, positions, columns, 2 * root, sees_all)
+        self._num_hidden = self._num_grams = root
+        if len(hidden):
+            self._last_hidden, self._hidden = hidden[-1:], hidden[:0]
+        return encoded
+
+    @torch.inference_mode()
+    def _grow(self, ids: Sequence[int], levels: Sequence[Level], num_nodes: int) -> DraftTree:
+        root = len(ids) - 1
+        encoded = self._catch_up(ids)
+        known = self.network.known_part(self._last_hidden)
+        tokens, parents, probs = [0] * num_nodes, [-1] * num_nodes, [0.0] * num_nodes
+        paths: dict[int, tuple[int, ...]] = {-1: ()}
+        end = 2 * root
+        for depth, level in enumerate(levels):
+            if depth:
+                self._columns |= {paths[n]: i for i, n in enumerate(level.nodes, start=end + len(level.parents))}
+                triples = [cast(Triple, (*ids[-2:], *paths[node])[-3:]) for node in level.nodes]
+                encoded = self._run(level, encoded, triples, root)
+                end += level.num_columns
+            best, log_probs = self.network.likeliest(depth, known[depth], encoded, max(level.ranks) + 1)
+            shares = np.exp(log_probs)
+            for child, row, rank in zip(level.children, level.rows, level.ranks, strict=True):
+                node = level.nodes[row]
+                tokens[child], parents[child], probs[child] = int(best[row, rank]), node, float(shares[row, rank])
+                paths[child] = (*paths[node], tokens[child])
+        return DraftTree(tuple(tokens), tuple(parents), tuple(probs))
+
+    def _run(self, level: Level, encoded: Tensor, triples: Sequence[Triple], root: int) -> Tensor:
+        """One pass over a level's nodes, of which `encoded` holds the c of the level above: their c, (nodes, d)."""
+        rows = torch.cat((encoded[list(level.parents)], self._grams(triples)))
+        positions, columns = level.positions + root, level.columns + 2 * root
+        end = 2 * root + level.mask.shape[1]
+        return self.cache.encode(rows, len(level.nodes), positions, columns, end, level.mask)
+
+    def _grams(self, triples: Sequence[Triple]) -> Tensor:
+        """Trigram outputs (m, d), remembered by their tokens."""
+        missing = [triple for triple in dict.fromkeys(triples) if triple not in self._trigrams]
+        if missing:
+            if len(self._trigrams) + len(missing) > MOST_TRIGRAMS or not self.options.remembers:
+                self._trigrams = {}
+                missing = list(dict.fromkeys(triples))
+            self._trigrams.update(zip(missing, self.network.grams(missing), strict=True))
+        return torch.stack([self._trigrams[triple] for triple in triples])
+
+    def _choose_shape(self, rows: Any, target: Target) -> shapes.Shape:
+        """As much of the measured tree as pays here, or as options say; the published one where none was measured."""
+        options, sizes = self.options, self.network.shape
+        depth = min(options.depth or sizes.num_heads, sizes.num_heads)
+        top_k = min(options.top_k or sizes.vocab_size, sizes.vocab_size)
+        if rows is None:
+            published = shapes.Shape(PUBLISHED_PATHS, (0.0,) * len(PUBLISHED_PATHS))
+            return published.limited(options.budget or shapes.MAX_NODES, depth, top_k)
+        measured = shapes.from_rows(rows).limited(shapes.MAX_NODES, depth, top_k)
+        if options.budget or not len(measured):
+            return measured.limited(options.budget)
+        self.shape = measured
+        level_cost = draft_cost(self, target, self.network) / measured.depth
+        return shapes.choose_depth(measured, relative_costs(target), level_cost)
+
+
+def _check(weights: Weights, target: Target) -> None:
+    """Raises BadInput where the weights are made for other widths than the target's."""
+    shape = read_shape(weights)
+    wanted = tuple(cast(nn.Embedding, target.loaded.model.get_input_embeddings()).weight.shape)
+    found = (shape.vocab_size, shape.hidden_size)
+    if found != wanted:
+        raise BadInput(
+            f"These chimera weights are for a target of width {found[1]} with {found[0]} tokens; "
+            f"{target.loaded.name} has width {wanted[1]} and {wanted[0]} tokens."
+        )
+
+
+def triple_at(ids: Sequence[int], place: int) -> Triple:
+    """A token behind the two before it; the first two of a text are (a, a, a) and (a, b, b)."""
+    if place < 2:
+        return ids[0], ids[place], ids[place]
+    return ids[place - 2], ids[place - 1], ids[place]
+
+
+DRAFTER = Chimera

@@ -1,0 +1,248 @@
+"""Chimera's network on draft trees: trigram encoder, full-context encoder with its cache, heads.
+
+The same weights and arithmetic as `engine/training/chimera.py` on a few rows at a time, through torch; compiled, where
+small and on a CPU, in `_chimera_compiled.py`. `Network` is what sessions share; `FullContext` is one session's cache.
+Knows tokens, places and rows of tensors; knows nothing of tree shapes, options or verdicts.
+
+Place p of a text is where the target's hidden state h of token p and the trigram output g of token p + 1 stand
+side by side, in columns 2p and 2p + 1 of the cache. Behind the last verified place come the columns of the draft:
+g of a node, and c, what the encoder made of its parent, in place of the h that the target has not computed.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from engine.drafters.heads._candidates import LogProbs, Tokens, likeliest
+from engine.drafters.heads._weights import Weights
+from engine.errors import BadInput
+from engine.runtime.attention import attend_fused
+from engine.runtime.linear import pack
+
+if TYPE_CHECKING:
+    from engine.models import LoadedModel
+
+MAX_DRAFT_COLUMNS = 256
+Triple = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class ChimeraShape:
+    """Sizes, as `config.json` keeps them."""
+
+    hidden_size: int
+    vocab_size: int
+    num_attention_heads: int
+    intermediate_size: int
+    num_heads: int = 4
+    """Draft steps, each with a head of its own."""
+    rms_norm_eps: float = 1e-6
+    rope_theta: float = 10_000.0
+
+    @property
+    def head_dim(self) -> int:
+        """Width of an attention head."""
+        return self.hidden_size // self.num_attention_heads
+
+
+def read_shape(weights: Weights) -> ChimeraShape:
+    """The sizes that a weights folder states. Raises BadInput."""
+    numbers: dict[str, Any] = {
+        field.name: weights.number(field.name) for field in fields(ChimeraShape) if field.type == "int"
+    }
+    rest: dict[str, Any] = {name: float(weights.config.get(name, 0)) for name in ("rms_norm_eps", "rope_theta")}
+    shape = ChimeraShape(**numbers, **{name: value for name, value in rest.items() if value > 0})
+    if shape.hidden_size % (2 * shape.num_attention_heads):
+        raise BadInput(f"{weights.folder}: {shape.num_attention_heads} attention heads do not divide the width.")
+    return shape
+
+
+@dataclass(frozen=True)
+class NetworkWeights:
+    """The matrices in float32; a norm's weight and the queries' scale are factors of the matrix behind them."""
+
+    shape: ChimeraShape
+    parts: Tensor
+    """(4d, 3d): the trigram block's first product and its by-pass, each a sum of a part of each token."""
+    bias: Tensor
+    down: Tensor
+    qkv: Tensor
+    output: Tensor
+    gate_up: Tensor
+    mlp_down: Tensor
+    known: Tensor
+    """(n · d, d): every head's matrix for h."""
+    heads: list[Tensor]
+    """(d, d) each: their matrices for c."""
+
+
+def read_weights(weights: Weights) -> NetworkWeights:
+    """A weights folder's matrices. Raises BadInput where one is missing or does not fit the sizes."""
+    shape = read_shape(weights)
+    d, f = shape.hidden_size, shape.intermediate_size
+
+    def take(name: str, *size: int) -> Tensor:
+        return weights.take(name, *size).float()
+
+    attention_norm, mlp_norm = take("encoder.attention_norm.weight", d), take("encoder.mlp_norm.weight", d)
+    q, k, v = (take(f"encoder.{name}_proj.weight", d, d) for name in "qkv")
+    gate_up = [take(f"encoder.{name}_proj.weight", f, d) for name in ("gate", "up")]
+    mix, down = take("trigram.mix.weight", 3 * d, 3 * d), take("trigram.down.weight", d, 3 * d)
+    heads = [take(f"heads.{i}.weight", d, 2 * d) for i in range(shape.num_heads)]
+    return NetworkWeights(
+        shape=shape,
+        parts=torch.cat((mix, down)),
+        bias=take("trigram.mix.bias", 3 * d),
+        down=down,
+        qkv=torch.cat((q * shape.head_dim**-0.5, k, v)) * attention_norm,
+        output=take("encoder.o_proj.weight", d, d),
+        gate_up=torch.cat(gate_up) * mlp_norm,
+        mlp_down=take("encoder.down_proj.weight", d, f),
+        known=torch.cat([head[:, :d] for head in heads]),
+        heads=[head[:, d:] for head in heads],
+    )
+
+
+class Network(ABC):
+    """Weights in the form in which they run for one target; read-only."""
+
+    shape: ChimeraShape
+    device: torch.device
+
+    @abstractmethod
+    def context(self, max_context: int) -> FullContext:
+        """A new session's cache."""
+
+    @abstractmethod
+    def grams(self, triples: Sequence[Triple]) -> Tensor:
+        """Trigram outputs (m, d)."""
+
+    @abstractmethod
+    def known_part(self, hidden: Tensor) -> Tensor:
+        """What a hidden state (1, d) adds to each head's input, (n, d)."""
+
+    @abstractmethod
+    def likeliest(self, head: int, known: Tensor, encoded: Tensor, top_k: int) -> tuple[Tokens, LogProbs]:
+        """The likeliest tokens behind each row of c (q, d) and their log-probabilities; `known (d,)` is h's part."""
+
+
+class FullContext(ABC):
+    """The full-context encoder's keys (heads, c, e) and values (heads, c, e) in one session, float32."""
+
+    def __init__(self, shape: ChimeraShape, max_context: int, device: torch.device) -> None:
+        heads, width, num_columns = shape.num_attention_heads, shape.head_dim, 2 * max_context + MAX_DRAFT_COLUMNS
+        self.keys = torch.zeros(heads, width, num_columns, device=device).mT
+        self.values = torch.zeros(heads, num_columns, width, device=device)
+
+    @abstractmethod
+    def encode(
+        self, rows: Tensor, num_asked: int, positions: Tensor, columns: Tensor, end: int, mask: Tensor
+    ) -> Tensor:
+        """Keep rows (m, d) at their positions and columns (m,); c of the last q of them, (q, d).
+
+        Those look at the columns before `end`: at the last n as `mask (q, n)` says, at all others.
+        """
+
+    def move(self, sources: Sequence[int], columns: Sequence[int]) -> None:
+        """Keep what stands in `sources` in `columns`."""
+        self.keys[:, columns] = self.keys[:, sources]
+        self.values[:, columns] = self.values[:, sources]
+
+
+def angles(shape: ChimeraShape, num_positions: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Cosines and sines (p, e ÷ 2) of the rotary embedding."""
+    half = shape.head_dim // 2
+    frequencies = shape.rope_theta ** -(torch.arange(half, device=device, dtype=torch.float32) / half)
+    found = torch.arange(num_positions, device=device)[:, None] * frequencies
+    return found.cos(), found.sin()
+
+
+class TorchNetwork(Network):
+    """Through torch, for any device and size."""
+
+    def __init__(self, weights: NetworkWeights, loaded: LoadedModel, output_layer: nn.Module) -> None:
+        self.shape, self.dtype, self.device = weights.shape, loaded.dtype, loaded.device
+        self.parts, self.bias = (part.to(self.device, self.dtype) for part in (weights.parts, weights.bias))
+        self.down, self.qkv, self.output = map(self._linear, (weights.down, weights.qkv, weights.output))
+        self.gate_up, self.mlp_down, self.known = map(self._linear, (weights.gate_up, weights.mlp_down, weights.known))
+        self.heads = [self._linear(head) for head in weights.heads]
+        self.embedding = cast(nn.Embedding, loaded.model.get_input_embeddings()).weight
+        self.output_layer = output_layer
+
+    def _linear(self, weight: Tensor) -> nn.Module:
+        return pack(weight.to(self.device, self.dtype).contiguous(), None)
+
+    def context(self, max_context: int) -> TorchContext:
+        return TorchContext(self, max_context)
+
+    def grams(self, triples: Sequence[Triple]) -> Tensor:
+        size = self.shape.hidden_size
+        tokens = torch.tensor(triples, device=self.device).reshape(-1, 3)
+        embedded = nn.functional.embedding(tokens, self.embedding).to(self.dtype).flatten(1)
+        both = embedded @ self.parts.mT
+        mixed = nn.functional.silu(both[:, : 3 * size] + self.bias)
+        found: Tensor = self.down.forward(mixed).add_(both[:, 3 * size :])
+        return found
+
+    def known_part(self, hidden: Tensor) -> Tensor:
+        known: Tensor = self.known.forward(hidden.to(self.dtype))
+        return known.view(-1, self.shape.hidden_size)
+
+    def likeliest(self, head: int, known: Tensor, encoded: Tensor, top_k: int) -> tuple[Tokens, LogProbs]:
+        projected = self.heads[head].forward(encoded).add_(known)
+        return likeliest(self.output_layer.forward(projected), top_k)
+
+    def finish(self, x: Tensor, attended: Tensor) -> Tensor:
+        """The layer's output (m, d) from its input and what attention gave."""
+        x = self.output.forward(attended).add_(x)
+        gate_up = self.gate_up.forward(self.normed(x))
+        half = gate_up.shape[1] // 2
+        encoded: Tensor = self.mlp_down.forward(nn.functional.silu(gate_up[:, :half]).mul_(gate_up[:, half:])).add_(x)
+        return encoded
+
+    def normed(self, x: Tensor) -> Tensor:
+        """X ÷ √(mean x² + ε), the mean in float32."""
+        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+        scale = norm.square_().div_(x.shape[-1]).add_(self.shape.rms_norm_eps).rsqrt_()
+        normed: Tensor = (x * scale).to(x.dtype)
+        return normed
+
+
+class TorchContext(FullContext):
+    """Through torch."""
+
+    def __init__(self, network: TorchNetwork, max_context: int) -> None:
+        super().__init__(network.shape, max_context, network.device)
+        self.network = network
+        self._cos, self._sin = angles(network.shape, max_context + MAX_DRAFT_COLUMNS, network.device)
+
+    def encode(
+        self, rows: Tensor, num_asked: int, positions: Tensor, columns: Tensor, end: int, mask: Tensor
+    ) -> Tensor:
+        rows = rows.to(self.network.dtype)
+        query = self._write(rows, positions, columns)[-num_asked:]
+        mask = nn.functional.pad(mask, (end - mask.shape[1], 0), value=True)
+        attended = attend_fused(query, self.keys[:, :end], self.values[:, :end], mask, 1.0)
+        return self.network.finish(rows[-num_asked:], attended.reshape(num_asked, -1).to(rows.dtype))
+
+    def _write(self, rows: Tensor, positions: Tensor, columns: Tensor) -> Tensor:
+        """Keep keys and values; the rows' queries (m, heads, e)."""
+        shape, network = self.network.shape, self.network
+        qkv = network.qkv.forward(network.normed(rows)).float()
+        cos, sin = self._cos[positions][:, None], self._sin[positions][:, None]
+        query, key, value = qkv.view(len(rows), 3, shape.num_attention_heads, shape.head_dim).unbind(1)
+        query, key = _rotated(query, cos, sin), _rotated(key, cos, sin)
+        self.keys[:, columns], self.values[:, columns] = key.transpose(0, 1), value.transpose(0, 1)
+        return query
+
+
+def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotary embedding of (m, heads, e) by the cosines and sines (m, 1, e ÷ 2) of its positions."""
+    low, high = x.chunk(2, dim=-1)
+    return torch.cat((low * cos - high * sin, high * cos + low * sin), dim=-1)

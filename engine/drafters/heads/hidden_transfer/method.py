@@ -1,0 +1,173 @@
+"""Hidden Transfer: the target's own upper layers guess ahead, in the pass that verifies the last guess.
+
+Wu et al., "Parallel Decoding via Hidden Transfer for Lossless LLM Acceleration" (arXiv 2404.12022). Before
+layer t_k a linear map makes, of a row's hidden state, a pseudo hidden state of the place k further on; it passes
+the layers above as an extra row (runtime/extra.py) and the target's own output layer reads a token from it. So
+a pass that scores a tree also foresees, behind the rows that have pseudo rows, what follows next: no pass,
+head or model of the drafter's own. Only the abstract and the figures' titles of the paper were to be had, and no
+code was found. Ours, where it is silent: maps have a bias; every node of a depth draws on one list, as in Medusa;
+as many nodes are drafted as pay by held-out acceptance, the likeliest of each step or (`tree=static`) those most often
+right on held-out text; the root and the nodes at which a step is likeliest to end look ahead (`ends`), and behind any
+other end the next step drafts nothing; the first step of a session is such a step. Nodes are chosen
+deterministically, so sampling is exact with node-sampling.
+
+One part is ours and not the paper's: a pseudo state was made before the target chose the token behind its owner, and by
+the time it is read that token is the new root. A trained correction tells the guesses of it (_transfer_guesses.py);
+`correction=none` reads pseudo states as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import Tensor
+
+from engine.drafters import shapes
+from engine.drafters.base import Context, Drafter, Needs
+from engine.drafters.heads import _likeliest_tree
+from engine.drafters.heads._weights import Weights, find_weights, missing_reason
+from engine.drafters.heads.hidden_transfer.guesses import load_guesses
+from engine.drafters.heads.hidden_transfer.maps import load_maps
+from engine.drafters.heads.hidden_transfer.plan import Plan, pass_cost, plan
+from engine.drafters.shapes import Shape
+from engine.options import option
+from engine.runtime.extra import ExtraRows
+from engine.runtime.row_cost import relative_costs
+from engine.tree import EMPTY_TREE, DraftTree
+from engine.verify import Verdict
+
+if TYPE_CHECKING:
+    from engine.target import Scored, Target
+
+MOST_RANKS, LEAST_SHARE = 8, 0.01
+"""Candidates of a step that the likeliest tree is chosen from, and what a path's probability must be."""
+UNMEASURED_RATE, DEPTH_DECAY, RANK_DECAY = 0.5, 0.8, 0.4
+"""Without a measured shape: the candidate of rank r of step d + 1 is taken to be right 0.5 · 0.8^d · 0.4^r of times."""
+
+
+@dataclass(frozen=True)
+class HiddenTransferOptions:
+    """Size of the tree, and who looks ahead."""
+
+    weights: str = option("auto", "Trained maps: the target's own (auto), or a folder.")
+    budget: int = option(0, "Most nodes to draft; 0 fits this machine.", low=0, high=64, unit="nodes")
+    depth: int = option(0, "Steps to use; 0 fits this machine, or is all for a budget.", low=0, high=8, unit="tokens")
+    top_k: int = option(0, "Candidates of a step; 0 takes all in the tree.", low=0, high=16, unit="tokens")
+    ends: int = option(0, "Most rows that look ahead, root included; 0 fits this machine.", low=0, high=32, unit="rows")
+    tree: str = option(
+        "likeliest",
+        "The likeliest nodes and ends of each step, or one measured shape.",
+        choices=("likeliest", "static"),
+    )
+    correction: str = option(
+        "root",
+        "Correct guesses by the token that was chosen since, where trained; or the paper's, uncorrected.",
+        choices=("root", "none"),
+    )
+
+
+class HiddenTransfer(Drafter):
+    """Pseudo hidden states in the target's own pass."""
+
+    name = "hidden_transfer"
+    title = "Hidden Transfer"
+    summary = (
+        "Linear maps put hidden states of coming tokens into the target's upper layers; one pass drafts and verifies."
+    )
+    source = "arXiv 2404.12022"
+    needs = Needs(weights=True, hidden_layers=(-1,))
+    Options = HiddenTransferOptions
+    options: HiddenTransferOptions
+
+    def __init__(self, options: HiddenTransferOptions, target: Target) -> None:
+        super().__init__(options, target)
+        weights = find_weights(target, self.name, options.weights)
+        self._maps = load_maps(weights, target)
+        self._guesses = load_guesses(weights, target.loaded, is_corrected=options.correction == "root")
+        self._plan, depth = self._choose(measured_shape(weights, len(self._maps.layers)), target)
+        self._steps = tuple(range(1, depth + 1))
+        self._known_rows: dict[tuple[int, ...], ExtraRows] = {}
+
+    def _choose(self, shape: Shape, target: Target) -> tuple[Plan, int]:
+        """The plan with the highest rate, and its steps: all, or where nothing is asked for those worth their rows."""
+        options, num_steps = self.options, len(self._maps.layers)
+        num_tokens = target.loaded.model.get_output_embeddings().out_features
+        shape = shape.limited(top_k=min(options.top_k or shapes.MAX_NODES, num_tokens))
+        is_free = not (options.depth or options.budget)
+        depths = range(1, num_steps + 1) if is_free else [min(options.depth or num_steps, num_steps)]
+        # Where both numbers are given nothing hangs on what rows cost.
+        costs = [1.0] if options.budget and options.ends else relative_costs(target)
+        plans: dict[int, Plan] = {}
+        for depth in depths:
+            limited = shape.limited(options.budget or shapes.MAX_NODES, depth)
+            rows_cost = pass_cost(costs, extra_rows(self._maps.layers[:depth], target))
+            plans[depth] = plan(limited, rows_cost, num_nodes=options.budget, num_ends=options.ends)
+        best = max(plans, key=lambda depth: plans[depth].rate)
+        return plans[best], best
+
+    @classmethod
+    def unavailable(cls, target: Target | None = None) -> str | None:
+        return missing_reason(target, cls.name)
+
+    def start(self, context: Context) -> None:
+        super().start(context)
+        self._end: tuple[Tensor, Tensor] | None = None
+        """The last end's pseudo states (k, h) and its own state (1, h)."""
+
+    def propose(self, context: Context, budget: int) -> DraftTree:
+        if budget < 1:
+            return EMPTY_TREE
+        if self._end is None:
+            return DraftTree(extra=self._rows((-1,)))
+        shape, ends = self._plan.shape, self._plan.ends
+        is_static = self.options.tree == "static"
+        most_ranks = 1 + int(shape.ranks.max(initial=0)) if is_static else self.options.top_k or MOST_RANKS
+        found, log_probs = self._guesses.likeliest(*self._end, context.root_id, most_ranks)
+        probs, parents, nodes = np.exp(log_probs), shape.parents, (shape.depths, shape.ranks)
+        if not is_static:
+            # As many nodes and ends as planned, the likeliest where steps are right independently of each other.
+            grown = _likeliest_tree.grow(probs, len(shape), LEAST_SHARE)
+            parents, nodes = tuple(grown.parents.tolist()), (grown.depths, grown.ranks)
+            ends = _likeliest_tree.ends(grown, len(ends))
+        tree = DraftTree(tuple(found[nodes].tolist()), parents, tuple(probs[nodes].tolist()), extra=self._rows(ends))
+        return tree.pruned(budget, budget)
+
+    def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
+        """Keep what the end of the accepted path foresees; nothing where it did not look ahead."""
+        extra, end = self.context.tree.extra, verdict.path[-1] if verdict.path else -1
+        own = [place for place, owner in enumerate(extra.owners) if owner == end] if extra else []
+        self._end = None
+        if own and scored.extra and scored.hidden:
+            self._end = scored.extra.states(own[0], own[-1] + 1), scored.hidden[0][end + 1 : end + 2]
+
+    def _rows(self, ends: tuple[int, ...]) -> ExtraRows:
+        """Every step's row to each of these; the same again for the same ends, which keeps their layout."""
+        if ends not in self._known_rows:
+            pairs = [(end, step) for end in ends for step in self._steps]
+            owners, steps = zip(*pairs, strict=True)
+            self._known_rows[ends] = ExtraRows(self._maps, owners, steps)
+        return self._known_rows[ends]
+
+
+def measured_shape(weights: Weights, num_steps: int) -> Shape:
+    """The tree that was measured for these maps, or one that is likely where none was."""
+    rows = weights.shape_rows()
+    if rows is not None:
+        return shapes.from_rows(rows)
+    guess = [[UNMEASURED_RATE * DEPTH_DECAY**d * RANK_DECAY**r for r in range(10)] for d in range(num_steps)]
+    return shapes.grow(guess, shapes.MAX_NODES)
+
+
+def extra_rows(layers: Sequence[int], target: Target) -> list[int]:
+    """Of each layer, then the output layer, which scores real rows only: extra rows of a row that looks ahead.
+
+    They enter before `layers`.
+    """
+    num_layers = target.loaded.model.config.get_text_config().num_hidden_layers
+    return [*(sum(own <= layer for own in layers) for layer in range(num_layers)), 0]
+
+
+DRAFTER = HiddenTransfer

@@ -1,0 +1,90 @@
+"""MLP Speculator's stages compiled: one call drafts all levels.
+
+A small network's draft is mostly the cost of calls: torch's take several times as long (docs/log.md, 2026-11-21). Same
+arithmetic as `_speculator.Speculator`, in float32 with weights as they are. Knows numbers only.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from engine.runtime.cpu.small_products import Matrix, linear, row_buffer, widened
+from engine.runtime.cpu.softmax import Doubles, Floats, Integers, likeliest
+
+EPS = np.float32(1e-6)
+_HALF, _ONE, _ROOT_HALF = np.float32(0.5), np.float32(1.0), np.float32(0.5**0.5)
+
+
+class Stages(NamedTuple):
+    """Weights of n stages, matrices packed for `linear`. Stage i has entry `own[i]` of what tied stages share."""
+
+    first: Matrix
+    """Projection of the first stage; of the later ones `later[i - 1]`."""
+    later: Matrix
+    own: Integers
+    tables: Matrix
+    """(t, v, m) embeddings, the mixing ratio in them."""
+    norm_weights: Floats
+    norm_biases: Floats
+    heads: Matrix
+    vocabulary: Integers
+    """Token id of each score."""
+
+
+class Grown(NamedTuple):
+    """Branches of each level, (levels, most): `_speculator.Level` by columns, of which the first `sizes` count."""
+
+    tokens: Integers
+    parents: Integers
+    values: Doubles
+    sizes: Integers
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def grow(stages: Stages, state: Floats, root_id: int, top_k: Integers, most: int, grown: Grown) -> None:
+    """The `top_k[i]` best tokens behind each of the `most` best branches of every level, from the state (d,)."""
+    num_scores, inner = len(stages.vocabulary), stages.tables.shape[2]
+    x, states = row_buffer(most, len(state)), row_buffer(most, inner)
+    mixed, scores = row_buffer(most, inner), row_buffer(most, num_scores)
+    x[0, : len(state)] = state
+    kept, tokens, values = np.zeros(most, np.int64), np.full(most, root_id), np.zeros(most)
+    best, log_probs = np.empty((most, top_k.max()), np.int64), np.empty((most, top_k.max()))
+    num_kept = 1
+    for level in range(len(top_k)):
+        own, size = stages.own[level], top_k[level]
+        linear(x, num_kept, stages.first if level == 0 else stages.later[level - 1], mixed)
+        for row in range(num_kept):
+            weight, bias = stages.norm_weights[own], stages.norm_biases[own]
+            _activate(mixed[row, :inner], stages.tables[own, tokens[row]], weight, bias, states[row, :inner])
+        linear(states, num_kept, stages.heads[own], scores)
+        likeliest(scores, num_kept, num_scores, best[:num_kept, :size], log_probs[:num_kept, :size])
+        for branch in range(num_kept * size):
+            row, rank = branch // size, branch % size
+            grown.parents[level, branch] = kept[row]
+            grown.tokens[level, branch] = stages.vocabulary[best[row, rank]]
+            grown.values[level, branch] = values[row] + log_probs[row, rank]
+        grown.sizes[level] = num_kept * size
+        order = np.argsort(-grown.values[level, : grown.sizes[level]], kind="mergesort")
+        num_kept = min(most, len(order))
+        x = row_buffer(most, inner)
+        for row in range(num_kept):
+            kept[row] = order[row]
+            tokens[row], values[row] = grown.tokens[level, order[row]], grown.values[level, order[row]]
+            x[row] = states[order[row] // size]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _activate(mixed: Floats, embedding: Matrix, weight: Floats, bias: Floats, state: Floats) -> None:
+    """GELU(norm(mixed + embedding)) of (m,) numbers; the norm takes no mean off."""
+    total = np.float32(0.0)
+    for e in range(len(mixed)):
+        mixed[e] += widened(embedding[e])
+        total += mixed[e] * mixed[e]
+    scale = _ONE / np.sqrt(total / np.float32(len(mixed)) + EPS)
+    for e in range(len(mixed)):
+        y = mixed[e] * scale * weight[e] + bias[e]
+        state[e] = _HALF * y * (_ONE + np.float32(math.erf(y * _ROOT_HALF)))

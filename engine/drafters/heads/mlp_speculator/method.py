@@ -1,0 +1,168 @@
+"""MLP Speculator: a few small stages, each conditioned on the token that the stage before it proposed.
+
+Wertheimer et al. (arXiv 2404.19124) and the authors' published code. The state starts as the target's hidden state
+that produced the root; stage i projects it, adds the embedding of the token just chosen, normalises, activates, and
+scores the next token:
+
+    s ← GELU(ln_i(proj_i s + r · emb_i(token))),  scores = head_i s
+
+with r = emb_weight ÷ state_weight, state_weight = 0.5^(0.5/n), emb_weight = √((1 − state_weight²) · m/2) for n
+trained stages of width m. The norm divides by the root mean square and takes no mean off; GELU is the exact one.
+Each stage offers its best candidates behind every branch; branches that share a beginning are one branch.
+
+Choices of ours: `tree` nodes keeps the nodes of highest path probability, however long their branches are, and
+`candidates` is the paper's whole branches; nodes are as many as pay on this machine, from the share of steps in which
+each was accepted when the weights were measured; no level is wider than `MOST_BRANCHES`. Only tokens that the target
+writes often are drafted, where the weights name them: an output layer costs half (FR-Spec, arXiv 2502.14856). Weights
+are float32 or bf16 as the target's are. Above temperature 0 acceptance is node-sampling; the paper decodes greedily
+only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import Tensor
+
+from engine.drafters import shapes
+from engine.drafters.base import Context, Drafter, Needs
+from engine.drafters.costs import draft_cost
+from engine.drafters.heads._weights import Weights, find_weights, missing_reason
+from engine.drafters.heads.mlp_speculator.network import Level, load_speculator
+from engine.errors import BadInput
+from engine.options import option
+from engine.runtime.row_cost import relative_costs
+from engine.tree import EMPTY_TREE, DraftTree
+
+if TYPE_CHECKING:
+    from engine.target import Scored, Target
+    from engine.verify import Verdict
+
+MOST_HEADS = 16
+MOST_BRANCHES = 4
+MOST_CANDIDATES = 256
+"""Branches of a level that are gone on with: for a tree of nodes, for one of candidates."""
+
+
+@dataclass(frozen=True)
+class MlpSpeculatorOptions:
+    """Which weights, and which tree."""
+
+    weights: str = option("auto", "Weights: the target's own (auto), or a folder.")
+    budget: int = option(0, "Most nodes to draft; 0 fits this machine.", low=0, high=64, unit="nodes")
+    depth: int = option(0, "Stages to run; 0 runs all there are.", low=0, high=MOST_HEADS, unit="tokens")
+    top_k: int = option(0, "Candidates of each stage; 0 takes the weights' own.", low=0, high=16, unit="tokens")
+    vocabulary: str = option(
+        "frequent", "Draft the tokens that the weights name as frequent, or all.", choices=("frequent", "all")
+    )
+    tree: str = option(
+        "nodes", "Keep the likeliest nodes, or the paper's whole candidates.", choices=("nodes", "candidates")
+    )
+    candidates: int = option(
+        0, "Branches to keep (tree candidates); 0 takes the weights' own.", low=0, high=128, unit="branches"
+    )
+
+
+class MlpSpeculator(Drafter):
+    """Stages from the root's hidden state on; the best branches become one tree."""
+
+    name = "mlp_speculator"
+    title = "MLP Speculator"
+    summary = "Small stages foresee a few tokens from the target's hidden state, each knowing the one before."
+    source = "arXiv 2404.19124"
+    needs = Needs(weights=True, hidden_layers=(-1,))
+    Options = MlpSpeculatorOptions
+    options: MlpSpeculatorOptions
+
+    def __init__(self, options: MlpSpeculatorOptions, target: Target) -> None:
+        super().__init__(options, target)
+        weights = find_weights(target, self.name, options.weights)
+        self.speculator = load_speculator(weights, target.loaded, options.vocabulary)
+        self._check(target)
+        self.depth = min(options.depth or self.speculator.num_heads, self.speculator.num_heads)
+        self.top_k = [options.top_k or k for k in self.speculator.top_k][: self.depth]
+        self._state: Tensor | None = None
+        self.num_nodes = options.budget or self._size(weights, target)
+
+    @classmethod
+    def unavailable(cls, target: Target | None = None) -> str | None:
+        return missing_reason(target, cls.name)
+
+    def start(self, context: Context) -> None:
+        super().start(context)
+        self._state = context.prompt_hidden[0][-1:] if context.prompt_hidden else None
+
+    def propose(self, context: Context, budget: int) -> DraftTree:
+        if self._state is None or budget < 1:
+            return EMPTY_TREE
+        levels = self._levels(context.root_id)
+        if self.options.tree == "candidates":
+            return best_candidates(levels, self.options.candidates or self.speculator.num_candidates)
+        return best_nodes(levels, min(budget, self.num_nodes))
+
+    def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
+        assert scored.hidden is not None
+        row = verdict.path[-1] + 1 if verdict.path else 0
+        self._state = scored.hidden[0][row : row + 1]
+
+    def _levels(self, root_id: int) -> list[Level]:
+        assert self._state is not None
+        most = MOST_BRANCHES if self.options.tree == "nodes" else MOST_CANDIDATES
+        return self.speculator.levels(self._state, root_id, self.top_k, most)
+
+    def _size(self, weights: Weights, target: Target) -> int:
+        """Nodes that pay here; of weights without measured shares, as many as the paper's candidates have."""
+        shares = weights.shares()
+        if shares is None:
+            return min(shapes.MAX_NODES, self.speculator.num_candidates * self.speculator.num_heads)
+        self.num_nodes = shapes.MAX_NODES
+        return shapes.best_size(shares, relative_costs(target), draft_cost(self, target, self.speculator))
+
+    def _check(self, target: Target) -> None:
+        """Raises BadInput where the weights are made for other widths than the target's."""
+        config = target.loaded.model.config.get_text_config()
+        output = target.loaded.model.get_output_embeddings()
+        wanted = (config.hidden_size, getattr(output, "out_features", config.vocab_size))
+        found = (self.speculator.width, self.speculator.vocab_size)
+        if found != wanted:
+            raise BadInput(
+                f"These mlp_speculator weights are for a target of width {found[0]} with {found[1]} tokens; "
+                f"{target.loaded.name} has width {wanted[0]} and {wanted[1]} tokens."
+            )
+
+
+def best_nodes(levels: Sequence[Level], num_nodes: int) -> DraftTree:
+    """The nodes of highest path probability, best first."""
+    ranked = [(-value, depth, place) for depth, level in enumerate(levels) for place, value in enumerate(level.values)]
+    return _tree(levels, [(depth, place) for _, depth, place in sorted(ranked)[:num_nodes]])
+
+
+def best_candidates(levels: Sequence[Level], num_candidates: int) -> DraftTree:
+    """The paper's choice: the best whole branches, those that begin alike merged."""
+    last = len(levels) - 1
+    nodes: set[tuple[int, int]] = set()
+    for place in np.argsort(-levels[last].values, kind="stable")[:num_candidates].tolist():
+        for depth in range(last, -1, -1):
+            nodes.add((depth, place))
+            place = int(levels[depth].parents[place])
+    return _tree(levels, sorted(nodes))
+
+
+def _tree(levels: Sequence[Level], nodes: Sequence[tuple[int, int]]) -> DraftTree:
+    """A draft tree of nodes (depth, place), each behind its parent."""
+    number = {node: i for i, node in enumerate(nodes)}
+    tokens, parents, probs = [], [], []
+    for depth, place in nodes:
+        level = levels[depth]
+        beginning = int(level.parents[place])
+        before = float(levels[depth - 1].values[beginning]) if depth else 0.0
+        tokens.append(int(level.tokens[place]))
+        parents.append(number[depth - 1, beginning] if depth else -1)
+        probs.append(float(np.exp(level.values[place] - before)))
+    return DraftTree(tuple(tokens), tuple(parents), tuple(probs))
+
+
+DRAFTER = MlpSpeculator

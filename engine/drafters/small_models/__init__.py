@@ -1,0 +1,1 @@
+"""Methods whose drafter is a language model of its own."""

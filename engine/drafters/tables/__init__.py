@@ -1,0 +1,1 @@
+"""Methods that look follow-ups up in tables which adapt to the text."""

@@ -1,0 +1,311 @@
+"""STAND: an n-gram memory of the target's own distributions, from which drafts are sampled.
+
+arXiv 2506.04708 (stochastic adaptive n-gram drafting). For the last 4, 3 and 2 tokens the memory holds
+the 10 likeliest next tokens with their probabilities at temperature 1, a running mean over all
+visits: with the k + 1st, old * k / (k + 1) + fresh / (k + 1), a token absent on one side counting 0.
+It learns from each verified position. A draft fills a tree of fixed shape: at each node the longest
+n-gram that is known gives a distribution p^(1/temperature) over its tokens, and the node's children
+are drawn from it without replacement by Gumbel-top-k: log-probability plus noise, the largest first.
+
+Whose noise, by verification rule. greedy: none, the likeliest. node_sampling: the target's own noise
+of the place, so that draft and target tend to draw alike; exact, as any tree is. rejection: fresh
+noise; each child says that it was drawn from the stored distribution without its earlier siblings,
+renormalised, in draw order, which makes acceptance by residual exact.
+State lives with the session. Several samples of one problem may share a memory: the caller's
+explicit choice (`share`). A draft costs three look-ups a node, whatever the context's length.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from engine.drafters.base import Context, Drafter
+from engine.drafters.fallback import fallback_option
+from engine.options import option
+from engine.tree import EMPTY_TREE, DraftTree
+from engine.verify import Verdict
+
+if TYPE_CHECKING:
+    from engine.target import Scored, Target
+
+MIN_NGRAM, MAX_NGRAM = 2, 4
+NUM_KEPT = 10
+MAX_DEPTH = 12
+NUM_START_NODES = 625
+Path = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class StandOptions:
+    """How many nodes to draft, and from what to begin."""
+
+    nodes: int = option(80, "Most nodes of the tree; the least often useful go first.", low=1, high=80, unit="nodes")
+    reads_prompt: bool = option(True, "Begin with what followed each n-gram in the prompt.")
+    fallback: str = fallback_option()
+
+
+@dataclass
+class Entry:
+    """What followed an n-gram: tokens by falling mean probability, at most `NUM_KEPT`."""
+
+    tokens: list[int] = field(default_factory=list)
+    probs: list[float] = field(default_factory=list)
+    num_visits: int = 0
+
+    def add(self, tokens: Sequence[int], probs: Sequence[float]) -> None:
+        """One more visit with these probabilities."""
+        k = self.num_visits
+        mean = {token: prob * k / (k + 1) for token, prob in zip(self.tokens, self.probs, strict=True)}
+        for token, prob in zip(tokens, probs, strict=True):
+            mean[token] = mean.get(token, 0.0) + prob / (k + 1)
+        ranked = sorted(mean.items(), key=lambda item: (-item[1], item[0]))[:NUM_KEPT]
+        self.tokens, self.probs = [token for token, _ in ranked], [prob for _, prob in ranked]
+        self.num_visits = k + 1
+
+
+class Memory:
+    """Entries by n-gram."""
+
+    def __init__(self) -> None:
+        self.entries: dict[tuple[int, ...], Entry] = {}
+
+    def add(self, ids: Sequence[int], end: int, tokens: Sequence[int], probs: Sequence[float]) -> None:
+        """What follows `ids[:end]`, for each n-gram that ends there."""
+        for length in range(MIN_NGRAM, min(MAX_NGRAM, end) + 1):
+            self.entries.setdefault(tuple(ids[end - length : end]), Entry()).add(tokens, probs)
+
+    def get(self, last: tuple[int, ...]) -> Entry | None:
+        """The entry of the longest n-gram that ends these (at most `MAX_NGRAM`) tokens."""
+        for begin in range(len(last) - MIN_NGRAM + 1):
+            entry = self.entries.get(last[begin:])
+            if entry is not None:
+                return entry
+        return None
+
+    def ranks(self, ids: Sequence[int], following: Sequence[int]) -> Path:
+        """Which child, from the likeliest, would have been right at each place: as far as any would."""
+        path: list[int] = []
+        last = tuple(ids[-MAX_NGRAM:])
+        for token in following[:MAX_DEPTH]:
+            entry = self.get(last)
+            if entry is None or token not in entry.tokens:
+                break
+            path.append(entry.tokens.index(token))
+            last = (*last, token)[-MAX_NGRAM:]
+        return tuple(path)
+
+
+# The tree
+
+
+def start_tree(num_nodes: int = NUM_START_NODES) -> list[Path]:
+    """The search for a shape begins here: paths of ranks, of least sum of log2(rank + 1) + 1/2 a step.
+
+    The paper starts from 625 nodes too; how they are laid out it does not say.
+    """
+    found: list[tuple[float, Path]] = [(0.0, ())]
+    for _ in range(MAX_DEPTH):
+        longer = [(cost + math.log2(rank + 1) + 0.5, (*path, rank)) for cost, path in found for rank in range(NUM_KEPT)]
+        found = sorted({*found, *longer})[: num_nodes + 1]
+    return [path for _, path in found[1:]]
+
+
+def fitted_tree(observed: Iterable[Path], num_nodes: int) -> list[Path]:
+    """The `num_nodes` nodes of the start tree that lie on most of the observed paths, parents first."""
+    start = start_tree()
+    counts = dict.fromkeys(start, 0)
+    for path in observed:
+        for length in range(1, len(path) + 1):
+            if path[:length] in counts:
+                counts[path[:length]] += 1
+    place = {path: i for i, path in enumerate(start)}
+    # No node lies on more paths, or stands earlier in the start tree, than its parent.
+    return sorted(start, key=lambda path: (-counts[path], place[path]))[:num_nodes]
+
+
+_FITTED = (
+    "0 00 000 0000 00000 000000 0000000 00000000 000000000 0000000000 00000000000 1 01 2 001 10 0001 010 "
+    "100 02 0010 00001 1000 00010 3 0100 4 00100 000001 0000001 002 000010 000100 00000001 01000 10000 "
+    "000000001 5 0002 001000 100000 0000010 0000100 00000010 000000010 04 010000 0001000 1000000 "
+    "10000000 6 40 7 004 102 0004 0010000 0100000 00004 00000100 00001000 00100000 000004 000000100 "
+    "000001000 100000000 0000004 20 11 30 200 011 300 05 21 0011 07 1001 00002 021"
+)
+TREE: tuple[Path, ...] = tuple(tuple(map(int, path)) for path in _FITTED.split(" "))
+"""`fitted_tree` on six texts of the model `story`, two of each suite: ranks by path, the most useful first."""
+
+
+class Slots(NamedTuple):
+    """The children of one node of the shape."""
+
+    parent: int
+    """Its place in the shape, which stands level by level; -1 is the root."""
+    first: int
+    """Place of the first child; the others follow it."""
+    num_children: int
+    depth: int
+    """Of the parent."""
+
+
+@functools.cache
+def shape(paths: tuple[Path, ...]) -> tuple[Slots, ...]:
+    """Where the children of each node stand, level by level."""
+    ordered = sorted(paths, key=lambda path: (len(path), path))
+    place = {(): -1, **{path: i for i, path in enumerate(ordered)}}
+    found: dict[int, Slots] = {}
+    for i, path in enumerate(ordered):
+        parent = place[path[:-1]]
+        first = found[parent].first if parent in found else i
+        found[parent] = Slots(parent, first, i + 1 - first, len(path) - 1)
+    return tuple(found.values())
+
+
+class Child(NamedTuple):
+    """A chosen token, its stored probability, and what it was drawn from: weight by token."""
+
+    token: int
+    prob: float
+    drawn_from: dict[int, float] | None = None
+
+
+# Children of a node
+
+
+def likeliest(entry: Entry, num_children: int) -> list[Child]:
+    """The most probable tokens."""
+    return [Child(*pair) for pair in zip(entry.tokens[:num_children], entry.probs, strict=False)]
+
+
+def perturbed(entry: Entry, num_children: int, temperature: float, gumbel: Any) -> list[Child]:
+    """Gumbel-top-k with given noise (v,)."""
+    scored = [
+        (math.log(prob) / temperature + float(gumbel[token]), token, prob)
+        for token, prob in zip(entry.tokens, entry.probs, strict=True)
+        if prob > 0
+    ]
+    return [Child(token, prob) for _, token, prob in sorted(scored, reverse=True)[:num_children]]
+
+
+def drawn(entry: Entry, num_children: int, temperature: float, rng: random.Random) -> list[Child]:
+    """Gumbel-top-k with fresh noise; each child with its law given the children before it."""
+    pairs = [(token, prob) for token, prob in zip(entry.tokens, entry.probs, strict=True) if prob > 0]
+    logits = {token: math.log(prob) / temperature for token, prob in pairs}
+    scores = {token: logit - math.log(max(rng.expovariate(1.0), 1e-300)) for token, logit in logits.items()}
+    prob_of = dict(pairs)
+    children = []
+    for token in sorted(scores, key=scores.__getitem__, reverse=True)[:num_children]:
+        children.append(Child(token, prob_of[token], softmax(logits)))
+        del logits[token]
+    return children
+
+
+def softmax(logits: Mapping[int, float]) -> dict[int, float]:
+    """Probabilities by token."""
+    top = max(logits.values())
+    weights = {token: math.exp(logit - top) for token, logit in logits.items()}
+    total = sum(weights.values())
+    return {token: weight / total for token, weight in weights.items()}
+
+
+class Stand(Drafter):
+    """Trees drawn from an n-gram memory."""
+
+    name = "stand"
+    title = "STAND"
+    summary = "Remembers the target's own distributions by n-gram, and draws a tree of drafts from them."
+    source = "arXiv 2506.04708"
+    states_draws = True
+    Options = StandOptions
+    options: StandOptions
+
+    def __init__(self, options: StandOptions, target: Target) -> None:
+        super().__init__(options, target)
+        self._shared: Memory | None = None
+        self._shape = shape(TREE[: options.nodes])
+
+    def share(self, memory: Memory) -> None:
+        """Begin with, and add to, what other samples of the same problem taught. Before `start`."""
+        self._shared = memory
+
+    def start(self, context: Context) -> None:
+        super().start(context)
+        self._vocab_size: int | None = None
+        """Of the target's logits; known after its first pass."""
+        self.memory = Memory() if self._shared is None else self._shared
+        if self.options.reads_prompt:
+            for end in range(MIN_NGRAM, len(context.ids)):
+                self.memory.add(context.ids, end, context.ids[end : end + 1], (1.0,))
+
+    def propose(self, context: Context, budget: int) -> DraftTree:
+        is_drawn = context.config.verification_rule == "rejection"
+        if is_drawn and self._vocab_size is None:
+            return EMPTY_TREE
+        parents, children = self._grow(context, budget)
+        if not children:
+            return EMPTY_TREE
+        tokens, probs = tuple(child.token for child in children), tuple(child.prob for child in children)
+        return DraftTree(tokens, tuple(parents), probs, self._rows(children) if is_drawn else None)
+
+    def _grow(self, context: Context, budget: int) -> tuple[list[int], list[Child]]:
+        """Parents and nodes, level by level, as far as n-grams are known."""
+        choose = self._chooser(context)
+        parents: list[int] = []
+        children: list[Child] = []
+        placed = {-1: (-1, tuple(context.ids[-MAX_NGRAM:]))}
+        for slots in self._shape:
+            node, last = placed.get(slots.parent, (-1, ()))
+            entry = self.memory.get(last)
+            if entry is None:
+                continue
+            chosen = choose(entry, slots)[: budget - len(children)]
+            for i, child in enumerate(chosen, start=slots.first):
+                placed[i] = len(children), (*last, child.token)[-MAX_NGRAM:]
+                parents.append(node)
+                children.append(child)
+        return parents, children
+
+    def _chooser(self, context: Context) -> Callable[[Entry, Slots], list[Child]]:
+        """How a node's children are chosen under the rule in use."""
+        config, noise, size = context.config, context.noise, self._vocab_size
+        if config.verification_rule == "rejection":
+            rng = random.Random(f"{self.name} {config.seed} {context.position}")
+            return lambda entry, slots: drawn(entry, slots.num_children, config.temperature, rng)
+        if config.is_greedy or size is None:
+            return lambda entry, slots: likeliest(entry, slots.num_children)
+        levels: list[Any] = []
+
+        def coupled(entry: Entry, slots: Slots) -> list[Child]:
+            if slots.depth == len(levels):
+                levels.append(noise.gumbel(context.position + slots.depth, size).numpy())
+            return perturbed(entry, slots.num_children, config.temperature, levels[slots.depth])
+
+        return coupled
+
+    def _rows(self, children: Sequence[Child]) -> Tensor:
+        """What each node was drawn from (n, v)."""
+        assert self._vocab_size is not None
+        rows = torch.zeros(len(children), self._vocab_size)
+        for row, child in zip(rows, children, strict=True):
+            assert child.drawn_from is not None
+            row[list(child.drawn_from)] = torch.tensor(list(child.drawn_from.values()))
+        return rows
+
+    def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
+        """Learn from the root and the accepted nodes."""
+        ids = self.context.ids
+        self._vocab_size = scored.logits.shape[1]
+        rows = [0, *(node + 1 for node in verdict.path)][: len(emitted)]
+        top = scored.logits[rows].softmax(dim=1).topk(min(NUM_KEPT, self._vocab_size), dim=1)
+        first = len(ids) - len(emitted)
+        for end, tokens, probs in zip(range(first, len(ids)), top.indices.tolist(), top.values.tolist(), strict=True):
+            self.memory.add(ids, end, tokens, probs)
+
+
+DRAFTER = Stand

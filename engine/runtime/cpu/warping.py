@@ -1,0 +1,250 @@
+"""Compiled distributions of few rows: softmax under temperature, top-k, top-p and repetition penalty.
+
+A row is worked out alone and added up in one fixed order, so its probabilities are the same bits whatever shares the
+call and however wide the processor's vectors are. Nothing is sorted but what may be kept. A row with a number that is
+not finite among its highest gives NaN. Knows numbers only; compiled by numba at the first call and kept on disk.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from engine.runtime.cpu.softmax import Doubles, Floats, Integers, exponentiate, keep_best, maximum
+
+_LANES = 64
+_CHUNK = 1024
+_FIRST_REACH, _FARTHEST = np.float32(8.0), np.float32(80.0)
+"""How far below the highest score, in nats, is looked for what is kept; beyond the last nothing has a probability."""
+_PER_NAT, _NUM_BUCKETS = np.float32(32.0), 32 * 80 + 1
+_LOWEST = np.float32(-126.0)
+"""The least power of two that is a normal number."""
+_LOG2_E = np.float32(1.4426950408889634)
+_EXP2 = tuple(
+    np.float32(c) for c in (1.3264726899e-3, 9.6715126606e-3, 5.5507337442e-2, 2.4022242085e-1, 6.9314697760e-1)
+)
+"""Minimax polynomial for (2ʳ - 1) ÷ r on |r| ≤ ½, highest power first: 2ʳ to 9e-8."""
+_ZERO, _HALF, _ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
+
+
+class Shape(NamedTuple):
+    """What scores are made into distributions with."""
+
+    scale: np.float32
+    """1 ÷ temperature."""
+    top_k: int
+    """0 keeps all."""
+    top_p: float
+    penalty: np.float32
+
+
+class Seen(NamedTuple):
+    """Token ids before each row: those of row i are `ids[firsts[i] : firsts[i + 1]]`; an id may stand twice."""
+
+    ids: Integers
+    firsts: Integers
+
+
+class _Row(NamedTuple):
+    scores: Floats
+    """Penalised, (v,)."""
+    highest: np.float32
+    total: float
+    """Σ e^((score - highest) · scale) over what is kept."""
+    floor: np.float32
+    last: int
+    """The lowest score that is kept, and the last id that is kept at it."""
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def fill(scores: Floats, seen: Seen, shape: Shape, probs: Floats) -> None:
+    """Scores (n, v) → probabilities (n, v)."""
+    memory = np.empty(scores.shape[1], np.float32)
+    exponents = np.empty(_CHUNK, np.int32)
+    for i in range(len(scores)):
+        row = _row_of(scores[i], seen.ids[seen.firsts[i] : seen.firsts[i + 1]], shape, memory)
+        _fill_row(row, shape.scale, exponents, exponents.view(np.float32), probs[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def chances(scores: Floats, rows: Integers, seen: Seen, shape: Shape, tokens: Integers, probs: Doubles) -> None:
+    """Probability (m,) of token j in row `rows[j]` of scores (n, v); equal rows stand together. `seen` is by j."""
+    memory = np.empty(scores.shape[1], np.float32)
+    row = _row_of(scores[rows[0]], seen.ids[: seen.firsts[1]], shape, memory)
+    for j in range(len(rows)):
+        if j and rows[j] != rows[j - 1]:
+            row = _row_of(scores[rows[j]], seen.ids[seen.firsts[j] : seen.firsts[j + 1]], shape, memory)
+        probs[j] = _chance(row, shape.scale, tokens[j])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def best(scores: Floats, rows: Integers, seen: Seen, shape: Shape, tokens: Integers, probs: Doubles) -> None:
+    """The likeliest tokens of rows (m,) of scores (n, v), best first, and their probabilities, (m, k) each."""
+    memory, highest = np.empty(scores.shape[1], np.float32), np.empty(tokens.shape[1], np.float32)
+    for j in range(len(rows)):
+        row = _row_of(scores[rows[j]], seen.ids[seen.firsts[j] : seen.firsts[j + 1]], shape, memory)
+        keep_best(row.scores, tokens[j], highest)
+        for rank in range(tokens.shape[1]):
+            probs[j, rank] = _chance(row, shape.scale, tokens[j, rank])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _row_of(scores: Floats, seen: Integers, shape: Shape, memory: Floats) -> _Row:
+    """`memory (v,)` holds the penalised scores."""
+    own = scores
+    if shape.penalty != _ONE:
+        memory[:] = scores
+        own = memory
+        for token in seen:
+            own[token] = scores[token] / shape.penalty if scores[token] > _ZERO else scores[token] * shape.penalty
+    highest = _highest(own)
+    total = _total(own, highest, shape.scale)
+    if ((shape.top_k == 0 or shape.top_k >= len(own)) and shape.top_p >= 1.0) or not np.isfinite(total):
+        return _Row(own, highest, total, np.float32(-np.inf), len(own))
+    return _cut(own, highest, total, shape)
+
+
+@njit(cache=True, nogil=True)
+def _highest(scores: Floats) -> np.float32:
+    """Many maxima side by side, which compilers turn into vectors; a lone one they do not."""
+    side_by_side, highest = np.full(_CHUNK, np.float32(-np.inf)), np.float32(-np.inf)
+    for start in range(0, len(scores), _CHUNK):
+        own = scores[start : start + _CHUNK]
+        for t in range(len(own)):
+            side_by_side[t] = own[t] if own[t] > side_by_side[t] else side_by_side[t]
+    for score in side_by_side:
+        highest = score if score > highest else highest
+    return highest
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _total(scores: Floats, highest: np.float32, scale: np.float32) -> float:
+    """Added up by halves, an order that any vector width keeps."""
+    rests, exponents = np.empty(_CHUNK, np.float32), np.empty(_CHUNK, np.int32)
+    powers = exponents.view(np.float32)
+    scale_of_2, total = scale * _LOG2_E, 0.0
+    for start in range(0, len(scores), _CHUNK):
+        own = scores[start : start + _CHUNK]
+        for t in range(len(own)):
+            x = (own[t] - highest) * scale_of_2
+            x = _LOWEST if x < _LOWEST else x
+            exponent = np.int32(x - _HALF)  # x is not positive, so cutting off rounds to nearest
+            exponents[t] = (exponent + np.int32(127)) << np.int32(23)
+            rest = x - np.float32(exponent)
+            y = (((_EXP2[0] * rest + _EXP2[1]) * rest + _EXP2[2]) * rest + _EXP2[3]) * rest + _EXP2[4]
+            rests[t] = y * rest + _ONE
+        rests[len(own) :], powers[len(own) :] = _ZERO, _ZERO
+        width = _CHUNK // 2
+        for t in range(width):
+            rests[t] = rests[t] * powers[t] + rests[t + width] * powers[t + width]
+        while width > _LANES:
+            width //= 2
+            for t in range(width):
+                rests[t] += rests[t + width]
+        for t in range(_LANES):
+            total += np.float64(rests[t])
+    return total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _cut(scores: Floats, highest: np.float32, total: float, shape: Shape) -> _Row:
+    """Top-k, then the smallest set of the likeliest whose share reaches top-p; of equals the lowest ids."""
+    ids, powers = _candidates(scores, highest, total, shape)
+    floor, last = np.float32(-np.inf), len(scores)
+    if shape.top_k > 0:
+        place, _ = _last_kept(scores[ids], np.ones(len(ids)), np.float64(shape.top_k), highest, shape.scale)
+        if place >= 0:
+            floor, last = scores[ids[place]], ids[place]
+            kept = np.flatnonzero((scores[ids] > floor) | ((scores[ids] == floor) & (ids <= last)))
+            ids, powers = ids[kept], powers[kept]
+        total = powers.sum()
+    if shape.top_p < 1.0:
+        place, total = _last_kept(scores[ids], powers, shape.top_p * total, highest, shape.scale)
+        if place >= 0:
+            floor, last = scores[ids[place]], ids[place]
+    return _Row(scores, highest, total, floor, last)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _candidates(scores: Floats, highest: np.float32, total: float, shape: Shape) -> tuple[Integers, Doubles]:
+    """Ids, ascending, among which all are that can be kept, and e^((score - highest) · scale) of each."""
+    reach = _FIRST_REACH
+    while True:
+        ids = _at_least(scores, highest - reach / shape.scale)
+        powers = np.empty(len(ids), np.float64)
+        for i in range(len(ids)):
+            powers[i] = math.exp(np.float64((scores[ids[i]] - highest) * shape.scale))
+        is_enough = len(ids) >= shape.top_k if shape.top_k > 0 else powers.sum() >= shape.top_p * total
+        if is_enough or reach >= _FARTHEST:
+            return ids, powers
+        reach = min(reach * np.float32(2.0), _FARTHEST)
+
+
+@njit(cache=True, nogil=True)
+def _at_least(scores: Floats, floor: np.float32) -> Integers:
+    """Ids of scores from `floor` up; blocks without one cost a look at their maximum."""
+    ids, num = np.empty(len(scores), np.int64), 0
+    for start in range(0, len(scores), _LANES):
+        block = scores[start : start + _LANES]
+        if maximum(block) >= floor:
+            for t in range(len(block)):
+                if block[t] >= floor:
+                    ids[num] = start + t
+                    num += 1
+    return ids[:num]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _last_kept(
+    scores: Floats, weights: Doubles, wanted: float, highest: np.float32, scale: np.float32
+) -> tuple[int, float]:
+    """Best first while the weight before is below `wanted`: the last one's place, and the weight with it.
+
+    Place -1 where all are kept. Only scores that lie as close as those around the border are sorted.
+    """
+    buckets = np.minimum((highest - scores) * scale * _PER_NAT, _NUM_BUCKETS - 1).astype(np.int64)
+    masses, kept, crossed = np.zeros(_NUM_BUCKETS), 0.0, 0
+    for i in range(len(scores)):
+        masses[buckets[i]] += weights[i]
+    while crossed < _NUM_BUCKETS and kept + masses[crossed] < wanted:
+        kept += masses[crossed]
+        crossed += 1
+    if crossed == _NUM_BUCKETS:
+        return -1, kept
+    members = np.flatnonzero(buckets == crossed)
+    last = -1
+    for member in members[np.argsort(-scores[members], kind="mergesort")]:
+        if kept >= wanted:
+            break
+        kept += weights[member]
+        last = member
+    return last, kept
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _chance(row: _Row, scale: np.float32, token: int) -> float:
+    score = row.scores[token]
+    if score < row.floor or (score == row.floor and token > row.last):
+        return 0.0
+    power = np.float64((score - row.highest) * scale)
+    return math.exp(power) / row.total if power > -np.float64(_FARTHEST) or not np.isfinite(row.total) else 0.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _fill_row(row: _Row, scale: np.float32, exponents: Any, powers: Floats, probs: Floats) -> None:
+    share = np.float32(1.0 / row.total)
+    for start in range(0, len(probs), _CHUNK):
+        own = probs[start : start + _CHUNK]
+        for t in range(len(own)):
+            own[t] = (row.scores[start + t] - row.highest) * scale
+        exponentiate(own, _ZERO, exponents, powers)
+        for t in range(len(own)):
+            own[t] *= share
+        if row.floor > -np.inf:
+            for t in range(len(own)):
+                score = row.scores[start + t]
+                is_kept = score > row.floor or (score == row.floor and start + t <= row.last)
+                own[t] = own[t] if is_kept else _ZERO

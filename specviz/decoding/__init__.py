@@ -1,0 +1,1 @@
+"""A visitor's turn on the device: asked for, in line, run, recorded."""

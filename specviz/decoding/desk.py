@@ -1,0 +1,151 @@
+"""The device and the store while it is one visitor's turn: make ready, run a session, judge it.
+
+Everything that happens is handed on at once, to the page and to the store. Knows nothing of lines or threads.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from typing import Any, Protocol, cast
+
+from engine.events import Event, SessionFinished, SessionStarted
+from engine.metrics import Tally
+from specviz.decoding.device import Device
+from specviz.decoding.request import Request
+from specviz.explaining.examples import task_of
+from specviz.showing.notices import Audited, Auditing, Happening, InLane, Opened, Preparing, Role, Unsaved
+
+
+class RunRecord(Protocol):
+    """A run that is being written."""
+
+    def append(self, event: Event) -> None:
+        """Take in the next event."""
+
+
+class Recorder(Protocol):
+    """What of the store a session needs."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why something is not saved."""
+
+    def begin(
+        self, started: SessionStarted, *, group_id: str | None = None, task: str = "", visitor: str = ""
+    ) -> RunRecord:
+        """Open a run with its first event."""
+
+    def set_audit(self, run_id: str, audit: dict[str, Any]) -> None:
+        """Keep a verdict."""
+
+    def set_baseline(self, run_id: str, baseline_run_id: str) -> None:
+        """Say which plain run a speedup is against."""
+
+    def add_group(self, kind: str, title: str, details: dict[str, Any] | None = None) -> str:
+        """Make a group; its id goes to `begin`. Raises StoreError."""
+
+    def set_group_details(self, group_id: str, details: dict[str, Any]) -> None:
+        """Write anew what is known of a group as a whole."""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """One visitor's turn."""
+
+    device: Device
+    store: Recorder
+    put: Callable[[Happening], None]
+    """Hands a happening to the page. Never blocks."""
+    should_stop: Callable[[], bool]
+    visitor: str = ""
+    """The visitor's browser, where it is known."""
+    prompts: dict[tuple[str, str], tuple[int, ...]] = field(default_factory=dict)
+    """Model and prompt to token ids, once each a turn: a chat template may hold a clock."""
+
+    def lane(self, place: int) -> Desk:
+        """The same desk, its happenings said to be those of a race's lane."""
+        return replace(self, put=lambda happening: self.put(InLane(place, happening)))
+
+    def prepare(self, request: Request) -> None:
+        """Load and warm up. Raises EngineError."""
+        if not self.device.is_ready(request.model, request.method):
+            self.put(Preparing(f"Loading {request.model} and warming up {request.method}"))
+        self.device.prepare(request.model, request.method, request.options)
+        if caveat := self.device.caveat(request.model):
+            self.put(Preparing(caveat))
+
+    def record(
+        self, request: Request, role: Role = "method", *, group_id: str | None = None, run_id: str = ""
+    ) -> list[Event]:
+        """One session, to its end: to the page and to the store. Raises EngineError."""
+        self.put(Opened(role))
+        events: list[Event] = []
+        run: RunRecord | None = None
+        for event in _with_end(self.events(request, run_id)):
+            if isinstance(event, SessionStarted):
+                run = self.store.begin(event, group_id=group_id, task=task_of(request.prompt), visitor=self.visitor)
+            elif run is not None:
+                run.append(event)
+            events.append(event)
+            self.put(event)
+        if self.store.problem:
+            self.put(Unsaved(self.store.problem))
+        return events
+
+    def events(self, request: Request, run_id: str = "") -> Iterator[Event]:
+        """One session that nobody keeps, under a new id where none is given. Raises EngineError."""
+        asked = request.model, request.prompt
+        for event in self.device.generate(
+            request.model,
+            request.method,
+            request.options,
+            request.prompt,
+            request.config,
+            run_id or uuid.uuid4().hex,
+            self.should_stop,
+            self.prompts.get(asked),
+        ):
+            if isinstance(event, SessionStarted):
+                self.prompts[asked] = event.prompt_ids
+            yield event
+
+    def judge(self, model: str, plain: list[Event], events: list[Event]) -> None:
+        """Compare a run with the plain one; the verdict goes to the page and to the store."""
+        self.put(Auditing())
+        verdict = self.device.audit(model, plain, events)
+        run_id, baseline_id = session_id(events), session_id(plain)
+        self.store.set_baseline(run_id, baseline_id)
+        kept: dict[str, Any] = asdict(cast(Any, verdict)) if is_dataclass(verdict) else {}
+        self.store.set_audit(run_id, {**kept, "verdict": verdict.verdict, "text": verdict.text})
+        self.put(Audited(verdict.verdict, verdict.text))
+
+
+def has_ended_by_itself(events: list[Event]) -> bool:
+    """Whether nobody stopped the run and nothing broke it."""
+    last = events[-1] if events else None
+    return isinstance(last, SessionFinished) and last.reason not in ("stopped", "failed", "timeout")
+
+
+def session_id(events: list[Event]) -> str:
+    """Whose events these are."""
+    first = events[0]
+    assert isinstance(first, SessionStarted)
+    return first.session_id
+
+
+def _with_end(events: Iterator[Event]) -> Iterator[Event]:
+    """The events; where they break off with an error, an end that says so comes before it."""
+    tally = Tally()
+    has_started = False
+    try:
+        for event in events:
+            has_started = True
+            tally.add(event)
+            yield event
+    except Exception as error:
+        if has_started:
+            decode_ns = tally.draft_ns + tally.target_ns + tally.host_ns
+            yield SessionFinished("failed", tally.counts, decode_ns, str(error))
+        raise

@@ -1,0 +1,102 @@
+"""The device with its models, as the dashboard sees it: what can run, and running it. One session at a time.
+
+A contract only: `specviz.decoding.local` is this machine, and tests bring their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from engine.config import GenerationConfig
+from engine.events import Event
+from engine.options import OptionSpec
+
+if TYPE_CHECKING:
+    from engine.target import Target
+
+PREFERRED_METHODS = ("draft_model", "prompt_lookup")
+
+
+@dataclass(frozen=True)
+class Method:
+    """What a menu shows of a method."""
+
+    name: str
+    title: str
+    summary: str
+    source: str
+    guarantee: str
+    options: tuple[OptionSpec, ...]
+
+
+class Verdict(Protocol):
+    """What an audit found."""
+
+    @property
+    def verdict(self) -> str:
+        """identical, near-tie, lossy, DIFFERENT or not auditable."""
+
+    @property
+    def text(self) -> str:
+        """In a few words."""
+
+
+class Device(Protocol):
+    """Where sessions run."""
+
+    def methods(self) -> tuple[Method, ...]:
+        """All methods, plain first."""
+
+    def models(self) -> Mapping[str, str]:
+        """Names and titles of the models that a visitor may choose; the first is the default."""
+
+    def draft_models(self) -> tuple[str, ...]:
+        """Draft models that a visitor may name in a method's options."""
+
+    def cannot_run(self, model: str, method: str) -> str | None:
+        """Why a method cannot run on a model, in a sentence; None where it can, or where nobody knows yet."""
+
+    def caveat(self, model: str) -> str:
+        """What is to be said before a run of a model that is ready; empty for nothing."""
+
+    def is_ready(self, model: str, method: str) -> bool:
+        """Whether `prepare` has nothing left to do."""
+
+    def prepare(self, model: str, method: str, options: Mapping[str, Any]) -> None:
+        """Load and warm up. Raises EngineError."""
+
+    def generate(
+        self,
+        model: str,
+        method: str,
+        options: Mapping[str, Any],
+        prompt: str,
+        config: GenerationConfig,
+        session_id: str,
+        should_stop: Callable[[], bool],
+        prompt_ids: Sequence[int] | None = None,
+    ) -> Iterator[Event]:
+        """A session's events. Raises EngineError before the first for input that cannot be used.
+
+        `prompt_ids`: what the prompt was encoded to in an earlier session that this one is compared with.
+        """
+
+    def audit(self, model: str, plain: Sequence[Event], events: Sequence[Event]) -> Verdict:
+        """Whether the second run wrote what the first, plain one did."""
+
+    def load(self, model: str) -> Target:
+        """The loaded target, for measurements. Raises EngineError."""
+
+
+def runnable(device: Device) -> list[str]:
+    """The methods that can run on the first model, plain first: what a page may choose before its visitor does."""
+    model = next(iter(device.models()))
+    return [method.name for method in device.methods() if device.cannot_run(model, method.name) is None]
+
+
+def first_method(device: Device) -> str:
+    """The one that is chosen first where one is asked for."""
+    names = runnable(device)
+    return next((name for name in PREFERRED_METHODS if name in names), names[-1])

@@ -1,0 +1,1 @@
+"""Words, definitions and recorded examples that teach."""

@@ -1,0 +1,1 @@
+"""Events to what a page shows; pure."""

@@ -1,0 +1,150 @@
+"""A drafter's weights folder: read, checked against its target, refused with a sentence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from toys import FAMILIES, build, tiny
+
+from engine.drafters.heads._weights import find_weights, missing_reason
+from engine.errors import BadInput
+from engine.models import fingerprint_of
+from engine.target import Target
+
+TENSORS = {"head.0.weight": torch.ones(4, 3), "head.1.weight": torch.zeros(4, 3)}
+
+
+def write(folder: Path, tensors: dict[str, torch.Tensor] = TENSORS, **config: Any) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text(json.dumps({"n": 2, **config}))
+    save_file(tensors, folder / "model.safetensors")
+    return folder
+
+
+def test_weights_are_read_once_and_again_where_they_changed(llama: Target, tmp_path: Path) -> None:
+    folder = write(tmp_path / "w")
+    found = find_weights(llama, "medusa", str(folder))
+    assert found.number("n") == 2
+    assert torch.equal(found.take("head.0.weight", 4, 3), TENSORS["head.0.weight"])
+    assert find_weights(llama, "medusa", str(folder)) is found
+    write(folder, n=3, more="longer")
+    assert find_weights(llama, "medusa", str(folder)).number("n") == 3
+
+
+def test_shards_are_read_by_their_index(llama: Target, tmp_path: Path) -> None:
+    folder = tmp_path / "w"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    parts = {name: f"part-{i}.safetensors" for i, name in enumerate(TENSORS)}
+    for name, part in parts.items():
+        save_file({name: TENSORS[name]}, folder / part)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": parts}))
+    assert set(find_weights(llama, "medusa", str(folder)).tensors) == set(TENSORS)
+    (folder / "part-1.safetensors").unlink()
+    with pytest.raises(BadInput, match=r"part-1\.safetensors are missing"):
+        find_weights(llama, "medusa", str(folder))
+
+
+def test_weights_of_another_target_are_refused_with_both_names(llama: Target, tmp_path: Path) -> None:
+    folder = write(tmp_path / "w", target="big-one", target_fingerprint="0123")
+    with pytest.raises(BadInput, match=r"big-one \(0123\).*tiny-llama"):
+        find_weights(llama, "medusa", str(folder))
+    own = write(tmp_path / "own", target="tiny-llama", target_fingerprint=llama.loaded.weights_fingerprint)
+    assert find_weights(llama, "medusa", str(own)).tensors
+
+
+def cut_off(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-8])
+
+
+def empty(folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes(b"")
+
+
+def no_weights(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+
+def no_config(folder: Path) -> None:
+    (folder / "config.json").unlink()
+
+
+def broken_config(folder: Path) -> None:
+    (folder / "config.json").write_text('{"n":')
+
+
+def nothing(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+
+
+@pytest.mark.parametrize("spoil", [cut_off, empty, no_weights, no_config, broken_config, nothing])
+def test_a_spoilt_folder_is_refused_with_a_sentence(spoil: Any, llama: Target, tmp_path: Path) -> None:
+    folder = write(tmp_path / "w")
+    spoil(folder)
+    with pytest.raises(BadInput) as caught:
+        find_weights(llama, "medusa", str(folder))
+    assert str(caught.value).count("\n") == 0
+
+
+def test_a_missing_tensor_and_a_wrong_shape_are_named(llama: Target, tmp_path: Path) -> None:
+    found = find_weights(llama, "medusa", str(write(tmp_path / "w")))
+    with pytest.raises(BadInput, match=r"lack head\.7\.weight"):
+        found.take("head.7.weight", 4, 3)
+    with pytest.raises(BadInput, match=r"\(4, 3\); wanted \(4, 5\)"):
+        found.take("head.0.weight", 4, 5)
+    for key, low in (("absent", 1), ("n", 3)):
+        with pytest.raises(BadInput, match=key):
+            found.number(key, low)
+
+
+def test_a_target_without_weights_says_how_to_train_them(llama: Target) -> None:
+    assert "engine train medusa --target tiny-llama" in str(missing_reason(llama, "medusa"))
+    assert missing_reason(None, "medusa") is None
+    with pytest.raises(BadInput, match="engine train medusa"):
+        find_weights(llama, "medusa", "auto")
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2", "gpt2", "gpt_neox"])
+def test_a_fingerprint_tells_weights_apart_and_nothing_else(family: str) -> None:
+    """The same before and after a runner changed the model, and in bf16; another for other weights."""
+    model = build(FAMILIES[family](), "bfloat16")
+    before = fingerprint_of(model)
+    assert fingerprint_of(build(FAMILIES[family](), "bfloat16").float()) == before
+    assert fingerprint_of(build(FAMILIES[family](), "bfloat16", seed=1)) != before
+    assert tiny(family, "bfloat16").weights_fingerprint == before
+
+
+@pytest.mark.parametrize("family", ["llama", "mixtral", "gpt2"])
+def test_a_merged_adapter_changes_the_fingerprint(family: str) -> None:
+    """Of rank 1, in one matrix of attention or of the feed-forward layers; embeddings and norms stay as they are."""
+    before = fingerprint_of(build(FAMILIES[family]()))
+    words = ("q_proj", "v_proj", "down_proj", "c_attn", "mlp.c_proj")
+    names = [name for name, _ in build(FAMILIES[family]()).named_parameters() if any(word in name for word in words)]
+    names = [name for name in names if name.endswith("weight") or "experts" in name]
+    assert len(names) >= 4
+    for name in names:
+        model = build(FAMILIES[family]())
+        matrix = model.get_parameter(name)
+        matrix += 0.1 * torch.ones(len(matrix), *[1] * (matrix.ndim - 1)) * matrix.std()
+        assert fingerprint_of(model) != before, name
+
+
+def test_without_a_vocabulary_every_token_is_drafted(llama: Target, tmp_path: Path) -> None:
+    folder = write(tmp_path / "w")
+    assert find_weights(llama, "medusa", str(folder)).vocabulary(5).tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("ids", [[], [1, 1], [5], [-1], ["1"], {"1": 1}], ids=str)
+def test_a_spoilt_vocabulary_is_refused(ids: Any, llama: Target, tmp_path: Path) -> None:
+    folder = write(tmp_path / "w")
+    (folder / "vocabulary.json").write_text(json.dumps(ids))
+    with pytest.raises(BadInput, match=r"vocabulary\.json is not a list of different token ids below 5"):
+        find_weights(llama, "medusa", str(folder)).vocabulary(5)

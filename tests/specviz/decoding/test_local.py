@@ -1,0 +1,30 @@
+"""The local machine as the device: one model at a time."""
+
+from __future__ import annotations
+
+import weakref
+from pathlib import Path
+
+from conftest import save_model
+
+from engine import models
+from specviz.decoding.local import LocalDevice
+
+
+def kept_by(device: LocalDevice, model: str, draft: Path) -> list[weakref.ref[object]]:
+    """Weak references to a loaded target, its draft model and what a method made for it."""
+    loaded = device.load(model).loaded
+    other = models.load_draft(str(draft), loaded)
+    made = loaded.keep("heads", lambda: {loaded})
+    assert models.load_draft(str(draft), loaded) is other
+    assert loaded in made
+    return [weakref.ref(loaded), weakref.ref(loaded.model), weakref.ref(other.model)]
+
+
+def test_another_model_takes_the_place_of_the_last_one_in_memory(model_folder: Path, tmp_path: Path) -> None:
+    other = save_model(tmp_path / "other", seed=1)
+    device = LocalDevice(str(model_folder))
+    before = kept_by(device, str(model_folder), model_folder)
+    assert all(reference() is not None for reference in before)
+    device.load(str(other))
+    assert [reference() for reference in before] == [None, None, None]
