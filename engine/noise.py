@@ -136,7 +136,7 @@ class Noise:
             return self.of(places, ids.cpu(), stream).to(device)
         loops = compiled_loops() if device.type == "cpu" else None
         if loops is None:
-            rows = torch.tensor(places, device=device)[:, None]
+            rows = torch.tensor(places).to(device)[:, None]
             return exponentials(*threefry(self._key(stream), ids, rows))
         found = torch.empty(len(places), len(ids))
         for place, row in zip(places, found.numpy(), strict=True):

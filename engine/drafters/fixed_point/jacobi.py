@@ -36,6 +36,7 @@ from engine.verify import Verdict
 if TYPE_CHECKING:
     from engine.target import Scored, Target
 
+
 @dataclass(frozen=True)
 class JacobiOptions:
     """How far to guess and where guesses begin."""
@@ -115,8 +116,8 @@ class Jacobi(Drafter):
         config, noise = self.context.config, self.context.noise
         probs = warp(logits, config, contexts)
         if config.verification_rule == "rejection":
-            afresh = f"{self.name} at {self.context.position}"
-            return [Guess(noise.draw(row, len(before), afresh), row) for row, before in zip(probs, contexts, strict=True)]
+            stream = f"{self.name} at {self.context.position}"
+            return [Guess(noise.draw(row, place, stream), row) for place, row in enumerate(probs)]
         if config.is_greedy:
             return [Guess(int(token)) for token in probs.argmax(dim=1)]
         return [Guess(noise.draw(row, len(before))) for row, before in zip(probs, contexts, strict=True)]

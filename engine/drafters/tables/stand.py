@@ -30,6 +30,7 @@ from engine.drafters.base import Context, Drafter
 from engine.drafters.fallback import fallback_option
 from engine.noise import TARGET
 from engine.options import option
+from engine.sampling import Floats
 from engine.tree import EMPTY_TREE, DraftTree
 from engine.verify import Verdict
 
@@ -271,15 +272,17 @@ class Stand(Drafter):
 
     def _chooser(self, context: Context) -> Callable[[Entry, Slots], list[Child]]:
         """How a node's children are chosen under the rule in use."""
-        config = context.config
-        if config.is_greedy:
+        config, noise, size = context.config, context.noise, self._vocab_size
+        if config.is_greedy or size is None:
             return lambda entry, slots: likeliest(entry, slots.num_children)
         is_drawn = config.verification_rule == "rejection"
         choose, stream = (drawn, self.name) if is_drawn else (perturbed, TARGET)
+        levels: list[Floats] = []
 
         def chosen(entry: Entry, slots: Slots) -> list[Child]:
-            place = context.position + slots.depth
-            waits = context.noise.of((place,), torch.tensor(entry.tokens), stream)[0].tolist()
+            if slots.depth == len(levels):
+                levels.append(noise.waits(context.position + slots.depth, size, stream).numpy())
+            waits = levels[slots.depth][entry.tokens].tolist()
             return choose(entry, slots.num_children, config.temperature, waits)
 
         return chosen
