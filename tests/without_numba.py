@@ -13,7 +13,8 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from typing import Any
 
-MISSING = {"numba", "llvmlite", "gradio", "plotly", "sqlalchemy", "alembic", "starlette", "pyarrow", "markdown_it"}
+MISSING = {"numba", "llvmlite", "specviz", "app", "gradio", "fastapi", "starlette", "plotly", "markdown_it"}
+MISSING |= {"sqlalchemy", "alembic", "pyarrow"}
 LEFT_OUT = ("__main__", "kernel", "compiled")
 METHODS: dict[str, dict[str, int]] = {
     "plain": {},
