@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import cast
@@ -37,6 +37,8 @@ from engine.runtime.linear import are_row_invariant, pack_linears
 
 PREFILL_ROWS = 256
 MAX_PENDING = 512
+Tell = Callable[[Tensor], None]
+"""Is told logits (m, v)."""
 
 
 @dataclass(frozen=True)
@@ -108,10 +110,13 @@ class ModelRunner:
         return len(self._depths)
 
     @torch.inference_mode()
-    def prefill(self, token_ids: Sequence[int], hidden_layers: Sequence[int] = ()) -> tuple[Tensor, ...] | None:
-        """Commit tokens from an empty cache, in blocks of fixed size, without their logits.
+    def prefill(
+        self, token_ids: Sequence[int], hidden_layers: Sequence[int] = (), tell: Tell | None = None
+    ) -> tuple[Tensor, ...] | None:
+        """Commit tokens from an empty cache, in blocks of fixed size.
 
-        Returns the asked-for layers' hidden states (t, h), or None where no layer was asked for.
+        Returns the asked-for layers' hidden states (t, h), or None where no layer was asked for. `tell` is given the
+        logits (m, v) of at most `PREFILL_ROWS` tokens at a time, in their order; without it none are made.
         """
         if len(token_ids) > self.max_context:
             raise ContextFull(len(token_ids), self.max_context)
@@ -119,21 +124,32 @@ class ModelRunner:
         found: list[tuple[Tensor, ...]] = []
         size = PREFILL_ROWS if self._decoder is None else reading.ROWS
         for start in range(0, len(token_ids), size):
-            hidden = self._read(token_ids[start : start + size], hidden_layers)
+            hidden = self._read(token_ids[start : start + size], hidden_layers, tell)
             if hidden is not None:
                 found.append(hidden)
         return tuple(torch.cat(layer) for layer in zip(*found, strict=True)) if found else None
 
-    def _read(self, block: Sequence[int], hidden_layers: Sequence[int]) -> tuple[Tensor, ...] | None:
+    def _read(
+        self, block: Sequence[int], hidden_layers: Sequence[int], tell: Tell | None
+    ) -> tuple[Tensor, ...] | None:
         """Commit a block of tokens; which way it goes depends on its size alone."""
         if self._decoder is not None and len(block) >= reading.FEWEST_ROWS:
             assert isinstance(self._cache, CompiledCache)
-            hidden = reading.read(self._decoder, block, self.num_committed, self._cache, hidden_layers)
+            layers = hidden_layers if tell is None else (*hidden_layers, -1)
+            hidden = reading.read(self._decoder, block, self.num_committed, self._cache, layers)
             self.num_committed += len(block)
-            return hidden
+            if tell is None or hidden is None:
+                return hidden
+            with many_rows():
+                for states in hidden[-1].split(PREFILL_ROWS):
+                    tell(self.output_layer(states))
+            return hidden[:-1] or None
+        num_logits = 1 if tell is None else len(block)
         with many_rows() if self._decoder is None else nullcontext():
-            rows = self.extend(block, range(-1, len(block) - 1), hidden_layers=hidden_layers, num_logits=1)
+            rows = self.extend(block, range(-1, len(block) - 1), hidden_layers=hidden_layers, num_logits=num_logits)
         self.commit(range(len(block)))
+        if tell is not None:
+            tell(rows.logits)
         return rows.hidden
 
     @torch.inference_mode()
