@@ -13,7 +13,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from engine import options
-from engine.drafters.base import Context, Drafter, Needs
+from engine.drafters.base import Context, Drafter, Needs, Room
+from engine.drafters.costs import Costs
+from engine.drafters.costs import of as costs_of
 from engine.drafters.fallback import NO_FALLBACK, WithFallback
 from engine.errors import BadInput, UnknownName
 
@@ -52,14 +54,19 @@ def get(name: str) -> type[Drafter]:
     return drafter
 
 
-def create(name: str, given: Mapping[str, object], target: Target) -> Drafter:
-    """A fresh drafter for one session. Raises UnknownName or BadInput for a wrong option."""
-    drafter = get(name)
-    settings = options.parse(drafter.Options, given, name)
+def create(name: str, given: Mapping[str, object], target: Target, costs: Costs | None = None) -> Drafter:
+    """A fresh drafter for one session, fitted to these costs, or to those that are kept with the target's model.
+
+    Raises UnknownName or BadInput for a wrong option.
+    """
+    costs = costs or costs_of(target)
+    settings = options.parse(get(name).Options, given, name)
+    drafter = get(name)(settings, target)
+    drafter.fit(costs)
     second = getattr(settings, "fallback", NO_FALLBACK)
     if second == NO_FALLBACK:
-        return drafter(settings, target)
-    return WithFallback(drafter(settings, target), create(_fallback_of(name, second), {}, target))
+        return drafter
+    return WithFallback(drafter, create(_fallback_of(name, second), {}, target, costs))
 
 
 def _fallback_of(name: str, second: str) -> str:
@@ -71,4 +78,4 @@ def _fallback_of(name: str, second: str) -> str:
     return second
 
 
-__all__ = ["Context", "Drafter", "Needs", "create", "get", "names"]
+__all__ = ["Context", "Costs", "Drafter", "Needs", "Room", "create", "get", "names"]

@@ -11,10 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-
 from engine.config import GenerationConfig
-from engine.drafters.base import Context, Drafter, Needs
+from engine.drafters.base import Context, Drafter, Room
 from engine.options import option
 from engine.tree import DraftTree
 from engine.verify import Verdict
@@ -41,7 +39,7 @@ class WithFallback(Drafter):
         told = {
             "name": first.name,
             "guarantee": "exact" if is_exact else "lossy",
-            "needs": joined(first.needs, second.needs),
+            "needs": first.needs | second.needs,
             "states_draws": first.states_draws and second.states_draws,
         }
         self.__dict__.update(told)
@@ -54,31 +52,18 @@ class WithFallback(Drafter):
         super().start(context)
         hidden = context.prompt_hidden
         for drafter in (self.first, self.second):
-            context.prompt_hidden = self._own_layers(drafter, hidden)
+            context.prompt_hidden = drafter.needs.own_hidden(hidden, self.needs)
             drafter.start(context)
         context.prompt_hidden = hidden
 
-    def propose(self, context: Context, budget: int) -> DraftTree:
+    def propose(self, context: Context, room: Room) -> DraftTree:
         for drafter in (self.first, self.second):
-            tree = drafter.propose(context, budget)
+            tree = drafter.propose(context, room)
             if tree:
                 break
         return replace(tree, proposed_by=drafter.name) if tree else tree
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
         for drafter in (self.first, self.second):
-            drafter.observe(verdict, emitted, replace(scored, hidden=self._own_layers(drafter, scored.hidden)))
-
-    def _own_layers(self, drafter: Drafter, hidden: tuple[Tensor, ...] | None) -> tuple[Tensor, ...] | None:
-        """Of the hidden states that both need, one of the two's own, in its order."""
-        own, asked = drafter.needs.hidden_layers, self.needs.hidden_layers
-        return hidden and (tuple(hidden[asked.index(layer)] for layer in own) or None)
-
-
-def joined(first: Needs, second: Needs) -> Needs:
-    """What both need together."""
-    return Needs(
-        draft_model=first.draft_model or second.draft_model,
-        weights=first.weights or second.weights,
-        hidden_layers=tuple(dict.fromkeys((*first.hidden_layers, *second.hidden_layers))),
-    )
+            hidden = drafter.needs.own_hidden(scored.hidden, self.needs)
+            drafter.observe(verdict, emitted, replace(scored, hidden=hidden))

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.drafters import corpus
-from engine.drafters.base import Context, Drafter
+from engine.drafters.base import Context, Drafter, Room
 from engine.drafters.copying._automaton import Cursor, SuffixAutomaton
 from engine.drafters.fallback import fallback_option
 from engine.drafters.ngrams import copy
@@ -93,14 +93,16 @@ class SamDecoding(Drafter):
         self._static = Cursor(self._corpus.automaton) if self._corpus else None
         self._read(context.ids)
 
-    def propose(self, context: Context, budget: int) -> DraftTree:
+    def propose(self, context: Context, room: Room) -> DraftTree:
         self._read(context.ids)
         static_match = self._static.length - self.options.static_bias if self._static else 0
         match = max(self._dynamic.length, static_match)
         if match < self.options.min_match:
             return EMPTY_TREE
-        num_nodes = min(self.options.depth, 1 + int(self.options.alpha * match), budget)
-        return self._grow(num_nodes) if static_match > self._dynamic.length else self._copy(num_nodes)
+        num_nodes = min(self.options.depth, 1 + int(self.options.alpha * match), room.nodes)
+        if static_match > self._dynamic.length:
+            return self._grow(num_nodes if room.depth else 0, room.depth)
+        return self._copy(min(num_nodes, room.depth))
 
     def _read(self, ids: Sequence[int]) -> None:
         automaton = self._dynamic.automaton
@@ -126,7 +128,7 @@ class SamDecoding(Drafter):
             copied.append(copied[-period])
         return copy(copied, 0, num_tokens, self._eos_ids)
 
-    def _grow(self, num_nodes: int) -> DraftTree:
+    def _grow(self, num_nodes: int, most_depth: int) -> DraftTree:
         """Best first from the static match."""
         assert self._corpus is not None
         assert self._static is not None
@@ -142,7 +144,7 @@ class SamDecoding(Drafter):
             num_at_depth[depth] = num_at_depth.get(depth, 0) + 1
             tokens.append(token)
             parents.append(parent)
-            if token not in self._eos_ids:
+            if depth < most_depth and token not in self._eos_ids:
                 for item in self._heap_items(-worth, state, len(tokens) - 1, depth + 1):
                     heapq.heappush(heap, item)
         return DraftTree(tuple(tokens), tuple(parents))

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from engine.drafters.base import Context, Drafter
+from engine.drafters.base import Context, Drafter, Room
 from engine.drafters.ngrams import NgramIndex
 from engine.errors import BadInput
 from engine.options import option
@@ -90,13 +90,13 @@ class Jacobi(Drafter):
         self._vocab_size: int | None = None
         """Of the target's logits; known after its first pass."""
 
-    def propose(self, context: Context, budget: int) -> DraftTree:
+    def propose(self, context: Context, room: Room) -> DraftTree:
         self._index.extend(context.ids)
         is_drawn = context.config.verification_rule == "rejection"
         if is_drawn and self._vocab_size is None:
             return EMPTY_TREE
         self._refill(context)
-        guesses = self._guesses[:budget]
+        guesses = self._guesses[: room.chain]
         if not guesses:
             return EMPTY_TREE
         drawn_from = torch.stack([self._distribution(guess) for guess in guesses]) if is_drawn else None

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from engine.drafters.base import Context, Drafter
+from engine.drafters.base import Context, Drafter, Room
 from engine.errors import BadInput
 from engine.options import option
 from engine.sampling import coupled_token, likeliest, penalised, warp
@@ -103,17 +103,18 @@ class Lookahead(Drafter):
         self.levels = [[rng.choice(context.ids) for _ in range(num_guesses)]]
         self._window: Window | None = None
 
-    def propose(self, context: Context, budget: int) -> DraftTree:
+    def propose(self, context: Context, room: Room) -> DraftTree:
         self._read(context.ids)
         tree = GrowingTree()
-        has_room = sum(map(len, self.levels)) <= budget
+        has_room = sum(map(len, self.levels)) <= room.nodes
         self._window = Window(self.levels, tree) if has_room else None
         for rest in self.pool.get(context.root_id):
-            if len(tree.tokens) + tree.num_new(-1, rest) <= budget:
+            if len(tree.tokens) + tree.num_new(-1, rest) <= room.nodes:
                 tree.add(-1, rest)
         proposed = tree.grown()
         self._proposed = proposed.tokens, proposed.parents
-        return proposed
+        # Cut only where the text ends: the window, whose rows then miss, has moved for the last time.
+        return proposed.pruned(room.nodes, room.depth)
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
         """The window moves on, unless its rows were cut off or were not in this pass."""

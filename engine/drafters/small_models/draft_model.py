@@ -26,7 +26,7 @@ from torch import Tensor
 
 from engine import models
 from engine.config import GenerationConfig
-from engine.drafters.base import Context, Drafter, Needs
+from engine.drafters.base import Context, Drafter, Needs, Room
 from engine.errors import BadInput
 from engine.options import option
 from engine.runtime import guards
@@ -91,16 +91,16 @@ class DraftModel(Drafter):
         if self._fits:
             self.runner.prefill(self._readable(context.ids[:-1]))
 
-    def propose(self, context: Context, budget: int) -> DraftTree:
+    def propose(self, context: Context, room: Room) -> DraftTree:
         self._rows = []
         self._fits = self._fits and len(context.ids) + self.options.depth < self.max_context
-        if not self._fits or budget < 1:
+        if not self._fits or room.chain < 1:
             return EMPTY_TREE
         self.runner.expect(len(context.ids))
         logits = self._feed(context.ids[self.runner.num_committed :])
         if self.options.width > 1:
-            return self._grow(context, logits, budget)
-        return self._chain(context, logits, min(self._depth(), budget))
+            return self._grow(context, logits, room)
+        return self._chain(context, logits, min(self._depth(), room.chain))
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
         """Keep the accepted nodes' rows; a node that was never fed is fed with the next root.
@@ -172,14 +172,14 @@ class DraftModel(Drafter):
     def _gumbel(self, context: Context, depth: int, probs: Tensor) -> Tensor:
         return context.noise.gumbel(context.position + depth, probs.shape[-1]).to(probs.device)
 
-    def _grow(self, context: Context, logits: Tensor, budget: int) -> DraftTree:
+    def _grow(self, context: Context, logits: Tensor, room: Room) -> DraftTree:
         """Level by level: expand the best nodes, then keep the best of all."""
         tokens: list[int] = []
         parents: list[int] = []
         probs: list[float] = []
         values: list[float] = []
         frontier = [-1]
-        depth_left = self._depth()
+        depth_left = min(self._depth(), room.depth)
         for depth in range(depth_left):
             children = self._children(context, logits, frontier, tokens, parents, depth)
             valued = [
@@ -197,7 +197,7 @@ class DraftModel(Drafter):
                 frontier = list(range(first, min(first + self.options.width, len(tokens))))
                 logits = self._feed_nodes(frontier, tokens, parents)
         return self._best(
-            DraftTree(tuple(tokens), tuple(parents), tuple(probs)), values, min(self.options.nodes, budget)
+            DraftTree(tuple(tokens), tuple(parents), tuple(probs)), values, min(self.options.nodes, room.nodes)
         )
 
     def _children(

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
-from engine.drafters.base import Context, Drafter
+from engine.drafters.base import Context, Drafter, Room
 from engine.drafters.fallback import fallback_option
 from engine.options import option
 from engine.tree import EMPTY_TREE, DraftTree
@@ -243,17 +243,17 @@ class Stand(Drafter):
             for end in range(MIN_NGRAM, len(context.ids)):
                 self.memory.add(context.ids, end, context.ids[end : end + 1], (1.0,))
 
-    def propose(self, context: Context, budget: int) -> DraftTree:
+    def propose(self, context: Context, room: Room) -> DraftTree:
         is_drawn = context.config.verification_rule == "rejection"
         if is_drawn and self._vocab_size is None:
             return EMPTY_TREE
-        parents, children = self._grow(context, budget)
+        parents, children = self._grow(context, room)
         if not children:
             return EMPTY_TREE
         tokens, probs = tuple(child.token for child in children), tuple(child.prob for child in children)
         return DraftTree(tokens, tuple(parents), probs, self._rows(children) if is_drawn else None)
 
-    def _grow(self, context: Context, budget: int) -> tuple[list[int], list[Child]]:
+    def _grow(self, context: Context, room: Room) -> tuple[list[int], list[Child]]:
         """Parents and nodes, level by level, as far as n-grams are known."""
         choose = self._chooser(context)
         parents: list[int] = []
@@ -262,9 +262,9 @@ class Stand(Drafter):
         for slots in self._shape:
             node, last = placed.get(slots.parent, (-1, ()))
             entry = self.memory.get(last)
-            if entry is None:
+            if entry is None or slots.depth >= room.depth:
                 continue
-            chosen = choose(entry, slots)[: budget - len(children)]
+            chosen = choose(entry, slots)[: room.nodes - len(children)]
             for i, child in enumerate(chosen, start=slots.first):
                 placed[i] = len(children), (*last, child.token)[-MAX_NGRAM:]
                 parents.append(node)

@@ -23,7 +23,7 @@ import numpy.typing as npt
 import torch
 
 from engine.drafters import corpus
-from engine.drafters.base import Context, Drafter
+from engine.drafters.base import Context, Drafter, Room
 from engine.drafters.fallback import fallback_option
 from engine.models import LoadedModel
 from engine.options import option
@@ -151,13 +151,13 @@ class TokenRecycling(Drafter):
             is_known = prompt[:, 0] >= 0
             self.table[is_known] = prompt[is_known]
 
-    def propose(self, context: Context, budget: int) -> DraftTree:
+    def propose(self, context: Context, room: Room) -> DraftTree:
         shape = self._template
         rows = np.empty(len(shape.ranks) + 1, dtype=np.int32)
         rows[0] = context.root_id if context.root_id < self._num_tokens else UNKNOWN
         for level in shape.depths:
             rows[level.start + 1 : level.stop + 1] = self.table[rows[shape.parents[level]], shape.ranks[level]]
-        return self._without_unknown(rows).pruned(budget, budget)
+        return self._without_unknown(rows).pruned(room.nodes, room.depth)
 
     def _without_unknown(self, rows: Ints) -> DraftTree:
         """Children of an unknown token are unknown, so what remains is a tree."""

@@ -27,7 +27,7 @@ from toys import (
 
 from engine import drafters, options
 from engine.config import GenerationConfig
-from engine.drafters.base import Context
+from engine.drafters.base import Context, Room
 from engine.errors import BadInput, UnknownName
 from engine.events import Event, Prefilled, SessionFinished, Stepped
 from engine.loop import generate
@@ -202,7 +202,7 @@ def test_proposals_are_trees_within_the_budget_and_the_vocabulary(name: str, lla
             llama.hidden_layers = drafter.needs.hidden_layers
             context.prompt_hidden = llama.prefill(REPEATING[:-1])
             drafter.start(context)
-            tree = drafter.propose(context, budget)
+            tree = drafter.propose(context, Room(budget))
             assert len(tree) <= budget
             assert all(0 <= token < VOCAB_SIZE for token in tree.tokens)
             assert tree.draft_probs is None or all(0 <= prob <= 1 for prob in tree.draft_probs)

@@ -14,7 +14,7 @@ from toys import Table, TableTarget
 
 from engine import drafters, models
 from engine.config import GenerationConfig
-from engine.drafters.base import Context
+from engine.drafters.base import Context, Room
 from engine.drafters.budget import EXPLORE_EVERY, MeasuredBudget
 from engine.drafters.tables.aded import search as puct
 from engine.drafters.tables.aded.method import Aded
@@ -137,9 +137,9 @@ def test_a_draft_ends_with_the_heaviest_successor() -> None:
 def test_without_adaptation_nothing_is_learnt_and_with_it_a_phrase_is() -> None:
     ids = [*PHRASE, 1, *PHRASE, 2, *PHRASE, 3, *PHRASE[:2]]
     frozen, context = drafter_for(ids, window=0)
-    assert len(frozen.propose(context, 16)) == 0
+    assert len(frozen.propose(context, Room(16))) == 0
     adapting, context = drafter_for(ids, window=64)
-    tree = adapting.propose(context, 16)
+    tree = adapting.propose(context, Room(16))
     path = tree.path_to(max(range(len(tree)), key=lambda node: tree.depths[node]))
     assert [tree.tokens[node] for node in path][:3] == PHRASE[2:]
 
@@ -172,9 +172,9 @@ def test_the_shared_table_is_never_written_and_a_session_starts_cold_unless_aske
     ids = [*PHRASE, 1, *PHRASE, 2, *PHRASE[:2]]
     for warm, learnt in ((False, False), (True, True)):
         first, context = drafter_for(ids, window=64, warm=warm)
-        first.propose(context, 16)
+        first.propose(context, Room(16))
         second, other = drafter_for([5, *PHRASE[:2]], window=3, warm=warm)
-        assert bool(len(second.propose(other, 16))) is learnt
+        assert bool(len(second.propose(other, Room(16)))) is learnt
     Aded._WARM.clear()
 
 
