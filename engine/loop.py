@@ -144,7 +144,7 @@ class Session:
         needs = self.drafter.needs
         self.target.hidden_layers = needs.hidden_layers
         top = PromptTop(needs.prompt_top_k, has_probs=needs.prompt_probs) if needs.prompt_top_k else None
-        self.context.prompt_hidden = self.target.prefill(self.prompt_ids[:-1], top and top.add)
+        self.context.prompt_hidden = self.target.prefill(self.prompt_ids[:-1], top.add if top else None)
         self.context.prompt_top = top
         self.drafter.start(self.context)
         self.target.synchronise()

@@ -17,8 +17,7 @@ from hypothesis import HealthCheck, settings
 from model_folders import save_model
 from toys import Table, TableTarget, draft_for, tiny
 
-from engine import models
-from engine import drafters
+from engine import drafters, models
 from engine.drafters import Costs
 from engine.target import Target
 

@@ -27,6 +27,7 @@ from torch import Tensor
 from engine import models
 from engine.config import GenerationConfig
 from engine.drafters.base import Context, Drafter, Needs, Room
+from engine.drafters.budget import MeasuredBudget, budget_option
 from engine.errors import BadInput
 from engine.options import option
 from engine.runtime import guards
@@ -37,6 +38,7 @@ from engine.tree import EMPTY_TREE, DraftTree, chain
 from engine.verify import Verdict
 
 if TYPE_CHECKING:
+    from engine.drafters.costs import Costs
     from engine.target import Scored, Target
 
 
@@ -51,6 +53,7 @@ class DraftModelOptions:
     )
     width: int = option(1, "Nodes to expand per level; 1 drafts a chain.", low=1, high=16, unit="nodes")
     nodes: int = option(16, "Most nodes of a tree (width above 1).", low=1, high=64, unit="nodes")
+    budget: str = budget_option()
 
 
 class DraftModel(Drafter):
@@ -71,6 +74,7 @@ class DraftModel(Drafter):
         self.max_context = draft.max_context
         self.runner = make_runner(draft.model, draft.max_context, is_row_invariant=False)
         guards.check(self.runner, draft.name)
+        self._budget = MeasuredBudget()
         self._num_readable, self._num_scores = draft.vocab_size, target.loaded.vocab_size
 
     @classmethod
@@ -83,6 +87,10 @@ class DraftModel(Drafter):
         super().check(config)
         if config.rule == "rejection" and self.options.width > 1:
             raise BadInput("Rule rejection needs a sampled chain: set width to 1, or choose node_sampling.")
+
+    def fit(self, costs: Costs) -> None:
+        if self.options.budget == "measured" and self.options.width > 1:
+            self._budget = MeasuredBudget(costs.rows, self.options.nodes)
 
     def start(self, context: Context) -> None:
         super().start(context)
@@ -107,6 +115,7 @@ class DraftModel(Drafter):
 
         Where another drafter proposed the tree there are no rows: its tokens wait to be fed.
         """
+        self._budget.learn(self.context.tree, verdict.path)
         rows = [self._rows[node] for node in verdict.path if node < len(self._rows)]
         self.runner.commit([row for row in rows if row is not None])
         self._rows = []
@@ -236,17 +245,12 @@ class DraftModel(Drafter):
         return self._scores(rows)
 
     def _best(self, tree: DraftTree, values: Sequence[float], num_nodes: int) -> DraftTree:
-        """The `num_nodes` nodes of highest path probability: no node outranks its parent."""
+        """The nodes of highest path probability that pay, at most so many: no node outranks its parent."""
         ranked = sorted(range(len(tree)), key=lambda i: (-values[i], i))[:num_nodes]
+        ranked = ranked[: self._budget.choose(range(len(ranked)))]
         kept = sorted(ranked)
-        place = {-1: -1, **{old: new for new, old in enumerate(kept)}}
         self._rows = [self._rows[i] if i < len(self._rows) else None for i in kept]
-        assert tree.draft_probs is not None
-        return DraftTree(
-            tuple(tree.tokens[i] for i in kept),
-            tuple(place[tree.parents[i]] for i in kept),
-            tuple(tree.draft_probs[i] for i in kept),
-        )
+        return self._budget.offer(tree.only(kept), {kept.index(i): place for place, i in enumerate(ranked)})
 
 
 DRAFTER = DraftModel

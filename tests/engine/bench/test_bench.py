@@ -22,9 +22,9 @@ from engine.bench import journal, markdown, report, runner
 from engine.bench.peers import Peer, load_peers
 from engine.bench.runner import Cell, Plan, Record, Skipped, Timed, complete_rounds, of_whole_rounds
 from engine.config import GenerationConfig
+from engine.drafters.costs import RowCost
 from engine.errors import BadInput, RunFailed
 from engine.models import LoadedModel
-from engine.drafters.costs import RowCost
 from engine.suites import Question
 from engine.target import Target
 

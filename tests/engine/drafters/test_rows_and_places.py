@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import random
 from collections.abc import Iterable
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -121,10 +120,12 @@ def test_aded_drafts_exactly_as_deep_as_it_is_asked_to(length: int) -> None:
 def test_aded_learns_of_as_many_nodes_as_were_scored() -> None:
     drafter = drafters.create("aded", {"table": "none"}, TableTarget(Table(8)))
     assert isinstance(drafter, Aded)
-    heard: list[tuple[int, tuple[int, ...]]] = []
-    drafter._budget = SimpleNamespace(learn=lambda num, path: heard.append((num, path)))  # type: ignore[assignment]
+    drafter.start(context := Context([1, 2], GenerationConfig(), Noise(0)))
+    context.tree = drafter._budget.offer(DraftTree((2, 4, 5, 3, 6), (-1, -1, 0, 0, 3)))
+    before = drafter._budget._offered.copy(), drafter._budget._accepted.copy()
     drafter.observe(Verdict((0, 3), 1, "bonus"), [2, 3, 1], Scored(torch.zeros(6, 8), None))
-    assert heard == [(5, (0, 3))]
+    assert np.flatnonzero(drafter._budget._offered - before[0]).tolist() == [0, 1, 2, 3, 4]
+    assert np.flatnonzero(drafter._budget._accepted - before[1]).tolist() == [0, 3]
 
 
 @pytest.mark.parametrize("seed", [0, 9_300_000_000_000, 2**53])

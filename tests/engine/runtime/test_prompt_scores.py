@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from toys import FAMILIES, build, prompt_ids, stock_logits
 from torch import Tensor
+from toys import FAMILIES, build, prompt_ids, stock_logits
 
 from engine.runtime.cpu import reading
 from engine.runtime.longrope import make_runner

@@ -79,7 +79,7 @@ class Aded(Drafter):
         super().__init__(options, target)
         self._table = _find_table(options.table, target)
         self._warm_key = (f"{target.loaded.name} {target.loaded.vocabulary_fingerprint}", options.table)
-        self._budget: MeasuredBudget | None = None
+        self._budget = MeasuredBudget(most=options.nodes or MOST_NODES)
         _compile()
 
     def fit(self, costs: Costs) -> None:
@@ -99,7 +99,7 @@ class Aded(Drafter):
             return EMPTY_TREE
         if options.window:
             self._overlay.adapt(np.array(ids[-options.window :], np.int64), options.increment, options.cap)
-        wanted = options.nodes or (self._budget.choose() if self._budget else MOST_NODES)
+        wanted = self._budget.choose()
         if (most := min(wanted, room.nodes)) < 1 or room.depth < 1:
             return EMPTY_TREE
         length = min(options.length, room.depth)
@@ -116,11 +116,10 @@ class Aded(Drafter):
             (context.config.seed * 1_000_003 + context.position) % 2**63,
             self._overlay.arrays,
         )
-        return DraftTree(tuple(tokens.tolist()), tuple(parents.tolist())).pruned(most, length)
+        return self._budget.offer(DraftTree(tuple(tokens.tolist()), tuple(parents.tolist())).pruned(most, length))
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
-        if self._budget is not None:
-            self._budget.learn(len(scored.logits) - 1, verdict.path)
+        self._budget.learn(self.context.tree, verdict.path)
 
 
 @functools.cache
