@@ -130,7 +130,7 @@ class Session:
             prompt=self.prompt,
             prompt_ids=tuple(self.prompt_ids),
             method=self.drafter.name,
-            method_options=dict(vars(self.drafter.options)),
+            method_options=self.drafter.settings,
             guarantee="lossy" if "lossy" in guarantees else "exact",
             model=loaded.name,
             device=str(loaded.device),

@@ -10,13 +10,13 @@ import functools
 import importlib
 import pkgutil
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine import options
 from engine.drafters.base import Context, Drafter, Needs, Room
 from engine.drafters.costs import Costs
 from engine.drafters.costs import of as costs_of
-from engine.drafters.fallback import NO_FALLBACK, WithFallback
+from engine.drafters.fallback import NO_FALLBACK, PREFIX, WithFallback
 from engine.errors import BadInput, UnknownName
 
 if TYPE_CHECKING:
@@ -60,13 +60,38 @@ def create(name: str, given: Mapping[str, object], target: Target, costs: Costs 
     Raises UnknownName or BadInput for a wrong option.
     """
     costs = costs or costs_of(target)
-    settings = options.parse(get(name).Options, given, name)
-    drafter = get(name)(settings, target)
-    drafter.fit(costs)
+    made = []
+    for method, settings in parse(name, given):
+        made.append(get(method)(settings, target))
+        made[-1].fit(costs)
+    if len(made) == 1:
+        return made[0]
+    asked = [option.removeprefix(PREFIX) for option in given if option.startswith(PREFIX)]
+    return WithFallback(*made, {option: getattr(made[1].options, option) for option in asked})
+
+
+def parse(name: str, given: Mapping[str, object]) -> list[tuple[str, Any]]:
+    """A method with its options, and behind it its fallback, if it is given one; `fallback.NAME` is the fallback's.
+
+    Raises UnknownName or BadInput.
+    """
+    own = {option: value for option, value in given.items() if not option.startswith(PREFIX)}
+    rest = {option.removeprefix(PREFIX): value for option, value in given.items() if option.startswith(PREFIX)}
+    settings = options.parse(get(name).Options, own, name)
     second = getattr(settings, "fallback", NO_FALLBACK)
-    if second == NO_FALLBACK:
-        return drafter
-    return WithFallback(drafter, create(_fallback_of(name, second), {}, target, costs))
+    if second != NO_FALLBACK:
+        second = _fallback_of(name, second)
+        return [(name, settings), (second, options.parse(get(second).Options, _without_fallback(second, rest), second))]
+    if rest:
+        raise BadInput(f"Option {PREFIX}{next(iter(rest))} is of a fallback, and {name} is given none.")
+    return [(name, settings)]
+
+
+def _without_fallback(name: str, given: Mapping[str, object]) -> Mapping[str, object]:
+    """Options of a fallback. Raises BadInput where it is given one of its own."""
+    if given.get("fallback", NO_FALLBACK) != NO_FALLBACK:
+        raise BadInput(f"The fallback {name} is given a fallback of its own; two methods are the most.")
+    return given
 
 
 def _fallback_of(name: str, second: str) -> str:
@@ -78,4 +103,4 @@ def _fallback_of(name: str, second: str) -> str:
     return second
 
 
-__all__ = ["Context", "Costs", "Drafter", "Needs", "Room", "create", "get", "names"]
+__all__ = ["Context", "Costs", "Drafter", "Needs", "Room", "create", "get", "names", "parse"]

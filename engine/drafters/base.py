@@ -126,6 +126,11 @@ class Drafter(ABC):
         """Raises BadInput where what it needs is not there."""
         self.options = options
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Its options by name, fit for JSON."""
+        return dict(vars(self.options))
+
     @classmethod
     def unavailable(cls, target: Target | None = None) -> str | None:
         """Why it cannot run here, in a sentence; None where it can."""

@@ -52,15 +52,15 @@ class MeasuredBudget:
         """Of a pass over root and nodes."""
         return float(self._costs[min(num_nodes, len(self._costs) - 1)])
 
-    def choose(self, places: Sequence[int] | None = None, beside: int = 0) -> int:
+    def choose(self, places: Sequence[int] | None = None) -> int:
         """How many to draft of the nodes of these places (ascending; all there are), the first of them.
 
-        0 where drafting does not pay. `beside`: nodes of another kind that are in the pass anyway.
+        0 where drafting does not pay.
         """
         size = len(self._offered)
         found = np.arange(size) if places is None else np.asarray(places, np.intp)
-        found = found[found < size][: len(self._costs) - 1 - beside]
-        costs = self._costs[beside : beside + len(found) + 1]
+        found = found[found < size]
+        costs = self._costs[: len(found) + 1]
         expected = 1 + np.concatenate(([0.0], np.cumsum(self._accepted[found] / self._offered[found])))
         rates = expected / costs
         best = len(found) - int(np.argmax(rates[::-1]))  # of equally good ones the largest

@@ -7,7 +7,7 @@ asked, so that each enters its cache once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,18 +21,22 @@ if TYPE_CHECKING:
     from engine.target import Scored
 
 NO_FALLBACK = "none"
+PREFIX = "fallback."
+"""Of an option that is the fallback's: `fallback.depth`."""
 
 
 def fallback_option() -> Any:
     """The option `fallback` of a drafter that often has nothing to propose."""
-    return option(NO_FALLBACK, "Method to ask, with its defaults, where this one proposes nothing; or none.")
+    return option(NO_FALLBACK, "Method to ask where this one proposes nothing, or none; its options are fallback.NAME.")
 
 
 class WithFallback(Drafter):
     """The first drafter under its own name, backed by a second."""
 
-    def __init__(self, first: Drafter, second: Drafter) -> None:
+    def __init__(self, first: Drafter, second: Drafter, given: Mapping[str, object] | None = None) -> None:
+        """`given`: the options of the second that were asked for, by name."""
         self.first, self.second = first, second
+        self._given = {PREFIX + name: value for name, value in (given or {}).items()}
         self.options = first.options
         # What the class says of one method, this object says of two.
         is_exact = first.guarantee == second.guarantee == "exact"
@@ -43,6 +47,10 @@ class WithFallback(Drafter):
             "states_draws": first.states_draws and second.states_draws,
         }
         self.__dict__.update(told)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {**self.first.settings, **self._given}
 
     def check(self, config: GenerationConfig) -> None:
         self.first.check(config)

@@ -129,9 +129,7 @@ class ModelRunner:
                 found.append(hidden)
         return tuple(torch.cat(layer) for layer in zip(*found, strict=True)) if found else None
 
-    def _read(
-        self, block: Sequence[int], hidden_layers: Sequence[int], tell: Tell | None
-    ) -> tuple[Tensor, ...] | None:
+    def _read(self, block: Sequence[int], hidden_layers: Sequence[int], tell: Tell | None) -> tuple[Tensor, ...] | None:
         """Commit a block of tokens; which way it goes depends on its size alone."""
         if self._decoder is not None and len(block) >= reading.FEWEST_ROWS:
             assert isinstance(self._cache, CompiledCache)

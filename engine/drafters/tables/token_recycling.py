@@ -124,6 +124,12 @@ def successors(ids: Sequence[int], num_tokens: int) -> Ints:
     return table
 
 
+def filled_up(first: Ints, then: Ints) -> Ints:
+    """(n, K): the tokens of each row, and behind them those of `then` that are not among them."""
+    rows = (dict.fromkeys(token for token in row if token >= 0) for row in np.hstack((first, then)).tolist())
+    return np.array([[*row, *[UNKNOWN] * K][:K] for row in rows], dtype=np.int32).reshape(-1, K)
+
+
 def corpus_table(path: str, model: LoadedModel) -> Ints:
     """The table of a corpus file, made once for all sessions, which only read it. Raises BadInput."""
     file = Path(path).expanduser()
@@ -158,12 +164,14 @@ class TokenRecycling(Drafter):
         super().start(context)
         unknown = np.full((self._num_tokens + 1, K), UNKNOWN, dtype=np.int32)
         self.table = unknown if self._base is None else self._base.copy()
+        top = context.prompt_top
+        if top is not None:
+            self._learn(np.array(context.ids[:-1]), top.ids(K).numpy())
         if self.options.reads_prompt and len(context.ids) > 1:
             prompt = successors(context.ids, self._num_tokens)
             is_known = prompt[:, 0] >= 0
-            self.table[is_known] = prompt[is_known]
-        if context.prompt_top is not None:
-            self._learn(np.array(context.ids[:-1]), context.prompt_top.ids(K).numpy())
+            likely = self.table[is_known]
+            self.table[is_known] = prompt[is_known] if top is None else filled_up(prompt[is_known], likely)
 
     def propose(self, context: Context, room: Room) -> DraftTree:
         shape = self._template

@@ -19,7 +19,11 @@ from engine.tree import DraftTree, chain
 
 DEAR = Costs.known([1.0 + 0.5 * n for n in range(129)])
 MILD = Costs.known([1.0 + 0.02 * n for n in range(129)])
-FITTED = [n for n in drafters.names() if any(s.name == "budget" and s.type is str for s in options.specs(drafters.get(n).Options))]
+FITTED = [
+    name
+    for name in drafters.names()
+    if any(spec.name == "budget" and spec.choices for spec in options.specs(drafters.get(name).Options))
+]
 every_fitted_method = pytest.mark.parametrize("name", FITTED)
 pytestmark = pytest.mark.usefixtures("draft_models")
 PROMPT = [*prompt_ids(9), *prompt_ids(9), *prompt_ids(5)]
@@ -67,13 +71,6 @@ def test_only_nodes_that_could_be_drafted_are_reckoned_with() -> None:
     assert budget.choose([0, 1, 2]) == 0
     assert budget.choose([2, 6, 7]) == 3, "two that are sure carry one before them"
     assert budget.choose([]) == 0
-
-
-def test_rows_of_another_kind_are_paid_already() -> None:
-    """Where 8 rows cost as much as one, nodes behind the eighth must be worth more."""
-    budget = MeasuredBudget([max(1.0, 0.3 * n) for n in range(20)], 8)
-    assert budget.choose(range(8)) == 3
-    assert budget.choose(range(8), beside=8) < 3
 
 
 def test_the_best_nodes_of_a_tree_are_kept_with_their_parents() -> None:

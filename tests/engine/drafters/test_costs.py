@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from toys import ScriptedDrafter, Table, TableTarget, create, prompt_ids, tiny
+from toys import ScriptedDrafter, Table, TableTarget, create, greedy_text, prompt_ids, tiny
 
 from engine import drafters
 from engine.config import GenerationConfig
 from engine.drafters import Costs, costs, shapes
 from engine.drafters.base import Context
 from engine.drafters.costs import NUM_ROWS, roofline, row_costs
+from engine.events import Stepped
 from engine.loop import generate
 from engine.target import Scored, Target
 from engine.tree import EMPTY_TREE, MAX_BUDGET, DraftTree
@@ -96,10 +97,10 @@ def test_making_a_drafter_disturbs_no_session(name: str, monkeypatch: pytest.Mon
     monkeypatch.setattr(costs, "_SECONDS", 0.0)
     target, config = Target(tiny("llama")), GenerationConfig(max_new_tokens=12, has_detail=False)
     prompt, found = prompt_ids(9), []
-    wanted = [event.emitted for event in generate(target, create("plain", target), prompt, config) if hasattr(event, "emitted")]
+    wanted = greedy_text(target, prompt, 12)[9:]
     own = Costs(target.beside)
     for event in generate(target, create("plain", target), prompt, config):
-        found += [event.emitted] if hasattr(event, "emitted") else []
+        found += [token.token_id for token in event.emitted] if isinstance(event, Stepped) else []
         length = target.kv_length
         drafter: Any = create(name, target)
         drafter.options = type(drafter.options)()
