@@ -35,9 +35,10 @@ from engine.events import (
     Stepped,
     StopReason,
 )
+from engine.noise import Noise
 from engine.runtime import machine
 from engine.runtime.prompt_top import PromptTop
-from engine.sampling import Integers, Noise
+from engine.sampling import Integers
 from engine.target import Scored, Target
 from engine.text import Detokenizer, StopTexts, TokenTexts
 from engine.tree import MAX_BUDGET, DraftTree

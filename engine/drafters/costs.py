@@ -20,7 +20,7 @@ import numpy as np
 
 from engine.config import GenerationConfig
 from engine.drafters.base import Context, Drafter, Room
-from engine.sampling import Noise
+from engine.noise import Noise
 from engine.tree import MAX_BUDGET, DraftTree
 
 if TYPE_CHECKING:
