@@ -58,11 +58,12 @@ class WithFallback(Drafter):
 
     def start(self, context: Context) -> None:
         super().start(context)
-        hidden = context.prompt_hidden
+        hidden, top = context.prompt_hidden, context.prompt_top
         for drafter in (self.first, self.second):
             context.prompt_hidden = drafter.needs.own_hidden(hidden, self.needs)
+            context.prompt_top = top if drafter.needs.prompt_top_k else None
             drafter.start(context)
-        context.prompt_hidden = hidden
+        context.prompt_hidden, context.prompt_top = hidden, top
 
     def propose(self, context: Context, room: Room) -> DraftTree:
         for drafter in (self.first, self.second):
