@@ -60,14 +60,14 @@ def create(name: str, given: Mapping[str, object], target: Target, costs: Costs 
     Raises UnknownName or BadInput for a wrong option.
     """
     costs = costs or costs_of(target)
-    made = []
-    for method, settings in parse(name, given):
-        made.append(get(method)(settings, target))
-        made[-1].fit(costs)
+    made = [get(method)(settings, target) for method, settings in parse(name, given)]
+    for drafter in made:
+        drafter.fit(costs)
     if len(made) == 1:
         return made[0]
+    first, second = made
     asked = [option.removeprefix(PREFIX) for option in given if option.startswith(PREFIX)]
-    return WithFallback(*made, {option: getattr(made[1].options, option) for option in asked})
+    return WithFallback(first, second, {option: getattr(second.options, option) for option in asked})
 
 
 def parse(name: str, given: Mapping[str, object]) -> list[tuple[str, Any]]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from engine.options import option
 from engine.tree import MAX_BUDGET, DraftTree
@@ -52,7 +53,7 @@ class MeasuredBudget:
         """Of a pass over root and nodes."""
         return float(self._costs[min(num_nodes, len(self._costs) - 1)])
 
-    def choose(self, places: Sequence[int] | None = None) -> int:
+    def choose(self, places: Sequence[int] | npt.NDArray[np.intp] | None = None) -> int:
         """How many to draft of the nodes of these places (ascending; all there are), the first of them.
 
         0 where drafting does not pay.
