@@ -121,7 +121,7 @@ class Noise:
             found = self.of(places, torch.arange(num_tokens, device=device), stream)
             for other, waits in zip(places, found, strict=True):
                 self._keep((stream, other, device), waits)
-        return self._kept[key][:num_tokens]
+        return self._kept[key].narrow(0, 0, num_tokens)
 
     def _keep(self, key: tuple[str, int, torch.device], waits: Tensor) -> None:
         self._kept.pop(key, None)
@@ -136,7 +136,7 @@ class Noise:
             return self.of(places, ids.cpu(), stream).to(device)
         loops = compiled_loops() if device.type == "cpu" else None
         if loops is None:
-            rows = torch.tensor(places).to(device)[:, None]
+            rows = torch.tensor(places, device=device).unsqueeze(1)
             return exponentials(*threefry(self._key(stream), ids, rows))
         found = torch.empty(len(places), len(ids))
         for place, row in zip(places, found.numpy(), strict=True):
