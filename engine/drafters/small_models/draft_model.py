@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from engine.target import Scored, Target
 
 
+GPUS = ("cuda:0", "cuda:1")
+
+
 @dataclass(frozen=True)
 class DraftModelOptions:
     """Which draft model, how deep, how wide."""
@@ -54,6 +57,13 @@ class DraftModelOptions:
     width: int = option(1, "Nodes to expand per level; 1 drafts a chain.", low=1, high=16, unit="nodes")
     nodes: int = option(16, "Most nodes of a tree (width above 1).", low=1, high=64, unit="nodes")
     budget: str = budget_option()
+    device: str = option(
+        "target", "Where the draft model runs: the target's device, or another.", choices=("target", "cpu", *GPUS)
+    )
+    dtype: str = option("target", "Its dtype: the target's, or another.", choices=("target", "bf16", "fp16", "fp32"))
+    max_context: int = option(
+        0, "Most tokens of text that it drafts in; 0 as many as it can.", low=0, high=262_144, unit="tokens"
+    )
 
 
 class DraftModel(Drafter):
@@ -70,11 +80,13 @@ class DraftModel(Drafter):
 
     def __init__(self, options: DraftModelOptions, target: Target) -> None:
         super().__init__(options, target)
-        draft = models.load_draft(options.model, target.loaded)
+        spec = models.DraftSpec(options.model, options.device, options.dtype, options.max_context)
+        draft = models.load_draft(spec, target.loaded)
         self.max_context = draft.max_context
         self.runner = make_runner(draft.model, draft.max_context, is_row_invariant=False)
         guards.check(self.runner, draft.name)
         self._budget = MeasuredBudget()
+        self._device = target.loaded.device
         self._num_readable, self._num_scores = draft.vocab_size, target.loaded.vocab_size
 
     @classmethod
@@ -145,7 +157,7 @@ class DraftModel(Drafter):
 
     def _scores(self, rows: Rows) -> Tensor:
         """Scores (m, v) for the target's v tokens: rows beyond them are cut off, missing ones are -inf."""
-        logits = rows.logits.float()
+        logits = rows.logits.float().to(self._device)
         missing = max(0, self._num_scores - logits.shape[1])
         return torch.nn.functional.pad(logits[:, : self._num_scores], (0, missing), value=-torch.inf)
 
