@@ -28,7 +28,7 @@ run: $(VENV)/.installed-run
 	@$(PY) app.py --port $(PORT) $(if $(MODEL),--model "$(MODEL)") $(if $(DB),--db "$(DB)")
 
 test: $(VENV)/.installed-dev
-	@CHROMIUM="$$($(PY) scripts/provide_chromium.py)" $(PY) -m pytest
+	@CHROMIUM="$$($(PY) scripts/provide_chromium.py)" $(PY) -m pytest -n auto
 
 check: $(VENV)/.installed-dev
 	@$(PY) -m ruff check .
