@@ -22,7 +22,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from scripts_page import Scripts
+
+from tests.browser.scripts_page import Scripts
 
 ROOT = Path(__file__).resolve().parents[2]
 ARGUMENTS = (

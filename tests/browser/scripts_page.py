@@ -48,6 +48,10 @@ FAKE_PLOTLY = """() => {
 }"""
 
 
+SOON = "() => new Promise((resolve) => setTimeout(resolve, 5))"
+"""What a server function answered has been taken in."""
+
+
 class Loaded:
     """Scripts that have run, in an element of their own."""
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from accessible import assert_accessible
 
+from tests.browser.accessible import assert_accessible
 from tests.browser.conftest import Visit, Windows
 
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 import toys
 import transformers
-from conftest import save_model
+from model_folders import save_model
 from safetensors.torch import load_file, save_file
 from toys import loaded, tiny
 
