@@ -33,7 +33,7 @@ test: $(VENV)/.installed-dev
 check: $(VENV)/.installed-dev
 	@$(PY) -m ruff check .
 	@$(PY) -m mypy --strict engine specviz app.py
-	@$(PY) -m pytest tests/test_docs.py
+	@$(PY) -m pytest tests/docs
 
 train: data-is-given $(VENV)/.installed-run
 	$(PY) -m engine train target --preset cpu --data "$(DATA)" --out "$(OUT)/story-target"
