@@ -16,6 +16,7 @@ from engine.options import OptionSpec
 if TYPE_CHECKING:
     from engine.target import Target
 
+PLAIN = "plain"
 PREFERRED_METHODS = ("draft_model", "prompt_lookup")
 
 
@@ -29,6 +30,24 @@ class Method:
     source: str
     guarantee: str
     options: tuple[OptionSpec, ...]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One run to make. What comes from a page is made by `specviz.decoding.request` only."""
+
+    prompt: str
+    model: str
+    method: str
+    options: Mapping[str, Any]
+    config: GenerationConfig
+    has_baseline: bool = False
+    """Measure plain decoding too."""
+
+    @property
+    def measures_baseline(self) -> bool:
+        """Plain decoding is its own baseline."""
+        return self.has_baseline and self.method != PLAIN
 
 
 class Verdict(Protocol):
@@ -69,11 +88,7 @@ class Device(Protocol):
 
     def generate(
         self,
-        model: str,
-        method: str,
-        options: Mapping[str, Any],
-        prompt: str,
-        config: GenerationConfig,
+        request: Request,
         session_id: str,
         should_stop: Callable[[], bool],
         prompt_ids: Sequence[int] | None = None,

@@ -11,7 +11,7 @@ from typing import Any
 
 from engine.events import Event, Stepped
 from engine.metrics import DEFINITIONS, acceptance_by_position
-from specviz.decoding.request import PLAIN
+from specviz.decoding.device import PLAIN
 from specviz.race.board import Row
 from specviz.race.fold import RaceState
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from engine.events import Event
 from engine.metrics import are_comparable
-from specviz.decoding.request import PLAIN
+from specviz.decoding.device import PLAIN
 from specviz.showing.fold import ViewState, fold
 from specviz.showing.notices import Ended, Failed, Happening, InLane, Lane, Preparing, Racing, Unsaved, Waiting
 

@@ -170,7 +170,7 @@ def test_a_race_names_its_lanes_in_the_order_in_which_they_ran(
     monkeypatch.setattr("specviz.race.course.random.Random", lambda: Lot(is_turned))
     device = Watched()
     race = Api(Sessions(device, store), store).compare("Tell.", ["scripted", "plain"], 9)
-    ran = [method for method, *_ in device.asked_for[1::2]]
+    ran = [request.method for request, _ in device.asked_for[1::2]]
     assert race["order"] == ran == (["plain", "scripted"] if is_turned else ["scripted", "plain"])
     assert [run["method"] for run in race["runs"]] == ["scripted", "plain"], "as they were asked for"
     assert {run["group_id"] for run in race["runs"]} == {race["group_id"]}

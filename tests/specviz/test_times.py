@@ -18,8 +18,8 @@ from specviz.archive import lines
 from specviz.pages import offline
 from specviz.pages.inspector import Inspector
 from specviz.pages.saved import SavedRuns
+from specviz.showing.channel import Streams
 from specviz.showing.trace import trace
-from specviz.showing.wire import Streams
 from specviz.store import RunCopy, Store, open_store, schema
 from specviz.store.database import open_database
 from specviz.store.location import locate

@@ -20,7 +20,7 @@ from specviz.pages.saved import SavedRuns
 from specviz.race import board
 from specviz.race import table as race_table
 from specviz.showing import listing
-from specviz.showing.wire import Streams
+from specviz.showing.channel import Streams
 from specviz.store import RunCopy, RunRow, Store, open_store
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")

@@ -22,7 +22,7 @@ from specviz.decoding.session import Sessions
 from specviz.pages.bench import BenchView
 from specviz.pages.compare import first_settings
 from specviz.pages.playground import Playground, default_settings
-from specviz.showing.wire import Streams
+from specviz.showing.channel import Streams
 from specviz.store import open_store
 
 NAMES = ("plain", "aded", "draft_model", "prompt_lookup", "token_recycling")

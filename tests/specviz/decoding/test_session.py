@@ -10,6 +10,7 @@ from scripted import PATIENCE_S, ClockedDevice, ScriptedDevice, ScriptedRecorder
 from engine.errors import BadInput, UnknownName
 from engine.events import SessionFinished, SessionStarted, Stepped
 from specviz.decoding import request
+from specviz.decoding.device import Request
 from specviz.decoding.line import Line, LineClosed, LineFull
 from specviz.decoding.session import MAX_TICKETS, Sessions
 from specviz.showing.notices import Audited, Ended, Failed, Happening, Opened, Preparing, Unsaved, Waiting
@@ -19,11 +20,11 @@ def settings(method: str = "scripted", sampling: dict[str, Any] | None = None, *
     return json.dumps({"method": method, "options": {method: options}, "sampling": sampling or {"max_new_tokens": 12}})
 
 
-def asked(device: ScriptedDevice, prompt: str = "Tell a story.", baseline: bool = True, **more: Any) -> request.Request:
+def asked(device: ScriptedDevice, prompt: str = "Tell a story.", baseline: bool = True, **more: Any) -> Request:
     return request.parse(device, prompt, "toy", settings(**more), baseline)
 
 
-def run_all(sessions: Sessions, wanted: request.Request, visitor: str = "v") -> list[Happening]:
+def run_all(sessions: Sessions, wanted: Request, visitor: str = "v") -> list[Happening]:
     return [happening for batch in sessions.run(wanted, visitor) for happening in batch]
 
 

@@ -15,18 +15,19 @@ from scripted import ScriptedDevice, ScriptedRecorder, ScriptedVerdict
 from engine.errors import BadInput
 from engine.events import Event, SessionFinished, SessionStarted, Stepped
 from specviz.decoding import request
+from specviz.decoding.device import Request
 from specviz.decoding.line import Line, LineFull
 from specviz.decoding.session import MAX_TICKETS, Sessions
 from specviz.pages.compare import Compare
 from specviz.pages.playground import Playground
+from specviz.showing.channel import Streams
 from specviz.showing.fold import ViewState, fold_all
 from specviz.showing.notices import Audited, Auditing, Ended, Failed, Happening, Opened, Preparing, Waiting
-from specviz.showing.wire import Streams
 
 NUM_TOKENS = 12
 
 
-def asked(device: ScriptedDevice, has_baseline: bool = False, **sampling: Any) -> request.Request:
+def asked(device: ScriptedDevice, has_baseline: bool = False, **sampling: Any) -> Request:
     settings = {"method": "scripted", "options": {"scripted": {"depth": 2}}}
     settings["sampling"] = {"max_new_tokens": NUM_TOKENS} | sampling
     return request.parse(device, "Tell a story.", "toy", json.dumps(settings), has_baseline)
@@ -177,9 +178,9 @@ class Ending(ScriptedDevice):
     reason: Any = "timeout"
     cut: tuple[str, ...] = ("plain", "scripted")
 
-    def _events(self, method: str, *rest: Any) -> Iterator[Event]:
-        for event in super()._events(method, *rest):
-            is_cut = isinstance(event, SessionFinished) and method in self.cut
+    def _events(self, request: Request, *rest: Any) -> Iterator[Event]:
+        for event in super()._events(request, *rest):
+            is_cut = isinstance(event, SessionFinished) and request.method in self.cut
             yield replace(event, reason=self.reason) if is_cut else event  # type: ignore[type-var]
 
 

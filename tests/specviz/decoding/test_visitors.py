@@ -17,7 +17,7 @@ from specviz.decoding.request import parse
 from specviz.decoding.session import Sessions
 from specviz.decoding.visitors import Visitors, hashed
 from specviz.pages.saved import SavedRuns
-from specviz.showing.wire import Streams
+from specviz.showing.channel import Streams
 from specviz.store import RunCopy, Store, open_store
 
 MINE, OTHERS = "0" * 32, "f" * 32

@@ -20,8 +20,8 @@ from specviz.pages.asking import catalog, pick
 from specviz.pages.playground import Playground, default_settings
 from specviz.pages.saved import SavedRuns
 from specviz.pages.view import place
+from specviz.showing.channel import Streams
 from specviz.showing.rows import to_row
-from specviz.showing.wire import Streams
 from specviz.store import Store, open_store
 from specviz.text import first_line
 

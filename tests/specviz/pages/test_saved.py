@@ -16,14 +16,14 @@ from stored import finished, save, session, started, stepped
 from engine.config import GenerationConfig
 from engine.errors import BadInput
 from engine.events import Event, SessionStarted, Stepped
-from specviz.decoding.request import Request
+from specviz.decoding.device import Request
 from specviz.decoding.session import Sessions
 from specviz.explaining.examples import examples, task_of
 from specviz.pages import exports
 from specviz.pages.saved import SavedRuns
 from specviz.showing import comparison, listing
+from specviz.showing.channel import Streams
 from specviz.showing.replay import replay
-from specviz.showing.wire import Streams
 from specviz.store import Store, open_store
 
 

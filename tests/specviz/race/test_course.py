@@ -12,7 +12,8 @@ import pytest
 from scripted import ScriptedDevice, ScriptedRecorder, Watched
 
 from engine.events import Event, SessionStarted
-from specviz.decoding import request
+from specviz.decoding.device import Request
+from specviz.decoding.request import parse_race
 from specviz.decoding.session import Sessions
 from specviz.race import board, words
 from specviz.race.course import NOT_RUN, WARM_UP_TOKENS, course
@@ -22,13 +23,13 @@ from specviz.showing.notices import Auditing, Happening, InLane, Preparing, Raci
 from specviz.store import Store, open_store
 
 
-def asked(device: ScriptedDevice, depths: tuple[int, ...] = (2, 4, 6), **sampling: Any) -> tuple[request.Request, ...]:
+def asked(device: ScriptedDevice, depths: tuple[int, ...] = (2, 4, 6), **sampling: Any) -> tuple[Request, ...]:
     lanes = [{"method": "scripted", "options": {"depth": depth}} for depth in depths]
     settings = {"lanes": lanes, "sampling": {"max_new_tokens": 30} | sampling}
-    return request.parse_race(device, "Tell a story.", "toy", json.dumps(settings))
+    return parse_race(device, "Tell a story.", "toy", json.dumps(settings))
 
 
-def run_all(device: ScriptedDevice, store: Any, lanes: tuple[request.Request, ...], seed: int = 1) -> list[Happening]:
+def run_all(device: ScriptedDevice, store: Any, lanes: tuple[Request, ...], seed: int = 1) -> list[Happening]:
     work = course(lanes, random.Random(seed))
     return [happening for batch in Sessions(device, store).perform(work, "v") for happening in batch]
 
@@ -73,23 +74,22 @@ def test_each_lane_runs_in_its_place_of_the_order() -> None:
     for seed in range(5):
         device.asked_for.clear()
         order = racing(run_all(device, ScriptedRecorder(), asked(device), seed)).order
-        measured = [options.get("depth") for _, options, _, _, _ in device.asked_for[1::2]]
+        measured = [request.options.get("depth") for request, _ in device.asked_for[1::2]]
         assert measured == [(None, 2, 4, 6)[place] for place in order]
 
 
 def test_a_warm_up_is_the_lane_itself_but_shorter() -> None:
     device = Watched()
     run_all(device, ScriptedRecorder(), asked(device, temperature=0.8, seed=5))
-    for warm, measured in zip(device.asked_for[::2], device.asked_for[1::2], strict=True):
-        assert warm[:3] == measured[:3], "method, options and prompt"
-        assert warm[3] == replace(measured[3], max_new_tokens=WARM_UP_TOKENS)
-        assert warm[4] != measured[4], "nobody keeps it under the lane's id"
+    for (warm, warm_id), (measured, run_id) in zip(device.asked_for[::2], device.asked_for[1::2], strict=True):
+        assert warm == replace(measured, config=replace(measured.config, max_new_tokens=WARM_UP_TOKENS))
+        assert warm_id != run_id, "nobody keeps it under the lane's id"
 
 
 def test_a_warm_up_is_never_longer_than_the_run() -> None:
     device = Watched()
     run_all(device, ScriptedRecorder(), asked(device, (2,), max_new_tokens=5))
-    assert [config.max_new_tokens for _, _, _, config, _ in device.asked_for] == [5] * 4
+    assert [request.config.max_new_tokens for request, _ in device.asked_for] == [5] * 4
 
 
 def test_every_lane_is_held_against_the_plain_one_and_has_its_own_verdict() -> None:
@@ -165,7 +165,7 @@ def names(state: RaceState) -> list[Any]:
 def test_a_race_whose_lanes_are_shown_in_another_order_ran_as_it_ran(store: Store) -> None:
     device = Watched()
     live, ids = race_in(store, device, 3)
-    ran = [options.get("depth") for _, options, _, _, _ in device.asked_for[1::2]]
+    ran = [request.options.get("depth") for request, _ in device.asked_for[1::2]]
     assert names(live) == ran
     for turned in ([ids[2], ids[0], ids[3], ids[1]], ids[::-1], ids):
         again = fold_all(RaceState(), reopen(store, turned))

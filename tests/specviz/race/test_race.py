@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,11 +13,11 @@ import pytest
 from scripted import HOSTILE, ClockedDevice, ScriptedDevice, ScriptedRecorder, hostile_device, started, stepped
 from stored import session
 
-from engine.config import GenerationConfig
 from engine.errors import BadInput, RunFailed
 from engine.events import Candidate, Emitted, Event, SessionFinished, SessionStarted, Stepped
 from engine.metrics import TimePerToken
 from specviz.decoding import request
+from specviz.decoding.device import Request
 from specviz.decoding.session import Sessions
 from specviz.figures.race import acceptance, lane_keys, time_split, tokens_over_time, waste
 from specviz.race import board, table, words
@@ -41,23 +41,20 @@ class Racer(ScriptedDevice):
     bad_depth: int = 0
     lengths: tuple[int, ...] = ()
 
-    def generate(self, model: str, method: str, options: Mapping[str, Any], *rest: Any) -> Iterator[Event]:
-        config = next(given for given in rest if isinstance(given, GenerationConfig))
-        self.lengths += (config.max_new_tokens,)
-        if self.bad_depth and options.get("depth") == self.bad_depth:
+    def generate(self, request: Request, *rest: Any) -> Iterator[Event]:
+        self.lengths += (request.config.max_new_tokens,)
+        if self.bad_depth and request.options.get("depth") == self.bad_depth:
             raise RunFailed("This depth breaks the scripted device.")
-        return super().generate(model, method, options, *rest)
+        return super().generate(request, *rest)
 
 
-def asked(
-    device: ScriptedDevice, depths: tuple[int, ...] = DEPTHS, num_tokens: int = 30
-) -> tuple[request.Request, ...]:
+def asked(device: ScriptedDevice, depths: tuple[int, ...] = DEPTHS, num_tokens: int = 30) -> tuple[Request, ...]:
     lanes = [{"method": "scripted", "options": {"scripted": {"depth": depth}}["scripted"]} for depth in depths]
     settings = {"lanes": lanes, "sampling": {"max_new_tokens": num_tokens}}
     return request.parse_race(device, "Tell a story.", "toy", json.dumps(settings))
 
 
-def run_all(device: ScriptedDevice, store: Any, lanes: tuple[request.Request, ...], seed: int = 1) -> list[Happening]:
+def run_all(device: ScriptedDevice, store: Any, lanes: tuple[Request, ...], seed: int = 1) -> list[Happening]:
     work = course(lanes, random.Random(seed))
     return [happening for batch in Sessions(device, store).perform(work, "v") for happening in batch]
 
@@ -191,9 +188,9 @@ def test_a_lane_that_breaks_in_the_middle_is_stored_as_failed() -> None:
     lanes = asked(device, depths=(2,))
     generate = device.generate
 
-    def breaking(*given: Any) -> Iterator[Event]:
-        device.broken_at = 4 if given[1] == "scripted" and given[4].max_new_tokens == 30 else None
-        return generate(*given)
+    def breaking(request: Request, *rest: Any) -> Iterator[Event]:
+        device.broken_at = 4 if request.method == "scripted" and request.config.max_new_tokens == 30 else None
+        return generate(request, *rest)
 
     device.generate = breaking  # type: ignore[method-assign]
     state = fold_all(RaceState(), run_all(device, store, lanes))
@@ -211,10 +208,10 @@ def test_without_a_whole_plain_run_there_is_no_speedup_and_no_verdict() -> None:
     lanes = asked(device)
     generate = device.generate
 
-    def breaking(*given: Any) -> Iterator[Event]:
-        if given[1] == "plain":
+    def breaking(request: Request, *rest: Any) -> Iterator[Event]:
+        if request.method == "plain":
             raise RunFailed("Plain decoding broke.")
-        return generate(*given)
+        return generate(request, *rest)
 
     device.generate = breaking  # type: ignore[method-assign]
     state = fold_all(RaceState(), run_all(device, store, lanes))

@@ -18,11 +18,12 @@ from specviz.race.divergence import divergence
 from specviz.race.earlier import earlier
 from specviz.race.fold import RaceState, fold_race
 from specviz.race.wire import RaceStream
-from specviz.showing import wire
+from specviz.showing import channel
+from specviz.showing.channel import Streams
 from specviz.showing.fold import ViewState, fold_all
 from specviz.showing.notices import Audited, Ended, Failed, InLane, Lane, Opened, Preparing, Racing, Waiting
 from specviz.showing.trace import trace
-from specviz.showing.wire import MAX_GHOSTS, Stream, Streams, step_view
+from specviz.showing.wire import MAX_GHOSTS, Stream, step_view
 from specviz.store import GroupRow
 
 TOP = (Candidate(21, " c", 0.7), Candidate(30, " z", 0.25))
@@ -109,19 +110,19 @@ def test_a_message_says_whose_run_it_is() -> None:
 
 
 def test_a_page_is_drawn_anew_where_something_has_moved(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "TILES_EVERY_S", 1e9)
+    monkeypatch.setattr(channel, "DRAWN_EVERY_S", 1e9)
     stream = Stream()
     state = fold_all(ViewState(), [Waiting(2)])
     assert "status" in json.loads(stream.delta(state))
     assert "status" not in json.loads(stream.delta(state)), "nothing has changed, and it was drawn just now"
     assert "status" in json.loads(stream.delta(fold_all(state, [Waiting(1)])))
     assert "status" in json.loads(stream.delta(fold_all(state, [Preparing("Loading")])))
-    monkeypatch.setattr(wire, "TILES_EVERY_S", -1.0)
+    monkeypatch.setattr(channel, "DRAWN_EVERY_S", -1.0)
     assert "status" in json.loads(stream.delta(fold_all(state, [Preparing("Loading")]))), "it is time again"
 
 
 def test_a_race_is_drawn_anew_where_something_has_moved(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("specviz.race.wire.ROWS_EVERY_S", 1e9)
+    monkeypatch.setattr(channel, "DRAWN_EVERY_S", 1e9)
     stream, state = RaceStream({}), fold_race(RaceState(), Racing((Lane("plain", {}), Lane("m", {})), (0, 1), "g"))
     assert "rows" in json.loads(stream.delta(state))
     assert "rows" not in json.loads(stream.delta(state))
@@ -129,14 +130,14 @@ def test_a_race_is_drawn_anew_where_something_has_moved(monkeypatch: pytest.Monk
     assert "rows" in json.loads(stream.delta(state)), "a lane has begun"
     state = fold_race(state, InLane(0, STEP))
     assert "rows" not in json.loads(stream.delta(state)), "its rows take time from the run"
-    monkeypatch.setattr("specviz.race.wire.ROWS_EVERY_S", -1.0)
+    monkeypatch.setattr(channel, "DRAWN_EVERY_S", -1.0)
     shown = json.loads(stream.delta(state))["rows"]
     assert [card["emitted"] for card in shown] == [3, 0]
 
 
 def test_the_last_streams_are_kept_and_the_oldest_is_not() -> None:
     streams = Streams(most=2)
-    first, second, third = (streams.open() for _ in range(3))
+    first, second, third = (streams.keep(Stream()) for _ in range(3))
     assert streams.snapshot(first.id) == ""
     for stream in (second, third):
         assert json.loads(streams.snapshot(stream.id))["stream"] == stream.id
@@ -368,4 +369,4 @@ def test_a_lane_that_failed_is_not_missed() -> None:
 
 
 def test_an_alert_changes_nothing_else() -> None:
-    assert set(json.loads(wire.alert("No."))) == {"alert", "nonce"}
+    assert set(json.loads(channel.alert("No."))) == {"alert", "nonce"}

@@ -13,7 +13,7 @@ from scripted import HOSTILE, ScriptedDevice, started
 from specviz.decoding.session import Sessions
 from specviz.pages.compare import Compare, first_settings
 from specviz.race.earlier import NUM_ROWS
-from specviz.showing.wire import Streams
+from specviz.showing.channel import Streams
 from specviz.store import Store, open_store
 
 SETTINGS = json.dumps(

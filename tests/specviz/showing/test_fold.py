@@ -9,11 +9,12 @@ from scripted import HOSTILE, started, stepped
 
 from engine.events import Counts, Event, Node, Prefilled, SessionFinished, Stepped
 from specviz.explaining import glossary
-from specviz.showing import tiles, wire
+from specviz.showing import channel, tiles
+from specviz.showing.channel import Streams
 from specviz.showing.fold import ViewState, fold, fold_all
 from specviz.showing.notices import Audited, Auditing, Ended, Failed, Happening, Opened, Preparing, Waiting
 from specviz.showing.replay import replay
-from specviz.showing.wire import Stream, Streams, step_view
+from specviz.showing.wire import Stream, step_view
 
 TEXTS = ["Once", " upon", " a"]
 
@@ -138,12 +139,12 @@ def test_each_step_is_sent_once() -> None:
 
 def test_a_page_that_missed_something_gets_everything() -> None:
     streams = Streams(most=2)
-    stream = streams.open()
+    stream = streams.keep(Stream())
     stream.delta(fold_all(ViewState(), [Opened("method"), *run()]))
     assert len(json.loads(streams.snapshot(stream.id))["steps"]) == 3
     assert streams.snapshot("nobody") == streams.snapshot(None) == ""
-    streams.open()
-    streams.open()
+    streams.keep(Stream())
+    streams.keep(Stream())
     assert streams.snapshot(stream.id) == ""
 
 
@@ -168,8 +169,8 @@ def test_hostile_text_travels_as_ascii_without_tags() -> None:
 
 
 def test_an_alert_is_never_the_same_text_twice() -> None:
-    assert wire.alert("No.") != wire.alert("No.")
-    assert json.loads(wire.alert("a <b> \udc00"))["alert"] == "a <b> \\udc00"
+    assert channel.alert("No.") != channel.alert("No.")
+    assert json.loads(channel.alert("a <b> \udc00"))["alert"] == "a <b> \\udc00"
 
 
 def test_ghosts_stand_before_the_token_that_took_their_place() -> None:
