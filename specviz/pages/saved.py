@@ -80,7 +80,7 @@ class SavedRuns:
         wanted: Listing = listing.parse(given)
         order: dict[str, Any] = {"sort": wanted.sort, "is_descending": wanted.is_descending}
         rows, total = self.store.find_runs(listing.NUM_ROWS, wanted.offset, **order, **wanted.conditions)
-        plain = {run.id: run for run in self.store.get_runs(run.baseline_run_id or "" for run in rows)}
+        plain = self.store.baselines(rows)
         token = listing.mapping(given).get("visitor")
         return {
             "rows": [

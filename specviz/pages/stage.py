@@ -10,9 +10,9 @@ from specviz.pages.drawn import Answer, drawn
 from specviz.showing import channel
 from specviz.showing.channel import Streams
 from specviz.showing.fold import ViewState, fold_all
-from specviz.showing.replay import Archive, replay
+from specviz.showing.replay import replay
 from specviz.showing.wire import Stream
-from specviz.store import StoreError
+from specviz.store import Reader, StoreError
 from specviz.text import without_surrogates
 
 MAX_ID_CHARS = 80
@@ -23,7 +23,7 @@ SCRIPTS = (
 )
 
 
-def saved_run(archive: Archive, streams: Streams, run_id: object) -> str:
+def saved_run(archive: Reader, streams: Streams, run_id: object) -> str:
     """A saved run as one message for the stage; a sentence where there is none."""
     if not isinstance(run_id, str) or not 0 < len(run_id) <= MAX_ID_CHARS:
         return channel.alert("That is not a run's id.")

@@ -5,6 +5,7 @@ Each lane is folded as a single run is, by `specviz.showing.fold`.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -81,6 +82,4 @@ def fold_race(state: RaceState, happening: Happening) -> RaceState:
 
 def fold_all(state: RaceState, happenings: Iterable[Happening]) -> RaceState:
     """The state after all of them."""
-    for happening in happenings:
-        state = fold_race(state, happening)
-    return state
+    return functools.reduce(fold_race, happenings, state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -19,6 +20,7 @@ from specviz.showing.notices import (
     Unsaved,
     Waiting,
 )
+from specviz.showing.steps import steps_of
 
 Phase = Literal["idle", "waiting", "preparing", "running", "auditing", "finished", "stopped", "failed", "interrupted"]
 
@@ -57,7 +59,7 @@ class ViewState:
     @property
     def steps(self) -> tuple[Stepped, ...]:
         """The steps so far."""
-        return tuple(event for event in self.events if isinstance(event, Stepped))
+        return steps_of(self.events)
 
 
 def fold(state: ViewState, happening: Happening) -> ViewState:
@@ -95,9 +97,7 @@ def fold(state: ViewState, happening: Happening) -> ViewState:
 
 def fold_all(state: ViewState, happenings: Iterable[Happening]) -> ViewState:
     """The state after all of them."""
-    for happening in happenings:
-        state = fold(state, happening)
-    return state
+    return functools.reduce(fold, happenings, state)
 
 
 def _opened(state: ViewState, role: Role) -> ViewState:

@@ -3,36 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol
 
 from engine.events import Event
 from specviz.showing.notices import Audited, Ended, Happening, Opened
-from specviz.store import UnknownRun
+from specviz.store import Reader, UnknownRun
 
 
-class StoredRun(Protocol):
-    """What of a stored run a replay needs."""
-
-    @property
-    def baseline_run_id(self) -> str | None:
-        """The plain run beside it."""
-
-    @property
-    def audit(self) -> dict[str, Any] | None:
-        """The verdict."""
-
-
-class Archive(Protocol):
-    """What of the store a replay needs."""
-
-    def get_run(self, run_id: str) -> StoredRun:
-        """One run. Raises UnknownRun."""
-
-    def events(self, run_id: str) -> list[Event]:
-        """Its events. Raises UnknownRun."""
-
-
-def replay(archive: Archive, run_id: str, has_baseline: bool = True) -> Iterator[Happening]:
+def replay(archive: Reader, run_id: str, has_baseline: bool = True) -> Iterator[Happening]:
     """The baseline, where it is wanted and still there, then the run, then the verdict. Raises StoreError."""
     run = archive.get_run(run_id)
     plain = _events_if_there(archive, run.baseline_run_id) if has_baseline else []
@@ -46,7 +23,7 @@ def replay(archive: Archive, run_id: str, has_baseline: bool = True) -> Iterator
     yield Ended()
 
 
-def _events_if_there(archive: Archive, run_id: str | None) -> list[Event]:
+def _events_if_there(archive: Reader, run_id: str | None) -> list[Event]:
     """A baseline may have been deleted meanwhile; the run itself is still worth seeing."""
     try:
         return archive.events(run_id) if run_id else []

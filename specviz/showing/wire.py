@@ -13,7 +13,7 @@ from engine.events import Emitted, Node, Stepped
 from specviz.showing import tiles
 from specviz.showing.channel import Channel
 from specviz.showing.fold import ViewState
-from specviz.showing.whatif import depths
+from specviz.showing.steps import depths, own_text, step_ms, times_ms
 from specviz.text import without_surrogates
 
 MAX_GHOSTS = 24
@@ -77,7 +77,7 @@ class StepLog:
         """Encode what is new, and give it."""
         first = len(self.steps)
         for step in view.steps[first:]:
-            self._elapsed_ms += sum(_times_ms(step))
+            self._elapsed_ms += step_ms(step)
             self.steps.append(step_view(step, self._elapsed_ms))
         return self.steps[first:]
 
@@ -90,7 +90,7 @@ def step_view(step: Stepped, elapsed_ms: float) -> dict[str, Any]:
     return maker | {
         "n": step.step,
         "at": round(elapsed_ms, 3),
-        "ms": [round(ms, 3) for ms in _times_ms(step)],
+        "ms": [round(ms, 3) for ms in times_ms(step)],
         "len": len(step.path),
         "k": [_token(token, step, levels, place) for place, token in enumerate(step.emitted)],
         "g": ghosts[:MAX_GHOSTS],
@@ -98,14 +98,9 @@ def step_view(step: Stepped, elapsed_ms: float) -> dict[str, Any]:
     }
 
 
-def _times_ms(step: Stepped) -> tuple[float, float, float]:
-    """Draft, target and host time, divided as in engine.metrics."""
-    return step.draft_ns / 1e6, (step.target_ns + step.commit_ns) / 1e6, (step.verify_ns + step.host_ns) / 1e6
-
-
 def _token(token: Emitted, step: Stepped, levels: list[int], place: int) -> dict[str, Any]:
     draft_prob = step.nodes[token.node].draft_prob if token.node is not None else _rejected_prob(token, step, place)
-    view = {} if token.text else {"raw": _raw(token)}
+    view = {} if token.text else {"raw": without_surrogates(own_text(token))}
     return view | {
         "t": without_surrogates(token.text),
         "id": token.token_id,
@@ -122,12 +117,6 @@ def _rejected_prob(token: Emitted, step: Stepped, place: int) -> float | None:
     parent = step.path[place - 1] if 0 < place <= len(step.path) else -1
     same = (node for node in step.nodes if node.parent == parent and node.token_id == token.token_id)
     return next((node.draft_prob for node in same), None)
-
-
-def _raw(token: Emitted) -> str:
-    """The own text of a token that adds none, such as the one that ends a text."""
-    same = (candidate.text for candidate in token.alternatives if candidate.token_id == token.token_id)
-    return without_surrogates(next(same, ""))
 
 
 def _ghosts(step: Stepped, levels: list[int]) -> list[dict[str, Any]]:

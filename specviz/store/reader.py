@@ -153,6 +153,10 @@ class Reader:
         with self._database.reading() as connection:
             return _rows(connection, list(run_ids))
 
+    def baselines(self, runs: Iterable[RunRow]) -> dict[str, RunRow]:
+        """The plain runs that speedups of these are against, by id; those that are still there."""
+        return {run.id: run for run in self.get_runs(dict.fromkeys(run.baseline_run_id or "" for run in runs))}
+
     def makers(self, run_ids: Iterable[str]) -> dict[str, str]:
         """The browser that made each of these runs, deleted ones among them; unknown runs are left out."""
         asked = select(RUNS.c.id, RUNS.c.visitor).where(RUNS.c.id.in_(list(run_ids)))
