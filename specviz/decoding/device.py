@@ -105,10 +105,17 @@ class Device(Protocol):
         """The loaded target, for measurements. Raises EngineError."""
 
 
+def problems(device: Device) -> dict[str, str]:
+    """Why methods cannot run on the first model, a sentence for each of them."""
+    model, title = next(iter(device.models().items()))
+    reasons = {method.name: device.cannot_run(model, method.name) for method in device.methods()}
+    return {name: f"Cannot run on {title}: {reason}" for name, reason in reasons.items() if reason is not None}
+
+
 def runnable(device: Device) -> list[str]:
     """The methods that can run on the first model, plain first: what a page may choose before its visitor does."""
-    model = next(iter(device.models()))
-    return [method.name for method in device.methods() if device.cannot_run(model, method.name) is None]
+    lacking = problems(device)
+    return [method.name for method in device.methods() if method.name not in lacking]
 
 
 def first_method(device: Device) -> str:

@@ -14,7 +14,7 @@ import gradio as gr
 from engine.errors import BadInput
 from engine.options import OptionSpec
 from specviz.decoding import request
-from specviz.decoding.device import Device
+from specviz.decoding.device import Device, problems
 from specviz.pages import files
 from specviz.pages.drawn import drawn
 from specviz.showing import channel
@@ -98,12 +98,14 @@ def settings_form(device: Device, elem_id: str, first: str, *scripts: str) -> gr
 
 def catalog(device: Device) -> str:
     """Methods and settings with their ranges, as JSON text from which the page makes controls."""
+    lacking = problems(device)
     methods = [
         {
             "name": method.name,
             "title": method.title,
             "summary": f"{method.summary} ({method.source})",
             "guarantee": method.guarantee,
+            "problem": lacking.get(method.name, ""),
             "options": [_field(request.page_spec(device, spec)) for spec in method.options],
         }
         for method in device.methods()

@@ -16,7 +16,7 @@ from engine.bench.report import DEFINITIONS
 from engine.errors import BadInput, EngineError
 from specviz.bench import EXAMPLE, Asked, Benchmarks, Progress, document, parse, speeds
 from specviz.bench.shelf import OVERALL
-from specviz.decoding.device import PLAIN, Device, runnable
+from specviz.decoding.device import PLAIN, Device, problems, runnable
 from specviz.figures import bench as figures
 from specviz.pages.asking import start_and_stop
 from specviz.pages.drawn import QUIET, drawn
@@ -193,7 +193,12 @@ class BenchView:
         return drawn("bench-board", (*SCRIPTS, "bench"), empty, serves={"export": export}, plotly=PLOTLY_PATH)
 
     def _controls(self) -> list[Any]:
-        known = [method for method in self.device.methods() if method.name != PLAIN]
+        lacking = problems(self.device)
+        known = [
+            (f"{method.title} (cannot run here)" if method.name in lacking else method.title, method.name)
+            for method in self.device.methods()
+            if method.name != PLAIN
+        ]
         models = [(title, name) for name, title in self.device.models().items()]
         names = [name for name in runnable(self.device) if name != PLAIN]
         first = [name for name in FIRST_METHODS if name in names] or names[:1]
@@ -203,9 +208,10 @@ class BenchView:
             gr.Number(6, label="Prompts of each suite", precision=0, elem_id="bench-prompts"),
             gr.Textbox(label="Prompts of your own, one per line", lines=2, max_lines=8, elem_id="bench-own"),
             gr.CheckboxGroup(
-                [(method.title, method.name) for method in known],
+                known,
                 value=first,
                 label="Methods, besides plain decoding",
+                info=" ".join(lacking.values()) or None,
                 elem_id="bench-methods",
             ),
             gr.Textbox(

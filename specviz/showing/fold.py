@@ -13,6 +13,7 @@ from specviz.showing.notices import (
     Auditing,
     Ended,
     Failed,
+    GoesOn,
     Happening,
     Opened,
     Preparing,
@@ -22,6 +23,7 @@ from specviz.showing.notices import (
 )
 from specviz.showing.steps import steps_of
 
+GOES_ON = "This run is still going on. What is shown here was saved of it so far; open it again for more."
 Phase = Literal["idle", "waiting", "preparing", "running", "auditing", "finished", "stopped", "failed", "interrupted"]
 
 
@@ -90,6 +92,8 @@ def fold(state: ViewState, happening: Happening) -> ViewState:
             return replace(state, phase="failed", alert=message)
         case Unsaved(message):
             return replace(state, alert=f"This run is not saved. {message}")
+        case GoesOn():
+            return replace(state, phase="running", alert=GOES_ON)
         case Ended():
             return replace(state, phase=_last_phase(state))
     raise TypeError(f"Not a happening: {happening!r}")
