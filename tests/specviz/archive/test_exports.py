@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from asking import ask, page_of
 from stored import finished, save, session, started, stepped
 
 from engine.errors import BadInput
@@ -58,8 +59,8 @@ class Shelf:
     def list_runs(self, limit: int = 50, **order: Any) -> list[RunRow]:
         return self.rows[:limit]
 
-    def get_runs(self, run_ids: Any) -> list[RunRow]:
-        return []
+    def baselines(self, runs: Any) -> dict[str, RunRow]:
+        return {}
 
     def count_runs(self, **conditions: Any) -> int:
         return len(self.rows)

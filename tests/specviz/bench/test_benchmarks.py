@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from benching import ASKED, CELL, IDS, Runs, benchmarks, cell, report
 from scripted import ScriptedDevice, ScriptedRecorder
 from stored import save, session
 
@@ -255,6 +256,7 @@ def test_the_time_is_told_with_what_it_is_made_of() -> None:
         (149, "2 min"),
         (5_340, "89 min"),
         (5_400, "1 h 30 min"),
+        (7_300, "2 h 2 min"),
     ],
 )
 def test_durations_change_their_unit_at_ninety(seconds: float, text: str) -> None:

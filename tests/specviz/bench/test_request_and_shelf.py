@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from benching import GIVEN, OWN, Place, TinyDevice, at_run, until_it_ends
 from scripted import HOSTILE, PATIENCE_S, ScriptedDevice
 
 from engine import models, suites
@@ -30,7 +31,7 @@ from specviz.store import Store, open_store
 
 DEPTH = OptionSpec("depth", 15, "How far.", low=1, high=64, unit="tokens")
 LOOKUP = Method("prompt_lookup", "Prompt lookup", "Copies.", "nobody", "exact", (DEPTH,))
-ASKED = Asked("toy", (), 6, ("Tim found a red ball.", "The cat sat.", "Who?"), ("prompt_lookup",), 2, 5, 0.0)
+OWN = Asked("toy", (), 6, ("Tim found a red ball.", "The cat sat.", "Who?"), ("prompt_lookup",), 2, 5, 0.0)
 GIVEN: tuple[Any, ...] = ("toy", ["story"], 2, "", ["prompt_lookup"], "", 1, 8, 0)
 
 
@@ -110,7 +111,7 @@ def quick_row_costs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_benchmark_keeps_every_run_and_its_report(place: Place) -> None:
     benchmarks = place.benchmarks()
-    bench_id = benchmarks.start(ASKED)
+    bench_id = benchmarks.start(OWN)
     progress = until_it_ends(benchmarks)
     assert (progress.phase, progress.num_done, progress.num_total, progress.num_different) == ("finished", 12, 12, 0)
     report = place.shelf.open(bench_id)
@@ -123,7 +124,7 @@ def test_a_benchmark_keeps_every_run_and_its_report(place: Place) -> None:
 
 def test_the_runs_are_saved_as_a_group_with_plain_ones_beside_them(place: Place) -> None:
     benchmarks = place.benchmarks()
-    bench_id = benchmarks.start(ASKED)
+    bench_id = benchmarks.start(OWN)
     until_it_ends(benchmarks)
     assert place.store.flush()
     (group,) = place.store.list_groups()
@@ -142,7 +143,7 @@ def test_a_stopped_benchmark_goes_on_where_its_last_whole_round_ended(
 ) -> None:
     benchmarks = place.benchmarks()
     at_run(3, place.store, benchmarks.stop, monkeypatch)
-    bench_id = benchmarks.start(ASKED)
+    bench_id = benchmarks.start(OWN)
     assert until_it_ends(benchmarks).phase == "stopped"
     assert not place.shelf.entries()[0].is_complete
     before = place.shelf.journal(bench_id).read_text().splitlines()
@@ -159,7 +160,7 @@ def test_a_stopped_benchmark_goes_on_where_its_last_whole_round_ended(
 
 def test_resuming_a_finished_one_measures_nothing(place: Place) -> None:
     benchmarks = place.benchmarks()
-    bench_id = benchmarks.start(ASKED)
+    bench_id = benchmarks.start(OWN)
     until_it_ends(benchmarks)
     before = place.shelf.journal(bench_id).read_text()
     benchmarks.resume(bench_id)
@@ -181,7 +182,7 @@ def test_others_have_their_turn_between_rounds(place: Place, monkeypatch: pytest
         threading.Thread(target=visit, args=(place.sessions.ticket(),)).start()
 
     at_run(1, place.store, arrive, monkeypatch)
-    benchmarks.start(ASKED)
+    benchmarks.start(OWN)
     assert until_it_ends(benchmarks).phase == "finished"
     assert [(progress.is_going_on, progress.num_done) for progress in served] == [(True, 2)], "after the first round"
 
@@ -191,12 +192,12 @@ def test_one_at_a_time_and_a_sentence_for_the_second(place: Place, monkeypatch: 
 
     def start_again() -> None:
         with pytest.raises(BadInput, match="is going on") as caught:
-            benchmarks.start(ASKED)
+            benchmarks.start(OWN)
         refused.append(caught.value)
         benchmarks.stop()
 
     at_run(1, place.store, start_again, monkeypatch)
-    benchmarks.start(ASKED)
+    benchmarks.start(OWN)
     until_it_ends(benchmarks)
     assert len(refused) == 1
 
@@ -204,7 +205,7 @@ def test_one_at_a_time_and_a_sentence_for_the_second(place: Place, monkeypatch: 
 def test_a_fault_is_a_sentence_and_what_was_measured_stays(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     benchmarks = place.benchmarks()
     at_run(4, place.store, benchmarks.stop, monkeypatch)
-    bench_id = benchmarks.start(ASKED)
+    bench_id = benchmarks.start(OWN)
     until_it_ends(benchmarks)
 
     def explode(*args: object) -> None:
@@ -224,7 +225,7 @@ def test_a_fault_is_a_sentence_and_what_was_measured_stays(place: Place, monkeyp
 def test_another_program_version_is_refused_with_what_differs(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     benchmarks = place.benchmarks()
     at_run(2, place.store, benchmarks.stop, monkeypatch)
-    bench_id = benchmarks.start(ASKED)
+    bench_id = benchmarks.start(OWN)
     until_it_ends(benchmarks)
     monkeypatch.setattr("engine.bench.report._commit", lambda: "other")
     benchmarks.resume(bench_id)
@@ -237,7 +238,7 @@ def test_no_disk_is_a_sentence_and_nothing_runs(place: Place, tmp_path: Path) ->
     (tmp_path / "file").write_text("in the way")
     benchmarks = Benchmarks(place.sessions, place.store, Shelf(tmp_path / "file"))
     with pytest.raises(BadInput, match="cannot be kept"):
-        benchmarks.start(ASKED)
+        benchmarks.start(OWN)
     assert benchmarks.progress.phase == "failed"
 
 
@@ -295,7 +296,7 @@ def test_options_of_a_method_are_measured_kept_and_named(place: Place) -> None:
     assert asked.plan().methods == {"prompt_lookup": {"depth": 2}}
     assert Asked.from_dict(json.loads(json.dumps(asked.to_dict()))) == asked
     benchmarks = place.benchmarks()
-    benchmarks.start(replace(ASKED, options=asked.options))
+    benchmarks.start(replace(OWN, options=asked.options))
     assert until_it_ends(benchmarks).phase == "finished"
     assert place.store.flush()
     chosen = {run.method: run.method_options.get("depth") for run in place.store.list_runs(100)}
@@ -303,9 +304,9 @@ def test_options_of_a_method_are_measured_kept_and_named(place: Place) -> None:
 
 
 def test_a_request_of_before_there_were_options_is_read() -> None:
-    values = ASKED.to_dict()
+    values = OWN.to_dict()
     del values["options"]
-    assert Asked.from_dict(values) == ASKED
+    assert Asked.from_dict(values) == OWN
 
 
 def test_options_of_a_method_that_is_not_chosen_are_refused() -> None:
@@ -330,14 +331,14 @@ def test_own_prompts_are_one_per_line() -> None:
 
 
 def test_the_time_is_told_from_what_is_known_best(place: Place) -> None:
-    asked = replace(ASKED, model="story")
+    asked = replace(OWN, model="story")
     example = speeds.speeds("story", place.shelf, place.store)
     assert example is not None
     assert "the example" in speeds.in_words(asked, example)
     assert speeds.speeds("nobody", place.shelf, place.store) is None
     assert "first round will tell" in speeds.in_words(asked, None)
     benchmarks = place.benchmarks()
-    bench_id = benchmarks.start(ASKED)
+    bench_id = benchmarks.start(OWN)
     until_it_ends(benchmarks)
     model, _ = place.shelf.cells(bench_id)
     own = speeds.speeds(model, place.shelf, place.store)
@@ -496,8 +497,8 @@ def test_start_says_why_not_and_else_shows_progress_until_the_end(
 
 def test_journals_of_the_page_are_the_command_lines(place: Place) -> None:
     benchmarks = place.benchmarks()
-    bench_id = benchmarks.start(ASKED)
+    bench_id = benchmarks.start(OWN)
     until_it_ends(benchmarks)
     path = place.shelf.journal(bench_id)
     settings = json.loads(path.read_text().splitlines()[0])["settings"]
-    assert len(journal.read(path, settings, ASKED.plan())) == 12
+    assert len(journal.read(path, settings, OWN.plan())) == 12

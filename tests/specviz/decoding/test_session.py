@@ -1,31 +1,26 @@
+"""Whose turn it is: waiting, stopping, going away; what one visitor does never touches another's run."""
+
 from __future__ import annotations
 
-import json
 import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from scripted import PATIENCE_S, ClockedDevice, ScriptedDevice, ScriptedRecorder
+from asking import asked, of_type, run_all
+from scripted import PATIENCE_S, ScriptedDevice, ScriptedRecorder
 
-from engine.errors import BadInput, UnknownName
+from engine.errors import BadInput
 from engine.events import SessionFinished, SessionStarted, Stepped
-from specviz.decoding import request
 from specviz.decoding.device import Request
-from specviz.decoding.line import Line, LineClosed, LineFull
+from specviz.decoding.line import LineClosed
 from specviz.decoding.session import MAX_TICKETS, Sessions
-from specviz.showing.notices import Audited, Ended, Failed, Happening, Opened, Preparing, Unsaved, Waiting
-
-
-def settings(method: str = "scripted", sampling: dict[str, Any] | None = None, **options: Any) -> str:
-    return json.dumps({"method": method, "options": {method: options}, "sampling": sampling or {"max_new_tokens": 12}})
-
-
-def asked(device: ScriptedDevice, prompt: str = "Tell a story.", baseline: bool = True, **more: Any) -> Request:
-    return request.parse(device, prompt, "toy", settings(**more), baseline)
-
-
-def run_all(sessions: Sessions, wanted: Request, visitor: str = "v") -> list[Happening]:
-    return [happening for batch in sessions.run(wanted, visitor) for happening in batch]
+from specviz.pages.compare import Compare
+from specviz.pages.playground import Playground
+from specviz.showing.channel import Streams
+from specviz.showing.notices import Ended, Failed, Happening, Waiting
 
 
 def let_go_once_stopped(device: ScriptedDevice, sessions: Sessions, visitor: str) -> None:
@@ -35,73 +30,46 @@ def let_go_once_stopped(device: ScriptedDevice, sessions: Sessions, visitor: str
     device.hold.set()
 
 
-def of_type(happenings: list[Happening], kind: type) -> list[Any]:
-    return [happening for happening in happenings if isinstance(happening, kind)]
+NUM_TOKENS = 12
 
 
-def test_the_baseline_runs_first_and_the_verdict_comes_last() -> None:
-    device, store = ScriptedDevice(), ScriptedRecorder()
-    seen = run_all(Sessions(device, store), asked(device))
-    assert [happening.role for happening in of_type(seen, Opened)] == ["baseline", "method"]
-    assert [happening.method for happening in of_type(seen, SessionStarted)] == ["plain", "scripted"]
-    assert isinstance(seen[-2], Audited)
-    assert isinstance(seen[-1], Ended)
+def drafting(device: ScriptedDevice, has_baseline: Any = False, **sampling: Any) -> Request:
+    """A request of two tokens' depth."""
+    return asked(device, baseline=has_baseline, sampling=sampling, depth=2)
 
 
-def test_what_a_target_cannot_promise_is_said_before_its_run() -> None:
-    device = ScriptedDevice()
-    device.said_before = "Near-tie possible: rows share a pass."
-    seen = run_all(Sessions(device, ScriptedRecorder()), asked(device, baseline=False))
-    assert seen.index(Preparing(device.said_before)) < seen.index(of_type(seen, Opened)[0])
+def emitted(happenings: list[Happening]) -> int:
+    return sum(len(event.emitted) for event in happenings if isinstance(event, Stepped))
 
 
-def test_a_request_reads_its_prompt_once_and_the_next_one_anew() -> None:
-    sessions, wanted = Sessions(ClockedDevice(), ScriptedRecorder()), asked(ClockedDevice())
-    seen = [of_type(run_all(sessions, wanted), SessionStarted) for _ in range(2)]
-    assert [[started.prompt_ids for started in two] for two in seen] == [[(1,), (1,)], [(2,), (2,)]]
+def reasons(happenings: list[Happening]) -> list[str]:
+    return [event.reason for event in happenings if isinstance(event, SessionFinished)]
 
 
-def test_everything_is_stored_while_it_streams() -> None:
-    device, store = ScriptedDevice(), ScriptedRecorder()
-    seen = run_all(Sessions(device, store), asked(device))
-    plain_id, run_id = (happening.session_id for happening in of_type(seen, SessionStarted))
-    assert store.runs[run_id] == [e for e in seen[seen.index(store.runs[run_id][0]) :] if e in store.runs[run_id]]
-    assert isinstance(store.runs[plain_id][-1], SessionFinished)
-    assert store.baselines == {run_id: plain_id}
-    assert store.audits[run_id]["verdict"] == "identical"
+def until(batches: Iterator[list[Happening]], kind: type) -> list[Happening]:
+    """What happens up to the first of a kind."""
+    seen: list[Happening] = []
+    for batch in batches:
+        seen += batch
+        if any(isinstance(happening, kind) for happening in batch):
+            break
+    return seen
 
 
-def test_without_a_baseline_nothing_is_audited() -> None:
-    device, store = ScriptedDevice(), ScriptedRecorder()
-    seen = run_all(Sessions(device, store), asked(device, baseline=False))
-    assert not of_type(seen, Audited)
-    assert "audit" not in device.log
+@dataclass
+class Held:
+    """A device that waits before each step, with the sessions at its door."""
+
+    device: ScriptedDevice
+    sessions: Sessions
+    go: Callable[[], None]
 
 
-def test_plain_decoding_is_not_measured_twice() -> None:
-    device = ScriptedDevice()
-    run_all(Sessions(device, ScriptedRecorder()), asked(device, method="plain"))
-    assert device.log.count("generate plain") == 1
-
-
-def test_a_fault_becomes_a_sentence_and_the_device_is_free_again() -> None:
-    device, store = ScriptedDevice(broken_at=2), ScriptedRecorder()
-    sessions = Sessions(device, store)
-    seen = run_all(sessions, asked(device, baseline=False))
-    assert of_type(seen, Failed)[0].message == "The scripted device broke."
-    last = next(iter(store.runs.values()))[-1]
-    assert isinstance(last, SessionFinished)
-    assert last.reason == "failed"
-    assert last.counts.steps == 2
-    device.broken_at = None
-    assert not of_type(run_all(sessions, asked(device, baseline=False)), Failed)
-
-
-def test_a_prompt_that_does_not_fit_is_refused_and_nothing_is_stored() -> None:
-    device, store = ScriptedDevice(), ScriptedRecorder()
-    seen = run_all(Sessions(device, store), asked(device, "too long a prompt"))
-    assert "5000 tokens" in of_type(seen, Failed)[0].message
-    assert store.runs == {}
+@pytest.fixture
+def held() -> Held:
+    gate = threading.Event()
+    device = ScriptedDevice(hold=gate)
+    return Held(device, Sessions(device, ScriptedRecorder()), gate.set)
 
 
 def test_stop_ends_the_run_at_its_next_step_and_stores_it_as_stopped() -> None:
@@ -215,23 +183,6 @@ def test_closing_stops_every_run_and_waits_for_the_device() -> None:
         next(sessions.run(asked(device), "too late"))
 
 
-def test_a_full_line_says_so() -> None:
-    line = Line(MAX_TICKETS)
-    tickets = [line.join() for _ in range(MAX_TICKETS)]
-    with pytest.raises(LineFull, match="16 runs are waiting"):
-        line.join()
-    tickets[0].leave()
-    tickets[0].leave()
-    assert tickets[1].position() == 0
-
-
-def test_a_store_in_trouble_does_not_stop_the_run() -> None:
-    device = ScriptedDevice()
-    seen = run_all(Sessions(device, ScriptedRecorder(problem="The disk is full.")), asked(device, baseline=False))
-    assert of_type(seen, Unsaved)[0].message == "The disk is full."
-    assert of_type(seen, SessionFinished)
-
-
 def test_the_loop_does_not_wait_for_a_slow_reader() -> None:
     device, store = ScriptedDevice(), ScriptedRecorder()
     batches = Sessions(device, store).run(asked(device, baseline=False, sampling={"max_new_tokens": 300}), "v")
@@ -243,48 +194,68 @@ def test_the_loop_does_not_wait_for_a_slow_reader() -> None:
     assert len(list(batches)) <= 1, "what came meanwhile is one batch"
 
 
-@pytest.mark.parametrize(
-    ("prompt", "model", "given", "says"),
-    [
-        ("", "toy", settings(), "prompt is empty"),
-        (" \n\t ", "toy", settings(), "prompt is empty"),
-        (None, "toy", settings(), "prompt is empty"),
-        ("x" * 20_001, "toy", settings(), "20,001 characters"),
-        ("Hi", "/etc", settings(), "there are: big, toy"),
-        ("Hi", None, settings(), "Unknown model"),
-        ("Hi", "toy", settings("sorcery"), "there are: plain, scripted"),
-        ("Hi", "toy", settings(breadth=2), "there are: depth, model"),
-        ("Hi", "toy", settings(depth=9), "from 1 to 8 tokens"),
-        ("Hi", "toy", settings(depth=[1]), "no single short value"),
-        ("Hi", "toy", settings(model="/etc/passwd"), "choose one of: auto, toy-draft"),
-        ("Hi", "toy", settings(sampling={"max_new_tokens": 0}), "from 1 to 2000"),
-        ("Hi", "toy", settings(sampling={"max_new_tokens": -3}), "from 1 to 2000"),
-        ("Hi", "toy", settings(sampling={"max_new_tokens": 10**9}), "from 1 to 2000"),
-        ("Hi", "toy", settings(sampling={"max_new_tokens": "many"}), "whole number"),
-        ("Hi", "toy", settings(sampling={"temperature": -0.1}), "from 0 to 10"),
-        ("Hi", "toy", settings(sampling={"temperature": "nan"}), "from 0 to 10"),
-        ("Hi", "toy", settings(sampling={"top_p": 1.5}), "from 0 to 1"),
-        ("Hi", "toy", settings(sampling={"top_p": 0}), "above 0"),
-        ("Hi", "toy", settings(sampling={"rule": "greedy"}), "Unknown sampling setting"),
-        ("Hi", "toy", "{", "settings cannot be read"),
-        ("Hi", "toy", "[" * 10_000, "settings cannot be read"),
-        ("Hi", "toy", "[]", "settings cannot be read"),
-        ("Hi", "toy", None, "settings are missing"),
-        ("Hi", "toy", " " * 20_001, "settings are missing or too long"),
-    ],
-)
-def test_input_that_cannot_be_used_gets_a_sentence(prompt: Any, model: Any, given: Any, says: str) -> None:
-    with pytest.raises(BadInput) as caught:
-        request.parse(ScriptedDevice(), prompt, model, given, True)
-    assert says in str(caught.value)
-    assert len(str(caught.value)) < 400
+def test_stop_of_a_page_without_a_run_stops_nobody(held: Held) -> None:
+    run = held.sessions.run(drafting(held.device), "A")
+    seen = until(run, SessionStarted)
+    held.sessions.stop("B")
+    held.go()
+    seen += [happening for batch in run for happening in batch]
+    assert (reasons(seen), emitted(seen)) == (["length"], NUM_TOKENS)
 
 
-def test_unknown_names_are_cut_in_messages() -> None:
-    with pytest.raises(UnknownName) as caught:
-        request.parse(ScriptedDevice(), "Hi", "x" * 10_000, settings(), True)
-    assert len(str(caught.value)) < 200
+@pytest.mark.parametrize("view", [Playground, Compare])
+def test_the_stop_button_is_the_pressing_pages_own(held: Held, view: Any) -> None:
+    rest = (None, Streams()) if view is Compare else (Streams(), None)
+    page = view(held.sessions, *rest)
+    run = held.sessions.run(drafting(held.device), "A")
+    seen = until(run, SessionStarted)
+    page.stop(SimpleNamespace(session_hash="B"))
+    held.go()
+    seen += [happening for batch in run for happening in batch]
+    assert (reasons(seen), emitted(seen)) == (["length"], NUM_TOKENS)
+    held.device.hold = threading.Event()
+    again = held.sessions.run(drafting(held.device), "A")
+    until(again, SessionStarted)
+    page.stop(SimpleNamespace(session_hash="A"))
+    held.device.hold.set()
+    assert reasons([happening for batch in again for happening in batch]) == ["stopped"]
 
 
-def test_lone_surrogates_of_a_prompt_become_visible() -> None:
-    assert asked(ScriptedDevice(), "a \ud800 b").prompt == "a \\ud800 b"
+def test_the_end_of_one_visitors_run_leaves_the_others_where_they_are(held: Held) -> None:
+    """B waits behind A and goes away; A's run is still A's."""
+    run = held.sessions.run(drafting(held.device), "A")
+    seen = until(run, SessionStarted)
+    waiting = held.sessions.run(drafting(held.device), "B")
+    assert next(waiting) == [Waiting(1)]
+    waiting.close()
+    with pytest.raises(BadInput, match="A run of yours is going on"):
+        next(held.sessions.run(drafting(held.device), "A"))
+    held.sessions.stop("A")
+    held.go()
+    seen += [happening for batch in run for happening in batch]
+    assert reasons(seen) == ["stopped"]
+
+
+def test_a_visitor_who_left_the_line_may_join_it_again(held: Held) -> None:
+    run = held.sessions.run(drafting(held.device), "A")
+    next(run)
+    for _ in range(MAX_TICKETS + 1):
+        waiting = held.sessions.run(drafting(held.device), "B")
+        assert next(waiting) == [Waiting(1)]
+        waiting.close()
+    run.close()
+    held.go()
+
+
+def test_closing_stops_all_and_not_one_alone(held: Held) -> None:
+    first, second = (held.sessions.run(drafting(held.device), name) for name in "AB")
+    next(first)
+    next(second)
+    closing = threading.Thread(target=held.sessions.close)
+    closing.start()
+    rest = [happening for batch in second for happening in batch]
+    held.go()
+    seen = [happening for batch in first for happening in batch]
+    closing.join(10)
+    assert reasons(seen) in (["stopped"], [])
+    assert [type(happening) for happening in rest[-2:]] == [Failed, Ended]

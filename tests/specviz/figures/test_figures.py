@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from racing import row
 from stored import finished, started
 from stored import stepped as two_nodes
 
@@ -43,7 +44,7 @@ def timed(step_ms: float, texts: str = TEXT) -> list[Event]:
 def test_below_zero_is_faster_than_the_first_run() -> None:
     """7 ms a token against 10 ms, on 17 tokens that both wrote: two blocks of eight, drawn at their middles."""
     runs = [timed(10.0), timed(7.0, "abcdefghijklmnopqXst"), timed(12.5)]
-    rows = [row("first"), row("fast"), row("slow", "plain")]
+    rows = [row("first"), row("fast"), row("slow", method="plain")]
     found = overlay.differences(runs, rows)
     fast, slow = found["series"]
     assert (fast["name"], fast["x"], fast["y"]) == ("fast", [4, 12], [-3.0, -3.0])

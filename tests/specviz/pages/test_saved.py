@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from asking import ask
 from scripted import HOSTILE, ScriptedDevice, ScriptedRecorder
 from stored import finished, save, session, started, stepped
 

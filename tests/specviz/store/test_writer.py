@@ -117,8 +117,10 @@ def test_only_runs_of_the_dead_are_interrupted(store: Store, path: Path) -> None
             changed = "UPDATE runs SET status = 'running', owner = ?, heartbeat_at = ? WHERE id = ?"
             connection.execute(changed, (name, heartbeat_at, run_id))
         connection.commit()
+    wanted = {run_id: status for run_id, (*_, status) in cases.items()}
+    assert {row.id: row.status for row in store.list_runs()} == wanted, "though nobody has written it"
     with open_store(path) as reopened:
-        assert {run_id: reopened.get_run(run_id).status for run_id in cases} == {k: v[2] for k, v in cases.items()}
+        assert {run_id: reopened.get_run(run_id).status for run_id in cases} == wanted
 
 
 def test_a_live_run_that_was_thought_dead_is_running_again_with_its_next_events(store: Store, path: Path) -> None:
