@@ -1,20 +1,23 @@
-"""What a visitor asks for, and what comes of it."""
+"""What a visitor asks for, and what comes of it: runs, happenings, answers, tables."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from typing import Any, cast
 
-from scripted import ScriptedDevice
-from stored import session
+from scripted import ScriptedDevice, started, stepped
+from stored import copy_of
 
+from engine.events import Counts, Event, Prefilled, SessionFinished
 from specviz.decoding.device import Request
 from specviz.decoding.request import parse
 from specviz.decoding.session import Sessions
 from specviz.pages.saved import SavedRuns
 from specviz.showing.channel import Streams
-from specviz.showing.notices import Happening
-from specviz.store import RunCopy, Store
+from specviz.showing.notices import Audited, Auditing, Ended, Happening, Opened
+from specviz.store import Store
 
 
 def settings(method: str = "scripted", sampling: dict[str, Any] | None = None, **options: Any) -> str:
@@ -48,5 +51,27 @@ def ask(handler: Any, given: Any) -> dict[str, Any]:
 
 def page_of(store: Store, *names: str) -> SavedRuns:
     """The Sessions view over a store that has these runs too."""
-    store.add_copies([RunCopy(tuple(session(name))) for name in names])
+    store.add_copies([copy_of(name) for name in names])
     return SavedRuns(store, Streams())
+
+
+TEXTS = ["Once", " upon", " a"]
+
+
+def run(method: str = "scripted", num_steps: int = 3, session_id: str = "s1", reason: str = "eos") -> list[Event]:
+    """Events of a session, three tokens a step, or one where it is plain."""
+    steps: list[Event] = [stepped(i, TEXTS if method != "plain" else ["Once"]) for i in range(num_steps)]
+    counts = Counts(num_steps, 4 * num_steps, 2 * num_steps, 3 * num_steps, num_steps)
+    last = SessionFinished(reason, counts, num_steps * 1_000_000)  # type: ignore[arg-type]
+    return [started(method, session_id=session_id), Prefilled(3, 2_000_000, 2), *steps, last]
+
+
+def whole() -> list[Happening]:
+    """A run beside a plain one, with its verdict."""
+    plain: list[Happening] = [Opened("baseline"), *run("plain", 9, "p1")]
+    return [*plain, Opened("method"), *run(), Auditing(), Audited("identical", "identical (9 tokens)"), Ended()]
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    """The rows of a CSV file."""
+    return list(csv.DictReader(io.StringIO(text, newline="")))

@@ -106,3 +106,33 @@ class Runs:
 
     def list_runs(self, limit: int = 50) -> list[RunRow]:
         return list(self.rows[:limit])
+
+
+def cell_row(method: str, suite: str, num_emitted: int, seconds: float, *parts: float | None) -> dict[str, Any]:
+    """One timed run as a report keeps it."""
+    names = dict(zip(("draft_ms", "target_ms", "host_ms"), parts or (None,) * 3, strict=True))
+    return {"method": method, "suite": suite, "num_emitted": num_emitted, "seconds": seconds} | names
+
+
+def line(method: str, suite: str, speedup: float, **fields: Any) -> dict[str, Any]:
+    """One row of a report's figures."""
+    known = {"category": "", "speedup_low": None, "speedup_high": None, "num_prompts": 2, "same_text": "2/2"}
+    known |= {"tokens_per_second": 10.0, "block_efficiency": 2.0, "expected_speedup": 1.5}
+    known |= {"relative_pass_cost": 1.2, "relative_draft_cost": 0.25}
+    return known | {"method": method, "suite": suite, "speedup": speedup} | fields
+
+
+REPORT: dict[str, Any] = {
+    "rows": [
+        *(line("a", "s", 2.0), line("b", "s", 4.0), line("a", "t", 3.0), line("b", "t", 0.5)),
+        line("a", "s", 9.0, category="c"),
+    ],
+    "overall": [line("a", "all", 2.5), line("b", "all", 1.25)],
+    "cells": [
+        cell_row("a", "s", 10, 1.0, 100.0, 300.0, 100.0),
+        cell_row("a", "s", 10, 1.0, 100.0, 300.0, 100.0),
+        cell_row("b", "s", 100, 1.0, 200.0, 400.0, 200.0),
+        cell_row("a", "t", 50, 5.0, 1_000.0, 1_000.0, 1_000.0),
+        cell_row("b", "t", 40, 2.0),
+    ],
+}

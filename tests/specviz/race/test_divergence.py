@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from scripted import started, stepped
+from stored import STEP
 
-from engine.events import Candidate, Emitted, Event, Node, Stepped
+from engine.events import Candidate, Emitted, Event
 from specviz.race.divergence import divergence
 
 
@@ -14,23 +15,6 @@ def emitted(*ids: int, prob: float = 0.6) -> list[Event]:
     other = (Candidate(9, " fox", 0.5), Candidate(8, " cat", 0.4))
     tokens = tuple(Emitted(number, f" t{number}", "plain", None, prob, other) for number in ids)
     return [started(), replace(stepped(3, ["x"]), emitted=tokens)]
-
-
-TOP = (Candidate(21, " c", 0.7), Candidate(30, " z", 0.25))
-NODES = (
-    Node(10, " a", -1, "accepted", 0.9, 0.8),
-    Node(11, " b", -1, "rejected", 0.05, 0.15),
-    Node(20, " d", 0, "accepted", 0.6, 0.55),
-    Node(21, " c", 0, "rejected", 0.35, 0.3),
-    Node(30, " z", 2, "rejected", 0.25, 0.45),
-    Node(40, " e", 4, "unreached", 0.125, 0.65),
-)
-EMITTED = (
-    Emitted(10, " a", "accepted", 0, 0.9),
-    Emitted(20, " d", "accepted", 2, 0.6),
-    Emitted(30, "", "correction", None, 0.25, TOP),
-)
-STEP = Stepped(4, 9, NODES, (0, 2), EMITTED, 1_000_000, 20_000_000, 300_000, 4_000_000, 50_000, 12)
 
 
 def test_the_first_divergence_has_both_probabilities_on_both_sides() -> None:

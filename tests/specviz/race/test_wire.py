@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from racing import Racer, contenders, methods, raced, row, run_all
 from scripted import HOSTILE, ScriptedDevice, ScriptedRecorder, hostile_device, started
+from stored import STEP
 
-from engine.events import Candidate, Emitted, Node, SessionFinished, Stepped
+from engine.events import SessionFinished
 from specviz.decoding.session import Sessions
 from specviz.race import board
 from specviz.race.course import course
@@ -18,22 +19,6 @@ from specviz.race.fold import RaceState, fold_all, fold_race
 from specviz.race.wire import RaceStream
 from specviz.showing import channel
 from specviz.showing.notices import InLane, Lane, Racing
-
-TOP = (Candidate(21, " c", 0.7), Candidate(30, " z", 0.25))
-NODES = (
-    Node(10, " a", -1, "accepted", 0.9, 0.8),
-    Node(11, " b", -1, "rejected", 0.05, 0.15),
-    Node(20, " d", 0, "accepted", 0.6, 0.55),
-    Node(21, " c", 0, "rejected", 0.35, 0.3),
-    Node(30, " z", 2, "rejected", 0.25, 0.45),
-    Node(40, " e", 4, "unreached", 0.125, 0.65),
-)
-EMITTED = (
-    Emitted(10, " a", "accepted", 0, 0.9),
-    Emitted(20, " d", "accepted", 2, 0.6),
-    Emitted(30, "", "correction", None, 0.25, TOP),
-)
-STEP = Stepped(4, 9, NODES, (0, 2), EMITTED, 1_000_000, 20_000_000, 300_000, 4_000_000, 50_000, 12)
 
 
 def lane(label: str, **fields: Any) -> board.Row:

@@ -5,23 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
-from scripted import started, stepped
+from asking import run
 
-from engine.events import Counts, Event, Prefilled, SessionFinished
 from specviz.showing import channel
 from specviz.showing.channel import Streams
 from specviz.showing.fold import ViewState, fold_all
 from specviz.showing.notices import Opened, Preparing, Waiting
 from specviz.showing.wire import Stream
-
-TEXTS = ["Once", " upon", " a"]
-
-
-def run(method: str = "scripted", num_steps: int = 3, session_id: str = "s1", reason: str = "eos") -> list[Event]:
-    steps: list[Event] = [stepped(i, TEXTS if method != "plain" else ["Once"]) for i in range(num_steps)]
-    counts = Counts(num_steps, 4 * num_steps, 2 * num_steps, 3 * num_steps, num_steps)
-    last = SessionFinished(reason, counts, num_steps * 1_000_000)  # type: ignore[arg-type]
-    return [started(method, session_id=session_id), Prefilled(3, 2_000_000, 2), *steps, last]
 
 
 def test_a_page_that_missed_something_gets_everything() -> None:

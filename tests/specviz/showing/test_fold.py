@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from scripted import started, stepped
+from asking import run, whole
 
-from engine.events import Counts, Event, Prefilled, SessionFinished
+from engine.events import Event
 from specviz.explaining import glossary
 from specviz.showing import tiles
 from specviz.showing.fold import GOES_ON, ViewState, fold, fold_all
-from specviz.showing.notices import Audited, Auditing, Ended, Failed, Happening, Opened, Preparing, Waiting
+from specviz.showing.notices import Audited, Ended, Failed, Happening, Opened, Preparing, Waiting
 from specviz.showing.replay import replay
-
-TEXTS = ["Once", " upon", " a"]
-
-
-def run(method: str = "scripted", num_steps: int = 3, session_id: str = "s1", reason: str = "eos") -> list[Event]:
-    steps: list[Event] = [stepped(i, TEXTS if method != "plain" else ["Once"]) for i in range(num_steps)]
-    counts = Counts(num_steps, 4 * num_steps, 2 * num_steps, 3 * num_steps, num_steps)
-    last = SessionFinished(reason, counts, num_steps * 1_000_000)  # type: ignore[arg-type]
-    return [started(method, session_id=session_id), Prefilled(3, 2_000_000, 2), *steps, last]
-
-
-def whole() -> list[Happening]:
-    plain: list[Happening] = [Opened("baseline"), *run("plain", 9, "p1")]
-    return [*plain, Opened("method"), *run(), Auditing(), Audited("identical", "identical (9 tokens)"), Ended()]
 
 
 def tile(state: ViewState, key: str) -> tiles.Tile:

@@ -8,42 +8,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from asking import TEXTS, run, whole
 from scripted import HOSTILE, started, stepped
+from stored import EMITTED, STEP
 
-from engine.events import Candidate, Counts, Emitted, Event, Node, Prefilled, SessionFinished, Stepped
+from engine.events import Emitted, Node, Stepped
 from specviz.showing.fold import ViewState, fold, fold_all
-from specviz.showing.notices import Audited, Auditing, Ended, Failed, Happening, Opened, Waiting
-from specviz.showing.trace import trace
+from specviz.showing.notices import Ended, Failed, Opened, Waiting
 from specviz.showing.wire import MAX_GHOSTS, Stream, step_view
-
-TOP = (Candidate(21, " c", 0.7), Candidate(30, " z", 0.25))
-NODES = (
-    Node(10, " a", -1, "accepted", 0.9, 0.8),
-    Node(11, " b", -1, "rejected", 0.05, 0.15),
-    Node(20, " d", 0, "accepted", 0.6, 0.55),
-    Node(21, " c", 0, "rejected", 0.35, 0.3),
-    Node(30, " z", 2, "rejected", 0.25, 0.45),
-    Node(40, " e", 4, "unreached", 0.125, 0.65),
-)
-EMITTED = (
-    Emitted(10, " a", "accepted", 0, 0.9),
-    Emitted(20, " d", "accepted", 2, 0.6),
-    Emitted(30, "", "correction", None, 0.25, TOP),
-)
-STEP = Stepped(4, 9, NODES, (0, 2), EMITTED, 1_000_000, 20_000_000, 300_000, 4_000_000, 50_000, 12)
-TEXTS = ["Once", " upon", " a"]
-
-
-def run(method: str = "scripted", num_steps: int = 3, session_id: str = "s1", reason: str = "eos") -> list[Event]:
-    steps: list[Event] = [stepped(i, TEXTS if method != "plain" else ["Once"]) for i in range(num_steps)]
-    counts = Counts(num_steps, 4 * num_steps, 2 * num_steps, 3 * num_steps, num_steps)
-    last = SessionFinished(reason, counts, num_steps * 1_000_000)  # type: ignore[arg-type]
-    return [started(method, session_id=session_id), Prefilled(3, 2_000_000, 2), *steps, last]
-
-
-def whole() -> list[Happening]:
-    plain: list[Happening] = [Opened("baseline"), *run("plain", 9, "p1")]
-    return [*plain, Opened("method"), *run(), Auditing(), Audited("identical", "identical (9 tokens)"), Ended()]
 
 
 def steps_of(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -118,31 +90,6 @@ def test_a_message_says_whose_run_it_is() -> None:
     assert "spoken" in ended
     waiting = json.loads(Stream().delta(fold_all(ViewState(), [Waiting(2)])))
     assert (waiting["status"]["isPending"], waiting["status"]["session"]) == (False, "")
-
-
-def test_a_trace_has_every_number_in_its_place() -> None:
-    events: list[Event] = [started(), Prefilled(17, 1, 16), STEP, SessionFinished("length", Counts(1, 6, 2, 3, 1), 9)]
-    told = trace(events)
-    (step,) = told["steps"]
-    assert (told["run"]["promptTokens"], told["run"]["reason"], told["run"]["id"]) == (17, "length", "s1")
-    assert (step["n"], step["kv"], tuple(step["path"]), step["ms"]) == (4, 12, (0, 2), [1.0, 20.0, 4.0, 0.3, 0.05])
-    assert step["id"] == [10, 11, 20, 21, 30, 40]
-    assert step["p"] == [0.9, 0.05, 0.6, 0.35, 0.25, 0.125]
-    assert step["q"] == [0.8, 0.15, 0.55, 0.3, 0.45, 0.65]
-    assert [told["pieces"][place] for place in step["t"]] == [" a", " b", " d", " c", " z", " e"]
-    last = step["k"][-1]
-    assert (last["id"], told["pieces"][last["t"]], told["pieces"][last["raw"]], last["o"]) == (
-        30,
-        "",
-        " z",
-        "correction",
-    )
-    assert (last["node"], last["p"]) == (None, 0.25)
-    assert [(told["pieces"][text], token, p) for text, token, p in last["a"]] == [(" c", 21, 0.7), (" z", 30, 0.25)]
-    assert [token["node"] for token in step["k"]] == [0, 2, None]
-    assert step["ranks"] == [1, 1]
-    assert step["cuts"]["topk"] == [[1, 4, 2, None], [2, 6, 2, None]]
-    assert step["cuts"]["depth"] == [[1, 2, 1, None], [2, 4, 2, None], [3, 5, 2, None], [4, 6, 2, None]]
 
 
 def test_deltas_add_up_to_the_snapshot() -> None:
