@@ -33,10 +33,8 @@ class Racer(ScriptedDevice):
     """Breaks down for one draft depth; holds nothing between its sessions."""
 
     bad_depth: int = 0
-    lengths: tuple[int, ...] = ()
 
     def generate(self, request: Request, *rest: Any) -> Iterator[Event]:
-        self.lengths += (request.config.max_new_tokens,)
         if self.bad_depth and request.options.get("depth") == self.bad_depth:
             raise RunFailed("This depth breaks the scripted device.")
         return super().generate(request, *rest)

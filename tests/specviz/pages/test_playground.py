@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -76,32 +75,6 @@ def test_run_disables_run_and_enables_stop_until_the_end() -> None:
     assert [button.interactive for button in updates[0][1:4]] == [False, False, True]
     assert [button.interactive for button in updates[-1][1:4]] == [True, True, False]
     assert updates[0][4]["prompt"] == "Tell a story."
-
-
-def test_closing_the_handler_frees_the_device() -> None:
-    device = ScriptedDevice(hold=threading.Event())
-    page = playground(device)
-    gone = page.run("Tell a story.", "toy", SETTINGS, False, visitor("gone"))
-    next(gone)
-    next(gone)
-    gone.close()
-    assert device.hold is not None
-    device.hold.set()
-    assert play(page)[-1]["status"]["phase"] == "finished"
-
-
-def test_stop_is_each_visitors_own() -> None:
-    device = ScriptedDevice(hold=threading.Event())
-    page = playground(device)
-    run = page.run("Tell a story.", "toy", SETTINGS, False, visitor("one"))
-    next(run)
-    next(run)
-    page.stop(visitor("two"))
-    page.stop(visitor("one"))
-    assert device.hold is not None
-    device.hold.set()
-    messages = [json.loads(update[0]) for update in run if isinstance(update[0], str)]
-    assert messages[-1]["status"]["phase"] == "stopped"
 
 
 def test_restore_gives_the_controls_back() -> None:

@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from racing import Racer, contenders, in_lane, methods, run_all
-from scripted import ClockedDevice, ScriptedDevice, ScriptedRecorder, Watched
+from racing import Racer, contenders, methods, run_all
+from scripted import ScriptedDevice, ScriptedRecorder, Watched
 
 from engine.errors import RunFailed
 from engine.events import Event, SessionFinished, SessionStarted, Stepped
@@ -20,7 +20,7 @@ from specviz.race import board, words
 from specviz.race.course import NOT_RUN, WARM_UP_TOKENS, course
 from specviz.race.fold import RaceState, fold_all
 from specviz.showing.notices import Auditing, Happening, InLane, Preparing, Racing, Unsaved
-from specviz.store import Store, StoreError
+from specviz.store import StoreError
 
 
 def racing(happenings: list[Happening]) -> Racing:
@@ -62,8 +62,10 @@ def test_each_lane_runs_in_its_place_of_the_order() -> None:
 
 
 def test_a_warm_up_is_the_lane_itself_but_shorter() -> None:
-    device = Watched()
-    run_all(device, ScriptedRecorder(), contenders(device, temperature=0.8, seed=5))
+    device, recorder = Watched(), ScriptedRecorder()
+    run_all(device, recorder, contenders(device, temperature=0.8, seed=5))
+    lengths = [sum(len(e.emitted) for e in run if isinstance(e, Stepped)) for run in recorder.runs.values()]
+    assert lengths == [30] * 4, "nobody keeps the warm-ups"
     for (warm, warm_id), (measured, run_id) in zip(device.asked_for[::2], device.asked_for[1::2], strict=True):
         assert warm == replace(measured, config=replace(measured.config, max_new_tokens=WARM_UP_TOKENS))
         assert warm_id != run_id, "nobody keeps it under the lane's id"
@@ -147,30 +149,16 @@ def test_no_lane_begins_before_the_one_before_it_has_ended() -> None:
     assert turns == [SessionStarted, SessionFinished] * 4
 
 
-def test_all_lanes_read_the_same_prompt(store: Store) -> None:
-    device = ClockedDevice()
-    starts = [start for _, start in in_lane(run_all(device, store, contenders(device)), SessionStarted)]
-    assert [start.prompt_ids for start in starts] == [(1,)] * 4
-
-
-def test_each_run_has_a_warm_up_that_nobody_keeps() -> None:
-    device, store = Racer(), ScriptedRecorder()
-    run_all(device, store, contenders(device, max_new_tokens=30))
-    assert device.lengths == (WARM_UP_TOKENS, 30) * 4
-    assert len(store.runs) == 4
-    assert all(sum(len(e.emitted) for e in run if isinstance(e, Stepped)) == 30 for run in store.runs.values())
-
-
 def test_the_runs_are_one_group_that_knows_lanes_and_order() -> None:
     device, store = Racer(), ScriptedRecorder()
     seen = run_all(device, store, contenders(device))
-    racing = next(happening for happening in seen if isinstance(happening, Racing))
-    group = store.groups[racing.group_id]
+    group_id, order = racing(seen).group_id, racing(seen).order
+    group = store.groups[group_id]
     assert (group["kind"], group["title"]) == ("comparison", "Tell a story.")
-    assert tuple(group["order"]) == racing.order
+    assert tuple(group["order"]) == order
     assert [lane["method"] for lane in group["lanes"]] == ["plain", "scripted", "scripted", "scripted"]
     assert {lane["run_id"] for lane in group["lanes"]} == set(store.runs)
-    assert set(store.members.values()) == {racing.group_id}
+    assert set(store.members.values()) == {group_id}
 
 
 def test_a_lane_that_fails_says_why_and_the_others_go_on() -> None:

@@ -6,7 +6,6 @@ import pytest
 from asking import run, whole
 
 from engine.events import Event
-from specviz.explaining import glossary
 from specviz.showing import tiles
 from specviz.showing.fold import GOES_ON, ViewState, fold, fold_all
 from specviz.showing.notices import Audited, Ended, Failed, Happening, Opened, Preparing, Waiting
@@ -54,17 +53,6 @@ def test_stopped_failed_and_interrupted_runs_say_so() -> None:
     assert ended(*run()[:-1]).phase == "interrupted"
     assert ended(Failed("No such model.")).alert == "No such model."
     assert ended(*run()[:3], Failed("It broke.")).phase == "failed"
-
-
-def test_every_tile_states_its_definition() -> None:
-    for found in tiles.tiles(fold_all(ViewState(), whole())):
-        assert set(found.terms) <= set(glossary.terms()), found.key
-
-
-def test_a_different_text_is_an_alert() -> None:
-    state = fold(fold_all(ViewState(), whole()), Audited("DIFFERENT", "DIFFERENT at token 4"))
-    assert "DIFFERENT at token 4" in state.alert
-    assert "bad" in tile(state, "audit").tone
 
 
 class Archive:
