@@ -34,7 +34,7 @@ from engine.events import Candidate, Counts, Emitted, Event, Node, SessionFinish
 from engine.options import OptionSpec
 from specviz import ui
 from specviz.bench import Benchmarks, benchmarks
-from specviz.decoding.device import Method
+from specviz.decoding.device import Method, Request
 from specviz.decoding.session import Sessions
 from specviz.decoding.visitors import Visitors
 from specviz.pages.playground import Playground
@@ -63,12 +63,15 @@ class Slow(ScriptedDevice):
         plain, drafts = super().methods()
         return plain, replace(drafts, name="broken", title="<b>Breaks</b>"), drafts, LOOKUP
 
-    def generate(self, *given: Any) -> Generator[Event, None, None]:  # type: ignore[override]
-        _, method, _, prompt, config, _, should_stop = given[:7]
+    def generate(  # type: ignore[override]
+        self, request: Request, session_id: str, should_stop: Callable[[], bool], *rest: Any
+    ) -> Generator[Event, None, None]:
+        method, prompt, config = request.method, request.prompt, request.config
         words = NUMBERS if "one line" in prompt else PARAGRAPHS
         writer = replace(self, words=words) if "count" in prompt else self
         is_held = config.max_new_tokens > WARM_UP_TOKENS and self.is_held(prompt)
-        for place, event in enumerate(as_decoded(ScriptedDevice.generate(writer, *given))):
+        events = ScriptedDevice.generate(writer, request, session_id, should_stop, *rest)
+        for place, event in enumerate(as_decoded(events)):
             if not prompt.startswith("count"):
                 time.sleep(0.02)
             if is_held and place == HELD_AT:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,18 +12,12 @@ from scripted import HOSTILE, ScriptedDevice, started
 from specviz.decoding.session import Sessions
 from specviz.pages.compare import Compare, first_settings
 from specviz.race.earlier import NUM_ROWS
-from specviz.showing.wire import Streams
-from specviz.store import Store, open_store
+from specviz.showing.channel import Streams
+from specviz.store import Store
 
 SETTINGS = json.dumps(
     {"lanes": [{"method": "scripted", "options": {"depth": 2}}], "sampling": {"max_new_tokens": 9}},
 )
-
-
-@pytest.fixture
-def store() -> Iterator[Store]:
-    with open_store(":memory:") as opened:
-        yield opened
 
 
 def page(store: Any, recorder: Any = None) -> Compare:
@@ -33,6 +26,11 @@ def page(store: Any, recorder: Any = None) -> Compare:
 
 def race(compare: Compare, settings: str = SETTINGS) -> list[dict[str, Any]]:
     return [json.loads(text) for text in compare.messages("Tell a story.", "toy", settings, "v")]
+
+
+def rows(compare: Compare, number: Any = 0) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(compare.earlier(number))
+    return found
 
 
 def test_a_race_ends_with_a_snapshot_of_everything(store: Store) -> None:
@@ -103,14 +101,6 @@ def test_a_page_that_missed_a_message_gets_the_whole_race(store: Store) -> None:
     last = race(compare)[-1]
     again = json.loads(compare.streams.snapshot(last["stream"]))
     assert (again["seq"], again["lanes"], again["rows"]) == (last["seq"], last["lanes"], last["rows"])
-
-
-# ---- earlier races
-
-
-def rows(compare: Compare, number: Any = 0) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(compare.earlier(number))
-    return found
 
 
 def test_earlier_races_are_listed_newest_first_and_open_again(store: Store) -> None:

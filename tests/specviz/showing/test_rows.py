@@ -1,4 +1,4 @@
-"""A speedup is shown against a plain run of the same conditions, and against nothing else."""
+"""Stored runs as rows: a speedup is against a plain run of the same conditions, a ratio has its own denominator."""
 
 from __future__ import annotations
 
@@ -37,11 +37,26 @@ OTHERS: dict[str, dict[str, Any]] = {
 def rows() -> Iterator[dict[str, RunRow]]:
     """A run that took 11 ns, and plain ones that took 77, all of 4 tokens."""
     with open_store(":memory:") as store:
-        save(store, [*session("fast")[:-1], replace(finished(), decode_ns=11)])
+        save(store, session("fast", decode_ns=11))
         save(store, session("plain", method="plain"))
         for name, fields in OTHERS.items():
             save(store, session(name, **({"method": "plain"} | fields)))
         yield {row.id: row for row in store.list_runs(100)}
+
+
+def race(plain: list[Event], beside: list[Event] | None = None) -> RaceState:
+    """A fast lane beside this plain one, with a plain run stored beside it where one is given."""
+    fast = session("fast", decode_ns=11)
+    first = plain[0]
+    assert isinstance(first, SessionStarted)
+    views = (ViewState(events=tuple(fast), plain_events=tuple(beside or ())), ViewState(events=tuple(plain)))
+    lanes = (Lane("draft_model", {}), Lane(first.method, {}))
+    return RaceState("ended", lanes=lanes, views=views, order=(1, 0))
+
+
+def interrupted() -> list[Event]:
+    """Two steps of 1 + 20 + 3 + 4 + 5 ns, no end."""
+    return session("cut")[:-1]
 
 
 def test_a_stored_speedup_is_plain_time_over_own_time(rows: dict[str, RunRow]) -> None:
@@ -69,16 +84,6 @@ def test_the_rule_is_no_difference(rows: dict[str, RunRow]) -> None:
     assert stored_speedup(other, rows["plain"]) == pytest.approx(7.0)
 
 
-def race(plain: list[Event], beside: list[Event] | None = None) -> RaceState:
-    """A fast lane beside this plain one, with a plain run stored beside it where one is given."""
-    fast = [*session("fast")[:-1], replace(finished(), decode_ns=11)]
-    first = plain[0]
-    assert isinstance(first, SessionStarted)
-    views = (ViewState(events=tuple(fast), plain_events=tuple(beside or ())), ViewState(events=tuple(plain)))
-    lanes = (Lane("draft_model", {}), Lane(first.method, {}))
-    return RaceState("ended", lanes=lanes, views=views, order=(1, 0))
-
-
 def test_a_lanes_speedup_is_against_the_plain_lane() -> None:
     fast, plain = board.rows(race(session("plain", method="plain")), {})
     assert (fast.speedup, plain.speedup) == (pytest.approx(7.0), None)
@@ -92,7 +97,7 @@ def test_a_lane_has_no_speedup_against_another_kind_of_run(name: str) -> None:
 
 
 def test_a_lane_without_a_plain_one_goes_by_the_run_that_was_stored_beside_it() -> None:
-    own = [*session("own", method="plain")[:-1], replace(finished(), decode_ns=33)]
+    own = session("own", decode_ns=33, method="plain")
     fast, _ = board.rows(race(session("other", method="plain", dtype="float32"), own), {})
     assert fast.speedup == pytest.approx(3.0)
     fast, _ = board.rows(race(session("plain", method="plain"), own), {})
@@ -108,13 +113,10 @@ def test_a_lane_has_no_speedup_against_a_run_that_was_cut_short(reason: Any) -> 
 @pytest.mark.parametrize("name", [*OTHERS, "none"])
 def test_the_tile_of_a_run_says_no_speedup_it_has_not(name: str) -> None:
     plain = session("other", **({"method": "plain"} | OTHERS.get(name, {})))
-    events = (*session("fast")[:-1], replace(finished(), decode_ns=11))
+    events = tuple(session("fast", decode_ns=11))
     state = ViewState(phase="finished", events=events, plain_events=tuple(plain))
     (tile,) = (tile for tile in tiles.tiles(state) if tile.key == "speedup")
     assert tile.value == ("7.00" if name == "none" else "–")
-
-
-# the times of a run
 
 
 def test_a_stored_runs_times_are_the_sum_of_all_its_laps(rows: dict[str, RunRow]) -> None:
@@ -136,11 +138,6 @@ def test_a_stored_runs_ratios_have_their_own_denominators(rows: dict[str, RunRow
         "700.0",
     )
     assert to_row(replace(rows["fast"], proposed=0))["acceptance"] == "–"
-
-
-def interrupted() -> list[Event]:
-    """Two steps of 1 + 20 + 3 + 4 + 5 ns, no end."""
-    return session("cut")[:-1]
 
 
 def test_an_interrupted_run_has_the_figures_of_its_steps(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +183,8 @@ def test_the_counts_of_a_cut_run_are_those_of_its_events(store: Store) -> None:
     assert store.get_run("a").proposed == 4, "the engine's own word"
 
 
-@pytest.fixture
-def store() -> Iterator[Store]:
-    with open_store(":memory:") as opened:
-        yield opened
+def test_a_row_without_end_has_no_ratio_it_cannot_have(store: Store) -> None:
+    store.begin(started(session_id="r"))
+    assert store.flush()
+    row = to_row(store.get_run("r"))
+    assert (row["speed"], row["efficiency"], row["verdict"]) == ("–", "–", "–")

@@ -15,14 +15,15 @@ import pytest
 from scripted import ScriptedDevice, ScriptedRecorder
 
 from specviz.bench import Benchmarks, Shelf
-from specviz.decoding.device import Method, first_method, runnable
+from specviz.decoding.device import Method, first_method, problems, runnable
 from specviz.decoding.local import LocalDevice
 from specviz.decoding.request import parse
 from specviz.decoding.session import Sessions
+from specviz.pages.asking import catalog
 from specviz.pages.bench import BenchView
 from specviz.pages.compare import first_settings
 from specviz.pages.playground import Playground, default_settings
-from specviz.showing.wire import Streams
+from specviz.showing.channel import Streams
 from specviz.store import open_store
 
 NAMES = ("plain", "aded", "draft_model", "prompt_lookup", "token_recycling")
@@ -46,15 +47,20 @@ def compare(device: ScriptedDevice) -> list[str]:
     return [lane["method"] for lane in json.loads(first_settings(device))["lanes"]]
 
 
-def bench(device: ScriptedDevice) -> list[str]:
+def controls(device: ScriptedDevice) -> dict[str, Any]:
+    """Of the Benchmark view, by id."""
+
     async def build() -> Any:
         with open_store(":memory:") as store, gr.Blocks():
             benchmarks = Benchmarks(Sessions(device, store), store, Shelf(Path("nowhere")))
             return BenchView(benchmarks, device, store)._controls()
 
     with ThreadPoolExecutor(1) as pool:
-        controls = pool.submit(asyncio.run, build()).result()
-    return next(list(control.value) for control in controls if control.elem_id == "bench-methods")
+        return {control.elem_id: control for control in pool.submit(asyncio.run, build()).result()}
+
+
+def bench(device: ScriptedDevice) -> list[str]:
+    return list(controls(device)["bench-methods"].value)
 
 
 def test_a_draft_model_is_chosen_where_there_is_one() -> None:
@@ -69,6 +75,17 @@ def test_what_cannot_run_is_not_chosen() -> None:
     assert playground(device) == "prompt_lookup"
     assert compare(device) == ["plain", "prompt_lookup"]
     assert bench(device) == ["prompt_lookup", "token_recycling"]
+
+
+def test_what_cannot_run_says_why_and_on_which_model() -> None:
+    device = Catalog(lacking=("aded",))
+    sentence = "Cannot run on A toy: aded lacks its weights."
+    assert problems(device) == {"aded": sentence}
+    told = {method["name"]: method["problem"] for method in json.loads(catalog(device))["methods"]}
+    assert told == dict.fromkeys(NAMES, "") | {"aded": sentence}
+    titles = {name: title for title, name in controls(device)["bench-methods"].choices}
+    assert (titles["aded"], titles["prompt_lookup"]) == ("Aded (cannot run here)", "Prompt_Lookup")
+    assert controls(device)["bench-methods"].info == sentence
 
 
 def test_where_no_favourite_can_run_another_is_chosen() -> None:
