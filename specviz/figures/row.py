@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.metrics import TimePerToken
-from specviz.decoding.request import PLAIN
+from specviz.decoding.device import PLAIN
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 from engine.events import Event
 from engine.metrics import speedup, tally, time_per_token, wasted_drafts_per_token
-from specviz.decoding.device import Method
-from specviz.decoding.request import PLAIN
+from specviz.decoding.device import PLAIN, Method
 from specviz.figures.row import Row
 from specviz.race.fold import RaceState
 from specviz.showing.fold import ViewState
