@@ -31,7 +31,8 @@ from engine.errors import BadInput
 from engine.options import option
 from engine.runtime import guards
 from engine.runtime.longrope import make_runner
-from engine.runtime.runner import PREFILL_ROWS, Rows
+from engine.runtime.passes import Rows
+from engine.runtime.runner import PREFILL_ROWS
 from engine.sampling import displayed, draw, warp
 from engine.tree import EMPTY_TREE, DraftTree, chain
 from engine.verify import Verdict
