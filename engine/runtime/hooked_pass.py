@@ -41,16 +41,16 @@ def forward(
     places = np.minimum(wanted.positions, last_position)
     masks = {kind: torch.from_numpy(mask).to(model.device) for kind, mask in _masks(wanted, places, sliding_window)}
     output: Any = None
-    with _hooked(model, wanted) as seen, riding(model, wanted.layout, list(masks.values()), wanted.column):
-        with suppress(_Ended):
-            output = model(
-                input_ids=_ids(wanted, model.device),
-                position_ids=torch.from_numpy(places).to(model.device)[None],
-                attention_mask=masks if len(masks) > 1 else masks["full_attention"],
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=_kept(wanted, model.device),
-            )
+    extra = riding(model, wanted.layout, list(masks.values()), wanted.column)
+    with _hooked(model, wanted) as seen, extra, suppress(_Ended):
+        output = model(
+            input_ids=_ids(wanted, model.device),
+            position_ids=torch.from_numpy(places).to(model.device)[None],
+            attention_mask=masks if len(masks) > 1 else masks["full_attention"],
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=_kept(wanted, model.device),
+        )
     hidden = tuple(seen[layer] for layer in wanted.hidden_layers)
     if wanted.is_scored:
         return Found(output.logits[0], hidden, None)
@@ -68,7 +68,7 @@ def _kept(wanted: Pass, device: torch.device) -> int | Tensor:
     """The scored rows in transformers' words."""
     if wanted.layout is not None:  # with extra rows behind them, those asked for are not the last ones
         return torch.arange(wanted.scored.start, wanted.scored.stop, device=device)
-    return max(1, wanted.scored.stop - wanted.scored.start)  # 0 would be all of them
+    return max(1, int(wanted.scored.stop - wanted.scored.start))  # 0 would be all of them
 
 
 def _masks(wanted: Pass, places: Any, sliding_window: int | None) -> Iterator[tuple[str, Any]]:
@@ -93,13 +93,16 @@ def _hooked(model: PreTrainedModel, wanted: Pass) -> Iterator[dict[int, Tensor]]
         return lambda module, args, *rest: seen.__setitem__(layer, args[0][0])
 
     def leave(module: nn.Module, args: Any, output: Any) -> None:
-        if not isinstance(output, Tensor):
+        if (span.first > 0 or span.skip) and not isinstance(output, Tensor):
             raise RunFailed(f"A {family_of(model)} model cannot be cut into layers: they give more than states.")
-        seen[_LAST] = output[0]
+        seen[_LAST] = output[0] if isinstance(output, Tensor) else output[0][0]
         if span.end < span.num_layers:
-            seen[span.end] = output[0]
+            seen[span.end] = seen[_LAST]
         if not wanted.is_normed:
             raise _Ended
+
+    def finish(module: nn.Module, args: Any, output: Any) -> None:
+        seen[span.num_layers] = output[0][0]
 
     with ExitStack() as undo:
         for layer in (*range(span.first), *span.skip):
@@ -110,9 +113,7 @@ def _hooked(model: PreTrainedModel, wanted: Pass) -> Iterator[dict[int, Tensor]]
             hooks.append(entrance.register_forward_pre_hook(_entering(wanted.inputs)))
         hooks += [layers[i].register_forward_pre_hook(keep(i)) for i in wanted.hidden_layers if i < span.end]
         hooks.append(layers[span.end - 1].register_forward_hook(leave))
-        hooks.append(
-            model.base_model.register_forward_hook(lambda m, args, out: seen.update({span.num_layers: out[0][0]}))
-        )
+        hooks.append(model.base_model.register_forward_hook(finish))
         for hook in hooks:
             undo.callback(hook.remove)
         yield seen

@@ -148,9 +148,9 @@ class ModelRunner:
     ) -> Rows:
         """One forward pass over m new pending rows.
 
-        `inputs` are token ids, or states (m, h) as they enter the first layer. `parents[i]` is the pending row, numbered
-        from the first since the last commit of these layers, that row i follows; -1 follows the last committed token.
-        Siblings share a position. `layers`, all by default, are gone through but for those of `skip`; what they
+        `inputs` are token ids, or states (m, h) as they enter the first layer. `parents[i]` is the pending row,
+        numbered from the first since the last commit of these layers, that row i follows; -1 follows the last committed
+        token. Siblings share a position. `layers`, all by default, are gone through but for those of `skip`; what they
         give is `Rows.states` where the pass ends before the last layer, or `num_logits` is 0. `num_logits` keeps the
         logits of the last rows only. `extra` rows, whose owners are numbered among these m, are gone when the pass
         is over. Raises RunFailed where the layers do not hold the same rows, or cannot be gone through so.
@@ -205,8 +205,8 @@ class ModelRunner:
         span = Span(wanted.start, wanted.stop, frozenset(skip).intersection(wanted), self.num_layers)
         if not 0 <= span.first < span.end <= self.num_layers or wanted.step != 1 or not span.layers:
             raise RunFailed(
-                f"A pass through layers {wanted.start} to {wanted.stop - 1} without {sorted(skip)} goes through none, or "
-                f"not through this model's; it has layers 0 to {self.num_layers - 1}."
+                f"A pass through layers {wanted.start} to {wanted.stop - 1} without {sorted(skip)} goes through none "
+                f"of this model's, or beyond them; it has layers 0 to {self.num_layers - 1}."
             )
         return span
 

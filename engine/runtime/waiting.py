@@ -1,7 +1,7 @@
 """Rows that wait for a verdict, layer by layer: who follows whom, where they stand, and who may look at whom.
 
-A pass adds rows to the layers that it goes through. Layers that hold the same rows share one `Waiting`; a pass over some
-of them parts it, and they come together again when nothing waits and all have kept as much. Knows numbers only.
+A pass adds rows to the layers that it goes through. Layers that hold the same rows share one `Waiting`; a pass over
+some of them parts it, and they come together again when they hold the same. Knows numbers only.
 """
 
 from __future__ import annotations

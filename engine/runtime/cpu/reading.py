@@ -52,8 +52,6 @@ def read(
     with decoder.lock:
         block = _Block(decoder, inputs, start, cache)
         found = block.read([layer % (decoder.num_layers + 1) for layer in hidden_layers])
-            [layer % (decoder.num_layers + 1) for layer in hidden_layers]
-        )
     return found if hidden_layers else None
 
 
