@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from contextlib import nullcontext
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -27,18 +27,19 @@ from engine.errors import ContextFull, RunFailed
 from engine.runtime import hooked_pass
 from engine.runtime.attention import FUSED, ROW_INVARIANT
 from engine.runtime.cache import KVCache
-from engine.runtime.cpu import reading
-from engine.runtime.cpu.decoder import CompiledDecoder
-from engine.runtime.cpu.decoder import supports as can_compile
-from engine.runtime.cpu.experts import run_row_by_row
-from engine.runtime.cpu.kv import CompiledCache
-from engine.runtime.cpu.linear import many_rows
+from engine.runtime.compiled import runs_compiled
 from engine.runtime.extra import ExtraRows, Foreseen, Layout
 from engine.runtime.families import install_attention, refuse_unsupported
 from engine.runtime.linear import are_row_invariant, pack_linears
 from engine.runtime.passes import Found, Inputs, Pass, Rows, Span
+from engine.runtime.prompt import many_rows
 from engine.runtime.waiting import WaitingByLayer
 
+if TYPE_CHECKING:
+    from engine.runtime.cpu.decoder import CompiledDecoder
+    from engine.runtime.cpu.kv import CompiledCache
+
+Reader = Callable[[Inputs, Sequence[int]], tuple[Tensor, ...] | None]
 PREFILL_ROWS = 256
 
 
@@ -115,20 +116,31 @@ class ModelRunner:
             raise ContextFull(len(inputs), self.max_context)
         self.reset()
         found: list[tuple[Tensor, ...]] = []
-        size = PREFILL_ROWS if self._decoder is None else reading.ROWS
+        size, read = self._reader()
         for start in range(0, len(inputs), size):
-            hidden = self._read(inputs[start : start + size], hidden_layers)
+            hidden = read(inputs[start : start + size], hidden_layers)
             if hidden is not None:
                 found.append(hidden)
         return tuple(torch.cat(layer) for layer in zip(*found, strict=True)) if found else None
 
-    def _read(self, block: Inputs, hidden_layers: Sequence[int]) -> tuple[Tensor, ...] | None:
-        """Commit a block of rows; which way it goes depends on its size alone."""
-        if self._decoder is not None and len(block) >= reading.FEWEST_ROWS:
-            assert isinstance(self._cache, CompiledCache)
-            hidden = reading.read(self._decoder, block, self.num_committed, self._cache, hidden_layers)
+    def _reader(self) -> tuple[int, Reader]:
+        """Rows of a prompt's block, and what commits one; which way it goes depends on its size alone."""
+        decoder = self._decoder
+        if decoder is None:
+            return PREFILL_ROWS, self._read
+        from engine.runtime.cpu import reading
+
+        def read(block: Inputs, hidden_layers: Sequence[int]) -> tuple[Tensor, ...] | None:
+            if len(block) < reading.FEWEST_ROWS:
+                return self._read(block, hidden_layers)
+            cache = cast("CompiledCache", self._cache)
+            hidden = reading.read(decoder, block, self.num_committed, cache, hidden_layers)
             self._waiting[0].keep(range(len(block)))
             return hidden
+
+        return reading.ROWS, read
+
+    def _read(self, block: Inputs, hidden_layers: Sequence[int]) -> tuple[Tensor, ...] | None:
         with many_rows() if self._decoder is None else nullcontext():
             rows = self.extend(block, range(-1, len(block) - 1), hidden_layers=hidden_layers, num_logits=0)
         self.commit(range(len(block)))
@@ -215,10 +227,9 @@ class ModelRunner:
 
     def _run(self, wanted: Pass) -> Found:
         if self._decoder is not None:
-            assert isinstance(self._cache, CompiledCache)
-            return self._decoder.forward(wanted, self._cache)
-        assert isinstance(self._cache, KVCache)
-        return hooked_pass.forward(self.model, wanted, self._cache, self._last_position, self.sliding_window)
+            return self._decoder.forward(wanted, cast("CompiledCache", self._cache))
+        cache = cast(KVCache, self._cache)
+        return hooked_pass.forward(self.model, wanted, cache, self._last_position, self.sliding_window)
 
     @torch.inference_mode()
     def commit(self, rows: Sequence[int], layers: range | None = None) -> None:
@@ -272,12 +283,20 @@ def prepare(model: PreTrainedModel) -> CompiledDecoder | None:
     """
     with _PREPARING:
         if model not in _PREPARED:
-            is_compiled = can_compile(model)
-            _PREPARED[model] = CompiledDecoder(model) if is_compiled else None
-            if not is_compiled:
-                pack_linears(model)
-                run_row_by_row(model)
+            _PREPARED[model] = _compiled(model) if runs_compiled(model.device) else None
         return _PREPARED[model]
+
+
+def _compiled(model: PreTrainedModel) -> CompiledDecoder | None:
+    """Its compiled pass; of a family that has none, products and experts are brought into their form for a CPU."""
+    from engine.runtime.cpu.decoder import CompiledDecoder, supports
+    from engine.runtime.cpu.experts import run_row_by_row
+
+    if supports(model):
+        return CompiledDecoder(model)
+    pack_linears(model)
+    run_row_by_row(model)
+    return None
 
 
 def sliding_window(model: PreTrainedModel) -> int | None:

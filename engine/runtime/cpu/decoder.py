@@ -30,9 +30,9 @@ from engine.runtime.cpu.rows import Floats
 from engine.runtime.cpu.vectors import LANES
 from engine.runtime.cpu.whole_pass import run
 from engine.runtime.extra import Mask
+from engine.runtime.families import COMPILED
 from engine.runtime.passes import Found, Inputs, Pass
 
-FAMILIES = {"llama", "mistral", "qwen2", "qwen3"}
 DTYPES = (torch.bfloat16, torch.float16, torch.float32)
 _SMALL_BYTES = 3_000_000
 """Of weights: a pass over less is done before another thread has woken."""
@@ -41,7 +41,7 @@ _SMALL_BYTES = 3_000_000
 def supports(model: PreTrainedModel) -> bool:
     """Whether this model is one of the families, without parts that this pass leaves out."""
     config = model.config
-    if getattr(config, "model_type", "") not in FAMILIES or model.device.type != "cpu" or model.dtype not in DTYPES:
+    if getattr(config, "model_type", "") not in COMPILED or model.device.type != "cpu" or model.dtype not in DTYPES:
         return False
     rope = config.rope_parameters or {}
     is_default_rope = rope.get("rope_type", "default") in ("default", "llama3", "linear")

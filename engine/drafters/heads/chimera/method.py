@@ -27,7 +27,7 @@ from engine.drafters import shapes
 from engine.drafters.base import Context, Drafter, Needs
 from engine.drafters.costs import draft_cost
 from engine.drafters.heads._weights import Weights, find_weights, missing_reason
-from engine.drafters.heads.chimera.compiled import load_network
+from engine.drafters.heads.chimera.loading import load_network
 from engine.drafters.heads.chimera.network import Triple, read_shape
 from engine.errors import BadInput
 from engine.options import option
