@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from engine.errors import BadInput, EngineError, UnknownName
+from engine.facts import Message, TargetFacts
 from engine.runtime.compiled import runs_compiled
 from engine.runtime.device import choose_device, choose_dtype, has_fast_bf16
 from engine.runtime.families import COMPILED
@@ -32,8 +33,6 @@ ASSETS = Path(__file__).resolve().parent.parent / "assets"
 DEFAULT_PRESET = "story"
 
 T = TypeVar("T")
-Message = Mapping[str, str]
-"""`role` (user or assistant) and `content`, as chat templates read them."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +90,16 @@ class LoadedModel:
         return int(self.model.config.get_text_config().vocab_size)
 
     @functools.cached_property
+    def width(self) -> int:
+        """Numbers in a hidden state."""
+        return int(self.model.config.get_text_config().hidden_size)
+
+    @functools.cached_property
+    def num_layers(self) -> int:
+        """Layers of its decoder."""
+        return int(self.model.config.get_text_config().num_hidden_layers)
+
+    @functools.cached_property
     def eos_ids(self) -> frozenset[int]:
         """Tokens that end a text, from the generation config or the tokenizer."""
         return frozenset(end_ids(self.model, self.tokenizer))
@@ -115,6 +124,10 @@ class LoadedModel:
                 "they do not belong together, so fetch both again from one place."
             )
         return ids
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Token ids to text, special tokens among them."""
+        return str(self.tokenizer.decode(list(token_ids)))
 
     def _in_template(self, messages: list[dict[str, str]]) -> str:
         try:
@@ -173,7 +186,7 @@ def forget() -> None:
         torch.cuda.empty_cache()
 
 
-def load_draft(name: str, target: LoadedModel) -> LoadedModel:
+def load_draft(name: str, target: TargetFacts) -> LoadedModel:
     """The draft model for a target, on its device and in its dtype.
 
     "auto" is the preset's own. A model that drafts for itself gets weights of its own, since a runner changes
@@ -187,7 +200,7 @@ def load_draft(name: str, target: LoadedModel) -> LoadedModel:
     return target.keep(("draft model", name), lambda: _load_draft(name, target))
 
 
-def _load_draft(name: str, target: LoadedModel) -> LoadedModel:
+def _load_draft(name: str, target: TargetFacts) -> LoadedModel:
     draft = _load(name, name, None, target.device, target.dtype)
     if draft.vocabulary_fingerprint != target.vocabulary_fingerprint:
         raise BadInput(
@@ -218,7 +231,7 @@ def fingerprint_of(model: PreTrainedModel) -> str:
     return digest.hexdigest()
 
 
-def weights_folder(target: LoadedModel, method: str) -> Path | None:
+def weights_folder(target: TargetFacts, method: str) -> Path | None:
     """Where a method's weights for a preset's target are; None where the project has trained none."""
     folder = ASSETS / "models" / f"{target.name}-{method}"
     return folder if folder.is_dir() else None

@@ -32,7 +32,7 @@ from engine.drafters.heads._weights import CONFIG_FILE, WEIGHTS_FILE
 from engine.events import Event, SessionFinished, Stepped
 from engine.loop import generate
 from engine.models import LoadedModel, context_length, fingerprint_of
-from engine.target import Scored, Target
+from engine.target import Pending, Scored, Target
 from engine.training.heads import Heads
 from engine.training.material import Material
 from engine.training.recipes import RECIPES
@@ -126,12 +126,12 @@ class TableTarget(Target):
         self.committed, self.pending = list(token_ids), None
         return None
 
-    def score(self, root_id: int, tree: DraftTree) -> Scored:
+    def launch(self, root_id: int, tree: DraftTree) -> Pending:
         self.pending = root_id, tree
         self.num_passes += 1
         before = [*self.committed, root_id]
         paths = [[], *([tree.tokens[i] for i in tree.path_to(node)] for node in range(len(tree)))]
-        return Scored(torch.stack([self.table.row(before + path) for path in paths]).float(), None)
+        return Pending(Scored(torch.stack([self.table.row(before + path) for path in paths]).float(), None))
 
     def discard(self) -> None:
         self.pending = None

@@ -22,9 +22,10 @@ from engine.bench.peers import Peer
 from engine.config import GenerationConfig
 from engine.errors import BadInput, RunFailed
 from engine.events import Event, SessionFinished
+from engine.facts import Message
 from engine.loop import generate
 from engine.metrics import tally
-from engine.models import LoadedModel, Message
+from engine.models import LoadedModel
 from engine.suites import Question
 from engine.target import Target, warm_up
 
@@ -159,7 +160,7 @@ def run(
     if not left:
         return
     skipped = {record.prompt_index for record in finished if isinstance(record, Skipped)}
-    answers, encode = _answers(target, plan), encoded_once(target.loaded.encode)
+    answers, encode = _answers(target, plan), encoded_once(target.facts.encode)
     _warm(target, plan, answers)
     for of in left:
         if of[1] in skipped:
@@ -253,7 +254,7 @@ def _warm(target: Target, plan: Plan, answers: Mapping[str, Answer]) -> None:
     """Every contender answers the first question that fits; nothing is kept."""
     warm_up(target)
     limit = target.max_context - plan.config.max_new_tokens
-    prompts = (target.loaded.encode(question.turns[0]) for question in plan.questions)
+    prompts = (target.facts.encode(question.turns[0]) for question in plan.questions)
     prompt_ids = next((ids for ids in prompts if len(ids) <= limit), None)
     if prompt_ids is None:
         raise BadInput(

@@ -65,6 +65,10 @@ class WithFallback(Drafter):
                 break
         return replace(tree, proposed_by=drafter.name) if tree else tree
 
+    def while_scoring(self, context: Context) -> None:
+        self.first.while_scoring(context)
+        self.second.while_scoring(context)
+
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
         for drafter in (self.first, self.second):
             drafter.observe(verdict, emitted, replace(scored, hidden=self._own_layers(drafter, scored.hidden)))

@@ -122,7 +122,9 @@ def test_exponentials_are_minus_the_logarithm_from_the_least_uniform_to_the_grea
     x, y = (part.flatten() for part in torch.meshgrid(words, words, indexing="ij"))
     odd = 2 * (x << 20 | y >> 12) + 1
     found = exponentials(x, y)
-    torch.testing.assert_close(found, -torch.log1p((odd - 2**53).double() * 2.0**-53), rtol=2e-7, atol=0, check_dtype=False)
+    torch.testing.assert_close(
+        found, -torch.log1p((odd - 2**53).double() * 2.0**-53), rtol=2e-7, atol=0, check_dtype=False
+    )
     assert found.max().item() == pytest.approx(53 * math.log(2))
     assert found.min().item() == pytest.approx(2.0**-53)
 

@@ -26,7 +26,7 @@ from engine.drafters.base import Context, Drafter
 from engine.drafters.copying._automaton import Cursor, SuffixAutomaton
 from engine.drafters.fallback import fallback_option
 from engine.drafters.ngrams import copy
-from engine.models import LoadedModel
+from engine.facts import TargetFacts
 from engine.options import option
 from engine.tree import EMPTY_TREE, DraftTree
 
@@ -65,7 +65,7 @@ class StaticAutomaton:
         return [(-count / counts[state], token, child) for count, token, child in ranked]
 
 
-def static_automaton(path: str, model: LoadedModel) -> StaticAutomaton:
+def static_automaton(path: str, model: TargetFacts) -> StaticAutomaton:
     """The automaton of a corpus file, built once for all sessions. Raises BadInput."""
     file = Path(path).expanduser()
     key = ("static automaton", path, file.stat().st_mtime_ns if file.is_file() else 0)
@@ -84,8 +84,8 @@ class SamDecoding(Drafter):
 
     def __init__(self, options: SamDecodingOptions, target: Target) -> None:
         super().__init__(options, target)
-        self._eos_ids = target.loaded.eos_ids
-        self._corpus = None if options.corpus == NO_CORPUS else static_automaton(options.corpus, target.loaded)
+        self._eos_ids = target.facts.eos_ids
+        self._corpus = None if options.corpus == NO_CORPUS else static_automaton(options.corpus, target.facts)
 
     def start(self, context: Context) -> None:
         super().start(context)

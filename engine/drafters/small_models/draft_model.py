@@ -68,17 +68,17 @@ class DraftModel(Drafter):
 
     def __init__(self, options: DraftModelOptions, target: Target) -> None:
         super().__init__(options, target)
-        draft = models.load_draft(options.model, target.loaded)
+        draft = models.load_draft(options.model, target.facts)
         self.max_context = draft.max_context
         self.runner = make_runner(draft.model, draft.max_context, is_row_invariant=False)
         guards.check(self.runner, draft.name)
-        self._num_readable, self._num_scores = draft.vocab_size, target.loaded.vocab_size
+        self._num_readable, self._num_scores = draft.vocab_size, target.facts.vocab_size
 
     @classmethod
     def unavailable(cls, target: Target | None = None) -> str | None:
-        if target is None or target.loaded.draft is not None:
+        if target is None or target.facts.draft is not None:
             return None
-        return f"No draft model is known for {target.loaded.name}; name one with the option model."
+        return f"No draft model is known for {target.facts.name}; name one with the option model."
 
     def check(self, config: GenerationConfig) -> None:
         super().check(config)

@@ -25,7 +25,7 @@ import torch
 from engine.drafters import corpus
 from engine.drafters.base import Context, Drafter
 from engine.drafters.fallback import fallback_option
-from engine.models import LoadedModel
+from engine.facts import TargetFacts
 from engine.options import option
 from engine.tree import EMPTY_TREE, DraftTree
 from engine.verify import Verdict
@@ -118,7 +118,7 @@ def successors(ids: Sequence[int], num_tokens: int) -> Ints:
     return table
 
 
-def corpus_table(path: str, model: LoadedModel) -> Ints:
+def corpus_table(path: str, model: TargetFacts) -> Ints:
     """The table of a corpus file, made once for all sessions, which only read it. Raises BadInput."""
     file = Path(path).expanduser()
     key = ("successors", path, file.stat().st_mtime_ns if file.is_file() else 0)
@@ -137,7 +137,7 @@ class TokenRecycling(Drafter):
 
     def __init__(self, options: TokenRecyclingOptions, target: Target) -> None:
         super().__init__(options, target)
-        model = target.loaded
+        model = target.facts
         self._num_tokens = len(model.tokenizer)
         self._template = template(options.nodes, options.k)
         self._base = None if options.corpus == NO_CORPUS else corpus_table(options.corpus, model)
