@@ -71,7 +71,7 @@ class Target:
         if self.runner.is_row_invariant:
             return ""
         return (
-            f"Near-tie possible: on {self.loaded.device.type} the scores of {self.loaded.name} depend in their last "
+            f"Near-tie possible: on {self.facts.device.type} the scores of {self.facts.name} depend in their last "
             "places on how many rows share a pass, so two nearly equal tokens may change places."
         )
 
@@ -83,7 +83,7 @@ class Target:
     @property
     def max_context(self) -> int:
         """Most tokens of prompt and output together."""
-        return self.loaded.max_context
+        return self.facts.max_context
 
     def most_depth(self, num_tokens: int) -> int:
         """How deep a draft tree may be in a context of so many tokens, root included."""
@@ -123,8 +123,8 @@ class Target:
 
     def synchronise(self) -> None:
         """Wait for the device, so that a clock read afterwards tells the truth."""
-        if self.loaded.device.type == "cuda":
-            torch.cuda.synchronize(self.loaded.device)
+        if self.facts.device.type == "cuda":
+            torch.cuda.synchronize(self.facts.device)
 
 
 def warm_up(target: Target, num_passes: int = 3) -> None:

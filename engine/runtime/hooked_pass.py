@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -113,7 +113,7 @@ def _hooked(model: PreTrainedModel, wanted: Pass) -> Iterator[dict[int, Tensor]]
             hooks.append(entrance.register_forward_pre_hook(_entering(wanted.inputs)))
         hooks += [layers[i].register_forward_pre_hook(keep(i)) for i in wanted.hidden_layers if i < span.end]
         hooks.append(layers[span.end - 1].register_forward_hook(leave))
-        hooks.append(model.base_model.register_forward_hook(finish))
+        hooks.append(cast(nn.Module, model.get_decoder()).register_forward_hook(finish))
         for hook in hooks:
             undo.callback(hook.remove)
         yield seen

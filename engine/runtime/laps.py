@@ -15,8 +15,11 @@ import torch
 class Mark(Protocol):
     """A moment."""
 
+    def wait(self) -> None:
+        """Return when it has come."""
+
     def until(self, later: Self) -> int:
-        """Nanoseconds from this to a later one, which is waited for."""
+        """Nanoseconds from this to a later one, both of which have come."""
 
 
 class ClockMark:
@@ -24,6 +27,9 @@ class ClockMark:
 
     def __init__(self) -> None:
         self._ns = time.perf_counter_ns()
+
+    def wait(self) -> None:
+        """It has come."""
 
     def until(self, later: ClockMark) -> int:
         return later._ns - self._ns
@@ -36,8 +42,10 @@ class EventMark:
         self._event = torch.cuda.Event(enable_timing=True)
         self._event.record(torch.cuda.current_stream(device))
 
+    def wait(self) -> None:
+        self._event.synchronize()
+
     def until(self, later: EventMark) -> int:
-        later._event.synchronize()
         ms: float = self._event.elapsed_time(later._event)
         return round(1e6 * ms)
 
@@ -60,5 +68,6 @@ class Laps:
 
     def ns(self) -> dict[str, int]:
         """Nanoseconds of each phase; waits for the device."""
+        self._marks[-1].wait()
         later = self._marks[1:]
         return {name: mark.until(end) for name, mark, end in zip(self._names, self._marks, later, strict=False)}

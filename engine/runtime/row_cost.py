@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import statistics
 import time
-import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,7 +18,6 @@ import numpy as np
 from engine.tree import DraftTree
 
 if TYPE_CHECKING:
-    from engine.models import LoadedModel
     from engine.target import Target
 
 NUM_ROWS = (1, 2, 4, 8, 16, 32, 64)
@@ -27,7 +25,6 @@ FIRST_DEAR = NUM_ROWS.index(8)
 """From these rows on a pass is taken to cost more for each."""
 CONTEXT_LENGTH = 256
 _MIN_ROUNDS, _MAX_ROUNDS, _SECONDS, _FEW_SECONDS = 3, 30, 5.0, 1.0
-_KNOWN: weakref.WeakKeyDictionary[LoadedModel, list[float]] = weakref.WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -43,10 +40,12 @@ class RowCost:
 
 def relative_costs(target: Target) -> list[float]:
     """Entry n: a pass over n + 1 rows ÷ one over one row, as `roofline` smooths it. Measured once per loaded model."""
-    if target.loaded not in _KNOWN:
-        _, costs = row_costs(target, _FEW_SECONDS)
-        _KNOWN[target.loaded] = roofline([cost.num_rows for cost in costs], [cost.ratio for cost in costs])
-    return _KNOWN[target.loaded]
+    return target.facts.keep("relative costs", lambda: _measured(target))
+
+
+def _measured(target: Target) -> list[float]:
+    _, costs = row_costs(target, _FEW_SECONDS)
+    return roofline([cost.num_rows for cost in costs], [cost.ratio for cost in costs])
 
 
 def roofline(num_rows: Sequence[int], ratios: Sequence[float]) -> list[float]:
