@@ -1,19 +1,20 @@
 """What sessions, drafters and audits know of a target: its words and sizes, never its weights.
 
-A model in this process tells it (models.py); one behind a server can tell as much.
+A model in this process tells it (models/loaded.py); one behind a server can tell as much.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Hashable, Sequence
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import torch
 from transformers import PreTrainedTokenizerBase
 
+if TYPE_CHECKING:
+    from engine.models.chat import Message
+
 T = TypeVar("T")
-Message = Mapping[str, str]
-"""`role` (user or assistant) and `content`, as chat templates read them."""
 
 
 class TargetFacts(Protocol):

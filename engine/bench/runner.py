@@ -22,10 +22,9 @@ from engine.bench.peers import Peer
 from engine.config import GenerationConfig
 from engine.errors import BadInput, RunFailed
 from engine.events import Event, SessionFinished
-from engine.facts import Message
 from engine.loop import generate
 from engine.metrics import tally
-from engine.models import LoadedModel
+from engine.models import LoadedModel, Message
 from engine.suites import Question
 from engine.target import Target, warm_up
 

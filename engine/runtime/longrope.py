@@ -21,7 +21,7 @@ from transformers import PreTrainedModel
 from engine.errors import RunFailed
 from engine.runtime.families import family_of
 from engine.runtime.passes import Found, Inputs, Pass, Span
-from engine.runtime.runner import ModelRunner
+from engine.runtime.runner import ModelRunner, Tell
 
 
 def make_runner(model: PreTrainedModel, max_context: int, *, is_row_invariant: bool) -> ModelRunner:
@@ -60,9 +60,11 @@ class LongRopeRunner(ModelRunner):
     def expect(self, num_tokens: int) -> None:
         self._expected = num_tokens
 
-    def prefill(self, inputs: Inputs, hidden_layers: Sequence[int] = ()) -> tuple[Tensor, ...] | None:
+    def prefill(
+        self, inputs: Inputs, hidden_layers: Sequence[int] = (), tell: Tell | None = None
+    ) -> tuple[Tensor, ...] | None:
         self.expect(len(inputs) + 1)  # the root follows
-        return super().prefill(inputs, hidden_layers)
+        return super().prefill(inputs, hidden_layers, tell)
 
     def commit(self, rows: Sequence[int], layers: range | None = None) -> None:
         super().commit(rows, layers)

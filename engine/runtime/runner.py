@@ -39,8 +39,10 @@ if TYPE_CHECKING:
     from engine.runtime.cpu.decoder import CompiledDecoder
     from engine.runtime.cpu.kv import CompiledCache
 
-Reader = Callable[[Inputs, Sequence[int]], tuple[Tensor, ...] | None]
 PREFILL_ROWS = 256
+Tell = Callable[[Tensor], None]
+"""Is told logits (m, v)."""
+Reader = Callable[[Inputs, Sequence[int], Tell | None], tuple[Tensor, ...] | None]
 
 
 class ModelRunner:
@@ -107,10 +109,13 @@ class ModelRunner:
         return self._waiting[layer].num_committed, len(self._waiting[layer])
 
     @torch.inference_mode()
-    def prefill(self, inputs: Inputs, hidden_layers: Sequence[int] = ()) -> tuple[Tensor, ...] | None:
-        """Commit tokens, or states (t, h) before layer 0, from an empty cache, in blocks of fixed size, without logits.
+    def prefill(
+        self, inputs: Inputs, hidden_layers: Sequence[int] = (), tell: Tell | None = None
+    ) -> tuple[Tensor, ...] | None:
+        """Commit tokens, or states (t, h) before layer 0, from an empty cache, in blocks of fixed size.
 
-        Returns the asked-for layers' hidden states (t, h), or None where no layer was asked for.
+        Returns the asked-for layers' hidden states (t, h), or None where no layer was asked for. `tell` is given the
+        logits (m, v) of at most `PREFILL_ROWS` tokens at a time, in their order; without it none are made.
         """
         if len(inputs) > self.max_context:
             raise ContextFull(len(inputs), self.max_context)
@@ -118,7 +123,7 @@ class ModelRunner:
         found: list[tuple[Tensor, ...]] = []
         size, read = self._reader()
         for start in range(0, len(inputs), size):
-            hidden = read(inputs[start : start + size], hidden_layers)
+            hidden = read(inputs[start : start + size], hidden_layers, tell)
             if hidden is not None:
                 found.append(hidden)
         return tuple(torch.cat(layer) for layer in zip(*found, strict=True)) if found else None
@@ -130,20 +135,29 @@ class ModelRunner:
             return PREFILL_ROWS, self._read
         from engine.runtime.cpu import reading
 
-        def read(block: Inputs, hidden_layers: Sequence[int]) -> tuple[Tensor, ...] | None:
+        def read(block: Inputs, hidden_layers: Sequence[int], tell: Tell | None) -> tuple[Tensor, ...] | None:
             if len(block) < reading.FEWEST_ROWS:
-                return self._read(block, hidden_layers)
+                return self._read(block, hidden_layers, tell)
             cache = cast("CompiledCache", self._cache)
-            hidden = reading.read(decoder, block, self.num_committed, cache, hidden_layers)
+            layers = hidden_layers if tell is None else (*hidden_layers, -1)
+            hidden = reading.read(decoder, block, self.num_committed, cache, layers)
             self._waiting[0].keep(range(len(block)))
-            return hidden
+            if tell is None or hidden is None:
+                return hidden
+            with many_rows():
+                for states in hidden[-1].split(PREFILL_ROWS):
+                    tell(self.output_layer(states))
+            return hidden[:-1] or None
 
         return reading.ROWS, read
 
-    def _read(self, block: Inputs, hidden_layers: Sequence[int]) -> tuple[Tensor, ...] | None:
+    def _read(self, block: Inputs, hidden_layers: Sequence[int], tell: Tell | None) -> tuple[Tensor, ...] | None:
+        num_logits = 0 if tell is None else len(block)
         with many_rows() if self._decoder is None else nullcontext():
-            rows = self.extend(block, range(-1, len(block) - 1), hidden_layers=hidden_layers, num_logits=0)
+            rows = self.extend(block, range(-1, len(block) - 1), hidden_layers=hidden_layers, num_logits=num_logits)
         self.commit(range(len(block)))
+        if tell is not None:
+            tell(rows.logits)
         return rows.hidden
 
     @torch.inference_mode()
