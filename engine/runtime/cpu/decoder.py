@@ -183,7 +183,8 @@ class CompiledDecoder:
             is_normed = wanted.is_normed and end == self.num_layers
             shape = self.shape(first, end, present, wanted.column, wanted.scored, is_last=is_normed)
             self._run(shape, rows, cache, memory, logits)
-        taken[self.num_layers] = memory.states(memory.normed, present, self.dtype) if is_normed else torch.empty(0)
+        if self.num_layers in wanted.hidden_layers:
+            taken[self.num_layers] = memory.states(memory.normed, present, self.dtype)
         return Found(
             logits=torch.from_numpy(logits)[:num_scored, : self.num_tokens],
             hidden=tuple(taken[layer] for layer in wanted.hidden_layers),
