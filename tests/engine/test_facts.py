@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from toys import ScriptedDrafter, Table, TableTarget, finished, output_ids, right
 
+import engine as engine_package
 from engine import drafters
 from engine.audit import audit, plain_run
 from engine.config import GenerationConfig
@@ -86,3 +88,11 @@ def test_a_drafter_may_work_while_its_draft_is_scored_and_so_may_the_second_of_t
     config = GenerationConfig(max_new_tokens=2)
     assert len(output_ids(generate(Slow(log), pair, PROMPT, config))) == 2
     assert log == ["launch", "first 8", "second 8", "collect", "launch", "first 9", "second 9", "collect"]
+
+
+def test_only_who_reads_weights_asks_for_them() -> None:
+    """Trained heads, and the bench, which names the weights and runs its peers on them."""
+    engine = Path(engine_package.__file__).parent
+    found = {str(path.relative_to(engine)) for path in engine.rglob("*.py") if ".loaded" in path.read_text()}
+    strangers = {name for name in found if not name.startswith("drafters/heads/")}
+    assert strangers == {"target.py", "models/__init__.py", "models/loading.py", "commands/bench.py"}
