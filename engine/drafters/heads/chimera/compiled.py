@@ -1,4 +1,4 @@
-"""Chimera's network for small targets on a CPU: `_chimera_kernel.py` behind the interface of `_chimera.py`.
+"""Chimera's network for small targets on a CPU: kernel.py behind the interface of network.py.
 
 Knows which loop runs where and in which form weights are handed to it; no arithmetic.
 """
@@ -6,30 +6,24 @@ Knows which loop runs where and in which form weights are handed to it; no arith
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from engine.drafters.heads._candidates import LogProbs, Tokens
-from engine.drafters.heads._weights import Weights, small_output
+from engine.drafters.heads._candidates import Candidates
+from engine.drafters.heads._compiled import call
 from engine.drafters.heads.chimera import kernel
 from engine.drafters.heads.chimera.network import (
     MAX_DRAFT_COLUMNS,
     FullContext,
     Network,
     NetworkWeights,
-    TorchNetwork,
     Triple,
     angles,
-    read_weights,
 )
 from engine.runtime.cpu.small_products import Matrix, numbers_of, packed
 from engine.runtime.cpu.threads import compiled_threads
-
-if TYPE_CHECKING:
-    from engine.models import LoadedModel
 
 
 class CompiledNetwork(Network):
@@ -82,13 +76,9 @@ class CompiledNetwork(Network):
             kernel.multiply(hidden.float().numpy(), self._known, found.numpy())
         return found.view(-1, self.shape.hidden_size)
 
-    def likeliest(self, head: int, known: Tensor, encoded: Tensor, top_k: int) -> tuple[Tokens, LogProbs]:
-        size = (len(encoded), min(top_k, self.shape.vocab_size))
-        tokens, log_probs = np.empty(size, np.int64), np.empty(size)
-        with compiled_threads():
-            numbers = known.numpy(), self._output, self.shape.vocab_size, encoded.numpy()
-            kernel.rank(self._heads[head], *numbers, tokens, log_probs)
-        return tokens, log_probs
+    def likeliest(self, head: int, known: Tensor, encoded: Tensor, top_k: int) -> Candidates:
+        numbers = self._heads[head], known.numpy(), self._output, self.shape.vocab_size, encoded.numpy()
+        return call(kernel.rank, *numbers, num_rows=len(encoded), top_k=min(top_k, self.shape.vocab_size))
 
 
 class CompiledContext(FullContext):
@@ -110,18 +100,3 @@ class CompiledContext(FullContext):
                 self._layer, rows.float().numpy(), where, self.keys.mT.numpy(), self.values.numpy(), found.numpy()
             )
         return found
-
-
-def load_network(weights: Weights, loaded: LoadedModel, output_layer: nn.Module) -> Network:
-    """The network of a weights folder for one target, once for all sessions. Raises BadInput."""
-    key = ("chimera network", weights, output_layer)
-    return loaded.keep(key, lambda: _network(weights, loaded, output_layer))
-
-
-def _network(weights: Weights, loaded: LoadedModel, output_layer: nn.Module) -> Network:
-    read = read_weights(weights)
-    output = small_output(loaded)
-    if output is None:
-        return TorchNetwork(read, loaded, output_layer)
-    embedding = cast(nn.Embedding, loaded.model.get_input_embeddings()).weight
-    return CompiledNetwork(read, embedding.detach(), output)

@@ -72,8 +72,7 @@ every_kind = pytest.mark.parametrize(("is_tied", "is_scaled"), KINDS, ids=["plai
 
 
 def loaded(target: Target, folder: Path) -> Speculator:
-    weights = find_weights(target, "mlp_speculator", str(folder))
-    return Speculator(weights, torch.float32, torch.device("cpu"))
+    return Speculator(find_weights(target, "mlp_speculator", str(folder)), target.loaded)
 
 
 def by_hand(folder: Path, hidden: np.ndarray[Any, Any], tokens: list[int], *, is_tied: bool, is_scaled: bool) -> Any:
@@ -275,7 +274,7 @@ def test_only_frequent_tokens_are_drafted_and_all_where_asked(is_compiled: bool,
     hidden = torch.randn(1, WIDTH, generator=torch.Generator().manual_seed(2))
     drafted = {}
     for vocabulary in ("frequent", "all"):
-        speculator = Speculator(weights, torch.float32, torch.device("cpu"), vocabulary)
+        speculator = Speculator(weights, llama.loaded, vocabulary)
         speculator.compiled = speculator.compiled if is_compiled else None
         drafted[vocabulary] = {token for level in speculator.levels(hidden, 7, [10, 3], 4) for token in level.tokens}
     assert drafted["frequent"] == set(frequent)

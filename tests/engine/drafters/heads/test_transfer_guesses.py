@@ -15,7 +15,7 @@ from toys import create, logits_of, stock
 from engine import drafters
 from engine.drafters.heads._candidates import likeliest
 from engine.drafters.heads._weights import CONFIG_FILE, WEIGHTS_FILE
-from engine.drafters.heads.hidden_transfer.guesses import Correction, Guesses
+from engine.drafters.heads.hidden_transfer.guesses import Corrections, Guesses
 from engine.target import Target
 from engine.training.hidden_transfer import Transfer
 from engine.training.layered import Layered
@@ -26,15 +26,15 @@ def transfer_at(layers: tuple[int, ...]) -> Transfer:
     return Transfer(Layered(stock("llama")), layers, 64)
 
 
-def correction(step: int) -> Correction:
-    generator = torch.Generator().manual_seed(step)
+def corrections(num_steps: int) -> Corrections:
+    generator = torch.Generator().manual_seed(1)
     shapes = ((64, 128), (64,), (64, 64), (64,))
-    return Correction(*(torch.randn(shape, generator=generator) / 8 for shape in shapes))
+    return Corrections(*(torch.randn(num_steps, *shape, generator=generator) / 8 for shape in shapes))
 
 
 @pytest.mark.parametrize("num_corrections", [0, 3])
 def test_compiled_guesses_are_those_of_torch(llama: Target, num_corrections: int) -> None:
-    guesses = Guesses(llama.loaded, [correction(step) for step in range(num_corrections)])
+    guesses = Guesses(llama.loaded, corrections(num_corrections))
     for num_steps in (1, 2, 3):
         states, owner = torch.randn(num_steps, 64), torch.randn(1, 64)
         wanted_tokens, wanted = likeliest(guesses.scores(states, owner, 7), 6)
