@@ -397,8 +397,12 @@ def untrained(name: str, hidden_size: int, vocab_size: int) -> Heads:
 @functools.cache
 def random_weights(name: str, hidden_size: int, vocab_size: int) -> Path:
     """A folder with a trained method's weights, untrained, as its training would write it; for any target."""
-    heads = untrained(name, hidden_size, vocab_size)
-    folder = Path(tempfile.mkdtemp(prefix=f"{name}-"))
+    return write_weights(untrained(name, hidden_size, vocab_size), Path(tempfile.mkdtemp(prefix=f"{name}-")))
+
+
+def write_weights(heads: Heads, folder: Path) -> Path:
+    """What training keeps of heads, in float32 and without a target's name."""
+    folder.mkdir(exist_ok=True)
     save_file({key: tensor.detach().contiguous() for key, tensor in heads.tensors().items()}, folder / WEIGHTS_FILE)
     (folder / CONFIG_FILE).write_text(json.dumps(heads.config()))
     return folder

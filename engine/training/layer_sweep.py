@@ -11,20 +11,19 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from engine.errors import RunFailed
 from engine.training import curve
-from engine.training.heads import HeadTraining, Soft, heldout_ranks
+from engine.training.head_training import HeadTraining, heldout_ranks
+from engine.training.heads import Soft
 from engine.training.material import Answers, Material
 from engine.training.recipes import Recipe
 from engine.training.trainer import Trainer
-
-if TYPE_CHECKING:
-    from engine.training.hidden_transfer import Transfer
+from engine.training.transfer import Transfer
 
 FILE, DRAWING = "layer_sweep.json", "layer_sweep.svg"
 MAX_LAYERS = 8
@@ -35,7 +34,7 @@ NUM_ANSWERS = 5
 PLACES_SHARE = 0.8
 """Of a row's places, shared out among the candidates: real rows should not take most of the time, nor pseudo rows."""
 PLATEAU = 0.01
-Solve = Callable[[tuple[int, ...]], "Transfer"]
+Solve = Callable[[tuple[int, ...]], Transfer]
 
 
 class Comparison(HeadTraining):

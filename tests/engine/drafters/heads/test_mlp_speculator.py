@@ -14,7 +14,7 @@ import torch
 import transformers
 from safetensors.torch import save_file
 from torch import Tensor
-from toys import VOCAB_SIZE, Rows, build, create, greedy_text, prompt_ids, stock, tiny
+from toys import VOCAB_SIZE, Rows, build, create, greedy_text, prompt_ids, stock, tiny, write_weights
 from toys import loaded as roof
 
 from engine import drafters, verify
@@ -127,11 +127,7 @@ def test_stages_in_training_score_as_stages_that_draft(is_tied: bool, llama: Tar
     torch.manual_seed(0)
     heads = SpeculatorHeads(WIDTH, VOCAB_SIZE, INNER, NUM_HEADS, is_tied=is_tied)
     torch.nn.init.normal_(heads.norm_bias[0])
-    folder = tmp_path / "w"
-    folder.mkdir()
-    save_file({name: t.detach().contiguous() for name, t in heads.tensors().items()}, folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps(heads.config()))
-    speculator = loaded(llama, folder)
+    speculator = loaded(llama, write_weights(heads, tmp_path / "w"))
     ids, hidden = torch.tensor([prompt_ids(9)]), torch.randn(1, 8, WIDTH)
     with torch.inference_mode():
         wanted = torch.stack(list(heads.scores(ids, hidden)))
