@@ -1,6 +1,6 @@
 """What drafting costs on this machine: the time of a proposal ÷ that of a target pass of one row.
 
-The dearer a draft, the more nodes it should have, since its cost is spread over what is accepted (`_shape.best_size`).
+The dearer a draft, the more nodes it should have, since its cost is spread over what is accepted (`shapes.best_size`).
 Measured once per network, each proposal behind a pass, as in a session: the pass has taken the caches.
 """
 

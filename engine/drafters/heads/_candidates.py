@@ -20,6 +20,6 @@ def likeliest(scores: Tensor, top_k: int) -> Candidates:
         best = scores.topk(top_k, dim=1)
         log_probs = best.values - scores.logsumexp(dim=1, keepdim=True)
         return best.indices.cpu().numpy(), log_probs.double().cpu().numpy()
-    from engine.drafters.heads._compiled import likeliest as ranked
+    from engine.drafters.heads import _compiled
 
-    return ranked(scores.contiguous().numpy(), top_k)
+    return _compiled.likeliest(scores.contiguous().numpy(), top_k)

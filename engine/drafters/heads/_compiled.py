@@ -26,7 +26,7 @@ compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract
 
 
 class Layers(NamedTuple):
-    """Affine maps (…, d, i), one for each row or for each block and row."""
+    """Affine maps (…, d, i)."""
 
     numbers: Matrix
     scales: Floats
@@ -53,36 +53,39 @@ def output_of(weight: Tensor, dtype: torch.dtype) -> Output:
     return Output(*packed_small(weight, dtype))
 
 
-def call(kernel: Callable[..., None], *numbers: Any, num_rows: int, top_k: int) -> Candidates:
-    """What a kernel writes to its last two arguments: tokens and log-probabilities, (num_rows, top_k) each."""
-    tokens, log_probs = np.empty((num_rows, top_k), np.int64), np.empty((num_rows, top_k))
+def run(kernel: Callable[..., None], *numbers: Any) -> None:
+    """Call a kernel, which writes to the last of its arguments."""
     with compiled_threads():
-        kernel(*numbers, tokens, log_probs)
+        kernel(*numbers)
+
+
+def ranked(kernel: Callable[..., None], *numbers: Any, size: tuple[int, int]) -> Candidates:
+    """What a kernel writes to two last arguments: tokens and log-probabilities, of `size` each."""
+    tokens, log_probs = np.empty(size, np.int64), np.empty(size)
+    run(kernel, *numbers, tokens, log_probs)
     return tokens, log_probs
 
 
 def likeliest(scores: Floats, top_k: int) -> Candidates:
     """Of scores (rows, v)."""
-    return call(softmax.likeliest, scores, *scores.shape, num_rows=len(scores), top_k=top_k)
+    return ranked(softmax.likeliest, scores, *scores.shape, size=(len(scores), top_k))
 
 
 @compiled
-def pass_block(y: Floats, block: Layers, mixed: Floats) -> None:
-    """Row i of `y` + SiLU(its map of it), in place; `y` and `mixed` are of `row_buffer`, `block` has d = i."""
-    num_rows, size = block.biases.shape
-    linear_each(y, block.numbers, mixed)
-    for row in range(num_rows):
-        mixed[row, :size] *= block.scales[row]
-        mixed[row, :size] += block.biases[row]
-        silu(mixed[row, :size])
-        y[row, :size] += mixed[row, :size]
+def read_out(y: Floats, num_rows: int, blocks: Layers, output: Output, tokens: Integers, log_probs: Doubles) -> None:
+    """The likeliest tokens, (num_rows, k), of rows that pass residual blocks y + SiLU(W y + b) and an output layer.
 
-
-@compiled
-def rank(y: Floats, num_rows: int, output: Output, tokens: Integers, log_probs: Doubles) -> None:
-    """The likeliest tokens of the first rows of `y`, which is of `row_buffer`, and their log-probabilities."""
-    vocab_size = len(output.scales)
-    scores = row_buffer(num_rows, vocab_size)
+    `y` is of `row_buffer`; `blocks` are (b, n, d, d), of each block a layer for every row and perhaps for more.
+    """
+    size, vocab_size = blocks.biases.shape[2], len(output.scales)
+    mixed, scores = row_buffer(num_rows, size), row_buffer(num_rows, vocab_size)
+    for block in range(len(blocks.biases)):
+        linear_each(y, blocks.numbers[block, :num_rows], mixed)
+        for row in range(num_rows):
+            mixed[row, :size] *= blocks.scales[block, row]
+            mixed[row, :size] += blocks.biases[block, row]
+            silu(mixed[row, :size])
+            y[row, :size] += mixed[row, :size]
     linear(y, num_rows, output.numbers, scores)
     for row in range(num_rows):
         scores[row, :vocab_size] *= output.scales

@@ -6,13 +6,14 @@ Knows which loop runs where and in which form weights are handed to it; no arith
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from engine.drafters.heads._candidates import Candidates
-from engine.drafters.heads._compiled import call
+from engine.drafters.heads._compiled import ranked, run
 from engine.drafters.heads.chimera import kernel
 from engine.drafters.heads.chimera.network import (
     MAX_DRAFT_COLUMNS,
@@ -22,8 +23,7 @@ from engine.drafters.heads.chimera.network import (
     Triple,
     angles,
 )
-from engine.runtime.cpu.small_products import Matrix, numbers_of, packed
-from engine.runtime.cpu.threads import compiled_threads
+from engine.runtime.cpu.small_products import numbers_of, packed
 
 
 class CompiledNetwork(Network):
@@ -37,15 +37,10 @@ class CompiledNetwork(Network):
         # What each token adds to a trigram as its first, second or third.
         slots = weights.parts.to(self.dtype).view(4 * size, 3, size).transpose(0, 1)
         self._table = numbers_of(torch.stack([embedding.to(self.dtype) @ slot.mT for slot in slots], dim=1))
-        self._bias, self._down = weights.bias.numpy(), self._packed(weights.down)
-        self._known = self._packed(weights.known)
-        self._heads = [self._packed(head) for head in weights.heads]
-        self._output = self._packed(output)
-        self._qkv, self._projection = self._packed(weights.qkv), self._packed(weights.output)
-        self._gate_up, self._mlp_down = self._packed(weights.gate_up), self._packed(weights.mlp_down)
-
-    def _packed(self, weight: Tensor) -> Matrix:
-        return packed(weight, self.dtype)
+        pack = partial(packed, dtype=self.dtype)
+        self._bias, self._down, self._known = weights.bias.numpy(), pack(weights.down), pack(weights.known)
+        self._heads, self._output = [pack(head) for head in weights.heads], pack(output)
+        self._encoder = [pack(part) for part in (weights.qkv, weights.output, weights.gate_up, weights.mlp_down)]
 
     def context(self, max_context: int) -> CompiledContext:
         return CompiledContext(self, max_context)
@@ -53,32 +48,23 @@ class CompiledNetwork(Network):
     def layer(self, num_positions: int) -> kernel.Layer:
         """The encoder, for positions below this."""
         cos, sin = angles(self.shape, num_positions, self.device)
-        return kernel.Layer(
-            qkv=self._qkv,
-            output=self._projection,
-            gate_up=self._gate_up,
-            down=self._mlp_down,
-            cos=cos.numpy(),
-            sin=sin.numpy(),
-            eps=np.float32(self.shape.rms_norm_eps),
-        )
+        return kernel.Layer(*self._encoder, cos.numpy(), sin.numpy(), np.float32(self.shape.rms_norm_eps))
 
     def grams(self, triples: Sequence[Triple]) -> Tensor:
         found = torch.empty(len(triples), self.shape.hidden_size)
-        with compiled_threads():
-            tokens = np.array(triples, np.int64).reshape(-1, 3)
-            kernel.grams(self._table, self._bias, self._down, tokens, found.numpy())
+        tokens = np.array(triples, np.int64).reshape(-1, 3)
+        run(kernel.grams, self._table, self._bias, self._down, tokens, found.numpy())
         return found
 
     def known_part(self, hidden: Tensor) -> Tensor:
         found = torch.empty(1, self.shape.num_heads * self.shape.hidden_size)
-        with compiled_threads():
-            kernel.multiply(hidden.float().numpy(), self._known, found.numpy())
+        run(kernel.multiply, hidden.float().numpy(), self._known, found.numpy())
         return found.view(-1, self.shape.hidden_size)
 
     def likeliest(self, head: int, known: Tensor, encoded: Tensor, top_k: int) -> Candidates:
-        numbers = self._heads[head], known.numpy(), self._output, self.shape.vocab_size, encoded.numpy()
-        return call(kernel.rank, *numbers, num_rows=len(encoded), top_k=min(top_k, self.shape.vocab_size))
+        num_tokens = self.shape.vocab_size
+        numbers = self._heads[head], known.numpy(), self._output, num_tokens, encoded.numpy()
+        return ranked(kernel.rank, *numbers, size=(len(encoded), min(top_k, num_tokens)))
 
 
 class CompiledContext(FullContext):
@@ -95,8 +81,6 @@ class CompiledContext(FullContext):
         looks = np.ones((num_asked, end), np.bool_)
         looks[:, end - mask.shape[1] :] = mask.numpy()
         where = kernel.Pass(positions.numpy(), columns.numpy(), looks)
-        with compiled_threads():
-            kernel.encode(
-                self._layer, rows.float().numpy(), where, self.keys.mT.numpy(), self.values.numpy(), found.numpy()
-            )
+        cache = self.keys.mT.numpy(), self.values.numpy()
+        run(kernel.encode, self._layer, rows.float().numpy(), where, *cache, found.numpy())
         return found

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from engine.drafters.heads._candidates import Candidates
-from engine.drafters.heads._compiled import Layers, Output, call, compiled, layers_of, output_of, pass_block, rank
+from engine.drafters.heads._compiled import Layers, Output, compiled, layers_of, output_of, ranked, read_out
 from engine.runtime.cpu.small_products import Matrix, linear_each, numbers_of, row_buffer, widened
 from engine.runtime.cpu.softmax import Doubles, Floats, Integers
 
@@ -21,7 +21,7 @@ class Reader(NamedTuple):
     corrections: Layers
     """(n, d, 2d), of the owner's state and the token's embedding."""
     blocks: Layers
-    """(n, d, d)."""
+    """(1, n, d, d), or of no block."""
     table: Matrix
     """(v, d) embeddings."""
     output: Output
@@ -33,7 +33,7 @@ def guesses(reader: Reader, states: Floats, owner: Floats, root_id: int, tokens:
     num_steps, size = states.shape
     y = row_buffer(num_steps, size)
     y[:num_steps, :size] = states
-    first, blocks = reader.corrections, reader.blocks
+    first = reader.corrections
     if len(first.biases):
         known, moved = row_buffer(num_steps, 2 * size), row_buffer(num_steps, size)
         known[:num_steps, :size] = owner
@@ -42,22 +42,21 @@ def guesses(reader: Reader, states: Floats, owner: Floats, root_id: int, tokens:
         linear_each(known, first.numbers[:num_steps], moved)
         for step in range(num_steps):
             y[step, :size] += moved[step, :size] * first.scales[step] + first.biases[step]
-        own = Layers(blocks.numbers[:num_steps], blocks.scales[:num_steps], blocks.biases[:num_steps])
-        pass_block(y, own, moved)
-    rank(y, num_steps, reader.output, tokens, log_probs)
+    read_out(y, num_steps, reader.blocks, reader.output, tokens, log_probs)
 
 
 class CompiledGuesses:
     """Reads pseudo states beside a small target's output layer."""
 
     def __init__(self, parts: tuple[Tensor, Tensor, Tensor, Tensor], table: Tensor, output: Tensor) -> None:
-        """Of corrections `guesses.Correction` of n steps, each part stacked, and the target's tables (v, d)."""
+        """Of `guesses.Corrections` and the target's tables (v, d)."""
         weight, bias, block, block_bias = parts
-        first, blocks = layers_of(weight, bias, table.dtype), layers_of(block, block_bias, table.dtype)
+        one = slice(0, len(bias))  # of a single block, or of none where nothing is corrected
+        blocks = layers_of(block[None][one], block_bias[None][one], table.dtype)
+        first = layers_of(weight, bias, table.dtype)
         self._reader = Reader(first, blocks, numbers_of(table), output_of(output, table.dtype))
 
     def likeliest(self, states: Tensor, owner: Tensor, root_id: int, top_k: int) -> Candidates:
         """As `guesses.Guesses.likeliest`."""
-        numbers = self._reader, states.float().numpy(), owner[0].float().numpy(), root_id
-        top_k = min(top_k, len(self._reader.output.scales))
-        return call(guesses, *numbers, num_rows=len(states), top_k=top_k)
+        size = len(states), min(top_k, len(self._reader.output.scales))
+        return ranked(guesses, self._reader, states.float().numpy(), owner[0].float().numpy(), root_id, size=size)

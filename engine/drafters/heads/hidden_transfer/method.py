@@ -12,7 +12,7 @@ other end the next step drafts nothing; the first step of a session is such a st
 deterministically, so sampling is exact with node-sampling.
 
 One part is ours and not the paper's: a pseudo state was made before the target chose the token behind its owner, and by
-the time it is read that token is the new root. A trained correction tells the guesses of it (_transfer_guesses.py);
+the time it is read that token is the new root. A trained correction tells the guesses of it (guesses.py);
 `correction=none` reads pseudo states as they are.
 """
 

@@ -13,10 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.drafters.heads._compiled import compiled
+from engine.drafters.heads._compiled import compiled, run
 from engine.runtime.cpu.small_products import Matrix, linear, numbers_of, packed, row_buffer, widened
 from engine.runtime.cpu.softmax import Doubles, Floats, Integers, likeliest
-from engine.runtime.cpu.threads import compiled_threads
 
 EPS = np.float32(1e-6)
 _HALF, _ONE, _ROOT_HALF = np.float32(0.5), np.float32(1.0), np.float32(0.5**0.5)
@@ -120,6 +119,5 @@ class CompiledStages:
         """Tokens, parents and values of each level, as `network.Level` has them."""
         size, sizes = (len(top_k), most * max(top_k, default=0)), np.zeros(len(top_k), np.int64)
         grown = Grown(np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size), sizes)
-        with compiled_threads():
-            grow(self._stages, state[0].numpy(), root_id, np.array(top_k, np.int64), most, grown)
+        run(grow, self._stages, state[0].numpy(), root_id, np.array(top_k, np.int64), most, grown)
         return [(grown.tokens[i, :n], grown.parents[i, :n], grown.values[i, :n]) for i, n in enumerate(sizes.tolist())]
