@@ -61,8 +61,10 @@ class Chimera(Heads):
         self.shape, self.num_heads = shape, shape.num_heads
         self.trigram = TrigramEncoder(shape.hidden_size)
         self.encoder = FullContextEncoder(shape)
-        half = 0.5 * torch.eye(shape.hidden_size)
-        self.heads = nn.ModuleList(_linear(torch.cat((half, half), dim=1)) for _ in range(shape.num_heads))
+        size = shape.hidden_size
+        self.heads = nn.ModuleList(nn.Linear(2 * size, size, bias=False) for _ in range(shape.num_heads))
+        for head in self.heads.parameters():
+            head.data = 0.5 * torch.eye(size).repeat(1, 2)
         self.register_buffer("embedding", embedding, persistent=False)
         self.register_buffer("output", output, persistent=False)
         # Kept in checkpoints, so that a resumed run draws the places that an unbroken one draws.
@@ -218,9 +220,3 @@ def _distance(given: Tensor, wanted: Tensor, labels: Tensor) -> Tensor:
     found = nn.functional.smooth_l1_loss(given.float(), wanted.float(), reduction="none").mean(dim=-1)
     is_text = labels != IGNORED
     return (found * is_text).sum() / is_text.sum().clamp(min=1)
-
-
-def _linear(weight: Tensor) -> nn.Linear:
-    linear = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
-    linear.weight = nn.Parameter(weight.clone())
-    return linear

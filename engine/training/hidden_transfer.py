@@ -21,7 +21,7 @@ from engine.training.layered import Layered
 from engine.training.material import Material
 from engine.training.recipes import RECIPES, Recipe
 from engine.training.runs import Order
-from engine.training.transfer import Transfer, solved
+from engine.training.transfer import Transfer
 
 NUM_STEPS = 3
 CORRECTED_SHARE = 0.4
@@ -38,16 +38,8 @@ def make(material: Material, recipe: Recipe) -> Transfer:
 
 def make_swept(material: Material, recipe: Recipe) -> Transfer:
     """Maps at the layers that the sweep finds best, as far trained as the ablation brought them."""
-    layered = Layered(material.target)
-    minutes = recipe.limit_minutes * SWEEP_SHARE / (1 - SWEEP_SHARE)
-    return layer_sweep.run(
-        lambda layers: solved(layered, layers, material),
-        material,
-        replace(recipe, limit_minutes=minutes),
-        len(layered),
-        NUM_STEPS,
-        material.target.device.type,
-    )
+    recipe = replace(recipe, limit_minutes=recipe.limit_minutes * SWEEP_SHARE / (1 - SWEEP_SHARE))
+    return layer_sweep.run(Layered(material.target), material, recipe, NUM_STEPS)
 
 
 def make_corrected(material: Material, recipe: Recipe, folder: Path) -> Transfer:
