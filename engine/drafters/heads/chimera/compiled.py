@@ -40,7 +40,8 @@ class CompiledNetwork(Network):
         pack = partial(packed, dtype=self.dtype)
         self._bias, self._down, self._known = weights.bias.numpy(), pack(weights.down), pack(weights.known)
         self._heads, self._output = [pack(head) for head in weights.heads], pack(output)
-        self._encoder = [pack(part) for part in (weights.qkv, weights.output, weights.gate_up, weights.mlp_down)]
+        self._qkv, self._projection = pack(weights.qkv), pack(weights.output)
+        self._gate_up, self._mlp_down = pack(weights.gate_up), pack(weights.mlp_down)
 
     def context(self, max_context: int) -> CompiledContext:
         return CompiledContext(self, max_context)
@@ -48,7 +49,8 @@ class CompiledNetwork(Network):
     def layer(self, num_positions: int) -> kernel.Layer:
         """The encoder, for positions below this."""
         cos, sin = angles(self.shape, num_positions, self.device)
-        return kernel.Layer(*self._encoder, cos.numpy(), sin.numpy(), np.float32(self.shape.rms_norm_eps))
+        matrices = self._qkv, self._projection, self._gate_up, self._mlp_down
+        return kernel.Layer(*matrices, cos.numpy(), sin.numpy(), np.float32(self.shape.rms_norm_eps))
 
     def grams(self, triples: Sequence[Triple]) -> Tensor:
         found = torch.empty(len(triples), self.shape.hidden_size)
