@@ -22,8 +22,9 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from engine.errors import BadInput, EngineError, UnknownName
-from engine.runtime.cpu.decoder import FAMILIES
+from engine.runtime.compiled import runs_compiled
 from engine.runtime.device import choose_device, choose_dtype, has_fast_bf16
+from engine.runtime.families import COMPILED
 
 transformers.utils.logging.disable_progress_bar()
 transformers.utils.logging.set_verbosity_error()
@@ -144,7 +145,7 @@ def load(name: str = DEFAULT_PRESET, device: str = "auto", dtype: str = "auto") 
 
 def _chosen_dtype(name: str, given: str, device: torch.device) -> torch.dtype:
     """The asked-for dtype; by itself also bf16 where compiled passes read weights as they are stored."""
-    if given == "auto" and device.type == "cpu" and not has_fast_bf16() and _is_read_in_bf16(name):
+    if given == "auto" and runs_compiled(device) and not has_fast_bf16() and _is_read_in_bf16(name):
         return torch.bfloat16
     return choose_dtype(given, device)
 
@@ -155,7 +156,7 @@ def _is_read_in_bf16(name: str) -> bool:
         config = AutoConfig.from_pretrained(locate(preset.target if preset else name), trust_remote_code=False)
     except (OSError, ValueError, KeyError, RuntimeError, EngineError):
         return False  # the loader says what is wrong
-    return config.model_type in FAMILIES and config.dtype is torch.bfloat16
+    return config.model_type in COMPILED and config.dtype is torch.bfloat16
 
 
 @functools.lru_cache(maxsize=8)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from engine.models import LoadedModel
 from engine.runtime import guards
+from engine.runtime.compiled import runs_compiled
 from engine.runtime.extra import Foreseen
 from engine.runtime.longrope import make_runner
 from engine.tree import DraftTree
@@ -40,7 +41,7 @@ class Target:
     def __init__(self, loaded: LoadedModel) -> None:
         """Raises BadInput for a model that cannot be run, or is not run rightly (runtime/guards.py)."""
         self.loaded = loaded
-        is_row_invariant = loaded.device.type == "cpu"
+        is_row_invariant = runs_compiled(loaded.device)
         self.runner = make_runner(loaded.model, loaded.max_context, is_row_invariant=is_row_invariant)
         self.border = self.runner.border
         guards.check(self.runner, loaded.name)

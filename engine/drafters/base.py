@@ -16,7 +16,7 @@ from torch import Tensor
 
 from engine.config import GenerationConfig
 from engine.errors import BadInput
-from engine.sampling import Noise
+from engine.noise import Noise
 from engine.tree import EMPTY_TREE, DraftTree
 from engine.verify import Verdict
 

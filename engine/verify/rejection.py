@@ -10,11 +10,12 @@ exact conditional distribution given the earlier siblings, drawn with or without
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Iterator
+
 from torch import Tensor
 
 from engine.errors import RunFailed
-from engine.sampling import Noise, draw
+from engine.noise import Noise
 from engine.tree import DraftTree
 from engine.verify.base import Rule, TargetRows, Verdict, ending
 
@@ -28,25 +29,25 @@ class Rejection(Rule):
     def verify(self, tree: DraftTree, target: TargetRows, noise: Noise, position: int) -> Verdict:
         if tree and not tree.is_sampled:
             raise RunFailed("Rule rejection needs to know what each node was drawn from; this drafter does not say.")
-        generator = noise.generator(position, stream=1)
         path: list[int] = []
         node = -1
         while True:
-            child, residual = examine(tree, node, target[node + 1].double(), generator)
+            place = position + len(path)
+            uniforms = noise.uniforms(place, "acceptance")
+            child, residual = examine(tree, node, target[node + 1].double(), uniforms)
             if child is None:
-                return Verdict(tuple(path), draw(residual, generator), ending(tree, path))
+                return Verdict(tuple(path), noise.draw(residual, place, "correction"), ending(tree, path))
             path.append(child)
             node = child
 
 
-def examine(tree: DraftTree, node: int, probs: Tensor, generator: torch.Generator) -> tuple[int | None, Tensor]:
+def examine(tree: DraftTree, node: int, probs: Tensor, uniforms: Iterator[float]) -> tuple[int | None, Tensor]:
     """The surviving child of a node, or None, and what is left of the target distribution."""
     for child in tree.children[node + 1]:
         assert tree.drawn_from is not None
         drawn_from = tree.drawn_from[child].to(probs)
         token = tree.tokens[child]
-        uniform = torch.rand((), generator=generator, dtype=torch.float64).item()
-        if uniform * drawn_from[token].item() < probs[token].item():
+        if next(uniforms) * drawn_from[token].item() < probs[token].item():
             return child, probs
         probs = residual_of(probs, drawn_from)
     return None, probs

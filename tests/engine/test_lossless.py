@@ -32,7 +32,6 @@ from engine.config import GenerationConfig
 from engine.drafters.base import Context
 from engine.events import SessionFinished, Stepped
 from engine.loop import generate
-from engine.sampling import draw
 from engine.target import Target
 from engine.tree import DraftTree
 
@@ -109,7 +108,6 @@ def drawn(parents: Sequence[int], drafter: Table, *, is_replaced: bool = True) -
     """Trees of one shape, drawn from a table afresh at each place."""
 
     def script(context: Context, budget: int) -> DraftTree:
-        generator = context.noise.generator(context.position, stream=3)
         shape = DraftTree((0,) * len(parents), tuple(parents))
         tokens: list[int] = []
         rows: list[torch.Tensor] = []
@@ -118,7 +116,7 @@ def drawn(parents: Sequence[int], drafter: Table, *, is_replaced: bool = True) -
             if not is_replaced:
                 row[[tokens[i] for i in range(node) if parents[i] == parent]] = 0
             rows.append(row / row.sum())
-            tokens.append(draw(rows[-1], generator))
+            tokens.append(context.noise.draw(rows[-1], context.position, f"node {node}"))
         return DraftTree(tuple(tokens), tuple(parents), None, torch.stack(rows))
 
     return script

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from engine.runtime.compiled import runs_compiled
+
 Tokens = np.ndarray[Any, np.dtype[np.int64]]
 LogProbs = np.ndarray[Any, np.dtype[np.float64]]
 Candidates = tuple[Tokens, LogProbs]
@@ -16,7 +18,7 @@ Candidates = tuple[Tokens, LogProbs]
 def likeliest(scores: Tensor, top_k: int) -> Candidates:
     """Of scores (rows, v) on any device; k is `top_k`, or v where that is less."""
     scores, top_k = scores.float(), min(top_k, scores.shape[1])
-    if scores.device.type != "cpu":
+    if not runs_compiled(scores.device):
         best = scores.topk(top_k, dim=1)
         log_probs = best.values - scores.logsumexp(dim=1, keepdim=True)
         return best.indices.cpu().numpy(), log_probs.double().cpu().numpy()

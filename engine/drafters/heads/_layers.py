@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from engine.runtime.compiled import runs_compiled
 from engine.runtime.linear import pack
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ MOST_COMPILED = 8_000_000
 
 def is_compiled(loaded: LoadedModel, num_parameters: int) -> bool:
     """Whether a network whose largest matrix has so many parameters runs compiled beside this target."""
-    return loaded.device.type == "cpu" and num_parameters <= MOST_COMPILED
+    return runs_compiled(loaded.device) and num_parameters <= MOST_COMPILED
 
 
 def small_output(loaded: LoadedModel) -> Tensor | None:

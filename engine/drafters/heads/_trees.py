@@ -11,14 +11,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from engine.drafters.heads._candidates import LogProbs, Tokens
 from engine.drafters.shapes import Shape
-from engine.runtime.cpu.softmax import Doubles, Integers
+from engine.runtime.compiled import njit
 from engine.tree import DraftTree
 
 if TYPE_CHECKING:
+    from engine.runtime.cpu.softmax import Doubles, Integers
     from engine.runtime.extra import ExtraRows
 
 MOST_RANKS, LEAST_SHARE = 8, 0.01

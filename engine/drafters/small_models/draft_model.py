@@ -32,7 +32,7 @@ from engine.options import option
 from engine.runtime import guards
 from engine.runtime.longrope import make_runner
 from engine.runtime.runner import PREFILL_ROWS, Rows
-from engine.sampling import displayed, draw, warp
+from engine.sampling import displayed, warp
 from engine.tree import EMPTY_TREE, DraftTree, chain
 from engine.verify import Verdict
 
@@ -161,16 +161,17 @@ class DraftModel(Drafter):
         contexts = [[*context.ids, *path]] if config.repetition_penalty != 1 else None
         if config.verification_rule == "rejection":
             distribution = warp(logits, config, contexts)[0]
-            generator = context.noise.generator(context.position + len(path), stream=2)
-            token = draw(distribution, generator)
+            token = context.noise.draw(distribution, context.position + len(path), self.name)
             return token, distribution[token].item(), distribution
         probs = displayed(logits, config, contexts)[0]
-        scores = probs if config.is_greedy else probs.log() + self._gumbel(context, len(path), probs)
-        token = int(scores.argmax())
+        token = int(self._raced(context, probs, len(path)).argmax())
         return token, probs[token].item(), None
 
-    def _gumbel(self, context: Context, depth: int, probs: Tensor) -> Tensor:
-        return context.noise.gumbel(context.position + depth, probs.shape[-1]).to(probs.device)
+    def _raced(self, context: Context, probs: Tensor, depth: int) -> Tensor:
+        """What is highest for the token to choose first (…, v): above temperature 0 with the target's noise."""
+        if context.config.is_greedy:
+            return probs
+        return probs / context.noise.waits(context.position + depth, probs.shape[-1], device=probs.device)
 
     def _grow(self, context: Context, logits: Tensor, budget: int) -> DraftTree:
         """Level by level: expand the best nodes, then keep the best of all."""
@@ -216,8 +217,7 @@ class DraftModel(Drafter):
             tree = DraftTree(tuple(tokens), tuple(parents))
             contexts = [[*context.ids, *(tokens[i] for i in tree.path_to(node))] for node in frontier]
         probs = displayed(logits, config, contexts)
-        scores = probs if config.is_greedy else probs.log() + self._gumbel(context, depth, probs)
-        chosen = scores.topk(min(self.options.width, probs.shape[1]), dim=1).indices
+        chosen = self._raced(context, probs, depth).topk(min(self.options.width, probs.shape[1]), dim=1).indices
         return [
             (node, token, row[token].item())
             for node, row, kept in zip(frontier, probs, chosen.tolist(), strict=True)

@@ -8,8 +8,8 @@ n-gram that is known gives a distribution p^(1/temperature) over its tokens, and
 are drawn from it without replacement by Gumbel-top-k: log-probability plus noise, the largest first.
 
 Whose noise, by verification rule. greedy: none, the likeliest. node_sampling: the target's own noise
-of the place, so that draft and target tend to draw alike; exact, as any tree is. rejection: fresh
-noise; each child says that it was drawn from the stored distribution without its earlier siblings,
+of the place, so that draft and target tend to draw alike; exact, as any tree is. rejection: noise of
+its own; each child says that it was drawn from the stored distribution without its earlier siblings,
 renormalised, in draw order, which makes acceptance by residual exact.
 State lives with the session. Several samples of one problem may share a memory: the caller's
 explicit choice (`share`). A draft costs three look-ups a node, whatever the context's length.
@@ -19,17 +19,18 @@ from __future__ import annotations
 
 import functools
 import math
-import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
 from engine.drafters.base import Context, Drafter
 from engine.drafters.fallback import fallback_option
+from engine.noise import TARGET
 from engine.options import option
+from engine.sampling import Floats
 from engine.tree import EMPTY_TREE, DraftTree
 from engine.verify import Verdict
 
@@ -183,26 +184,24 @@ def likeliest(entry: Entry, num_children: int) -> list[Child]:
     return [Child(*pair) for pair in zip(entry.tokens[:num_children], entry.probs, strict=False)]
 
 
-def perturbed(entry: Entry, num_children: int, temperature: float, gumbel: Any) -> list[Child]:
-    """Gumbel-top-k with given noise (v,)."""
+def perturbed(entry: Entry, num_children: int, temperature: float, waits: Sequence[float]) -> list[Child]:
+    """Gumbel-top-k with given noise, an exponential wait for each token of the entry."""
     scored = [
-        (math.log(prob) / temperature + float(gumbel[token]), token, prob)
-        for token, prob in zip(entry.tokens, entry.probs, strict=True)
+        (math.log(prob) / temperature - math.log(wait), token, prob)
+        for token, prob, wait in zip(entry.tokens, entry.probs, waits, strict=True)
         if prob > 0
     ]
     return [Child(token, prob) for _, token, prob in sorted(scored, reverse=True)[:num_children]]
 
 
-def drawn(entry: Entry, num_children: int, temperature: float, rng: random.Random) -> list[Child]:
-    """Gumbel-top-k with fresh noise; each child with its law given the children before it."""
-    pairs = [(token, prob) for token, prob in zip(entry.tokens, entry.probs, strict=True) if prob > 0]
-    logits = {token: math.log(prob) / temperature for token, prob in pairs}
-    scores = {token: logit - math.log(max(rng.expovariate(1.0), 1e-300)) for token, logit in logits.items()}
-    prob_of = dict(pairs)
+def drawn(entry: Entry, num_children: int, temperature: float, waits: Sequence[float]) -> list[Child]:
+    """The same; each child with its law given the children before it."""
+    pairs = zip(entry.tokens, entry.probs, strict=True)
+    logits = {token: math.log(prob) / temperature for token, prob in pairs if prob > 0}
     children = []
-    for token in sorted(scores, key=scores.__getitem__, reverse=True)[:num_children]:
-        children.append(Child(token, prob_of[token], softmax(logits)))
-        del logits[token]
+    for child in perturbed(entry, num_children, temperature, waits):
+        children.append(child._replace(drawn_from=softmax(logits)))
+        del logits[child.token]
     return children
 
 
@@ -274,19 +273,19 @@ class Stand(Drafter):
     def _chooser(self, context: Context) -> Callable[[Entry, Slots], list[Child]]:
         """How a node's children are chosen under the rule in use."""
         config, noise, size = context.config, context.noise, self._vocab_size
-        if config.verification_rule == "rejection":
-            rng = random.Random(f"{self.name} {config.seed} {context.position}")
-            return lambda entry, slots: drawn(entry, slots.num_children, config.temperature, rng)
         if config.is_greedy or size is None:
             return lambda entry, slots: likeliest(entry, slots.num_children)
-        levels: list[Any] = []
+        is_drawn = config.verification_rule == "rejection"
+        choose, stream = (drawn, self.name) if is_drawn else (perturbed, TARGET)
+        levels: list[Floats] = []
 
-        def coupled(entry: Entry, slots: Slots) -> list[Child]:
+        def chosen(entry: Entry, slots: Slots) -> list[Child]:
             if slots.depth == len(levels):
-                levels.append(noise.gumbel(context.position + slots.depth, size).numpy())
-            return perturbed(entry, slots.num_children, config.temperature, levels[slots.depth])
+                levels.append(noise.waits(context.position + slots.depth, size, stream).numpy())
+            waits = levels[slots.depth][entry.tokens].tolist()
+            return choose(entry, slots.num_children, config.temperature, waits)
 
-        return coupled
+        return chosen
 
     def _rows(self, children: Sequence[Child]) -> Tensor:
         """What each node was drawn from (n, v)."""

@@ -31,8 +31,8 @@ from engine.drafters.base import Context
 from engine.errors import BadInput, UnknownName
 from engine.events import Event, Prefilled, SessionFinished, Stepped
 from engine.loop import generate
+from engine.noise import Noise
 from engine.runtime.runner import ModelRunner
-from engine.sampling import Noise
 from engine.target import Target
 from engine.tree import DraftTree
 

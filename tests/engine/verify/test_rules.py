@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -21,9 +20,10 @@ from toys import Rows, Table, assert_fits, trees
 from engine import verify
 from engine.config import GenerationConfig
 from engine.errors import RunFailed, UnknownName
-from engine.sampling import Noise, coupled_token, draw, warp
+from engine.noise import Noise
+from engine.sampling import warp
 from engine.tree import EMPTY_TREE, DraftTree, chain
-from engine.verify import Rule, Verdict, node_sampling, rejection
+from engine.verify import Rule, Verdict
 from engine.verify.base import match
 from engine.verify.rejection import examine, residual_of
 
@@ -68,9 +68,6 @@ class Uniform:
     def __init__(self, coins: Coins, scale: float = 1.0) -> None:
         self.coins, self.scale = coins, scale
 
-    def item(self) -> Uniform:
-        return self
-
     def __mul__(self, factor: float) -> Uniform:
         return Uniform(self.coins, self.scale * factor)
 
@@ -79,24 +76,22 @@ class Uniform:
         return self.coins.choose([share, 1 - share]) == 0
 
 
-class SilentNoise:
-    """Noise for rules whose coins are replaced."""
+class CoinNoise:
+    """Noise whose every draw is a coin."""
 
-    def gumbel(self, position: int, num_tokens: int) -> torch.Tensor:
-        return torch.zeros(num_tokens)
+    def __init__(self, coins: Coins) -> None:
+        self.coins = coins
 
-    def generator(self, place: int, stream: int = 0) -> None:
-        return None
+    def draw(self, weights: torch.Tensor, place: int, stream: str = "target") -> int:
+        return self.coins.choose((weights / weights.sum()).tolist())
+
+    def uniforms(self, place: int, stream: str) -> Iterator[Uniform]:
+        return itertools.repeat(Uniform(self.coins))
 
 
 def toss(rule: Rule, tree: DraftTree, probs: torch.Tensor, coins: Coins) -> Verdict:
     """`verify` of a rule with its coins taken from a `Coins` object."""
-    fake_torch = SimpleNamespace(rand=lambda *args, **kwargs: Uniform(coins), float64=torch.float64)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rejection, "torch", fake_torch)
-        patch.setattr(rejection, "draw", lambda weights, _: coins.choose((weights / weights.sum()).tolist()))
-        patch.setattr(node_sampling, "coupled_token", lambda row, _: coins.choose(row.tolist()))
-        return rule.verify(tree, Rows(probs), cast(Noise, SilentNoise()), 10)
+    return rule.verify(tree, Rows(probs), cast(Noise, CoinNoise(coins)), 10)
 
 
 def drawn_tree(parents: Sequence[int], drafter: Table, coins: Coins, *, is_replaced: bool) -> DraftTree:
@@ -231,10 +226,7 @@ def accept_probability(tree: DraftTree, probs: torch.Tensor) -> list[float]:
         only = DraftTree(tree.tokens[: node + 1], (-1,) * (node + 1), None, cast(Any, tree.drawn_from)[: node + 1])
 
         def survivor(coins: Coins, only: DraftTree = only) -> int | None:
-            with pytest.MonkeyPatch.context() as patch:
-                fake = SimpleNamespace(rand=lambda *args, **kwargs: Uniform(coins), float64=torch.float64)
-                patch.setattr(rejection, "torch", fake)
-                return examine(only, -1, probs, cast(Any, None))[0]
+            return examine(only, -1, probs, cast(Any, itertools.repeat(Uniform(coins))))[0]
 
         law: dict[int | None, float] = defaultdict(float)
         for weight, child in outcomes(survivor):
@@ -299,11 +291,8 @@ def test_node_sampling_accepts_top_candidates_with_the_golden_probability(num_si
 
 def test_shared_noise_makes_drafter_and_target_agree_as_often_as_the_golden_figure() -> None:
     num_draws = 10_000
-    noise = Noise(1)
-    agreed = 0
-    for position in range(num_draws):
-        gumbel = noise.gumbel(position, 4)
-        agreed += coupled_token(P, gumbel) == coupled_token(Q, gumbel)
+    waits = Noise(1).of(range(num_draws), torch.arange(4))
+    agreed = int(((P / waits).argmax(dim=1) == (Q / waits).argmax(dim=1)).sum())
     assert agreed / num_draws == pytest.approx(0.604548, abs=5 * (0.24 / num_draws) ** 0.5)
 
 
@@ -320,11 +309,11 @@ def test_sampled_frequencies_of_the_real_code_fit_the_targets_joint_law(rule: st
         rows: list[torch.Tensor] = []
         for depth in range(2):
             rows.append(drafter.probs(tokens))
-            tokens.append(draw(rows[-1], noise.generator(10 + depth, stream=2)))
+            tokens.append(noise.draw(rows[-1], 10 + depth, "draft"))
         tree = chain(tokens, None, torch.stack(rows))
         emitted = list(tokens_of(tree, verify.get(rule)().verify(tree, Rows(rows_of(tree, target)), noise, 10)))
         while len(emitted) < 3:
-            emitted.append(coupled_token(target.probs(emitted), noise.gumbel(10 + len(emitted), 3)))
+            emitted.append(noise.draw(target.probs(emitted), 10 + len(emitted)))
         counts[tuple(emitted)] += 1
     truth = [
         target.probs(())[a] * target.probs((a,))[b] * target.probs((a, b))[c]

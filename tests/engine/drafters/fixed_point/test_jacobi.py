@@ -16,7 +16,8 @@ from engine.drafters.fixed_point.jacobi import Guess, Jacobi
 from engine.errors import BadInput
 from engine.events import Stepped
 from engine.loop import generate
-from engine.sampling import Noise, coupled_token, warp
+from engine.noise import Noise
+from engine.sampling import warp
 from engine.target import Scored, Target
 from engine.verify import Verdict
 
@@ -62,7 +63,7 @@ def test_the_guess_of_a_place_comes_from_the_row_before_it(rule: str, num_accept
         if rule == "greedy":
             assert after.tokens[i] == probs[row].argmax()
         elif rule == "node_sampling":
-            assert after.tokens[i] == coupled_token(probs[row], context.noise.gumbel(3 + row, 9))
+            assert after.tokens[i] == context.noise.draw(probs[row], 3 + row)
         else:
             assert after.drawn_from is not None
             torch.testing.assert_close(after.drawn_from[i], probs[row])
@@ -146,7 +147,7 @@ def test_the_penalty_counts_the_text_and_the_guesses_before_a_place(rule: str) -
             torch.stack([g.drawn_from for g in drafter._guesses if g.drawn_from is not None]), probs
         )
     else:
-        wanted = [coupled_token(row, context.noise.gumbel(5 + i, 32)) for i, row in enumerate(probs)]
+        wanted = [context.noise.draw(row, 5 + i) for i, row in enumerate(probs)]
         assert [guess.token for guess in drafter._guesses] == wanted
 
 

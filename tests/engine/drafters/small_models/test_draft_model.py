@@ -29,8 +29,9 @@ from engine.drafters.small_models.draft_model import DraftModel
 from engine.errors import BadInput
 from engine.events import SessionFinished, Stepped
 from engine.loop import generate
+from engine.noise import Noise
 from engine.runtime.runner import ModelRunner
-from engine.sampling import Noise, warp
+from engine.sampling import warp
 from engine.target import Target
 from engine.tree import DraftTree
 from engine.verify import Rejection

@@ -25,13 +25,14 @@ from engine.drafters.tables.stand import (
     Stand,
     drawn,
     fitted_tree,
+    likeliest,
     shape,
     softmax,
     start_tree,
 )
 from engine.events import SessionFinished, Stepped
 from engine.loop import generate
-from engine.sampling import Noise
+from engine.noise import Noise
 from engine.target import Target
 from engine.tree import DraftTree
 
@@ -111,9 +112,9 @@ def test_it_learns_from_the_root_and_the_accepted_nodes(llama: Target) -> None:
 
 def test_children_are_drawn_without_replacement_as_one_after_another() -> None:
     entry = Entry(list(range(4)), [0.5, 0.3, 0.15, 0.05], 1)
-    temperature, rng, counts = 0.7, random.Random(1), torch.zeros(4, 4)
-    for _ in range(20_000):
-        first, second = drawn(entry, 2, temperature, rng)
+    temperature, counts = 0.7, torch.zeros(4, 4)
+    for waits in Noise(1).of(range(20_000), torch.arange(4), "stand").tolist():
+        first, second = drawn(entry, 2, temperature, waits)
         counts[first.token, second.token] += 1
     weights = torch.tensor(entry.probs, dtype=torch.float64) ** (1 / temperature)
     q = weights / weights.sum()
@@ -125,11 +126,11 @@ def test_children_are_drawn_without_replacement_as_one_after_another() -> None:
 def test_each_child_says_what_it_was_drawn_from() -> None:
     entry = Entry(list(range(4)), [0.5, 0.3, 0.15, 0.05], 1)
     gone: set[int] = set()
-    for child in drawn(entry, 4, 2.0, random.Random(0)):
+    for child in drawn(entry, 4, 2.0, [0.3, 0.1, 2.0, 0.5]):
         wanted = {t: p**0.5 for t, p in zip(entry.tokens, entry.probs, strict=True) if t not in gone}
         assert child.drawn_from == pytest.approx({t: w / sum(wanted.values()) for t, w in wanted.items()})
         gone.add(child.token)
-    assert drawn(entry, 2, 1e-3, random.Random(0))[0].token == 0, "no overflow near temperature 0"
+    assert drawn(entry, 2, 1e-3, [0.3, 0.1, 2.0, 0.5])[0].token == 0, "no overflow near temperature 0"
     assert softmax({1: -1e6, 2: -1e6}) == {1: 0.5, 2: 0.5}
 
 
@@ -190,11 +191,7 @@ def test_drawn_drafts_are_accepted_more_often_than_the_likeliest_alone() -> None
         second = made(target, reads_prompt=False, nodes=1)
         second.share(memory)
         if rule == "one-hot":
-            second._chooser = lambda context: (
-                lambda entry, slots: [  # type: ignore[method-assign]
-                    child._replace(drawn_from=None) for child in drawn(entry, 1, 1e-6, random.Random(0))
-                ]
-            )
+            second._chooser = lambda context: lambda entry, slots: likeliest(entry, 1)  # type: ignore[method-assign]
         steps = [step for step in run(target, second, 1200, seed=2, **settings) if step.nodes]
         accepted[rule] = sum(len(step.path) for step in steps) / len(steps)
     assert accepted["rejection"] > accepted["one-hot"]
