@@ -127,7 +127,7 @@ def test_stages_in_training_score_as_stages_that_draft(is_tied: bool, llama: Tar
     torch.manual_seed(0)
     heads = SpeculatorHeads(WIDTH, VOCAB_SIZE, INNER, NUM_HEADS, is_tied=is_tied)
     torch.nn.init.normal_(heads.norm_bias[0])
-    speculator = loaded(llama, write_weights(heads, tmp_path / "w"))
+    speculator = loaded(llama, write_weights(tmp_path / "w", heads.tensors(), heads.config()))
     ids, hidden = torch.tensor([prompt_ids(9)]), torch.randn(1, 8, WIDTH)
     with torch.inference_mode():
         wanted = torch.stack(list(heads.scores(ids, hidden)))

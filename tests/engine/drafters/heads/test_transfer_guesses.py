@@ -47,7 +47,7 @@ def test_a_correction_is_what_training_makes_of_it(llama: Target, tmp_path: Path
     assert transfer.corrections is not None
     for parameter in transfer.corrections.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
-    folder = write_weights(transfer, tmp_path / "weights")
+    folder = write_weights(tmp_path / "weights", transfer.tensors(), transfer.config())
     drafter: Any = drafters.create("hidden_transfer", {"weights": str(folder), "budget": 4}, llama)
     states, owner = torch.randn(2, 64), torch.randn(1, 64)
     with torch.inference_mode():
