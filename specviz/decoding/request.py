@@ -4,40 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from engine import options
 from engine.config import GenerationConfig
 from engine.errors import BadInput, UnknownName
 from engine.options import OptionSpec
-from specviz.decoding.device import Device, Method
+from specviz.decoding.device import PLAIN, Device, Method, Request
 from specviz.text import without_surrogates
 
 MAX_PROMPT_CHARS = 20_000
 MAX_NEW_TOKENS = 2_000
 MAX_SETTINGS_CHARS = 20_000
 SAMPLING = ("max_new_tokens", "temperature", "top_k", "top_p", "repetition_penalty", "seed")
-PLAIN = "plain"
+FALLBACK = "fallback"
 FEWEST_LANES, MOST_LANES = 2, 8
-
-
-@dataclass(frozen=True)
-class Request:
-    """One run to make. Made by `parse` only."""
-
-    prompt: str
-    model: str
-    method: str
-    options: Mapping[str, Any]
-    config: GenerationConfig
-    has_baseline: bool
-    """Measure plain decoding too."""
-
-    @property
-    def measures_baseline(self) -> bool:
-        """Plain decoding is its own baseline."""
-        return self.has_baseline and self.method != PLAIN
 
 
 def parse(device: Device, prompt: object, model: object, settings: object, has_baseline: object) -> Request:
@@ -67,7 +49,7 @@ def parse_race(device: Device, prompt: object, model: object, settings: object) 
     _check_field(device, contenders)
     checked, known = _prompt(prompt), _model(device, model)
     config = _config(_mapping(given.get("sampling"), "sampling"))
-    return tuple(Request(checked, known, method, chosen, config, False) for method, chosen in contenders)
+    return tuple(Request(checked, known, method, chosen, config) for method, chosen in contenders)
 
 
 def sampling_specs() -> tuple[OptionSpec, ...]:
@@ -80,6 +62,9 @@ def page_spec(device: Device, spec: OptionSpec) -> OptionSpec:
     """A method's option as the page offers it: no free text, since that could name any folder or download."""
     if spec.type is not str or spec.choices:
         return spec
+    if spec.name == FALLBACK:
+        names = (method.name for method in device.methods() if method.name != PLAIN)
+        return replace(spec, choices=(str(spec.default), *names))
     return replace(spec, choices=(str(spec.default), *device.draft_models()))
 
 
@@ -154,6 +139,8 @@ def _method(device: Device, given: object) -> Method:
 def method_options(device: Device, method: Method, given: Mapping[str, Any]) -> Mapping[str, Any]:
     """The options of a method in raw values from a page. Raises BadInput, or UnknownName for one that it has not."""
     known = {spec.name: page_spec(device, spec) for spec in method.options}
+    second = next((other for other in device.methods() if other.name == given.get(FALLBACK)), None)
+    known |= {f"{FALLBACK}.{spec.name}": page_spec(device, spec) for spec in (second.options if second else ())}
     for name in given:
         if name not in known:
             raise UnknownName(f"option of {method.name}", name[:80], known)

@@ -61,7 +61,7 @@ def test_compiled_noise_equals_the_tensors_bit_for_bit(num_ids: int) -> None:
 def test_a_machine_without_a_compiler_makes_the_same_noise(monkeypatch: pytest.MonkeyPatch) -> None:
     ids = torch.arange(500)
     compiled = Noise(3).of((4, 5), ids)
-    monkeypatch.setattr(module, "compiled_loops", lambda: None)
+    monkeypatch.setattr(module, "runs_compiled", lambda device: False)
     assert torch.equal(Noise(3).of((4, 5), ids), compiled)
 
 
@@ -114,6 +114,15 @@ def test_a_gpu_makes_its_own_noise_for_several_places_at_once(monkeypatch: pytes
     assert made == list(range(5, 13))
 
 
+def test_a_device_without_float64_gets_its_noise_from_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = list[str]()
+    monkeypatch.setattr(module, "runs_compiled", lambda device: False)
+    monkeypatch.setattr(module, "exponentials", lambda x, y: (made.append(x.device.type), exponentials(x, y))[1])
+    with FakeTensorMode():
+        assert Noise(3).waits(5, 10, device="mps").device.type == "mps"
+    assert made == ["cpu"]
+
+
 # Its laws
 
 
@@ -122,7 +131,9 @@ def test_exponentials_are_minus_the_logarithm_from_the_least_uniform_to_the_grea
     x, y = (part.flatten() for part in torch.meshgrid(words, words, indexing="ij"))
     odd = 2 * (x << 20 | y >> 12) + 1
     found = exponentials(x, y)
-    torch.testing.assert_close(found, -torch.log1p((odd - 2**53).double() * 2.0**-53), rtol=2e-7, atol=0, check_dtype=False)
+    torch.testing.assert_close(
+        found, -torch.log1p((odd - 2**53).double() * 2.0**-53), rtol=2e-7, atol=0, check_dtype=False
+    )
     assert found.max().item() == pytest.approx(53 * math.log(2))
     assert found.min().item() == pytest.approx(2.0**-53)
 
@@ -182,7 +193,7 @@ def test_draws_follow_the_distribution_at_neighbouring_places_and_seeds(
     is_compiled: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not is_compiled:
-        monkeypatch.setattr(module, "compiled_loops", lambda: None)
+        monkeypatch.setattr(module, "runs_compiled", lambda device: False)
     probs = torch.tensor([0.5, 0.3, 0.0, 0.15, 0.05])
     num = 2000 if is_compiled else 200
     noise, pairs = Noise(3), {"places": torch.zeros(5, 5), "seeds": torch.zeros(5, 5)}

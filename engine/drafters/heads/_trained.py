@@ -1,4 +1,4 @@
-"""What drafters trained on a target's hidden states share as drafters: weights, the last state, the part that pays."""
+"""The drafter around a trained network: its weights, the last hidden state, as much of a shape as is asked for."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from torch import Tensor
 
 from engine.drafters.base import Context, Drafter, Needs
-from engine.drafters.costs import draft_cost
 from engine.drafters.heads._weights import find_weights, missing_reason
 from engine.drafters.shapes import MAX_NODES, Shape
 from engine.options import option
-from engine.runtime.row_cost import relative_costs
 
 if TYPE_CHECKING:
     from engine.target import Scored, Target
@@ -67,10 +65,3 @@ class TrainedDrafter(Drafter):
         num_tokens = target.loaded.model.get_output_embeddings().out_features
         top_k = min(self.options.top_k or MAX_NODES, num_tokens)
         return shape.limited(self.options.budget or MAX_NODES, min(self.options.depth or num_steps, num_steps), top_k)
-
-    def _costs(self, target: Target, network: object) -> tuple[list[float], float]:
-        """What passes cost by their nodes, and what a draft by this network does, as `shapes.best_size` reckons.
-
-        Proposes to find out, so the drafter has to be ready but for the number of its nodes.
-        """
-        return relative_costs(target), draft_cost(self, target, network)

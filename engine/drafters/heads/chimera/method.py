@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.drafters import shapes
-from engine.drafters.base import Context
+from engine.drafters.base import Context, Room
 from engine.drafters.heads._layers import small_output
 from engine.drafters.heads._trained import TrainedDrafter, TrainedOptions
 from engine.drafters.heads._weights import Weights
@@ -33,6 +33,7 @@ from engine.options import option
 from engine.tree import EMPTY_TREE, DraftTree
 
 if TYPE_CHECKING:
+    from engine.drafters.costs import Costs
     from engine.models import LoadedModel
     from engine.target import Scored, Target
     from engine.verify import Verdict
@@ -43,6 +44,7 @@ _PUBLISHED = (
     "0 1 2 3 00 01 02 10 11 20 21 30 000 001 002 010 011 020 021 100 0000 0001 0002 00000 00001"  # EAGLE's 25 nodes
 )
 PUBLISHED_PATHS = tuple(tuple(map(int, path)) for path in _PUBLISHED.split())
+PUBLISHED = shapes.Shape(PUBLISHED_PATHS, (0.0,) * len(PUBLISHED_PATHS))
 
 
 @dataclass(frozen=True)
@@ -122,8 +124,15 @@ class Chimera(TrainedDrafter):
         super().__init__(options, target)
         self.network = self._shared(target, load_network, target.runner.output_layer)
         self.max_context = target.max_context
-        self._plans: dict[int, list[Level]] = {}
-        self.shape = self._choose_shape(target)
+        self._plans: dict[tuple[int, int], list[Level]] = {}
+        measured, num_heads = self.weights.shape(), self.network.shape.num_heads
+        self._is_measured = measured is not None
+        self.shape = self._asked(PUBLISHED if measured is None else measured, target, num_heads)
+
+    def fit(self, costs: Costs) -> None:
+        if self._is_measured and len(self.shape) and not self.options.budget:
+            level_cost = costs.draft(self, self.network) / self.shape.depth
+            self.shape = shapes.choose_depth(self.shape, costs.rows, level_cost)
 
     def start(self, context: Context) -> None:
         super().start(context)
@@ -136,14 +145,15 @@ class Chimera(TrainedDrafter):
         if len(context.ids) > 1:
             self._catch_up(context.ids)
 
-    def propose(self, context: Context, budget: int) -> DraftTree:
+    def propose(self, context: Context, room: Room) -> DraftTree:
         self._columns = {}
-        num_nodes = min(budget, len(self.shape))
-        if num_nodes < 1 or len(context.ids) < 2:
+        shape = self.shape.within(room.nodes, room.depth)
+        if not len(shape) or len(context.ids) < 2:
             return EMPTY_TREE
-        if num_nodes not in self._plans:
-            self._plans[num_nodes] = plan(self.shape.limited(num_nodes), self.network.device)
-        return self._grow(context.ids, self._plans[num_nodes], num_nodes)
+        key = len(shape), shape.depth
+        if key not in self._plans:
+            self._plans[key] = plan(shape, self.network.device)
+        return self._grow(context.ids, self._plans[key], len(shape))
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
         """Verified hidden states wait to take the place of c; the g of accepted nodes that were run is kept.
@@ -218,16 +228,6 @@ class Chimera(TrainedDrafter):
                 missing = list(dict.fromkeys(triples))
             self._trigrams.update(zip(missing, self.network.grams(missing), strict=True))
         return torch.stack([self._trigrams[triple] for triple in triples])
-
-    def _choose_shape(self, target: Target) -> shapes.Shape:
-        """As much of the measured tree as pays here, or as options say; the published one where none was measured."""
-        measured, num_heads = self.weights.shape(), self.network.shape.num_heads
-        published = shapes.Shape(PUBLISHED_PATHS, (0.0,) * len(PUBLISHED_PATHS))
-        self.shape = self._asked(published if measured is None else measured, target, num_heads)
-        if measured is None or self.options.budget or not len(self.shape):
-            return self.shape
-        costs, draft_cost = self._costs(target, self.network)
-        return shapes.choose_depth(self.shape, costs, draft_cost / self.shape.depth)
 
 
 def load_network(weights: Weights, loaded: LoadedModel, output_layer: nn.Module) -> Network:

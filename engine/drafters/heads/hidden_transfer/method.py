@@ -26,7 +26,7 @@ import numpy as np
 from torch import Tensor
 
 from engine.drafters import shapes
-from engine.drafters.base import Context
+from engine.drafters.base import Context, Room
 from engine.drafters.heads import _trees
 from engine.drafters.heads._trained import TrainedDrafter, TrainedOptions
 from engine.drafters.heads._weights import Weights
@@ -36,11 +36,11 @@ from engine.drafters.heads.hidden_transfer.plan import Plan, pass_cost, plan
 from engine.drafters.shapes import Shape
 from engine.options import option
 from engine.runtime.extra import ExtraRows
-from engine.runtime.row_cost import relative_costs
 from engine.tree import EMPTY_TREE, DraftTree
 from engine.verify import Verdict
 
 if TYPE_CHECKING:
+    from engine.drafters.costs import Costs
     from engine.target import Scored, Target
 
 UNMEASURED_RATE, DEPTH_DECAY, RANK_DECAY = 0.5, 0.8, 0.4
@@ -83,22 +83,26 @@ class HiddenTransfer(TrainedDrafter):
         super().__init__(options, target)
         self._maps = self._shared(target, read_maps)
         self._guesses = self._shared(target, read_guesses, options.correction)
-        self._plan, depth = self._choose(measured_shape(self.weights, len(self._maps.layers)), target)
-        self._steps = tuple(range(1, depth + 1))
+        num_steps = len(self._maps.layers)
+        self._shape = self._asked(measured_shape(self.weights, num_steps), target, num_steps)
+        self._num_layers = target.loaded.model.config.get_text_config().num_hidden_layers
         self._known_rows: dict[tuple[int, ...], ExtraRows] = {}
 
-    def _choose(self, shape: Shape, target: Target) -> tuple[Plan, int]:
+    def fit(self, costs: Costs) -> None:
+        self._plan, depth = self._choose(costs)
+        self._steps = tuple(range(1, depth + 1))
+
+    def _choose(self, costs: Costs) -> tuple[Plan, int]:
         """The plan with the highest rate, and its steps: all, or where nothing is asked for those worth their rows."""
         options, num_steps = self.options, len(self._maps.layers)
-        shape = self._asked(shape, target, num_steps)
         is_free = not (options.depth or options.budget)
         depths = range(1, num_steps + 1) if is_free else [min(options.depth or num_steps, num_steps)]
         # Where both numbers are given nothing hangs on what rows cost.
-        costs = [1.0] if options.budget and options.ends else relative_costs(target)
+        row_costs = (1.0,) if options.budget and options.ends else costs.rows
         plans: dict[int, Plan] = {}
         for depth in depths:
-            rows_cost = pass_cost(costs, extra_rows(self._maps.layers[:depth], target))
-            limited = shape.limited(depth=depth)
+            rows_cost = pass_cost(row_costs, extra_rows(self._maps.layers[:depth], self._num_layers))
+            limited = self._shape.limited(depth=depth)
             plans[depth] = plan(limited, rows_cost, num_nodes=options.budget, num_ends=options.ends)
         best = max(plans, key=lambda depth: plans[depth].rate)
         return plans[best], best
@@ -108,8 +112,8 @@ class HiddenTransfer(TrainedDrafter):
         self._end: tuple[Tensor, Tensor] | None = None
         """The last end's pseudo states (k, h) and its own state (1, h)."""
 
-    def propose(self, context: Context, budget: int) -> DraftTree:
-        if budget < 1:
+    def propose(self, context: Context, room: Room) -> DraftTree:
+        if room.chain < 1:
             return EMPTY_TREE
         if self._end is None:
             return DraftTree(extra=self._rows((-1,)))
@@ -120,7 +124,7 @@ class HiddenTransfer(TrainedDrafter):
         nodes = _trees.chosen(self.options, shape, probs)
         if isinstance(nodes, _trees.Grown):  # as many ends as planned, too
             ends = _trees.ends(nodes, len(ends))
-        return _trees.filled(tokens, probs, nodes, self._rows(ends)).pruned(budget, budget)
+        return _trees.filled(tokens, probs, nodes, self._rows(ends)).pruned(room.nodes, room.depth)
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
         """Keep what the end of the accepted path foresees; nothing where it did not look ahead."""
@@ -149,12 +153,11 @@ def measured_shape(weights: Weights, num_steps: int) -> Shape:
     return shapes.grow(guess, shapes.MAX_NODES)
 
 
-def extra_rows(layers: Sequence[int], target: Target) -> list[int]:
+def extra_rows(layers: Sequence[int], num_layers: int) -> list[int]:
     """Of each layer, then the output layer, which scores real rows only: extra rows of a row that looks ahead.
 
     They enter before `layers`.
     """
-    num_layers = target.loaded.model.config.get_text_config().num_hidden_layers
     return [*(sum(own <= layer for own in layers) for layer in range(num_layers)), 0]
 
 

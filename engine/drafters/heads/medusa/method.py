@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.drafters import shapes
-from engine.drafters.base import Context
+from engine.drafters.base import Context, Room
 from engine.drafters.heads import _trees
 from engine.drafters.heads._trained import TrainedDrafter, TrainedOptions
 from engine.drafters.heads.medusa.network import MedusaHeads
@@ -29,6 +29,7 @@ from engine.options import option
 from engine.tree import EMPTY_TREE, DraftTree
 
 if TYPE_CHECKING:
+    from engine.drafters.costs import Costs
     from engine.target import Target
 
 MOST_HEADS = 16
@@ -74,11 +75,13 @@ class Medusa(TrainedDrafter):
         num_heads, measured = self.heads.num_heads, self.weights.shape()
         whole = default_shape(num_heads) if measured is None else measured
         self.shape = self._asked(whole, target, num_heads)
-        if not options.budget:
-            self.shape = shapes.choose(self.shape, *self._costs(target, self.heads))
 
-    def propose(self, context: Context, budget: int) -> DraftTree:
-        shape = self.shape if budget >= len(self.shape) else self.shape.limited(budget)
+    def fit(self, costs: Costs) -> None:
+        if not self.options.budget:
+            self.shape = shapes.choose(self.shape, costs.rows, costs.draft(self, self.heads))
+
+    def propose(self, context: Context, room: Room) -> DraftTree:
+        shape = self.shape.within(room.nodes, room.depth)
         if self._state is None or not len(shape):
             return EMPTY_TREE
         tokens, log_probs = self.heads.likeliest(self._state, _trees.num_ranks(self.options, shape))

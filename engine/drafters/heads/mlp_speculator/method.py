@@ -27,13 +27,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.drafters import shapes
-from engine.drafters.base import Context
+from engine.drafters.base import Context, Room
 from engine.drafters.heads._trained import TrainedDrafter, TrainedOptions
 from engine.drafters.heads.mlp_speculator.network import Level, Speculator
 from engine.options import option
 from engine.tree import EMPTY_TREE, DraftTree
 
 if TYPE_CHECKING:
+    from engine.drafters.costs import Costs
     from engine.target import Target
 
 MOST_HEADS = 16
@@ -74,28 +75,28 @@ class MlpSpeculator(TrainedDrafter):
         self.speculator = self._shared(target, Speculator, options.vocabulary)
         self.depth = min(options.depth or self.speculator.num_heads, self.speculator.num_heads)
         self.top_k = [options.top_k or k for k in self.speculator.top_k][: self.depth]
-        self.num_nodes = options.budget or self._size(target)
+        self._shares = self.weights.shares()
+        # Of weights without measured shares as many as the paper's candidates have.
+        most = shapes.MAX_NODES if self._shares else self.speculator.num_candidates * self.speculator.num_heads
+        self.num_nodes = options.budget or min(shapes.MAX_NODES, most)
 
-    def propose(self, context: Context, budget: int) -> DraftTree:
-        if self._state is None or budget < 1:
+    def fit(self, costs: Costs) -> None:
+        if self._shares and not self.options.budget:
+            self.num_nodes = shapes.best_size(self._shares, costs.rows, costs.draft(self, self.speculator))
+
+    def propose(self, context: Context, room: Room) -> DraftTree:
+        if self._state is None or room.chain < 1:
             return EMPTY_TREE
-        levels = self._levels(context.root_id)
+        levels = self._levels(context.root_id, room.depth)
         if self.options.tree == "candidates":
-            return best_candidates(levels, self.options.candidates or self.speculator.num_candidates)
-        return best_nodes(levels, min(budget, self.num_nodes))
+            num_candidates = self.options.candidates or self.speculator.num_candidates
+            return best_candidates(levels, num_candidates).pruned(room.nodes, room.depth)
+        return best_nodes(levels, min(room.nodes, self.num_nodes))
 
-    def _levels(self, root_id: int) -> list[Level]:
+    def _levels(self, root_id: int, depth: int) -> list[Level]:
         assert self._state is not None
         most = MOST_BRANCHES if self.options.tree == "nodes" else MOST_CANDIDATES
-        return self.speculator.levels(self._state, root_id, self.top_k, most)
-
-    def _size(self, target: Target) -> int:
-        """Nodes that pay here; of weights without measured shares, as many as the paper's candidates have."""
-        shares = self.weights.shares()
-        if shares is None:
-            return min(shapes.MAX_NODES, self.speculator.num_candidates * self.speculator.num_heads)
-        self.num_nodes = shapes.MAX_NODES
-        return shapes.best_size(shares, *self._costs(target, self.speculator))
+        return self.speculator.levels(self._state, root_id, self.top_k[:depth], most)
 
 
 def best_nodes(levels: Sequence[Level], num_nodes: int) -> DraftTree:

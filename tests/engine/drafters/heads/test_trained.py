@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
 from toys import VOCAB_SIZE, greedy_text, output_ids, prompt_ids, tiny, write_weights
 
 from engine.config import GenerationConfig
-from engine.drafters import costs, shapes
-from engine.drafters.base import Context
+from engine.drafters import shapes
+from engine.drafters.base import Context, Room
 from engine.drafters.heads._candidates import likeliest
 from engine.drafters.heads._layers import linear
 from engine.drafters.heads._trained import TrainedDrafter
@@ -45,8 +45,8 @@ class Fifth(TrainedDrafter):
         super().__init__(options, target)
         self.network = self._shared(target, Echo)
 
-    def propose(self, context: Context, budget: int) -> DraftTree:
-        if self._state is None or budget < 1:
+    def propose(self, context: Context, room: Room) -> DraftTree:
+        if self._state is None or room.chain < 1:
             return EMPTY_TREE
         return chain(likeliest(self.network.output(self._state), 1)[0][0].tolist())
 
@@ -67,9 +67,8 @@ def test_a_network_and_a_tree_are_a_method(tmp_path: Path) -> None:
     events = list(generate(target, drafter, prompt, GenerationConfig(max_new_tokens=16)))
     assert output_ids(events) == text[len(prompt) :]
     steps = [event for event in events if isinstance(event, Stepped)]
-    roots = [prompt[-1], *(step.emitted[-1].token_id for step in steps)]
-    # The prompt's last token was chosen by nobody.
-    assert [step.nodes[0].token_id for step in steps[1:]] == roots[1 : len(steps)]
+    drafts = [[node.token_id for node in step.nodes] for step in steps[1:-1]]  # of a root that the target chose
+    assert drafts == [[step.emitted[-1].token_id] for step in steps[:-2]]
 
 
 def test_its_weights_are_found_checked_and_explained(tmp_path: Path) -> None:
@@ -80,16 +79,11 @@ def test_its_weights_are_found_checked_and_explained(tmp_path: Path) -> None:
         fifth(target, tmp_path / "w", width=32)
 
 
-def test_the_part_that_pays_is_as_asked_for_or_as_rows_and_drafts_cost(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_shape_is_as_large_as_asked_for(tmp_path: Path) -> None:
     target = Target(tiny("llama"))
     drafter = fifth(target, tmp_path / "w")
     shape = shapes.Shape(((0,), (0, 0), (1,), (0, 0, 0)), (0.5, 0.4, 0.3, 0.2))
-    drafter.options = type("Asked", (), {"budget": 2, "depth": 0, "top_k": 1})
+    drafter.options = SimpleNamespace(budget=2, depth=0, top_k=1)
     assert drafter._asked(shape, target).paths == ((0,), (0, 0))
-    drafter.options = type("Asked", (), {"budget": 0, "depth": 3, "top_k": 0})
+    drafter.options = SimpleNamespace(budget=0, depth=3, top_k=0)
     assert drafter._asked(shape, target, num_steps=2).paths == ((0,), (0, 0), (1,))
-    monkeypatch.setattr(costs, "_measure", lambda drafter, target: 0.75)
-    rows, draft = drafter._costs(target, torch.nn.Module())
-    assert (rows[0], draft) == (1.0, 0.75)
