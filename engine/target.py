@@ -17,6 +17,7 @@ from engine.runtime import guards
 from engine.runtime.compiled import runs_compiled
 from engine.runtime.extra import Foreseen
 from engine.runtime.longrope import make_runner
+from engine.runtime.runner import Tell
 from engine.tree import DraftTree
 
 
@@ -57,6 +58,10 @@ class Target:
             "places on how many rows share a pass, so two nearly equal tokens may change places."
         )
 
+    def beside(self) -> Target:
+        """The same model with a session of its own."""
+        return Target(self.loaded)
+
     @property
     def kv_length(self) -> int:
         """Committed tokens in the KV cache; the root is not among them."""
@@ -74,12 +79,13 @@ class Target:
             return room
         return min(room, self.border - num_tokens)
 
-    def prefill(self, token_ids: Sequence[int]) -> tuple[Tensor, ...] | None:
+    def prefill(self, token_ids: Sequence[int], tell: Tell | None = None) -> tuple[Tensor, ...] | None:
         """Start a session: fill the KV cache with these tokens (all of the prompt but its last).
 
-        Returns hidden states (t, h) of `hidden_layers`, if any. Raises ContextFull.
+        Returns hidden states (t, h) of `hidden_layers`, if any; `tell` is given the tokens' logits, block by block.
+        Raises ContextFull.
         """
-        return self.runner.prefill(token_ids, self.hidden_layers)
+        return self.runner.prefill(token_ids, self.hidden_layers, tell)
 
     def score(self, root_id: int, tree: DraftTree) -> Scored:
         """One pass over root and tree. Nothing is committed yet."""

@@ -105,7 +105,7 @@ class DraftTree:
 
         Decided by place and depth alone, never by token, so sampled nodes stay exactly drawn.
         """
-        return self._only([i for i, depth in enumerate(self.depths) if depth <= max_depth][:max_nodes])
+        return self.only([i for i, depth in enumerate(self.depths) if depth <= max_depth][:max_nodes])
 
     def within(self, num_ids: int) -> DraftTree:
         """Without nodes whose token the target has no row for (ids are 0 … num_ids - 1), nor what hangs below them.
@@ -122,10 +122,10 @@ class DraftTree:
             if parent in alive and 0 <= token < num_ids:
                 alive.add(i)
                 kept.append(i)
-        return self._only(kept)
+        return self.only(kept)
 
-    def _only(self, kept: list[int]) -> DraftTree:
-        """The tree of these nodes, ascending, each with its parent."""
+    def only(self, kept: list[int]) -> DraftTree:
+        """The tree of these nodes, ascending, each of them with its parent."""
         if len(kept) == len(self):
             return self
         place = {-1: -1, **{old: new for new, old in enumerate(kept)}}

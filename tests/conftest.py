@@ -10,21 +10,50 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
 from model_folders import save_model
 from toys import Table, TableTarget, draft_for, tiny
+from xdist.scheduler import LoadScopeScheduling
 
-from engine import models
-from engine.drafters import costs
-from engine.runtime import row_cost
+from engine import drafters, models
+from engine.cores import usable_cores
+from engine.drafters import Costs
 from engine.target import Target
 
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 settings.register_profile("suite", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
+
+MOST_WORKERS = 4
+"""The browser's tests are one worker's, and last as long as three others need for the rest."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """What `-n auto` means: a process for each core that this one may use. On one core none but this one."""
+    num_cores = usable_cores()
+    return min(num_cores, MOST_WORKERS) if num_cores > 1 else 0
+
+
+class BrowserInOne(LoadScopeScheduling):
+    """A file's tests stay together, for their fixtures; so do all that share one Chromium and its servers."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return "tests/browser" if path.startswith("tests/browser/") else path
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BrowserInOne:
+    """Who runs what."""
+    config.option.loadscopereorder = False  # the browser's first, since they last longest
+    return BrowserInOne(config, log)
+
+
+FREE = Costs.known([1.0] * 129, draft=0.2)
+"""Any number of rows costs as much as one: drafters take all that they may."""
 
 
 @pytest.fixture(scope="session")
@@ -39,22 +68,13 @@ def draft_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_model(tmp_path_factory.mktemp("models") / "draft")
 
 
-def known_row_costs(target: Target, seconds: float = 0.0) -> tuple[int, list[row_cost.RowCost]]:
-    """Up to eight rows cost as much as one, then each the same."""
-    num_context = min(row_cost.CONTEXT_LENGTH, target.max_context // 2)
-    sizes = [size for size in row_cost.NUM_ROWS if num_context + size <= target.max_context]
-    ratios = [max(1.0, 0.85 + 0.02 * size) for size in sizes]
-    return num_context, [row_cost.RowCost(size, ratio, ratio) for size, ratio in zip(sizes, ratios, strict=True)]
-
-
 @pytest.fixture(autouse=True)
 def known_costs(monkeypatch: pytest.MonkeyPatch) -> None:
     """No drafter measures the machine, which takes seconds and shapes its trees otherwise each time.
 
     A module that is about measuring has a fixture of its own by this name.
     """
-    monkeypatch.setattr(row_cost, "row_costs", known_row_costs)
-    monkeypatch.setattr(costs, "_measure", lambda drafter, target: 0.2)
+    monkeypatch.setattr(drafters, "costs_of", lambda target: FREE)
 
 
 @pytest.fixture

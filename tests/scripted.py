@@ -23,7 +23,7 @@ HOSTILE = (
     "<script>window.hacked=3</script>",
     "{{value}}",
 )
-PATIENCE_S = 120
+PATIENCE_S = 600
 """For what comes as soon as the machine has time for it; the longest that a test waits before it fails."""
 WORDS = ("Once", " upon", " a", " time", ",", " there", " was", " a", " fox", ".")
 

@@ -12,7 +12,19 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FOREIGN = {"specviz", "app", "gradio", "plotly", "sqlalchemy", "alembic", "sqlite3", "pandas", "fastapi", "starlette"}
-BELOW = {"tree", "sampling", "distributions", "events", "runtime", "models", "config", "options", "errors", "text"}
+BELOW = {
+    "tree",
+    "noise",
+    "sampling",
+    "distributions",
+    "events",
+    "runtime",
+    "models",
+    "config",
+    "options",
+    "errors",
+    "text",
+}
 """What drafters, rules and the target stand on."""
 
 

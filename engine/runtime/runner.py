@@ -35,9 +35,11 @@ if TYPE_CHECKING:
     from engine.runtime.cpu.decoder import CompiledDecoder
     from engine.runtime.cpu.kv import CompiledCache
 
-Reader = Callable[[Sequence[int], Sequence[int]], tuple[Tensor, ...] | None]
 PREFILL_ROWS = 256
 MAX_PENDING = 512
+Tell = Callable[[Tensor], None]
+"""Is told logits (m, v)."""
+Reader = Callable[[Sequence[int], Sequence[int], Tell | None], tuple[Tensor, ...] | None]
 
 
 @dataclass(frozen=True)
@@ -109,10 +111,13 @@ class ModelRunner:
         return len(self._depths)
 
     @torch.inference_mode()
-    def prefill(self, token_ids: Sequence[int], hidden_layers: Sequence[int] = ()) -> tuple[Tensor, ...] | None:
-        """Commit tokens from an empty cache, in blocks of fixed size, without their logits.
+    def prefill(
+        self, token_ids: Sequence[int], hidden_layers: Sequence[int] = (), tell: Tell | None = None
+    ) -> tuple[Tensor, ...] | None:
+        """Commit tokens from an empty cache, in blocks of fixed size.
 
-        Returns the asked-for layers' hidden states (t, h), or None where no layer was asked for.
+        Returns the asked-for layers' hidden states (t, h), or None where no layer was asked for. `tell` is given the
+        logits (m, v) of at most `PREFILL_ROWS` tokens at a time, in their order; without it none are made.
         """
         if len(token_ids) > self.max_context:
             raise ContextFull(len(token_ids), self.max_context)
@@ -120,7 +125,7 @@ class ModelRunner:
         found: list[tuple[Tensor, ...]] = []
         size, read = self._reader()
         for start in range(0, len(token_ids), size):
-            hidden = read(token_ids[start : start + size], hidden_layers)
+            hidden = read(token_ids[start : start + size], hidden_layers, tell)
             if hidden is not None:
                 found.append(hidden)
         return tuple(torch.cat(layer) for layer in zip(*found, strict=True)) if found else None
@@ -132,20 +137,29 @@ class ModelRunner:
             return PREFILL_ROWS, self._read
         from engine.runtime.cpu import reading
 
-        def read(block: Sequence[int], hidden_layers: Sequence[int]) -> tuple[Tensor, ...] | None:
+        def read(block: Sequence[int], hidden_layers: Sequence[int], tell: Tell | None) -> tuple[Tensor, ...] | None:
             if len(block) < reading.FEWEST_ROWS:
-                return self._read(block, hidden_layers)
+                return self._read(block, hidden_layers, tell)
             cache = cast("CompiledCache", self._cache)
-            hidden = reading.read(decoder, block, self.num_committed, cache, hidden_layers)
+            layers = hidden_layers if tell is None else (*hidden_layers, -1)
+            hidden = reading.read(decoder, block, self.num_committed, cache, layers)
             self.num_committed += len(block)
-            return hidden
+            if tell is None or hidden is None:
+                return hidden
+            with many_rows():
+                for states in hidden[-1].split(PREFILL_ROWS):
+                    tell(self.output_layer(states))
+            return hidden[:-1] or None
 
         return reading.ROWS, read
 
-    def _read(self, block: Sequence[int], hidden_layers: Sequence[int]) -> tuple[Tensor, ...] | None:
+    def _read(self, block: Sequence[int], hidden_layers: Sequence[int], tell: Tell | None) -> tuple[Tensor, ...] | None:
+        num_logits = 1 if tell is None else len(block)
         with many_rows() if self._decoder is None else nullcontext():
-            rows = self.extend(block, range(-1, len(block) - 1), hidden_layers=hidden_layers, num_logits=1)
+            rows = self.extend(block, range(-1, len(block) - 1), hidden_layers=hidden_layers, num_logits=num_logits)
         self.commit(range(len(block)))
+        if tell is not None:
+            tell(rows.logits)
         return rows.hidden
 
     @torch.inference_mode()

@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from scripts_page import Loaded, Scripts
 
 from specviz.pages.compare import CONTROL_SCRIPTS
+from tests.browser.scripts_page import Loaded, Scripts
 
 SPEC = {
     "name": "depth",

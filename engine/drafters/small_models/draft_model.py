@@ -26,7 +26,8 @@ from torch import Tensor
 
 from engine import models
 from engine.config import GenerationConfig
-from engine.drafters.base import Context, Drafter, Needs
+from engine.drafters.base import Context, Drafter, Needs, Room
+from engine.drafters.budget import MeasuredBudget, budget_option
 from engine.errors import BadInput
 from engine.options import option
 from engine.runtime import guards
@@ -37,7 +38,11 @@ from engine.tree import EMPTY_TREE, DraftTree, chain
 from engine.verify import Verdict
 
 if TYPE_CHECKING:
+    from engine.drafters.costs import Costs
     from engine.target import Scored, Target
+
+
+GPUS = ("cuda:0", "cuda:1")
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,14 @@ class DraftModelOptions:
     )
     width: int = option(1, "Nodes to expand per level; 1 drafts a chain.", low=1, high=16, unit="nodes")
     nodes: int = option(16, "Most nodes of a tree (width above 1).", low=1, high=64, unit="nodes")
+    budget: str = budget_option()
+    device: str = option(
+        "target", "Where the draft model runs: the target's device, or another.", choices=("target", "cpu", *GPUS)
+    )
+    dtype: str = option("target", "Its dtype: the target's, or another.", choices=("target", "bf16", "fp16", "fp32"))
+    max_context: int = option(
+        0, "Most tokens of text that it drafts in; 0 as many as it can.", low=0, high=262_144, unit="tokens"
+    )
 
 
 class DraftModel(Drafter):
@@ -67,10 +80,13 @@ class DraftModel(Drafter):
 
     def __init__(self, options: DraftModelOptions, target: Target) -> None:
         super().__init__(options, target)
-        draft = models.load_draft(options.model, target.loaded)
+        spec = models.DraftSpec(options.model, options.device, options.dtype, options.max_context)
+        draft = models.load_draft(spec, target.loaded)
         self.max_context = draft.max_context
         self.runner = make_runner(draft.model, draft.max_context, is_row_invariant=False)
         guards.check(self.runner, draft.name)
+        self._budget = MeasuredBudget()
+        self._device = target.loaded.device
         self._num_readable, self._num_scores = draft.vocab_size, target.loaded.vocab_size
 
     @classmethod
@@ -84,6 +100,10 @@ class DraftModel(Drafter):
         if config.rule == "rejection" and self.options.width > 1:
             raise BadInput("Rule rejection needs a sampled chain: set width to 1, or choose node_sampling.")
 
+    def fit(self, costs: Costs) -> None:
+        if self.options.budget == "measured" and self.options.width > 1:
+            self._budget = MeasuredBudget(costs.rows, self.options.nodes)
+
     def start(self, context: Context) -> None:
         super().start(context)
         self._rows: list[int | None] = []
@@ -91,22 +111,23 @@ class DraftModel(Drafter):
         if self._fits:
             self.runner.prefill(self._readable(context.ids[:-1]))
 
-    def propose(self, context: Context, budget: int) -> DraftTree:
+    def propose(self, context: Context, room: Room) -> DraftTree:
         self._rows = []
         self._fits = self._fits and len(context.ids) + self.options.depth < self.max_context
-        if not self._fits or budget < 1:
+        if not self._fits or room.chain < 1:
             return EMPTY_TREE
         self.runner.expect(len(context.ids))
         logits = self._feed(context.ids[self.runner.num_committed :])
         if self.options.width > 1:
-            return self._grow(context, logits, budget)
-        return self._chain(context, logits, min(self._depth(), budget))
+            return self._grow(context, logits, room)
+        return self._chain(context, logits, min(self._depth(), room.chain))
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
         """Keep the accepted nodes' rows; a node that was never fed is fed with the next root.
 
         Where another drafter proposed the tree there are no rows: its tokens wait to be fed.
         """
+        self._budget.learn(self.context.tree, verdict.path)
         rows = [self._rows[node] for node in verdict.path if node < len(self._rows)]
         self.runner.commit([row for row in rows if row is not None])
         self._rows = []
@@ -136,7 +157,7 @@ class DraftModel(Drafter):
 
     def _scores(self, rows: Rows) -> Tensor:
         """Scores (m, v) for the target's v tokens: rows beyond them are cut off, missing ones are -inf."""
-        logits = rows.logits.float()
+        logits = rows.logits.float().to(self._device)
         missing = max(0, self._num_scores - logits.shape[1])
         return torch.nn.functional.pad(logits[:, : self._num_scores], (0, missing), value=-torch.inf)
 
@@ -173,14 +194,14 @@ class DraftModel(Drafter):
             return probs
         return probs / context.noise.waits(context.position + depth, probs.shape[-1], device=probs.device)
 
-    def _grow(self, context: Context, logits: Tensor, budget: int) -> DraftTree:
+    def _grow(self, context: Context, logits: Tensor, room: Room) -> DraftTree:
         """Level by level: expand the best nodes, then keep the best of all."""
         tokens: list[int] = []
         parents: list[int] = []
         probs: list[float] = []
         values: list[float] = []
         frontier = [-1]
-        depth_left = self._depth()
+        depth_left = min(self._depth(), room.depth)
         for depth in range(depth_left):
             children = self._children(context, logits, frontier, tokens, parents, depth)
             valued = [
@@ -198,7 +219,7 @@ class DraftModel(Drafter):
                 frontier = list(range(first, min(first + self.options.width, len(tokens))))
                 logits = self._feed_nodes(frontier, tokens, parents)
         return self._best(
-            DraftTree(tuple(tokens), tuple(parents), tuple(probs)), values, min(self.options.nodes, budget)
+            DraftTree(tuple(tokens), tuple(parents), tuple(probs)), values, min(self.options.nodes, room.nodes)
         )
 
     def _children(
@@ -236,17 +257,12 @@ class DraftModel(Drafter):
         return self._scores(rows)
 
     def _best(self, tree: DraftTree, values: Sequence[float], num_nodes: int) -> DraftTree:
-        """The `num_nodes` nodes of highest path probability: no node outranks its parent."""
+        """The nodes of highest path probability that pay, at most so many: no node outranks its parent."""
         ranked = sorted(range(len(tree)), key=lambda i: (-values[i], i))[:num_nodes]
+        ranked = ranked[: self._budget.choose(range(len(ranked)))]
         kept = sorted(ranked)
-        place = {-1: -1, **{old: new for new, old in enumerate(kept)}}
         self._rows = [self._rows[i] if i < len(self._rows) else None for i in kept]
-        assert tree.draft_probs is not None
-        return DraftTree(
-            tuple(tree.tokens[i] for i in kept),
-            tuple(place[tree.parents[i]] for i in kept),
-            tuple(tree.draft_probs[i] for i in kept),
-        )
+        return self._budget.offer(tree.only(kept), {kept.index(i): place for place, i in enumerate(ranked)})
 
 
 DRAFTER = DraftModel

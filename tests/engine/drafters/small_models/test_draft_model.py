@@ -24,7 +24,7 @@ from transformers import LlamaConfig
 
 from engine import drafters, models
 from engine.config import GenerationConfig
-from engine.drafters.base import Context
+from engine.drafters.base import Context, Room
 from engine.drafters.small_models.draft_model import DraftModel
 from engine.errors import BadInput
 from engine.events import SessionFinished, Stepped
@@ -252,14 +252,14 @@ def test_each_token_of_a_sampled_chain_is_a_draw_of_its_own(
     monkeypatch.setattr(drafter, "_scores", lambda rows: torch.zeros(1, VOCAB_SIZE))  # every token is as likely
     context = Context(list(PROMPT), GenerationConfig(temperature=1.0, rule="rejection"), Noise(0))
     drafter.start(context)
-    assert len(set(drafter.propose(context, 9).tokens)) > 2
+    assert len(set(drafter.propose(context, Room(9)).tokens)) > 2
 
 
 def test_greedy_drafts_do_not_claim_to_be_drawn(llama: Target, near: models.LoadedModel) -> None:
     drafter = make(llama)
     context = Context(list(PROMPT), GenerationConfig(), Noise(0))
     drafter.start(context)
-    assert not drafter.propose(context, 9).is_sampled
+    assert not drafter.propose(context, Room(9)).is_sampled
 
 
 def test_the_rejection_rule_is_refused_for_a_tree(llama: Target, near: models.LoadedModel) -> None:
