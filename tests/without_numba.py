@@ -15,7 +15,7 @@ from typing import Any
 
 MISSING = {"numba", "llvmlite", "specviz", "app", "gradio", "fastapi", "starlette", "plotly", "markdown_it"}
 MISSING |= {"sqlalchemy", "alembic", "pyarrow"}
-LEFT_OUT = ("__main__", "kernel", "compiled")
+LEFT_OUT = ("__main__", "kernel", "compiled", "_compiled")
 METHODS: dict[str, dict[str, int]] = {
     "plain": {},
     "draft_model": {"width": 2},
