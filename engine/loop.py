@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from engine import verify
 from engine.config import GenerationConfig
 from engine.distributions import Distributions, TokensBefore
 from engine.drafters.base import Context, Drafter
@@ -88,7 +87,7 @@ class Session:
         if len(self.prompt_ids) >= target.max_context:
             raise ContextFull(len(self.prompt_ids), target.max_context)
         self.context = Context(list(self.prompt_ids), config, Noise(config.seed))
-        self.rule = verify.get(config.verification_rule)()
+        self.rule = config.verification_rule(config.has_detail)
         self.texts = TokenTexts(target.loaded.tokenizer)
         self.detokenizer = Detokenizer(target.loaded.tokenizer)
         self.detokenizer.prime(self.prompt_ids)
@@ -163,10 +162,11 @@ class Session:
         clock.lap("commit_ns")
         shown = self._shown(tree, verdict, token_ids[: len(pieces)], target)
         self._advance(tree, verdict, token_ids[: len(pieces)], scored)
+        statuses = tree.statuses(verdict.path, len(pieces))
         step = Stepped(
             step=self.steps - 1,
             root_id=root_id,
-            nodes=self._nodes(tree, tree.statuses(verdict.path, len(pieces)), shown.node_probs),
+            nodes=self._nodes(tree, statuses, shown.node_probs),
             path=verdict.path,
             emitted=self._emitted(verdict, token_ids, pieces, shown),
             draft_ns=clock.ns["draft_ns"],
@@ -176,6 +176,7 @@ class Session:
             host_ns=0,
             kv_length=self.target.kv_length,
             proposed_by=tree.proposed_by,
+            judged=tuple(judged for judged in verdict.judged if statuses[judged.node] != "unreached"),
         )
         clock.lap("host_ns")
         self.decode_ns += sum(clock.ns.values())

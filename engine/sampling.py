@@ -9,13 +9,14 @@ proposed it (Gumbel coupling, docs/decisions/0003).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from engine.config import GenerationConfig
+if TYPE_CHECKING:
+    from engine.config import GenerationConfig
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 Integers = np.ndarray[Any, np.dtype[np.int64]]
@@ -185,3 +186,20 @@ def coupled_token(probs: Tensor, gumbel: Tensor) -> int:
 def draw(weights: Tensor, generator: torch.Generator) -> int:
     """One token from unnormalised non-negative weights (v,)."""
     return int(torch.multinomial(weights.cpu(), 1, generator=generator))
+
+
+def draw_distinct(weights: Tensor, num_tokens: int, generator: torch.Generator) -> list[int]:
+    """Tokens one after the other from weights (v,), none twice: 1 … `num_tokens`, no more than have a weight."""
+    num = min(num_tokens, int(weights.count_nonzero()))
+    found: list[int] = torch.multinomial(weights.cpu(), num, generator=generator).tolist()
+    return found
+
+
+def fitted(logits: Tensor, num_tokens: int) -> Tensor:
+    """A drafter's scores (m, v) as float32 scores (m, num_tokens) of the target's tokens.
+
+    Tables are padded to round sizes, each model's to its own: what only the drafter has is cut off, what it lacks
+    is -inf.
+    """
+    missing = max(0, num_tokens - logits.shape[1])
+    return torch.nn.functional.pad(logits[:, :num_tokens].float(), (0, missing), value=-torch.inf)

@@ -10,9 +10,10 @@ remains exactly drawn: no token is dropped for what it is. With `width` above 1 
 `width` nodes of highest path probability are expanded, and the best `nodes` of all are proposed
 (EAGLE-2's growth, 2406.16858, on a draft model).
 
-How tokens are chosen follows the verification rule: greedy takes the likeliest; node-sampling draws
-with the target's own Gumbel noise (docs/decisions/0003), which changes how often drafts are
-accepted and never what is emitted; rejection draws afresh and says from what.
+How tokens are chosen follows the verification rule's draft mode: the likeliest; coupled, which is drawn
+with the target's own Gumbel noise (docs/decisions/0003) and changes how often drafts are accepted, never
+what is emitted; or drawn afresh, and then the tree says from what. A drawn tree draws `width` children of each
+expanded node without replacement and keeps all of them, since a cut by probability would go by their tokens.
 """
 
 from __future__ import annotations
@@ -25,14 +26,13 @@ import torch
 from torch import Tensor
 
 from engine import models
-from engine.config import GenerationConfig
 from engine.drafters.base import Context, Drafter, Needs
-from engine.errors import BadInput
+from engine.draws import Draws
 from engine.options import option
 from engine.runtime import guards
 from engine.runtime.longrope import make_runner
-from engine.runtime.runner import PREFILL_ROWS, Rows
-from engine.sampling import displayed, draw, warp
+from engine.runtime.runner import PREFILL_ROWS
+from engine.sampling import displayed, draw, draw_distinct, fitted, warp
 from engine.tree import EMPTY_TREE, DraftTree, chain
 from engine.verify import Verdict
 
@@ -79,11 +79,6 @@ class DraftModel(Drafter):
             return None
         return f"No draft model is known for {target.loaded.name}; name one with the option model."
 
-    def check(self, config: GenerationConfig) -> None:
-        super().check(config)
-        if config.rule == "rejection" and self.options.width > 1:
-            raise BadInput("Rule rejection needs a sampled chain: set width to 1, or choose node_sampling.")
-
     def start(self, context: Context) -> None:
         super().start(context)
         self._rows: list[int | None] = []
@@ -99,7 +94,8 @@ class DraftModel(Drafter):
         self.runner.expect(len(context.ids))
         logits = self._feed(context.ids[self.runner.num_committed :])
         if self.options.width > 1:
-            return self._grow(context, logits, budget)
+            grow = self._draw_tree if context.draft_mode == "drawn" else self._grow
+            return grow(context, logits, min(self.options.nodes, budget))
         return self._chain(context, logits, min(self._depth(), budget))
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
@@ -124,7 +120,7 @@ class DraftModel(Drafter):
             block = self._readable(ids[start : start + PREFILL_ROWS])
             rows = self.runner.extend(block, range(-1, len(block) - 1), num_logits=1)
             self.runner.commit(range(len(block)))
-        return self._scores(rows)
+        return fitted(rows.logits, self._num_scores)
 
     def _readable(self, ids: Sequence[int]) -> list[int]:
         """Tokens of the target as the draft model can read them.
@@ -133,12 +129,6 @@ class DraftModel(Drafter):
         one that the draft model has no row for is read as its last.
         """
         return [min(token, self._num_readable - 1) for token in ids]
-
-    def _scores(self, rows: Rows) -> Tensor:
-        """Scores (m, v) for the target's v tokens: rows beyond them are cut off, missing ones are -inf."""
-        logits = rows.logits.float()
-        missing = max(0, self._num_scores - logits.shape[1])
-        return torch.nn.functional.pad(logits[:, : self._num_scores], (0, missing), value=-torch.inf)
 
     def _chain(self, context: Context, logits: Tensor, depth: int) -> DraftTree:
         tokens: list[int] = []
@@ -152,27 +142,62 @@ class DraftModel(Drafter):
                 drawn_from.append(distribution)
             if len(tokens) == depth or prob < self.options.min_confidence:
                 return chain(tokens, probs, torch.stack(drawn_from) if drawn_from else None)
-            logits = self._scores(self.runner.extend([token], [len(tokens) - 2], num_logits=1))
+            logits = fitted(self.runner.extend([token], [len(tokens) - 2], num_logits=1).logits, self._num_scores)
             self._rows.append(len(tokens) - 1)
 
     def _choose(self, context: Context, logits: Tensor, path: Sequence[int]) -> tuple[int, float, Tensor | None]:
         """The next token of a chain, its draft probability, and what it was sampled from, if it was."""
-        config = context.config
+        config, mode = context.config, context.draft_mode
         contexts = [[*context.ids, *path]] if config.repetition_penalty != 1 else None
-        if config.verification_rule == "rejection":
+        if mode == "drawn":
             distribution = warp(logits, config, contexts)[0]
             generator = context.noise.generator(context.position + len(path), stream=2)
             token = draw(distribution, generator)
             return token, distribution[token].item(), distribution
         probs = displayed(logits, config, contexts)[0]
-        scores = probs if config.is_greedy else probs.log() + self._gumbel(context, len(path), probs)
+        scores = probs if mode == "likeliest" else probs.log() + self._gumbel(context, len(path), probs)
         token = int(scores.argmax())
         return token, probs[token].item(), None
 
     def _gumbel(self, context: Context, depth: int, probs: Tensor) -> Tensor:
         return context.noise.gumbel(context.position + depth, probs.shape[-1]).to(probs.device)
 
-    def _grow(self, context: Context, logits: Tensor, budget: int) -> DraftTree:
+    def _draw_tree(self, context: Context, logits: Tensor, num_nodes: int) -> DraftTree:
+        """Level by level: draw children of the best nodes, without replacement, as long as there is room.
+
+        Where to draw may go by the tokens that are there; a drawn node is never dropped for its own.
+        """
+        tokens: list[int] = []
+        parents: list[int] = []
+        probs: list[float] = []
+        values = {-1: 1.0}
+        laws: list[Tensor] = []
+        row_of: list[int] = []
+        frontier = [-1]
+        depth_left = self._depth()
+        for depth in range(depth_left):
+            generator = context.noise.generator(context.position + depth, stream=2)
+            first = len(tokens)
+            found = warp(logits, context.config, _contexts(context, frontier, tokens, parents))
+            for node, law in zip(frontier, found, strict=True):
+                if len(tokens) == num_nodes:
+                    break
+                for token in draw_distinct(law, min(self.options.width, num_nodes - len(tokens)), generator):
+                    prob = law[token].item()
+                    values[len(tokens)] = values[node] * prob
+                    tokens.append(token)
+                    parents.append(node)
+                    probs.append(prob)
+                    row_of.append(len(laws))
+                laws.append(law)
+            if len(tokens) == num_nodes or depth + 1 == depth_left:
+                break
+            frontier = sorted(range(first, len(tokens)), key=lambda node: -values[node])[: self.options.width]
+            logits = self._feed_nodes(frontier, tokens, parents)
+        draws = Draws(torch.stack(laws), tuple(row_of), "without_replacement")
+        return DraftTree(tuple(tokens), tuple(parents), tuple(probs), draws)
+
+    def _grow(self, context: Context, logits: Tensor, num_nodes: int) -> DraftTree:
         """Level by level: expand the best nodes, then keep the best of all."""
         tokens: list[int] = []
         parents: list[int] = []
@@ -196,9 +221,7 @@ class DraftModel(Drafter):
             if depth + 1 < depth_left:
                 frontier = list(range(first, min(first + self.options.width, len(tokens))))
                 logits = self._feed_nodes(frontier, tokens, parents)
-        return self._best(
-            DraftTree(tuple(tokens), tuple(parents), tuple(probs)), values, min(self.options.nodes, budget)
-        )
+        return self._best(DraftTree(tuple(tokens), tuple(parents), tuple(probs)), values, num_nodes)
 
     def _children(
         self,
@@ -210,13 +233,9 @@ class DraftModel(Drafter):
         depth: int,
     ) -> list[tuple[int, int, float]]:
         """The `width` best children (parent, token, probability) of each frontier node."""
-        config = context.config
-        contexts = None
-        if config.repetition_penalty != 1:
-            tree = DraftTree(tuple(tokens), tuple(parents))
-            contexts = [[*context.ids, *(tokens[i] for i in tree.path_to(node))] for node in frontier]
-        probs = displayed(logits, config, contexts)
-        scores = probs if config.is_greedy else probs.log() + self._gumbel(context, depth, probs)
+        probs = displayed(logits, context.config, _contexts(context, frontier, tokens, parents))
+        is_coupled = context.draft_mode == "coupled"
+        scores = probs.log() + self._gumbel(context, depth, probs) if is_coupled else probs
         chosen = scores.topk(min(self.options.width, probs.shape[1]), dim=1).indices
         return [
             (node, token, row[token].item())
@@ -233,7 +252,7 @@ class DraftModel(Drafter):
         self._rows += [None] * (max(nodes) + 1 - len(self._rows))
         for row, node in enumerate(nodes, start=first):
             self._rows[node] = row
-        return self._scores(rows)
+        return fitted(rows.logits, self._num_scores)
 
     def _best(self, tree: DraftTree, values: Sequence[float], num_nodes: int) -> DraftTree:
         """The `num_nodes` nodes of highest path probability: no node outranks its parent."""
@@ -247,6 +266,16 @@ class DraftModel(Drafter):
             tuple(place[tree.parents[i]] for i in kept),
             tuple(tree.draft_probs[i] for i in kept),
         )
+
+
+def _contexts(
+    context: Context, nodes: Sequence[int], tokens: Sequence[int], parents: Sequence[int]
+) -> list[list[int]] | None:
+    """Token ids before what follows each of these nodes, where the settings look back."""
+    if context.config.repetition_penalty == 1:
+        return None
+    tree = DraftTree(tuple(tokens), tuple(parents))
+    return [[*context.ids, *(tokens[i] for i in tree.path_to(node))] for node in nodes]
 
 
 DRAFTER = DraftModel

@@ -7,10 +7,10 @@ It learns from each verified position. A draft fills a tree of fixed shape: at e
 n-gram that is known gives a distribution p^(1/temperature) over its tokens, and the node's children
 are drawn from it without replacement by Gumbel-top-k: log-probability plus noise, the largest first.
 
-Whose noise, by verification rule. greedy: none, the likeliest. node_sampling: the target's own noise
-of the place, so that draft and target tend to draw alike; exact, as any tree is. rejection: fresh
-noise; each child says that it was drawn from the stored distribution without its earlier siblings,
-renormalised, in draw order, which makes acceptance by residual exact.
+Whose noise, by the verification rule's draft mode. likeliest: none. coupled: the target's own noise
+of the place, so that draft and target tend to draw alike; exact, as any tree is. drawn: fresh noise; the
+tree says that a node's children were drawn from the stored distribution without replacement, which makes
+acceptance by residual exact.
 State lives with the session. Several samples of one problem may share a memory: the caller's
 explicit choice (`share`). A draft costs three look-ups a node, whatever the context's length.
 """
@@ -20,15 +20,16 @@ from __future__ import annotations
 import functools
 import math
 import random
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from torch import Tensor
 
 from engine.drafters.base import Context, Drafter
 from engine.drafters.fallback import fallback_option
+from engine.draws import Draws
 from engine.options import option
 from engine.tree import EMPTY_TREE, DraftTree
 from engine.verify import Verdict
@@ -168,11 +169,10 @@ def shape(paths: tuple[Path, ...]) -> tuple[Slots, ...]:
 
 
 class Child(NamedTuple):
-    """A chosen token, its stored probability, and what it was drawn from: weight by token."""
+    """A chosen token and its stored probability."""
 
     token: int
     prob: float
-    drawn_from: dict[int, float] | None = None
 
 
 # Children of a node
@@ -194,24 +194,21 @@ def perturbed(entry: Entry, num_children: int, temperature: float, gumbel: Any) 
 
 
 def drawn(entry: Entry, num_children: int, temperature: float, rng: random.Random) -> list[Child]:
-    """Gumbel-top-k with fresh noise; each child with its law given the children before it."""
+    """Draws from the law without replacement: Gumbel-top-k with fresh noise."""
+    prob_of = dict(zip(entry.tokens, entry.probs, strict=True))
+    weights = law(entry, temperature).items()
+    scores = {token: math.log(weight) - math.log(max(rng.expovariate(1.0), 1e-300)) for token, weight in weights}
+    best = sorted(scores, key=scores.__getitem__, reverse=True)[:num_children]
+    return [Child(token, prob_of[token]) for token in best]
+
+
+def law(entry: Entry, temperature: float) -> dict[int, float]:
+    """p^(1/temperature), normalised, by token; without those for which that is no number above 0."""
     pairs = [(token, prob) for token, prob in zip(entry.tokens, entry.probs, strict=True) if prob > 0]
-    logits = {token: math.log(prob) / temperature for token, prob in pairs}
-    scores = {token: logit - math.log(max(rng.expovariate(1.0), 1e-300)) for token, logit in logits.items()}
-    prob_of = dict(pairs)
-    children = []
-    for token in sorted(scores, key=scores.__getitem__, reverse=True)[:num_children]:
-        children.append(Child(token, prob_of[token], softmax(logits)))
-        del logits[token]
-    return children
-
-
-def softmax(logits: Mapping[int, float]) -> dict[int, float]:
-    """Probabilities by token."""
-    top = max(logits.values())
-    weights = {token: math.exp(logit - top) for token, logit in logits.items()}
+    top = max(prob for _, prob in pairs)
+    weights = {token: math.exp(math.log(prob / top) / temperature) for token, prob in pairs}
     total = sum(weights.values())
-    return {token: weight / total for token, weight in weights.items()}
+    return {token: weight / total for token, weight in weights.items() if weight > sys.float_info.min}
 
 
 class Stand(Drafter):
@@ -244,20 +241,21 @@ class Stand(Drafter):
                 self.memory.add(context.ids, end, context.ids[end : end + 1], (1.0,))
 
     def propose(self, context: Context, budget: int) -> DraftTree:
-        is_drawn = context.config.verification_rule == "rejection"
+        is_drawn = context.draft_mode == "drawn"
         if is_drawn and self._vocab_size is None:
             return EMPTY_TREE
-        parents, children = self._grow(context, budget)
+        parents, children, entries = self._grow(context, budget)
         if not children:
             return EMPTY_TREE
         tokens, probs = tuple(child.token for child in children), tuple(child.prob for child in children)
-        return DraftTree(tokens, tuple(parents), probs, self._rows(children) if is_drawn else None)
+        return DraftTree(tokens, tuple(parents), probs, self._draws(parents, entries) if is_drawn else None)
 
-    def _grow(self, context: Context, budget: int) -> tuple[list[int], list[Child]]:
-        """Parents and nodes, level by level, as far as n-grams are known."""
+    def _grow(self, context: Context, budget: int) -> tuple[list[int], list[Child], dict[int, Entry]]:
+        """Parents and nodes, level by level, as far as n-grams are known; and what was known at each parent."""
         choose = self._chooser(context)
         parents: list[int] = []
         children: list[Child] = []
+        entries: dict[int, Entry] = {}
         placed = {-1: (-1, tuple(context.ids[-MAX_NGRAM:]))}
         for slots in self._shape:
             node, last = placed.get(slots.parent, (-1, ()))
@@ -265,19 +263,21 @@ class Stand(Drafter):
             if entry is None:
                 continue
             chosen = choose(entry, slots)[: budget - len(children)]
+            if chosen:
+                entries[node] = entry
             for i, child in enumerate(chosen, start=slots.first):
                 placed[i] = len(children), (*last, child.token)[-MAX_NGRAM:]
                 parents.append(node)
                 children.append(child)
-        return parents, children
+        return parents, children, entries
 
     def _chooser(self, context: Context) -> Callable[[Entry, Slots], list[Child]]:
         """How a node's children are chosen under the rule in use."""
-        config, noise, size = context.config, context.noise, self._vocab_size
-        if config.verification_rule == "rejection":
+        config, mode, noise, size = context.config, context.draft_mode, context.noise, self._vocab_size
+        if mode == "drawn":
             rng = random.Random(f"{self.name} {config.seed} {context.position}")
             return lambda entry, slots: drawn(entry, slots.num_children, config.temperature, rng)
-        if config.is_greedy or size is None:
+        if mode == "likeliest" or size is None:
             return lambda entry, slots: likeliest(entry, slots.num_children)
         levels: list[Any] = []
 
@@ -288,14 +288,15 @@ class Stand(Drafter):
 
         return coupled
 
-    def _rows(self, children: Sequence[Child]) -> Tensor:
-        """What each node was drawn from (n, v)."""
+    def _draws(self, parents: Sequence[int], entries: Mapping[int, Entry]) -> Draws:
+        """What the children of each node were drawn from."""
         assert self._vocab_size is not None
-        rows = torch.zeros(len(children), self._vocab_size)
-        for row, child in zip(rows, children, strict=True):
-            assert child.drawn_from is not None
-            row[list(child.drawn_from)] = torch.tensor(list(child.drawn_from.values()))
-        return rows
+        rows = torch.zeros(len(entries), self._vocab_size, dtype=torch.float64)
+        for row, entry in zip(rows, entries.values(), strict=True):
+            weights = law(entry, self.context.config.temperature)
+            row[list(weights)] = torch.tensor(list(weights.values()), dtype=torch.float64)
+        place = {node: row for row, node in enumerate(entries)}
+        return Draws(rows, tuple(place[parent] for parent in parents), "without_replacement")
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
         """Learn from the root and the accepted nodes."""
