@@ -20,7 +20,7 @@ from engine.distributions import Distributions
 from engine.events import Event, SessionFinished, SessionStarted, Stepped
 from engine.loop import generate
 from engine.near_ties import Tie, judged
-from engine.sampling import Noise
+from engine.noise import Noise
 from engine.target import Target
 from engine.tree import EMPTY_TREE, DraftTree
 

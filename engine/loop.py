@@ -34,8 +34,9 @@ from engine.events import (
     Stepped,
     StopReason,
 )
+from engine.noise import Noise
 from engine.runtime import machine
-from engine.sampling import Integers, Noise
+from engine.sampling import Integers
 from engine.target import Scored, Target
 from engine.text import Detokenizer, StopTexts, TokenTexts
 from engine.tree import MAX_BUDGET, DraftTree

@@ -1,22 +1,19 @@
-"""Logits to distributions to tokens.
+"""Logits to distributions.
 
 `warp` is the one place where temperature, top-k, top-p and repetition penalty act; acceptance,
-residual, bonus and plain decoding all use its result. `Noise` is the session's randomness, a pure
-function of seed and place, so that a token drawn at an absolute position is the same whoever
-proposed it (Gumbel coupling, docs/decisions/0003).
+residual, bonus and plain decoding all use its result. What is drawn from them, engine/noise.py says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from engine.config import GenerationConfig
+from engine.config import GenerationConfig
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 Integers = np.ndarray[Any, np.dtype[np.int64]]
@@ -24,10 +21,7 @@ Contexts = Sequence[Iterable[int]]
 """Token ids before each row of a pass."""
 
 _NO_IDS: Integers = np.empty(0, np.int64)
-_STREAMS = 2**40
 _LEAST_TEMPERATURE = 1e-30
-_NUM_REMEMBERED = 32
-"""Places whose noise is kept: a drafter asks for those ahead, and so does the rule that judges its drafts."""
 
 
 def warp(logits: Tensor, config: GenerationConfig, contexts: Contexts | None = None) -> Tensor:
@@ -145,54 +139,6 @@ def _nucleus(logits: Tensor, top_p: float) -> Tensor:
     ranked[ranked.cumsum(dim=1) - ranked >= top_p] = 0
     kept = torch.zeros_like(probs).scatter_(1, order, ranked)
     return kept / kept.sum(dim=1, keepdim=True)
-
-
-class Noise:
-    """The session's random numbers, keyed by seed and place."""
-
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
-        self._gumbel: dict[tuple[int, int], Tensor] = {}
-
-    def gumbel(self, position: int, num_tokens: int) -> Tensor:
-        """Gumbel noise (v,) float32 for the token at an absolute position of the context."""
-        key = position, num_tokens
-        if key not in self._gumbel:
-            if len(self._gumbel) >= _NUM_REMEMBERED:
-                del self._gumbel[next(iter(self._gumbel))]
-            exponential = torch.empty(num_tokens).exponential_(generator=self.generator(position))
-            self._gumbel[key] = -exponential.clamp_(min=1e-30).log()
-        return self._gumbel[key]
-
-    def generator(self, place: int, stream: int = 0) -> torch.Generator:
-        """A generator of its own for each (seed, place, stream)."""
-        # splitmix64's finaliser: neighbouring keys must not give related Mersenne states.
-        key = (self.seed * 0x9E3779B97F4A7C15 + place + stream * _STREAMS + 1) % 2**64
-        key = (key ^ (key >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
-        key = (key ^ (key >> 27)) * 0x94D049BB133111EB % 2**64
-        return torch.Generator().manual_seed((key ^ (key >> 31)) % 2**63)
-
-
-def coupled_scores(probs: Tensor, gumbel: Tensor) -> Tensor:
-    """Log-probability plus noise (v,): the highest is the draw from `probs (v,)` that this noise stands for."""
-    return probs.log() + gumbel.to(probs.device)
-
-
-def coupled_token(probs: Tensor, gumbel: Tensor) -> int:
-    """The draw itself."""
-    return int(coupled_scores(probs, gumbel).argmax())
-
-
-def draw(weights: Tensor, generator: torch.Generator) -> int:
-    """One token from unnormalised non-negative weights (v,)."""
-    return int(torch.multinomial(weights.cpu(), 1, generator=generator))
-
-
-def draw_distinct(weights: Tensor, num_tokens: int, generator: torch.Generator) -> list[int]:
-    """Tokens one after the other from weights (v,), none twice: 1 … `num_tokens`, no more than have a weight."""
-    num = min(num_tokens, int(weights.count_nonzero()))
-    found: list[int] = torch.multinomial(weights.cpu(), num, generator=generator).tolist()
-    return found
 
 
 def fitted(logits: Tensor, num_tokens: int) -> Tensor:

@@ -21,7 +21,7 @@ from engine.config import GenerationConfig
 from engine.drafters.base import Context
 from engine.events import Stepped
 from engine.loop import generate
-from engine.sampling import Noise
+from engine.noise import Noise
 from engine.target import Scored, Target
 from engine.verify import Verdict
 

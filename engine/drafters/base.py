@@ -17,7 +17,7 @@ from torch import Tensor
 from engine import verify
 from engine.config import GenerationConfig
 from engine.errors import BadInput
-from engine.sampling import Noise
+from engine.noise import Noise
 from engine.tree import EMPTY_TREE, DraftTree
 from engine.verify import DraftMode, Verdict
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from engine.config import GenerationConfig
 from engine.drafters.base import Context, Drafter
+from engine.noise import Noise
 from engine.runtime.row_cost import CONTEXT_LENGTH
-from engine.sampling import Noise
 from engine.tree import EMPTY_TREE
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, Protocol
 from torch import Tensor
 
 from engine.events import Judged, Origin
-from engine.sampling import Noise
+from engine.noise import Noise
 from engine.tree import DraftTree
 
 DraftMode = Literal["likeliest", "coupled", "drawn"]

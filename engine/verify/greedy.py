@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.sampling import Noise
+from engine.noise import Noise
 from engine.tree import DraftTree
 from engine.verify.base import Rule, TargetRows, Verdict, ending, match
 

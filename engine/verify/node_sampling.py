@@ -7,7 +7,7 @@ is a function of model, prompt, settings and seed alone, the same for every draf
 
 from __future__ import annotations
 
-from engine.sampling import Noise, coupled_token
+from engine.noise import Noise
 from engine.tree import DraftTree
 from engine.verify.base import Rule, TargetRows, Verdict, ending, match
 
@@ -23,8 +23,7 @@ class NodeSampling(Rule):
         path: list[int] = []
         node = -1
         while True:
-            gumbel = noise.gumbel(position + len(path), target.width)
-            token = coupled_token(target[node + 1], gumbel)
+            token = noise.draw(target[node + 1], position + len(path))
             child = match(tree, node, token)
             if child is None:
                 return Verdict(tuple(path), token, ending(tree, path))

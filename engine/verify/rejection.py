@@ -10,12 +10,13 @@ exact law of the draw given those before it (`engine/draws.py`); a token that wa
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Iterator
+
 from torch import Tensor
 
 from engine.errors import RunFailed
 from engine.events import Judged
-from engine.sampling import Noise, draw
+from engine.noise import Noise
 from engine.tree import DraftTree
 from engine.verify.base import Rule, TargetRows, Verdict, ending
 
@@ -31,20 +32,22 @@ class Rejection(Rule):
     def verify(self, tree: DraftTree, target: TargetRows, noise: Noise, position: int) -> Verdict:
         if tree and not tree.is_sampled:
             raise RunFailed(f"Rule {self.name} needs to know what each node was drawn from; this drafter does not say.")
-        generator = noise.generator(position, stream=1)
         judged: list[Judged] | None = [] if self.has_detail else None
         path: list[int] = []
         node = -1
         while True:
-            child, residual = examine(tree, node, target[node + 1].double(), generator, judged)
+            place = position + len(path)
+            uniforms = noise.uniforms(place, "acceptance")
+            child, residual = examine(tree, node, target[node + 1].double(), uniforms, judged)
             if child is None:
-                return Verdict(tuple(path), draw(residual, generator), ending(tree, path), tuple(judged or ()))
+                token = noise.draw(residual, place, "correction")
+                return Verdict(tuple(path), token, ending(tree, path), tuple(judged or ()))
             path.append(child)
             node = child
 
 
 def examine(
-    tree: DraftTree, node: int, probs: Tensor, generator: torch.Generator, judged: list[Judged] | None = None
+    tree: DraftTree, node: int, probs: Tensor, uniforms: Iterator[float], judged: list[Judged] | None = None
 ) -> tuple[int | None, Tensor]:
     """The surviving child of a node, or None, and what is left of the target distribution; `judged` gets each draw."""
     earlier: list[int] = []
@@ -55,8 +58,7 @@ def examine(
         token = tree.tokens[child]
         drawn_from = tree.draws.law(place, earlier).to(probs)
         earlier.append(token)
-        uniform = torch.rand((), generator=generator, dtype=torch.float64).item()
-        wanted, stated = probs[token].item(), drawn_from[token].item()
+        uniform, wanted, stated = next(uniforms), probs[token].item(), drawn_from[token].item()
         if judged is not None:
             overlap = probs.minimum(drawn_from).sum().item()
             left *= max(0.0, 1 - overlap)

@@ -17,7 +17,7 @@ import math
 import torch
 from torch import Tensor
 
-from engine.sampling import Noise, coupled_token
+from engine.noise import Noise
 from engine.tree import DraftTree
 from engine.verify.base import Rule, TargetRows, Verdict, ending
 
@@ -35,8 +35,7 @@ class Typical(Rule):
     def verify(self, tree: DraftTree, target: TargetRows, noise: Noise, position: int) -> Verdict:
         path = self._longest(tree, target)
         row = path[-1] + 1 if path else 0
-        gumbel = noise.gumbel(position + len(path), target.width)
-        return Verdict(path, coupled_token(target[row], gumbel), ending(tree, path))
+        return Verdict(path, noise.draw(target[row], position + len(path)), ending(tree, path))
 
     def _longest(self, tree: DraftTree, target: TargetRows) -> tuple[int, ...]:
         likelihood = {-1: 1.0}

@@ -27,7 +27,8 @@ from engine.drafters.base import Context
 from engine.events import Event, SessionFinished, SessionStarted, Stepped
 from engine.loop import generate
 from engine.near_ties import kept
-from engine.sampling import Noise, warp
+from engine.noise import Noise
+from engine.sampling import warp
 from engine.target import Scored, Target
 from engine.tree import EMPTY_TREE, DraftTree
 

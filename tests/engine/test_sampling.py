@@ -1,4 +1,4 @@
-"""Distributions against transformers' own processors, and the session's noise."""
+"""Distributions against transformers' own processors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from toys import assert_fits
 from transformers.generation.logits_process import (
     LogitsProcessorList,
     RepetitionPenaltyLogitsProcessor,
@@ -17,7 +16,7 @@ from transformers.generation.logits_process import (
 )
 
 from engine.config import GenerationConfig
-from engine.sampling import Noise, _through_torch, coupled_token, displayed, draw, warp
+from engine.sampling import _through_torch, displayed, warp
 
 SETTINGS = list(itertools.product((0.3, 1.0, 2.5), (0, 1, 7, 50), (0.05, 0.6, 0.95, 1.0), (1.0, 1.7, 0.6)))
 
@@ -129,53 +128,3 @@ def test_a_context_may_name_a_token_many_times() -> None:
     config = GenerationConfig(temperature=1, repetition_penalty=2.0)
     wanted = torch.tensor([[1.0, -4.0, 1.0]]).softmax(dim=1)
     torch.testing.assert_close(warp(logits, config, [[0, 1, 1, 0, 0]]), wanted)
-
-
-def test_the_noise_of_many_places_is_remembered_and_of_old_ones_made_again() -> None:
-    noise = Noise(3)
-    first = noise.gumbel(0, 7)
-    assert noise.gumbel(0, 7) is first
-    for position in range(1, 50):
-        noise.gumbel(position, 7)
-    assert noise.gumbel(0, 7) is not first
-    assert torch.equal(noise.gumbel(0, 7), first)
-    assert noise.gumbel(0, 9).shape == (9,)
-
-
-def test_noise_depends_on_seed_and_place_and_not_on_the_order_of_asking() -> None:
-    first, second = Noise(7), Noise(7)
-    forwards = [first.gumbel(position, 5).clone() for position in range(6)]
-    backwards = [second.gumbel(position, 5).clone() for position in reversed(range(6))]
-    assert all(torch.equal(a, b) for a, b in zip(forwards, reversed(backwards), strict=True))
-    assert not torch.equal(Noise(8).gumbel(0, 5), forwards[0])
-    assert len({tuple(noise.tolist()) for noise in forwards}) == 6
-
-
-def test_streams_of_one_place_are_unrelated() -> None:
-    places = itertools.product(range(4), range(50), range(3))
-    draws = {
-        torch.rand((), generator=Noise(seed).generator(place, stream), dtype=torch.float64).item()
-        for seed, place, stream in places
-    }
-    assert len(draws) == 600
-
-
-def test_coupled_draws_follow_the_distribution_at_neighbouring_places_and_seeds() -> None:
-    probs = torch.tensor([0.5, 0.3, 0.0, 0.15, 0.05])
-    pairs = {"places": torch.zeros(5, 5), "seeds": torch.zeros(5, 5)}
-    noise = Noise(3)
-    tokens = [coupled_token(probs, noise.gumbel(position, 5)) for position in range(8000)]
-    for before, after in itertools.pairwise(tokens):
-        pairs["places"][before, after] += 1
-    tokens = [coupled_token(probs, Noise(seed).gumbel(11, 5)) for seed in range(8000)]
-    for before, after in zip(tokens[::2], tokens[1::2], strict=True):
-        pairs["seeds"][before, after] += 1
-    for counts in pairs.values():
-        assert_fits(counts, torch.outer(probs, probs))
-
-
-def test_draws_from_weights_follow_them() -> None:
-    weights = torch.tensor([3.0, 0.0, 1.0, 6.0], dtype=torch.float64)
-    generator = torch.Generator().manual_seed(0)
-    counts = torch.bincount(torch.tensor([draw(weights, generator) for _ in range(8000)]), minlength=4)
-    assert_fits(counts, weights / 10)

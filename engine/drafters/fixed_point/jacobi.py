@@ -18,7 +18,6 @@ What a guess is follows the verification rule's draft mode:
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -30,15 +29,12 @@ from engine.drafters.base import Context, Drafter
 from engine.drafters.ngrams import NgramIndex
 from engine.errors import BadInput
 from engine.options import option
-from engine.sampling import coupled_token, draw, warp
+from engine.sampling import warp
 from engine.tree import EMPTY_TREE, DraftTree, chain
 from engine.verify import Verdict
 
 if TYPE_CHECKING:
     from engine.target import Scored, Target
-
-STREAM = 4
-"""Of the session's noise: draws of guesses."""
 
 
 @dataclass(frozen=True)
@@ -120,27 +116,24 @@ class Jacobi(Drafter):
         config, mode, noise = self.context.config, self.context.draft_mode, self.context.noise
         probs = warp(logits, config, contexts)
         if mode == "drawn":
-            generator = noise.generator(self.context.position, STREAM)
-            return [Guess(draw(row, generator), row) for row in probs]
+            stream = f"{self.name} at {self.context.position}"
+            return [Guess(noise.draw(row, place, stream), row) for place, row in enumerate(probs)]
         if mode == "likeliest":
             return [Guess(int(token)) for token in probs.argmax(dim=1)]
-        return [
-            Guess(coupled_token(row, noise.gumbel(len(before), len(row))))
-            for row, before in zip(probs, contexts, strict=True)
-        ]
+        return [Guess(noise.draw(row, len(before))) for row, before in zip(probs, contexts, strict=True)]
 
     def _is_kept(self, guess: Guess) -> bool:
         return guess.drawn_from is not None and guess.drawn_from.max().item() > self.options.keep_above
 
     def _refill(self, context: Context) -> None:
         """First guesses for the places that the window has gained."""
-        rng = random.Random(f"{context.config.seed} {context.position}")
+        picks = context.noise.picks(context.ids, context.position, f"{self.name}, first guesses")
         text = [*context.ids[-2:], *(guess.token for guess in self._guesses)]
         while len(self._guesses) < self.options.window:
             if self.options.start_from == "ngram":
                 token = self._followed(context.ids, text[-2:])
             else:
-                token = text[-1] if self.options.start_from == "repeat" else rng.choice(context.ids)
+                token = text[-1] if self.options.start_from == "repeat" else next(picks)
             text.append(token)
             self._guesses.append(Guess(token))
 

@@ -21,7 +21,7 @@ counts the text and the row's ancestors, as it does for the target's own tokens.
 
 from __future__ import annotations
 
-import random
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -31,7 +31,7 @@ from torch import Tensor
 from engine.drafters.base import Context, Drafter
 from engine.errors import BadInput
 from engine.options import option
-from engine.sampling import coupled_token, likeliest, penalised, warp
+from engine.sampling import likeliest, penalised, warp
 from engine.tree import MAX_BUDGET, DraftTree, GrowingTree
 from engine.verify import Verdict
 
@@ -98,9 +98,9 @@ class Lookahead(Drafter):
         self.pool = Pool(self.options.candidates)
         self._num_read = 0
         self._read(context.ids)
-        rng = random.Random(f"{context.config.seed} {len(context.ids)}")
         num_guesses = self.options.window + self.options.ngram - 3
-        self.levels = [[rng.choice(context.ids) for _ in range(num_guesses)]]
+        picks = context.noise.picks(context.ids, context.position, self.name)
+        self.levels = [list(itertools.islice(picks, num_guesses))]
         self._window: Window | None = None
 
     def propose(self, context: Context, budget: int) -> DraftTree:
@@ -144,7 +144,7 @@ class Lookahead(Drafter):
             return found
         places = [root_place + 1 + (tree.depths[end] if end >= 0 else 0) for end in ends]
         rows = zip(warp(logits, config, contexts), places, strict=True)
-        return [coupled_token(row, noise.gumbel(place, len(row))) for row, place in rows]
+        return [noise.draw(row, place) for row, place in rows]
 
     def _read(self, ids: Sequence[int]) -> None:
         """The text's own n-grams enter the pool as they are written."""

@@ -32,7 +32,7 @@ from engine.options import option
 from engine.runtime import guards
 from engine.runtime.longrope import make_runner
 from engine.runtime.runner import PREFILL_ROWS
-from engine.sampling import displayed, draw, draw_distinct, fitted, warp
+from engine.sampling import displayed, fitted, warp
 from engine.tree import EMPTY_TREE, DraftTree, chain
 from engine.verify import Verdict
 
@@ -151,16 +151,17 @@ class DraftModel(Drafter):
         contexts = [[*context.ids, *path]] if config.repetition_penalty != 1 else None
         if mode == "drawn":
             distribution = warp(logits, config, contexts)[0]
-            generator = context.noise.generator(context.position + len(path), stream=2)
-            token = draw(distribution, generator)
+            token = context.noise.draw(distribution, context.position + len(path), self.name)
             return token, distribution[token].item(), distribution
         probs = displayed(logits, config, contexts)[0]
-        scores = probs if mode == "likeliest" else probs.log() + self._gumbel(context, len(path), probs)
-        token = int(scores.argmax())
+        token = int(self._raced(context, probs, len(path)).argmax())
         return token, probs[token].item(), None
 
-    def _gumbel(self, context: Context, depth: int, probs: Tensor) -> Tensor:
-        return context.noise.gumbel(context.position + depth, probs.shape[-1]).to(probs.device)
+    def _raced(self, context: Context, probs: Tensor, depth: int) -> Tensor:
+        """What is highest for the token to choose first (…, v): above temperature 0 with the target's noise."""
+        if context.draft_mode == "likeliest":
+            return probs
+        return probs / context.noise.waits(context.position + depth, probs.shape[-1], device=probs.device)
 
     def _draw_tree(self, context: Context, logits: Tensor, num_nodes: int) -> DraftTree:
         """Level by level: draw children of the best nodes, without replacement, as long as there is room.
@@ -176,14 +177,12 @@ class DraftModel(Drafter):
         frontier = [-1]
         depth_left = self._depth()
         for depth in range(depth_left):
-            generator = context.noise.generator(context.position + depth, stream=2)
             first = len(tokens)
             found = warp(logits, context.config, _contexts(context, frontier, tokens, parents))
             for node, law in zip(frontier, found, strict=True):
                 if len(tokens) == num_nodes:
                     break
-                for token in draw_distinct(law, min(self.options.width, num_nodes - len(tokens)), generator):
-                    prob = law[token].item()
+                for token, prob in self._drawn(context, law, depth, num_nodes - len(tokens)):
                     values[len(tokens)] = values[node] * prob
                     tokens.append(token)
                     parents.append(node)
@@ -196,6 +195,13 @@ class DraftModel(Drafter):
             logits = self._feed_nodes(frontier, tokens, parents)
         draws = Draws(torch.stack(laws), tuple(row_of), "without_replacement")
         return DraftTree(tuple(tokens), tuple(parents), tuple(probs), draws)
+
+    def _drawn(self, context: Context, law: Tensor, depth: int, num_left: int) -> list[tuple[int, float]]:
+        """Children of a node by a law (v,), without replacement: tokens in the order of their draws, probabilities."""
+        num_drawn = min(self.options.width, num_left, int(law.count_nonzero()))
+        waits = context.noise.waits(context.position + depth, len(law), self.name, law.device)
+        tokens = (law / waits).topk(num_drawn).indices
+        return list(zip(tokens.tolist(), law[tokens].tolist(), strict=True))
 
     def _grow(self, context: Context, logits: Tensor, num_nodes: int) -> DraftTree:
         """Level by level: expand the best nodes, then keep the best of all."""
@@ -234,9 +240,7 @@ class DraftModel(Drafter):
     ) -> list[tuple[int, int, float]]:
         """The `width` best children (parent, token, probability) of each frontier node."""
         probs = displayed(logits, context.config, _contexts(context, frontier, tokens, parents))
-        is_coupled = context.draft_mode == "coupled"
-        scores = probs.log() + self._gumbel(context, depth, probs) if is_coupled else probs
-        chosen = scores.topk(min(self.options.width, probs.shape[1]), dim=1).indices
+        chosen = self._raced(context, probs, depth).topk(min(self.options.width, probs.shape[1]), dim=1).indices
         return [
             (node, token, row[token].item())
             for node, row, kept in zip(frontier, probs, chosen.tolist(), strict=True)

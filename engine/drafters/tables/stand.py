@@ -8,9 +8,9 @@ n-gram that is known gives a distribution p^(1/temperature) over its tokens, and
 are drawn from it without replacement by Gumbel-top-k: log-probability plus noise, the largest first.
 
 Whose noise, by the verification rule's draft mode. likeliest: none. coupled: the target's own noise
-of the place, so that draft and target tend to draw alike; exact, as any tree is. drawn: fresh noise; the
-tree says that a node's children were drawn from the stored distribution without replacement, which makes
-acceptance by residual exact.
+of the place, so that draft and target tend to draw alike; exact, as any tree is. drawn: noise of its
+own; the tree says that a node's children were drawn from the stored distribution without replacement,
+which makes acceptance by residual exact.
 State lives with the session. Several samples of one problem may share a memory: the caller's
 explicit choice (`share`). A draft costs three look-ups a node, whatever the context's length.
 """
@@ -19,18 +19,19 @@ from __future__ import annotations
 
 import functools
 import math
-import random
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
 from engine.drafters.base import Context, Drafter
 from engine.drafters.fallback import fallback_option
 from engine.draws import Draws
+from engine.noise import TARGET
 from engine.options import option
+from engine.sampling import Floats
 from engine.tree import EMPTY_TREE, DraftTree
 from engine.verify import Verdict
 
@@ -183,23 +184,21 @@ def likeliest(entry: Entry, num_children: int) -> list[Child]:
     return [Child(*pair) for pair in zip(entry.tokens[:num_children], entry.probs, strict=False)]
 
 
-def perturbed(entry: Entry, num_children: int, temperature: float, gumbel: Any) -> list[Child]:
-    """Gumbel-top-k with given noise (v,)."""
+def perturbed(entry: Entry, num_children: int, temperature: float, waits: Sequence[float]) -> list[Child]:
+    """Gumbel-top-k with given noise, an exponential wait for each token of the entry."""
     scored = [
-        (math.log(prob) / temperature + float(gumbel[token]), token, prob)
-        for token, prob in zip(entry.tokens, entry.probs, strict=True)
+        (math.log(prob) / temperature - math.log(wait), token, prob)
+        for token, prob, wait in zip(entry.tokens, entry.probs, waits, strict=True)
         if prob > 0
     ]
     return [Child(token, prob) for _, token, prob in sorted(scored, reverse=True)[:num_children]]
 
 
-def drawn(entry: Entry, num_children: int, temperature: float, rng: random.Random) -> list[Child]:
-    """Draws from the law without replacement: Gumbel-top-k with fresh noise."""
-    prob_of = dict(zip(entry.tokens, entry.probs, strict=True))
-    weights = law(entry, temperature).items()
-    scores = {token: math.log(weight) - math.log(max(rng.expovariate(1.0), 1e-300)) for token, weight in weights}
-    best = sorted(scores, key=scores.__getitem__, reverse=True)[:num_children]
-    return [Child(token, prob_of[token]) for token in best]
+def drawn(entry: Entry, num_children: int, temperature: float, waits: Sequence[float]) -> list[Child]:
+    """The same, of the tokens that the law knows: draws from it without replacement."""
+    known = law(entry, temperature)
+    children = perturbed(entry, len(entry.tokens), temperature, waits)
+    return [child for child in children if child.token in known][:num_children]
 
 
 def law(entry: Entry, temperature: float) -> dict[int, float]:
@@ -274,19 +273,18 @@ class Stand(Drafter):
     def _chooser(self, context: Context) -> Callable[[Entry, Slots], list[Child]]:
         """How a node's children are chosen under the rule in use."""
         config, mode, noise, size = context.config, context.draft_mode, context.noise, self._vocab_size
-        if mode == "drawn":
-            rng = random.Random(f"{self.name} {config.seed} {context.position}")
-            return lambda entry, slots: drawn(entry, slots.num_children, config.temperature, rng)
         if mode == "likeliest" or size is None:
             return lambda entry, slots: likeliest(entry, slots.num_children)
-        levels: list[Any] = []
+        choose, stream = (drawn, self.name) if mode == "drawn" else (perturbed, TARGET)
+        levels: list[Floats] = []
 
-        def coupled(entry: Entry, slots: Slots) -> list[Child]:
+        def chosen(entry: Entry, slots: Slots) -> list[Child]:
             if slots.depth == len(levels):
-                levels.append(noise.gumbel(context.position + slots.depth, size).numpy())
-            return perturbed(entry, slots.num_children, config.temperature, levels[slots.depth])
+                levels.append(noise.waits(context.position + slots.depth, size, stream).numpy())
+            waits = levels[slots.depth][entry.tokens].tolist()
+            return choose(entry, slots.num_children, config.temperature, waits)
 
-        return coupled
+        return chosen
 
     def _draws(self, parents: Sequence[int], entries: Mapping[int, Entry]) -> Draws:
         """What the children of each node were drawn from."""

@@ -31,8 +31,8 @@ from engine.drafters.base import Context
 from engine.errors import BadInput, UnknownName
 from engine.events import Event, Prefilled, SessionFinished, Stepped
 from engine.loop import generate
+from engine.noise import Noise
 from engine.runtime.runner import ModelRunner
-from engine.sampling import Noise
 from engine.target import Target
 from engine.tree import DraftTree
 
@@ -206,7 +206,7 @@ def test_proposals_are_trees_within_the_budget_and_the_vocabulary(name: str, lla
             assert len(tree) <= budget
             assert all(0 <= token < VOCAB_SIZE for token in tree.tokens)
             assert tree.draft_probs is None or all(0 <= prob <= 1 for prob in tree.draft_probs)
-            assert not tree.is_sampled or config.verification_rule == "rejection"
+            assert not tree.is_sampled or config.draft_mode == "drawn"
 
 
 @every_method

@@ -18,7 +18,7 @@ from toys import create
 
 from engine.config import GenerationConfig
 from engine.drafters.base import Context
-from engine.sampling import Noise
+from engine.noise import Noise
 from engine.target import Scored
 from engine.verify import Verdict
 

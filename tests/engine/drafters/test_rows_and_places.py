@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import random
+import math
 from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from reciter import Reciter, recite
@@ -18,10 +17,10 @@ from engine import drafters
 from engine.config import GenerationConfig
 from engine.drafters.base import Context
 from engine.drafters.tables.aded.method import Aded
-from engine.drafters.tables.stand import Entry, Stand, drawn, perturbed
+from engine.drafters.tables.stand import Entry, Stand, perturbed
 from engine.drafters.tables.token_recycling import successors
 from engine.loop import generate
-from engine.sampling import Noise
+from engine.noise import Noise
 from engine.target import Scored, Target
 from engine.tree import DraftTree, chain
 from engine.verify import Verdict
@@ -55,18 +54,10 @@ def test_a_prompt_gives_the_state_before_its_last_token(llama: Target) -> None:
 def test_noise_is_added_to_log_probability_by_temperature() -> None:
     """Log p ÷ T + noise, the largest first: at T = 0.5 the noise of 1 is too little, at T = 1 or 2 it would do."""
     entry = Entry([7, 8, 9], [0.6, 0.3, 0.1], 1)
-    noise = np.zeros(10)
-    noise[8] = 1.0
-    assert [child.token for child in perturbed(entry, 3, 0.5, noise)] == [7, 8, 9]
-    assert [child.token for child in perturbed(entry, 3, 1.0, noise)] == [8, 7, 9]
-    assert [child.prob for child in perturbed(entry, 2, 1.0, noise)] == [0.3, 0.6]
-
-
-def test_a_fresh_draw_states_its_law_at_the_temperature() -> None:
-    entry = Entry([7, 8], [0.8, 0.2], 1)
-    first, second = drawn(entry, 2, 0.5, random.Random(1))
-    assert first.drawn_from == pytest.approx({7: 0.64 / 0.68, 8: 0.04 / 0.68})
-    assert second.drawn_from == {second.token: 1.0}
+    waits = [1.0, math.exp(-1.0), 1.0]
+    assert [child.token for child in perturbed(entry, 3, 0.5, waits)] == [7, 8, 9]
+    assert [child.token for child in perturbed(entry, 3, 1.0, waits)] == [8, 7, 9]
+    assert [child.prob for child in perturbed(entry, 2, 1.0, waits)] == [0.3, 0.6]
 
 
 def test_stand_draws_each_level_with_the_noise_of_its_place() -> None:
@@ -84,7 +75,7 @@ def test_stand_draws_each_level_with_the_noise_of_its_place() -> None:
     for node, depth in enumerate(tree.depths[:1] + tree.depths[4:5]):
         assert depth == node + 1
     for parent, depth in ((-1, 0), (0, 1)):
-        wanted = sorted(tokens, key=lambda token: -noise.gumbel(3 + depth, 64)[token].item())
+        wanted = sorted(tokens, key=lambda token: noise.waits(3 + depth, 64)[token].item())
         children = [tree.tokens[child] for child in tree.children[parent + 1]]
         assert children == wanted[: len(children)]
         assert len(children) > 1

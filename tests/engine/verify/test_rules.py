@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -20,12 +19,16 @@ from toys import Rows, Table, assert_fits, trees
 
 from engine import verify
 from engine.config import GenerationConfig
+from engine.draws import Draws
 from engine.errors import RunFailed, UnknownName
-from engine.sampling import Noise, coupled_token, draw, warp
+from engine.noise import Noise
+from engine.sampling import warp
 from engine.tree import EMPTY_TREE, DraftTree, chain
-from engine.verify import Rule, Verdict, node_sampling, rejection
+from engine.verify import Rule, Verdict
 from engine.verify.base import match
-from engine.verify.rejection import examine, residual_of
+from engine.verify.greedy import Greedy
+from engine.verify.node_sampling import NodeSampling
+from engine.verify.rejection import Rejection, examine, residual_of
 
 P = torch.tensor([0.5, 0.3, 0.15, 0.05], dtype=torch.float64)
 Q = torch.tensor([0.2, 0.25, 0.4, 0.15], dtype=torch.float64)
@@ -68,9 +71,6 @@ class Uniform:
     def __init__(self, coins: Coins, scale: float = 1.0) -> None:
         self.coins, self.scale = coins, scale
 
-    def item(self) -> Uniform:
-        return self
-
     def __mul__(self, factor: float) -> Uniform:
         return Uniform(self.coins, self.scale * factor)
 
@@ -79,28 +79,31 @@ class Uniform:
         return self.coins.choose([share, 1 - share]) == 0
 
 
-class SilentNoise:
-    """Noise for rules whose coins are replaced."""
+class CoinNoise:
+    """Noise whose every draw is a coin."""
 
-    def gumbel(self, position: int, num_tokens: int) -> torch.Tensor:
-        return torch.zeros(num_tokens)
+    def __init__(self, coins: Coins) -> None:
+        self.coins = coins
 
-    def generator(self, place: int, stream: int = 0) -> None:
-        return None
+    def draw(self, weights: torch.Tensor, place: int, stream: str = "target") -> int:
+        return self.coins.choose((weights / weights.sum()).tolist())
+
+    def uniforms(self, place: int, stream: str) -> Iterator[Uniform]:
+        return itertools.repeat(Uniform(self.coins))
 
 
 def toss(rule: Rule, tree: DraftTree, probs: torch.Tensor, coins: Coins) -> Verdict:
     """`verify` of a rule with its coins taken from a `Coins` object."""
-    fake_torch = SimpleNamespace(rand=lambda *args, **kwargs: Uniform(coins), float64=torch.float64)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rejection, "torch", fake_torch)
-        patch.setattr(rejection, "draw", lambda weights, _: coins.choose((weights / weights.sum()).tolist()))
-        patch.setattr(node_sampling, "coupled_token", lambda row, _: coins.choose(row.tolist()))
-        return rule.verify(tree, Rows(probs), cast(Noise, SilentNoise()), 10)
+    return rule.verify(tree, Rows(probs), cast(Noise, CoinNoise(coins)), 10)
+
+
+def each(rows: torch.Tensor) -> Draws:
+    """Draws with a row each."""
+    return Draws(rows, tuple(range(len(rows))))
 
 
 def drawn_tree(parents: Sequence[int], drafter: Table, coins: Coins, *, is_replaced: bool) -> DraftTree:
-    """A tree of this shape whose tokens are drawn; siblings with or without replacement."""
+    """A tree of this shape whose tokens are drawn; siblings with or without replacement, each with its own law."""
     tokens: list[int] = []
     rows: list[torch.Tensor] = []
     shape = DraftTree((0,) * len(parents), tuple(parents))
@@ -111,7 +114,7 @@ def drawn_tree(parents: Sequence[int], drafter: Table, coins: Coins, *, is_repla
         row /= row.sum()
         tokens.append(coins.choose(row.tolist()))
         rows.append(row)
-    return DraftTree(tuple(tokens), tuple(parents), None, torch.stack(rows) if rows else None)
+    return DraftTree(tuple(tokens), tuple(parents), None, each(torch.stack(rows)) if rows else None)
 
 
 def rows_of(tree: DraftTree, target: Table) -> torch.Tensor:
@@ -168,7 +171,7 @@ def test_rejection_emits_the_targets_joint_law(shape: str, is_replaced: bool) ->
 
     def emit(coins: Coins) -> tuple[int, ...]:
         tree = drawn_tree(SHAPES[shape], drafter, coins, is_replaced=is_replaced)
-        return tokens_of(tree, toss(verify.Rejection(), tree, rows_of(tree, target), coins))
+        return tokens_of(tree, toss(Rejection(), tree, rows_of(tree, target), coins))
 
     length = DraftTree((0,) * len(SHAPES[shape]), SHAPES[shape]).depth + 2
     assert distance(law_of(emit, target, length), target, length) < 1e-9
@@ -180,7 +183,7 @@ def test_rejection_is_exact_for_extreme_drafters(sharpness: float) -> None:
 
     def emit(coins: Coins) -> tuple[int, ...]:
         tree = drawn_tree((-1, 0), drafter, coins, is_replaced=True)
-        return tokens_of(tree, toss(verify.Rejection(), tree, rows_of(tree, target), coins))
+        return tokens_of(tree, toss(Rejection(), tree, rows_of(tree, target), coins))
 
     assert distance(law_of(emit, target, 4), target, 4) < 1e-9
 
@@ -193,7 +196,7 @@ def test_node_sampling_emits_the_targets_joint_law_for_any_tokens(shape: str) ->
         tree = DraftTree(tokens, parents)
 
         def emit(coins: Coins, tree: DraftTree = tree) -> tuple[int, ...]:
-            return tokens_of(tree, toss(verify.NodeSampling(), tree, rows_of(tree, target), coins))
+            return tokens_of(tree, toss(NodeSampling(), tree, rows_of(tree, target), coins))
 
         assert distance(law_of(emit, target, 3), target, 3) < 1e-9
 
@@ -208,7 +211,7 @@ def test_rejection_is_exact_for_any_small_tree(seed: int, wanted: list[int], is_
 
     def emit(coins: Coins) -> tuple[int, ...]:
         tree = drawn_tree(parents, drafter, coins, is_replaced=is_replaced)
-        return tokens_of(tree, toss(verify.Rejection(), tree, rows_of(tree, target), coins))
+        return tokens_of(tree, toss(Rejection(), tree, rows_of(tree, target), coins))
 
     assert distance(law_of(emit, target, 4), target, 4) < 1e-9
 
@@ -228,13 +231,11 @@ def accept_probability(tree: DraftTree, probs: torch.Tensor) -> list[float]:
     """Chance that each child of the root is accepted once it is examined."""
     found = [0.0] * len(tree)
     for node in range(len(tree)):
-        only = DraftTree(tree.tokens[: node + 1], (-1,) * (node + 1), None, cast(Any, tree.drawn_from)[: node + 1])
+        laws = cast(Draws, tree.draws).rows[: node + 1]
+        only = DraftTree(tree.tokens[: node + 1], (-1,) * (node + 1), None, each(laws))
 
         def survivor(coins: Coins, only: DraftTree = only) -> int | None:
-            with pytest.MonkeyPatch.context() as patch:
-                fake = SimpleNamespace(rand=lambda *args, **kwargs: Uniform(coins), float64=torch.float64)
-                patch.setattr(rejection, "torch", fake)
-                return examine(only, -1, probs, cast(Any, None))[0]
+            return examine(only, -1, probs, cast(Any, itertools.repeat(Uniform(coins))))[0]
 
         law: dict[int | None, float] = defaultdict(float)
         for weight, child in outcomes(survivor):
@@ -251,14 +252,14 @@ def test_the_residual_is_the_golden_one() -> None:
 
 
 def test_single_drafts_are_accepted_with_the_golden_probabilities() -> None:
-    found = [accept_probability(DraftTree((token,), (-1,), None, Q[None]), P)[0] for token in range(4)]
+    found = [accept_probability(DraftTree((token,), (-1,), None, each(Q[None])), P)[0] for token in range(4)]
     assert found == pytest.approx([1, 1, 0.375, 1 / 3])
 
 
 def test_a_second_sibling_is_judged_against_the_golden_residual() -> None:
     remaining = torch.tensor([1 / 3, 5 / 12, 0, 1 / 4], dtype=torch.float64)
     rows = torch.stack([Q, remaining])
-    found = [accept_probability(DraftTree((2, token), (-1, -1), None, rows), P)[1] for token in (0, 1, 3)]
+    found = [accept_probability(DraftTree((2, token), (-1, -1), None, each(rows)), P)[1] for token in (0, 1, 3)]
     assert found == pytest.approx([1, 0.342857, 0], abs=1e-6)
     left = residual_of(residual_of(P, Q), remaining)
     torch.testing.assert_close(left, torch.tensor([1.0, 0, 0, 0], dtype=torch.float64))
@@ -273,7 +274,7 @@ def test_several_siblings_are_accepted_with_the_golden_probability(
 ) -> None:
     def is_accepted(coins: Coins) -> bool:
         tree = drawn_tree((-1,) * num_siblings, SameRow(Q), coins, is_replaced=is_replaced)
-        return bool(toss(verify.Rejection(), tree, rows_of(tree, SameRow(P)), coins).path)
+        return bool(toss(Rejection(), tree, rows_of(tree, SameRow(P)), coins).path)
 
     found = sum(weight for weight, accepted in outcomes(is_accepted) if accepted)
     assert found == pytest.approx(wanted, abs=6e-4 if is_replaced else 1e-6)
@@ -283,7 +284,7 @@ def test_several_siblings_are_accepted_with_the_golden_probability(
 def test_a_chain_has_the_golden_expected_accepted_length(depth: int, wanted: float) -> None:
     def accepted(coins: Coins) -> int:
         tree = drawn_tree(range(-1, depth - 1), SameRow(Q), coins, is_replaced=True)
-        return len(toss(verify.Rejection(), tree, rows_of(tree, SameRow(P)), coins).path)
+        return len(toss(Rejection(), tree, rows_of(tree, SameRow(P)), coins).path)
 
     found = sum(weight * length for weight, length in outcomes(accepted))
     assert found == pytest.approx(wanted, abs=1e-6)
@@ -293,17 +294,14 @@ def test_a_chain_has_the_golden_expected_accepted_length(depth: int, wanted: flo
 def test_node_sampling_accepts_top_candidates_with_the_golden_probability(num_siblings: int, wanted: float) -> None:
     tokens = tuple(Q.argsort(descending=True)[:num_siblings].tolist())
     tree = DraftTree(tokens, (-1,) * num_siblings)
-    law = outcomes(lambda coins: toss(verify.NodeSampling(), tree, P.expand(num_siblings + 1, 4), coins).path)
+    law = outcomes(lambda coins: toss(NodeSampling(), tree, P.expand(num_siblings + 1, 4), coins).path)
     assert sum(weight for weight, path in law if path) == pytest.approx(wanted)
 
 
 def test_shared_noise_makes_drafter_and_target_agree_as_often_as_the_golden_figure() -> None:
     num_draws = 10_000
-    noise = Noise(1)
-    agreed = 0
-    for position in range(num_draws):
-        gumbel = noise.gumbel(position, 4)
-        agreed += coupled_token(P, gumbel) == coupled_token(Q, gumbel)
+    waits = Noise(1).of(range(num_draws), torch.arange(4))
+    agreed = int(((P / waits).argmax(dim=1) == (Q / waits).argmax(dim=1)).sum())
     assert agreed / num_draws == pytest.approx(0.604548, abs=5 * (0.24 / num_draws) ** 0.5)
 
 
@@ -320,11 +318,11 @@ def test_sampled_frequencies_of_the_real_code_fit_the_targets_joint_law(rule: st
         rows: list[torch.Tensor] = []
         for depth in range(2):
             rows.append(drafter.probs(tokens))
-            tokens.append(draw(rows[-1], noise.generator(10 + depth, stream=2)))
+            tokens.append(noise.draw(rows[-1], 10 + depth, "draft"))
         tree = chain(tokens, None, torch.stack(rows))
         emitted = list(tokens_of(tree, verify.get(rule)().verify(tree, Rows(rows_of(tree, target)), noise, 10)))
         while len(emitted) < 3:
-            emitted.append(coupled_token(target.probs(emitted), noise.gumbel(10 + len(emitted), 3)))
+            emitted.append(noise.draw(target.probs(emitted), 10 + len(emitted)))
         counts[tuple(emitted)] += 1
     truth = [
         target.probs(())[a] * target.probs((a,))[b] * target.probs((a, b))[c]
@@ -343,7 +341,7 @@ def one_hot(*tokens: int) -> torch.Tensor:
 @pytest.mark.parametrize("seed", range(20))
 def test_a_chain_drawn_from_the_target_itself_is_accepted_whole(seed: int) -> None:
     tree = chain([1, 0, 2], None, P.expand(3, 4))
-    verdict = verify.Rejection().verify(tree, Rows(P.expand(4, 4)), Noise(seed), 5)
+    verdict = Rejection().verify(tree, Rows(P.expand(4, 4)), Noise(seed), 5)
     assert verdict.path == (0, 1, 2)
     assert verdict.next_origin == "bonus"
 
@@ -352,8 +350,8 @@ def test_a_chain_drawn_from_the_target_itself_is_accepted_whole(seed: int) -> No
 def test_a_token_that_only_the_drafter_knows_is_never_emitted(seed: int) -> None:
     target = torch.tensor([0.5, 0.5, 0.0, 0.0]).expand(3, 4)
     drafter = torch.tensor([0.0, 0.0, 0.5, 0.5]).expand(2, 4)
-    for rule in (verify.Rejection(), verify.NodeSampling()):
-        verdict = rule.verify(DraftTree((2, 3), (-1, -1), None, drafter), Rows(target), Noise(seed), 5)
+    for rule in (Rejection(), NodeSampling()):
+        verdict = rule.verify(DraftTree((2, 3), (-1, -1), None, each(drafter)), Rows(target), Noise(seed), 5)
         assert verdict.path == ()
         assert verdict.next_token in (0, 1)
 
@@ -368,8 +366,8 @@ def test_a_vocabulary_of_one_token_accepts_everything() -> None:
 @given(trees(vocab_size=4), st.data())
 def test_rules_agree_where_the_target_is_certain(tree: DraftTree, data: st.DataObject) -> None:
     probs = one_hot(*[data.draw(st.integers(0, 3)) for _ in range(len(tree) + 1)])
-    greedy = verify.Greedy().verify(tree, Rows(probs), Noise(0), 5)
-    assert verify.NodeSampling().verify(tree, Rows(probs), Noise(0), 5) == greedy
+    greedy = Greedy().verify(tree, Rows(probs), Noise(0), 5)
+    assert NodeSampling().verify(tree, Rows(probs), Noise(0), 5) == greedy
     assert list(greedy.path) == list(tree.path_to(greedy.path[-1] if greedy.path else -1))
     for parent, node in zip((-1, *greedy.path), greedy.path, strict=False):
         assert tree.tokens[node] == probs[parent + 1].argmax()
@@ -380,7 +378,7 @@ def test_rules_agree_where_the_target_is_certain(tree: DraftTree, data: st.DataO
 def test_greedy_decides_on_scores_as_on_the_distributions_that_they_give(tree: DraftTree, seed: int) -> None:
     """Ties included: scores are whole numbers."""
     scores = torch.randint(0, 3, (len(tree) + 1, 4), generator=torch.Generator().manual_seed(seed)).float()
-    greedy, probs = verify.Greedy(), warp(scores, GenerationConfig())
+    greedy, probs = Greedy(), warp(scores, GenerationConfig())
     assert greedy.verify(tree, Rows(scores), Noise(0), 5) == greedy.verify(tree, Rows(probs), Noise(0), 5)
 
 
@@ -399,19 +397,19 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_path_and_kind_of_the_next_token(case: str, rule: str) -> None:
     tree, likeliest, wanted = CASES[case]
-    sampled = DraftTree(tree.tokens, tree.parents, None, one_hot(*tree.tokens) if tree else None)
+    sampled = DraftTree(tree.tokens, tree.parents, None, each(one_hot(*tree.tokens)) if tree else None)
     assert verify.get(rule)().verify(sampled, Rows(one_hot(*likeliest)), Noise(0), 5) == wanted
 
 
 @pytest.mark.parametrize("rule", ["greedy", "node_sampling", "rejection"])
 def test_token_zero_is_no_padding_that_could_be_accepted(rule: str) -> None:
-    tree = DraftTree((0, 1, 0), (-1, -1, 0), None, one_hot(0, 1, 0))
+    tree = DraftTree((0, 1, 0), (-1, -1, 0), None, each(one_hot(0, 1, 0)))
     assert verify.get(rule)().verify(tree, Rows(one_hot(0, 0, 0, 0)), Noise(0), 5) == Verdict((0, 2), 0, "bonus")
 
 
 def test_rejection_refuses_a_tree_that_does_not_say_what_it_was_drawn_from() -> None:
     with pytest.raises(RunFailed, match="drawn from"):
-        verify.Rejection().verify(chain([1]), Rows(P.expand(2, 4)), Noise(0), 5)
+        Rejection().verify(chain([1]), Rows(P.expand(2, 4)), Noise(0), 5)
 
 
 def test_an_unknown_rule_names_the_ones_that_exist() -> None:
@@ -429,7 +427,23 @@ def test_only_the_rows_of_the_path_are_asked_for(rule: str, tree: DraftTree, see
     assert rows.asked == {0, *(node + 1 for node in verdict.path)}
 
 
-def test_all_rules_but_rejection_write_one_text_a_seed_and_typical_is_the_lossy_one() -> None:
-    rules = {name: verify.get(name) for name in verify.names()}
-    assert {name for name, rule in rules.items() if not rule.is_reproducible} == {"rejection"}
-    assert {name for name, rule in rules.items() if rule.guarantee == "lossy"} == {"typical"}
+def test_each_rule_says_what_it_needs_and_what_it_keeps() -> None:
+    told = {}
+    for name in verify.names():
+        rule = verify.get(name)
+        assert rule.name == name
+        told[name] = rule.draft_mode, rule.needs_temperature, rule.guarantee, rule.is_reproducible
+    assert told == {
+        "greedy": ("likeliest", "zero", "exact", True),
+        "node_sampling": ("coupled", None, "exact", True),
+        "rejection": ("drawn", "above zero", "exact", False),
+        "typical": ("coupled", "above zero", "lossy", True),
+    }
+
+
+def test_one_rule_is_the_default_at_each_temperature_and_writes_one_text_a_seed() -> None:
+    defaults = verify.default("zero"), verify.default("above zero")
+    assert [rule.name for rule in defaults] == ["greedy", "node_sampling"]
+    for rule in defaults:
+        assert rule.is_reproducible
+        assert rule.guarantee == "exact"

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from scripted import HOSTILE, started, stepped
 
+from engine import verify
 from engine.events import Candidate, Counts, Emitted, Node, SessionFinished, Stepped
 from specviz.explaining import prose, recording
 from specviz.pages.inspector import Inspector
 from specviz.pages.learn import Learn
 from specviz.showing import whatif
-from specviz.showing.trace import rule_of, trace
+from specviz.showing.trace import draws_at_nodes, rule_of, trace
 from specviz.store import open_store
 from specviz.text import to_wire
 
@@ -41,7 +42,7 @@ def numbers(family: tuple[whatif.Cut, ...]) -> list[tuple[int, int, int]]:
 
 
 def test_smaller_drafts_keep_what_lies_inside_the_cut() -> None:
-    cuts = whatif.cuts(tree_step(), "greedy")
+    cuts = whatif.cuts(tree_step(), is_drawn=False)
     assert [(cut.limit, cut.num_nodes, cut.accepted) for cut in cuts.budget] == [
         (1, 1, 1),
         (2, 2, 1),
@@ -54,7 +55,7 @@ def test_smaller_drafts_keep_what_lies_inside_the_cut() -> None:
 
 
 def test_the_expected_length_is_the_sum_of_path_probabilities() -> None:
-    cuts = whatif.cuts(tree_step(), "node_sampling")
+    cuts = whatif.cuts(tree_step(), is_drawn=True)
     reach = [0.8, 0.1, 0.8 * 0.2, 0.8 * 0.5, 0.8 * 0.5 * 0.25, 0.1 * 0.5]
     assert cuts.budget[-1].expected == pytest.approx(sum(reach))
     assert cuts.budget[1].expected == pytest.approx(0.9)
@@ -64,7 +65,7 @@ def test_the_expected_length_is_the_sum_of_path_probabilities() -> None:
 
 def test_no_draft_and_no_detail_have_no_answers() -> None:
     empty = Stepped(0, 9, (), (), (Emitted(1, "a", "plain"),), 1, 1, 1, 1, 1, 1)
-    assert whatif.cuts(empty, "greedy") == whatif.Cuts((), (), ())
+    assert whatif.cuts(empty, is_drawn=False) == whatif.Cuts((), (), ())
     assert whatif.reach([node(-1, "accepted", None)]) is None
 
 
@@ -95,6 +96,11 @@ def test_the_rule_is_the_recorded_one_or_goes_by_the_temperature() -> None:
     assert rule_of({"rule": "rejection", "temperature": 1.0}) == "rejection"
     assert rule_of({"rule": "auto", "temperature": 0.7}) == "node_sampling"
     assert rule_of({"temperature": 0.0}) == "greedy"
+
+
+def test_only_an_exact_reproducible_rule_that_draws_keeps_the_node_that_it_drew() -> None:
+    names = (*verify.names(), "coin", "")
+    assert [name for name in names if draws_at_nodes(name)] == ["node_sampling"]
 
 
 def test_a_trace_of_hostile_texts_is_ascii_json() -> None:

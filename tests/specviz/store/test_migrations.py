@@ -21,7 +21,7 @@ from specviz.store.database import open_database
 from specviz.store.location import locate
 from specviz.store.models import Base
 
-DOCS = Path(__file__).parents[2] / "docs" / "schema.md"
+DOCS = Path(__file__).parents[3] / "docs" / "schema.md"
 
 
 @pytest.fixture

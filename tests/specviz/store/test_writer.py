@@ -76,8 +76,8 @@ while True:
 
 
 def _child_environment() -> dict[str, str]:
-    root = str(Path(__file__).parents[2])
-    return {**os.environ, "PYTHONPATH": os.pathsep.join((root, str(Path(__file__).parent)))}
+    root = str(Path(__file__).parents[3])
+    return {**os.environ, "PYTHONPATH": os.pathsep.join((root, str(Path(__file__).parents[1])))}
 
 
 def test_a_killed_process_loses_only_what_was_not_yet_written(path: Path) -> None:

@@ -15,7 +15,7 @@ from engine import options
 from engine.config import GenerationConfig
 from engine.drafters.base import Context
 from engine.drafters.copying.copyspec import CopySpec, RollingIndex
-from engine.sampling import Noise
+from engine.noise import Noise
 
 TARGET = TableTarget(Table(10), eos_id=0)
 

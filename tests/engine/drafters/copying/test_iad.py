@@ -14,7 +14,7 @@ from toys import create
 from engine.config import GenerationConfig
 from engine.drafters.base import Context
 from engine.drafters.copying.iad import Iad
-from engine.sampling import Noise
+from engine.noise import Noise
 
 SOURCE = list(range(1, 41))
 TARGET = Reciter(range(64))

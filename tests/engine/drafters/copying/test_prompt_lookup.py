@@ -14,7 +14,7 @@ from engine.config import GenerationConfig
 from engine.drafters.base import Context
 from engine.drafters.copying.prompt_lookup import PromptLookup
 from engine.errors import BadInput
-from engine.sampling import Noise
+from engine.noise import Noise
 
 TARGET = TableTarget(Table(10), eos_id=0)
 

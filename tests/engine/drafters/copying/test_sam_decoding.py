@@ -18,7 +18,7 @@ from engine.drafters.base import Context
 from engine.drafters.copying._automaton import Cursor, SuffixAutomaton
 from engine.drafters.copying.sam_decoding import BRANCHING, SamDecoding, StaticAutomaton
 from engine.errors import BadInput
-from engine.sampling import Noise
+from engine.noise import Noise
 
 TARGET = TableTarget(Table(10), eos_id=9)
 texts = st.lists(st.integers(0, 2), min_size=1, max_size=60)

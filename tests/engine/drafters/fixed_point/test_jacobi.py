@@ -16,7 +16,8 @@ from engine.drafters.fixed_point.jacobi import Guess, Jacobi
 from engine.errors import BadInput
 from engine.events import Stepped
 from engine.loop import generate
-from engine.sampling import Noise, coupled_token, warp
+from engine.noise import Noise
+from engine.sampling import warp
 from engine.target import Scored, Target
 from engine.verify import Verdict
 
@@ -62,14 +63,14 @@ def test_the_guess_of_a_place_comes_from_the_row_before_it(rule: str, num_accept
         if rule == "greedy":
             assert after.tokens[i] == probs[row].argmax()
         elif rule == "node_sampling":
-            assert after.tokens[i] == coupled_token(probs[row], context.noise.gumbel(3 + row, 9))
+            assert after.tokens[i] == context.noise.draw(probs[row], 3 + row)
         else:
-            assert after.drawn_from is not None
-            torch.testing.assert_close(after.drawn_from[i], probs[row])
+            assert after.draws is not None
+            torch.testing.assert_close(after.draws.rows[i], probs[row])
     assert len(after) == 6
     if rule == "rejection":
-        assert after.drawn_from is not None
-        firsts = after.drawn_from[6 - num_accepted :]
+        assert after.draws is not None
+        firsts = after.draws.rows[6 - num_accepted :]
         assert firsts.tolist() == torch.eye(9)[list(after.tokens[6 - num_accepted :])].tolist()
 
 
@@ -146,7 +147,7 @@ def test_the_penalty_counts_the_text_and_the_guesses_before_a_place(rule: str) -
             torch.stack([g.drawn_from for g in drafter._guesses if g.drawn_from is not None]), probs
         )
     else:
-        wanted = [coupled_token(row, context.noise.gumbel(5 + i, 32)) for i, row in enumerate(probs)]
+        wanted = [context.noise.draw(row, 5 + i) for i, row in enumerate(probs)]
         assert [guess.token for guess in drafter._guesses] == wanted
 
 
@@ -172,13 +173,13 @@ def test_a_guess_that_was_not_examined_is_kept_at_its_place(num_accepted: int) -
         logits = torch.randn(7, 9, generator=torch.Generator().manual_seed(len(emitted)))
         drafter.observe(Verdict(tuple(range(accepted)), 8, "correction"), emitted, Scored(logits, None))
     after = drafter.propose(context, 64)
-    assert before.drawn_from is not None
-    assert after.drawn_from is not None
+    assert before.draws is not None
+    assert after.draws is not None
     # The last guess of the second draft was a first guess, without a law to keep it by.
     for i in range(6 - 1 - num_accepted - 1):
         old = num_accepted + 1 + i
         assert after.tokens[i] == before.tokens[old]
-        torch.testing.assert_close(after.drawn_from[i], before.drawn_from[old])
+        torch.testing.assert_close(after.draws.rows[i], before.draws.rows[old])
 
 
 def test_guesses_of_another_drafters_step_are_forgotten() -> None:

@@ -15,7 +15,8 @@ from engine.drafters.fixed_point.lookahead import Lookahead, Pool, Window, most_
 from engine.errors import BadInput
 from engine.events import Stepped
 from engine.loop import generate
-from engine.sampling import Noise, coupled_token, warp
+from engine.noise import Noise
+from engine.sampling import warp
 from engine.target import Scored, Target
 from engine.tree import MAX_BUDGET, DraftTree, GrowingTree
 from engine.verify import Verdict
@@ -185,7 +186,7 @@ def test_a_column_goes_on_as_the_target_would_at_its_place(temperature: float, p
         row = tree.tokens.index(last) + 1
         column = [tree.tokens[node] for node in tree.path_to(row - 1)]
         probs = warp(logits[row : row + 1], config, [[1, 2, 3, *column]])[0]
-        wanted = coupled_token(probs, context.noise.gumbel(3 + 3 + i - 1, 64)) if temperature else probs.argmax()
+        wanted = context.noise.draw(probs, 3 + 3 + i - 1) if temperature else probs.argmax()
         assert drafter.levels[-1][i] == wanted
 
 

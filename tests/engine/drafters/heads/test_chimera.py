@@ -24,7 +24,7 @@ from engine.drafters.heads.chimera.network import ChimeraShape, TorchNetwork
 from engine.errors import BadInput
 from engine.events import Stepped
 from engine.loop import generate
-from engine.sampling import Noise
+from engine.noise import Noise
 from engine.target import Scored, Target
 from engine.training import chimera as training
 from engine.training.activations import hidden_states

@@ -24,9 +24,9 @@ from engine.drafters.heads.hidden_transfer.plan import pass_cost, plan, ranked_e
 from engine.drafters.shapes import Shape, grow
 from engine.errors import BadInput
 from engine.loop import generate
+from engine.noise import Noise
 from engine.runtime.extra import ExtraRows, Foreseen
 from engine.runtime.runner import ModelRunner
-from engine.sampling import Noise
 from engine.target import Scored, Target
 from engine.training import layer_sweep
 from engine.training.hidden_transfer import Transfer

@@ -23,7 +23,7 @@ from engine.drafters.heads.medusa.method import LEAST_SHARE, Medusa, default_sha
 from engine.errors import BadInput
 from engine.events import SessionStarted, Stepped
 from engine.loop import generate
-from engine.sampling import Noise
+from engine.noise import Noise
 from engine.target import Target
 from engine.tree import EMPTY_TREE, DraftTree
 

@@ -25,7 +25,7 @@ from engine.drafters.heads.mlp_speculator.network import Speculator, mixing_rati
 from engine.errors import BadInput
 from engine.events import Stepped
 from engine.loop import generate
-from engine.sampling import Noise
+from engine.noise import Noise
 from engine.target import Target
 from engine.training.mlp_speculator import SpeculatorHeads
 from engine.tree import DraftTree

@@ -22,7 +22,7 @@ from engine.drafters.trigrams import EMPTY_TABLE, MAX_SUCCESSORS, OVERLAY_SUCCES
 from engine.errors import BadInput
 from engine.events import Stepped
 from engine.loop import generate
-from engine.sampling import Noise
+from engine.noise import Noise
 from engine.target import Target
 
 PHRASE = [7, 8, 9, 10, 11]

@@ -25,13 +25,14 @@ from engine.drafters.tables.stand import (
     Stand,
     drawn,
     fitted_tree,
+    law,
+    likeliest,
     shape,
-    softmax,
     start_tree,
 )
 from engine.events import SessionFinished, Stepped
 from engine.loop import generate
-from engine.sampling import Noise
+from engine.noise import Noise
 from engine.target import Target
 from engine.tree import DraftTree
 
@@ -111,26 +112,49 @@ def test_it_learns_from_the_root_and_the_accepted_nodes(llama: Target) -> None:
 
 def test_children_are_drawn_without_replacement_as_one_after_another() -> None:
     entry = Entry(list(range(4)), [0.5, 0.3, 0.15, 0.05], 1)
-    temperature, rng, counts = 0.7, random.Random(1), torch.zeros(4, 4)
-    for _ in range(20_000):
-        first, second = drawn(entry, 2, temperature, rng)
+    temperature, counts = 0.7, torch.zeros(4, 4)
+    for waits in Noise(1).of(range(20_000), torch.arange(4), "stand").tolist():
+        first, second = drawn(entry, 2, temperature, waits)
         counts[first.token, second.token] += 1
     weights = torch.tensor(entry.probs, dtype=torch.float64) ** (1 / temperature)
     q = weights / weights.sum()
-    law = torch.stack([q[i] * q / (1 - q[i]) for i in range(4)])
-    law.fill_diagonal_(0)
-    assert_fits(counts, law)
+    pairs = torch.stack([q[i] * q / (1 - q[i]) for i in range(4)])
+    pairs.fill_diagonal_(0)
+    assert_fits(counts, pairs)
 
 
-def test_each_child_says_what_it_was_drawn_from() -> None:
-    entry = Entry(list(range(4)), [0.5, 0.3, 0.15, 0.05], 1)
-    gone: set[int] = set()
-    for child in drawn(entry, 4, 2.0, random.Random(0)):
-        wanted = {t: p**0.5 for t, p in zip(entry.tokens, entry.probs, strict=True) if t not in gone}
-        assert child.drawn_from == pytest.approx({t: w / sum(wanted.values()) for t, w in wanted.items()})
-        gone.add(child.token)
-    assert drawn(entry, 2, 1e-3, random.Random(0))[0].token == 0, "no overflow near temperature 0"
-    assert softmax({1: -1e6, 2: -1e6}) == {1: 0.5, 2: 0.5}
+def test_the_law_is_the_stored_one_at_the_temperature() -> None:
+    entry = Entry(list(range(4)), [0.5, 0.3, 0.15, 0.0], 1)
+    weights = {token: prob**0.5 for token, prob in zip(entry.tokens, entry.probs, strict=True) if prob}
+    assert law(entry, 2.0) == pytest.approx({token: w / sum(weights.values()) for token, w in weights.items()})
+    assert law(Entry([7, 8], [1e-300, 1e-300], 1), 1e-3) == {7: 0.5, 8: 0.5}, "no overflow near temperature 0"
+
+
+def test_what_has_no_number_in_the_law_is_not_drawn() -> None:
+    entry = Entry([7, 8, 9], [0.5, 0.5, 0.25], 1)
+    assert set(law(entry, 1e-4)) == {7, 8}
+    assert {child.token for child in drawn(entry, 3, 1e-4, [1.0, 2.0, 3.0])} == {7, 8}
+
+
+def test_children_say_that_they_were_drawn_from_their_parents_law_without_replacement() -> None:
+    drafter, context = (
+        made(TableTarget(Table(64)), nodes=12),
+        Context([1, 2, 3], GenerationConfig(**REJECTION), Noise(3)),
+    )
+    drafter.start(context)
+    drafter._vocab_size = 64
+    drafter.memory.add([1, 2, 3], 3, [10, 20, 30, 40], [0.4, 0.3, 0.2, 0.1])
+    drafter.memory.add([2, 3, 10], 3, [50], [1.0])
+    tree = drafter.propose(context, 64)
+    assert tree.draws is not None
+    assert tree.draws.scheme == "without_replacement"
+    assert tree.draws.order == tuple(range(len(tree)))
+    for node, parent in enumerate(tree.parents):
+        entry = drafter.memory.get((1, 2, 3, *(tree.tokens[i] for i in tree.path_to(parent)))[-4:])
+        assert entry is not None
+        row = tree.draws.rows[tree.draws.row_of[node]]
+        assert {token: row[token].item() for token in row.nonzero().flatten().tolist()} == pytest.approx(law(entry, 1))
+    assert len(set(tree.draws.row_of)) == len(set(tree.parents)) > 1
 
 
 def law_of(table: Table, prompt: Sequence[int], length: int) -> torch.Tensor:
@@ -190,11 +214,7 @@ def test_drawn_drafts_are_accepted_more_often_than_the_likeliest_alone() -> None
         second = made(target, reads_prompt=False, nodes=1)
         second.share(memory)
         if rule == "one-hot":
-            second._chooser = lambda context: (
-                lambda entry, slots: [  # type: ignore[method-assign]
-                    child._replace(drawn_from=None) for child in drawn(entry, 1, 1e-6, random.Random(0))
-                ]
-            )
+            second._chooser = lambda context: lambda entry, slots: likeliest(entry, 1)  # type: ignore[method-assign]
         steps = [step for step in run(target, second, 1200, seed=2, **settings) if step.nodes]
         accepted[rule] = sum(len(step.path) for step in steps) / len(steps)
     assert accepted["rejection"] > accepted["one-hot"]

@@ -21,7 +21,7 @@ from engine.drafters.tables.token_recycling import NUM_CHILDREN, K, TokenRecycli
 from engine.errors import BadInput
 from engine.events import Stepped
 from engine.loop import generate
-from engine.sampling import Noise
+from engine.noise import Noise
 from engine.target import Target
 from engine.tree import DraftTree
 
