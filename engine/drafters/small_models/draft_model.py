@@ -31,7 +31,7 @@ from engine.draws import Draws
 from engine.options import option
 from engine.runtime import guards
 from engine.runtime.longrope import make_runner
-from engine.runtime.runner import PREFILL_ROWS
+from engine.runtime.runner import PREFILL_ROWS, Rows
 from engine.sampling import displayed, fitted, warp
 from engine.tree import EMPTY_TREE, DraftTree, chain
 from engine.verify import Verdict
@@ -120,7 +120,7 @@ class DraftModel(Drafter):
             block = self._readable(ids[start : start + PREFILL_ROWS])
             rows = self.runner.extend(block, range(-1, len(block) - 1), num_logits=1)
             self.runner.commit(range(len(block)))
-        return fitted(rows.logits, self._num_scores)
+        return self._scores(rows)
 
     def _readable(self, ids: Sequence[int]) -> list[int]:
         """Tokens of the target as the draft model can read them.
@@ -129,6 +129,10 @@ class DraftModel(Drafter):
         one that the draft model has no row for is read as its last.
         """
         return [min(token, self._num_readable - 1) for token in ids]
+
+    def _scores(self, rows: Rows) -> Tensor:
+        """Scores (m, v) for the target's v tokens."""
+        return fitted(rows.logits, self._num_scores)
 
     def _chain(self, context: Context, logits: Tensor, depth: int) -> DraftTree:
         tokens: list[int] = []
@@ -142,7 +146,7 @@ class DraftModel(Drafter):
                 drawn_from.append(distribution)
             if len(tokens) == depth or prob < self.options.min_confidence:
                 return chain(tokens, probs, torch.stack(drawn_from) if drawn_from else None)
-            logits = fitted(self.runner.extend([token], [len(tokens) - 2], num_logits=1).logits, self._num_scores)
+            logits = self._scores(self.runner.extend([token], [len(tokens) - 2], num_logits=1))
             self._rows.append(len(tokens) - 1)
 
     def _choose(self, context: Context, logits: Tensor, path: Sequence[int]) -> tuple[int, float, Tensor | None]:
@@ -256,7 +260,7 @@ class DraftModel(Drafter):
         self._rows += [None] * (max(nodes) + 1 - len(self._rows))
         for row, node in enumerate(nodes, start=first):
             self._rows[node] = row
-        return fitted(rows.logits, self._num_scores)
+        return self._scores(rows)
 
     def _best(self, tree: DraftTree, values: Sequence[float], num_nodes: int) -> DraftTree:
         """The `num_nodes` nodes of highest path probability: no node outranks its parent."""

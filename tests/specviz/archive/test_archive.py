@@ -8,17 +8,19 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from stored import finished, save, session, started, stepped
 
 from engine.errors import BadInput
-from engine.events import to_dict
+from engine.events import SCHEMA_VERSION, SessionStarted, Stepped, to_dict
 from specviz.archive import checks, lines, tables
 from specviz.pages import offline
 from specviz.showing.trace import trace
 from specviz.store import RunCopy, Store, open_store
+from specviz.store.models import STEPS
 from specviz.text import to_wire
 
 HOSTILE = "</script><img src=x onerror=alert(1)> {{x}} ${y} \u202e <!-- \ud800"
@@ -49,6 +51,40 @@ def test_each_line_but_annotations_is_an_event_as_the_engine_writes_it() -> None
     kinds = [json.loads(line)["kind"] for line in text(RunCopy(tuple(session("a")), note="n")).split("\n")]
     assert kinds == ["session_started", "prefilled", "stepped", "stepped", "session_finished", "annotations"]
     assert "annotations" not in text(RunCopy(tuple(session("a"))))
+
+
+def test_a_file_of_schema_1_opens_and_says_the_same(store: Store) -> None:
+    """Written by the last version that had it: two runs of five tokens, one of them with annotations."""
+    given = (Path(__file__).parent / "schema_1.jsonl").read_text(encoding="utf-8")
+    drawn, rejected = copies = lines.from_lines(given)
+    assert (drawn.task, drawn.tags, drawn.note) == ("Story", ("fixture", "schema 1"), "kept")
+    for copy in copies:
+        events = copy.events
+        assert isinstance(events[0], SessionStarted)
+        assert events[0].schema_version == SCHEMA_VERSION
+        steps = [event for event in events if isinstance(event, Stepped)]
+        assert sum(len(step.emitted) for step in steps) == 5
+        assert all(step.judged == () for step in steps)
+    assert [node.token_id for node in cast(Stepped, rejected.events[2]).nodes] == [
+        row["token_id"] for row in json.loads(given.split("\n")[11])["nodes"]
+    ]
+    again = (
+        text(*copies).replace(f'"schema_version":{SCHEMA_VERSION}', '"schema_version":1').replace('"judged":[],', "")
+    )
+    assert again == given.rstrip("\n")
+    assert lines.from_lines(text(*copies)) == copies
+
+
+def test_a_stored_run_of_schema_1_opens(store: Store) -> None:
+    """Its events stand in the database as they were written."""
+    given = (Path(__file__).parent / "schema_1.jsonl").read_text(encoding="utf-8").split("\n")
+    (copy,) = lines.from_lines("\n".join(given[:8]))
+    run_id = save(store, list(copy.events))
+    with store._database.writing() as connection:
+        for seq, line in enumerate(given[: len(copy.events)]):
+            changed = connection.execute(STEPS.update().where(STEPS.c.seq == seq).values(payload=line))
+            assert changed.rowcount == 1
+    assert tuple(store.events(run_id)) == copy.events
 
 
 Change = Callable[[list[dict[str, Any]]], Any]
@@ -94,6 +130,9 @@ def changed(change: Change) -> str:
         (lambda rows: rows[2]["nodes"][0].update(status="lost"), "status: wanted one of"),
         (lambda rows: rows[2]["nodes"][0].update(target_prob=1.5), "target_prob: wanted a probability"),
         (lambda rows: rows[2]["emitted"][0].update(node=9), "names node 9"),
+        (lambda rows: rows[2].update(judged=[{"node": 2}]), "node 2 was judged"),
+        (lambda rows: rows[2].update(judged=[{"node": 0, "ratio": -1.0}]), "ratio: wanted zero or more"),
+        (lambda rows: rows[2].update(judged=[{"node": 0, "overlap": 1.5}]), "overlap: wanted a probability"),
         (lambda rows: rows[2]["emitted"][0]["alternatives"][0].update(text=None), "text: wanted text"),
         (lambda rows: rows[-1].update(reason="bored"), "reason: wanted one of"),
         (lambda rows: rows[-1]["counts"].update(steps=5), "The end counts 5 steps"),
