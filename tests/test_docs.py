@@ -30,7 +30,17 @@ from scripts import readme_bench
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 PACKAGES = ("engine", "specviz")
-RECORDS = ("SessionStarted", "Prefilled", "Stepped", "Node", "Emitted", "Candidate", "SessionFinished", "Counts")
+RECORDS = (
+    "SessionStarted",
+    "Prefilled",
+    "Stepped",
+    "Node",
+    "Judged",
+    "Emitted",
+    "Candidate",
+    "SessionFinished",
+    "Counts",
+)
 IMPORT_NAMES = {"sqlalchemy": "SQLAlchemy", "markdown_it": "markdown-it-py"}
 
 
