@@ -17,6 +17,7 @@ from torch import Tensor
 
 from engine.config import GenerationConfig
 from engine.errors import RunFailed
+from engine.runtime.compiled import runs_compiled
 from engine.sampling import Contexts, Floats, Integers, compiled_loops, displayed, for_kernel, penalised, warp
 from engine.tree import DraftTree
 
@@ -26,7 +27,7 @@ class Distributions:
 
     def __init__(self, logits: Tensor, config: GenerationConfig, contexts: Contexts | None = None) -> None:
         self.logits, self.config, self.contexts = logits.float(), config, contexts
-        self._is_on_cpu = logits.device.type == "cpu"
+        self._is_on_cpu, self._is_compiled = logits.device.type == "cpu", runs_compiled(logits.device)
         self._likeliest: list[tuple[float, float]] = []
 
     @property
@@ -67,12 +68,12 @@ class Distributions:
         """The probability of each token in its row, as displayed; None where a row's scores are not finite."""
         if not rows:
             return []
-        found = self._compiled_chances(rows, tokens) if self._is_on_cpu else self._torch_chances(rows, tokens)
+        found = self._compiled_chances(rows, tokens) if self._is_compiled else self._torch_chances(rows, tokens)
         return [chance if math.isfinite(chance) else None for chance in found]
 
     def best(self, rows: Sequence[int], num: int) -> list[list[tuple[int, float]]]:
         """The likeliest tokens of each row as displayed, best first; those without a probability are left out."""
-        find = self._compiled_best if self._is_on_cpu else self._torch_best
+        find = self._compiled_best if self._is_compiled else self._torch_best
         tokens, probs = find(rows, min(num, self.width))
         return [
             [(token, chance) for token, chance in zip(*pair, strict=True) if chance > 0]

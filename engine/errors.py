@@ -41,3 +41,9 @@ class ContextFull(BadInput):
 
 class RunFailed(EngineError):
     """The run broke for a reason that is not the user's."""
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what went wrong elsewhere, without its full stop."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(". ") if lines else type(error).__name__

@@ -18,7 +18,7 @@ import numpy as np
 
 from engine.config import GenerationConfig
 from engine.distributions import Distributions, TokensBefore
-from engine.drafters.base import Context, Drafter
+from engine.drafters.base import Context, Drafter, Room
 from engine.errors import BadInput, ContextFull, EngineError
 from engine.events import (
     Candidate,
@@ -36,6 +36,7 @@ from engine.events import (
 )
 from engine.noise import Noise
 from engine.runtime import machine
+from engine.runtime.prompt_top import PromptTop
 from engine.sampling import Integers
 from engine.target import Scored, Target
 from engine.text import Detokenizer, StopTexts, TokenTexts
@@ -129,7 +130,7 @@ class Session:
             prompt=self.prompt,
             prompt_ids=tuple(self.prompt_ids),
             method=self.drafter.name,
-            method_options=dict(vars(self.drafter.options)),
+            method_options=self.drafter.settings,
             guarantee="lossy" if "lossy" in guarantees else "exact",
             model=loaded.name,
             device=str(loaded.device),
@@ -140,8 +141,11 @@ class Session:
 
     def _prefill(self) -> Prefilled:
         started = time.perf_counter_ns()
-        self.target.hidden_layers = self.drafter.needs.hidden_layers
-        self.context.prompt_hidden = self.target.prefill(self.prompt_ids[:-1])
+        needs = self.drafter.needs
+        self.target.hidden_layers = needs.hidden_layers
+        top = PromptTop(needs.prompt_top_k, has_probs=needs.prompt_probs) if needs.prompt_top_k else None
+        self.context.prompt_hidden = self.target.prefill(self.prompt_ids[:-1], top.add if top else None)
+        self.context.prompt_top = top
         self.drafter.start(self.context)
         self.target.synchronise()
         return Prefilled(len(self.prompt_ids), time.perf_counter_ns() - started, self.target.kv_length)
@@ -185,12 +189,15 @@ class Session:
 
     def _propose(self) -> DraftTree:
         """The drafter's tree, held to what can still be emitted and what the context still holds."""
-        room = self.target.max_context - len(self.context.ids)
-        left = self.config.max_new_tokens - self.num_emitted
-        max_depth = min(left - 1, self.target.most_depth(len(self.context.ids)))
-        budget = min(MAX_BUDGET, room) if max_depth > 0 else 0
-        tree = self.drafter.propose(self.context, budget).pruned(budget, max_depth)
+        room = self._room()
+        tree = self.drafter.propose(self.context, room).pruned(room.nodes, room.depth)
         return tree.within(self.target.loaded.vocab_size)
+
+    def _room(self) -> Room:
+        """Left of the step's budget, of the tokens asked for and of the context."""
+        tokens = len(self.context.ids)
+        depth = min(self.config.max_new_tokens - self.num_emitted - 1, self.target.most_depth(tokens))
+        return Room(min(MAX_BUDGET, self.target.max_context - tokens), depth) if depth > 0 else Room(0, 0)
 
     def _contexts(self, tree: DraftTree) -> TokensBefore | None:
         """Token ids before each row's token, for settings that look back."""

@@ -13,18 +13,18 @@ wherever the distribution is (docs/decisions/0010).
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import importlib.util
 import itertools
 import math
 import struct
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from engine.runtime.compiled import runs_compiled
 
 Key = tuple[int, int]
 """Two words of 32 bits."""
@@ -84,16 +84,6 @@ def exponentials(x: Tensor, y: Tensor) -> Tensor:
     return -(exponent.double() * math.log(2) + (s + s) * series).float()
 
 
-@functools.cache
-def compiled_loops() -> Any:
-    """The same, compiled for a CPU; None where there is no compiler, as on a machine that decodes on a GPU."""
-    if importlib.util.find_spec("numba") is None:
-        return None
-    from engine.runtime.cpu import waits
-
-    return waits
-
-
 class Noise:
     """The session's random numbers. A seed is any whole number, a stream any text, a place an absolute position."""
 
@@ -121,7 +111,7 @@ class Noise:
             found = self.of(places, torch.arange(num_tokens, device=device), stream)
             for other, waits in zip(places, found, strict=True):
                 self._keep((stream, other, device), waits)
-        return self._kept[key][:num_tokens]
+        return self._kept[key].narrow(0, 0, num_tokens)
 
     def _keep(self, key: tuple[str, int, torch.device], waits: Tensor) -> None:
         self._kept.pop(key, None)
@@ -134,13 +124,14 @@ class Noise:
         device = ids.device
         if device.type == "mps":  # which has no float64
             return self.of(places, ids.cpu(), stream).to(device)
-        loops = compiled_loops() if device.type == "cpu" else None
-        if loops is None:
-            rows = torch.tensor(places).to(device)[:, None]
+        if not runs_compiled(device):
+            rows = torch.tensor(places, device=device).unsqueeze(1)
             return exponentials(*threefry(self._key(stream), ids, rows))
+        from engine.runtime.cpu.waits import fill
+
         found = torch.empty(len(places), len(ids))
         for place, row in zip(places, found.numpy(), strict=True):
-            loops.fill(*self._key(stream), place, ids.numpy(), row)
+            fill(*self._key(stream), place, ids.numpy(), row)
         return found
 
     def gumbel(self, place: int, num_tokens: int) -> Tensor:

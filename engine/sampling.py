@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from engine.config import GenerationConfig
+from engine.runtime.compiled import runs_compiled
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 Integers = np.ndarray[Any, np.dtype[np.int64]]
@@ -41,7 +42,7 @@ def warp(logits: Tensor, config: GenerationConfig, contexts: Contexts | None = N
 def displayed(logits: Tensor, config: GenerationConfig, contexts: Contexts | None = None) -> Tensor:
     """Distributions worth showing: as `warp`, except that greedy decoding shows the softmax."""
     logits = logits.float()
-    if logits.device.type == "cpu":
+    if runs_compiled(logits.device):
         return _compiled(logits, config, contexts)
     return _through_torch(logits, config, contexts)
 

@@ -14,8 +14,10 @@ from torch import Tensor
 
 from engine.models import LoadedModel
 from engine.runtime import guards
+from engine.runtime.compiled import runs_compiled
 from engine.runtime.extra import Foreseen
 from engine.runtime.longrope import make_runner
+from engine.runtime.runner import Tell
 from engine.tree import DraftTree
 
 
@@ -40,7 +42,7 @@ class Target:
     def __init__(self, loaded: LoadedModel) -> None:
         """Raises BadInput for a model that cannot be run, or is not run rightly (runtime/guards.py)."""
         self.loaded = loaded
-        is_row_invariant = loaded.device.type == "cpu"
+        is_row_invariant = runs_compiled(loaded.device)
         self.runner = make_runner(loaded.model, loaded.max_context, is_row_invariant=is_row_invariant)
         self.border = self.runner.border
         guards.check(self.runner, loaded.name)
@@ -55,6 +57,10 @@ class Target:
             f"Near-tie possible: on {self.loaded.device.type} the scores of {self.loaded.name} depend in their last "
             "places on how many rows share a pass, so two nearly equal tokens may change places."
         )
+
+    def beside(self) -> Target:
+        """The same model with a session of its own."""
+        return Target(self.loaded)
 
     @property
     def kv_length(self) -> int:
@@ -73,12 +79,13 @@ class Target:
             return room
         return min(room, self.border - num_tokens)
 
-    def prefill(self, token_ids: Sequence[int]) -> tuple[Tensor, ...] | None:
+    def prefill(self, token_ids: Sequence[int], tell: Tell | None = None) -> tuple[Tensor, ...] | None:
         """Start a session: fill the KV cache with these tokens (all of the prompt but its last).
 
-        Returns hidden states (t, h) of `hidden_layers`, if any. Raises ContextFull.
+        Returns hidden states (t, h) of `hidden_layers`, if any; `tell` is given the tokens' logits, block by block.
+        Raises ContextFull.
         """
-        return self.runner.prefill(token_ids, self.hidden_layers)
+        return self.runner.prefill(token_ids, self.hidden_layers, tell)
 
     def score(self, root_id: int, tree: DraftTree) -> Scored:
         """One pass over root and tree. Nothing is committed yet."""

@@ -116,7 +116,7 @@ class DraftTree:
         there: whether it did was decided by its token.
         """
         kept = [i for i, depth in enumerate(self.depths) if depth <= max_depth][:max_nodes]
-        tree = self._only(kept)
+        tree = self.only(kept)
         if tree.draws is None or not kept or len(kept) < max_nodes:
             return tree
         return replace(tree, draws=tree.draws.until(len(kept) - 1))
@@ -140,7 +140,7 @@ class DraftTree:
             if parent in alive and 0 <= token < num_ids:
                 alive.add(i)
                 kept.append(i)
-        return self._only(kept)
+        return self.only(kept)
 
     @staticmethod
     def merged(
@@ -171,8 +171,8 @@ class DraftTree:
             named = [shared.setdefault(tree.parents[node], row) for node, row in zip(order, named, strict=True)]
         return replace(tree, draws=Draws(rows, tuple(named), scheme, tuple(order)))
 
-    def _only(self, kept: list[int]) -> DraftTree:
-        """The tree of these nodes, ascending, each with its parent."""
+    def only(self, kept: list[int]) -> DraftTree:
+        """The tree of these nodes, ascending, each of them with its parent."""
         if len(kept) == len(self):
             return self
         place = {-1: -1, **{old: new for new, old in enumerate(kept)}}

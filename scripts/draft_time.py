@@ -18,7 +18,7 @@ from reciter import Reciter, prose
 
 from engine import drafters, models
 from engine.config import GenerationConfig
-from engine.drafters.base import Context
+from engine.drafters.base import Context, Room
 from engine.events import Stepped
 from engine.loop import generate
 from engine.noise import Noise
@@ -41,7 +41,7 @@ def proposals(name: str, text: Sequence[int], num_before: int, num_steps: int = 
     times, sizes = [], []
     for _ in range(num_steps):
         began = time.perf_counter()
-        context.tree = drafter.propose(context, 128)
+        context.tree = drafter.propose(context, Room(128))
         times.append(1000 * (time.perf_counter() - began))
         sizes.append(len(context.tree))
         new = list(text[len(context.ids) : len(context.ids) + 1])

@@ -16,8 +16,8 @@ from pathlib import Path
 import torch
 from transformers import LlamaForCausalLM
 
+from engine.drafters.costs import row_costs
 from engine.models import LoadedModel
-from engine.runtime.row_cost import row_costs
 from engine.target import Target
 from engine.training import corpus
 from engine.training.pretrain import Pretraining

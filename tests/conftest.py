@@ -17,14 +17,17 @@ from hypothesis import HealthCheck, settings
 from model_folders import save_model
 from toys import Table, TableTarget, draft_for, tiny
 
-from engine import models
-from engine.drafters import costs
-from engine.runtime import row_cost
+from engine import drafters, models
+from engine.drafters import Costs
 from engine.target import Target
 
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 settings.register_profile("suite", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
+
+
+FREE = Costs.known([1.0] * 129, draft=0.2)
+"""Any number of rows costs as much as one: drafters take all that they may."""
 
 
 @pytest.fixture(scope="session")
@@ -39,22 +42,13 @@ def draft_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_model(tmp_path_factory.mktemp("models") / "draft")
 
 
-def known_row_costs(target: Target, seconds: float = 0.0) -> tuple[int, list[row_cost.RowCost]]:
-    """Up to eight rows cost as much as one, then each the same."""
-    num_context = min(row_cost.CONTEXT_LENGTH, target.max_context // 2)
-    sizes = [size for size in row_cost.NUM_ROWS if num_context + size <= target.max_context]
-    ratios = [max(1.0, 0.85 + 0.02 * size) for size in sizes]
-    return num_context, [row_cost.RowCost(size, ratio, ratio) for size, ratio in zip(sizes, ratios, strict=True)]
-
-
 @pytest.fixture(autouse=True)
 def known_costs(monkeypatch: pytest.MonkeyPatch) -> None:
     """No drafter measures the machine, which takes seconds and shapes its trees otherwise each time.
 
     A module that is about measuring has a fixture of its own by this name.
     """
-    monkeypatch.setattr(row_cost, "row_costs", known_row_costs)
-    monkeypatch.setattr(costs, "_measure", lambda drafter, target: 0.2)
+    monkeypatch.setattr(drafters, "costs_of", lambda target: FREE)
 
 
 @pytest.fixture

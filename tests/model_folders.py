@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import transformers
 from toys import build
 
+from engine import models
+from engine.errors import BadInput
 from engine.training.tokenizer import train_tokenizer
 
 TEXTS = (
@@ -32,3 +36,18 @@ def save_model(folder: Path, vocab_size: int = 280, seed: int = 0, texts: tuple[
     build(config, seed=seed).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def load(name: object) -> models.LoadedModel:
+    """A model on the CPU in float32."""
+    return models.load(str(name), "cpu", "fp32")
+
+
+def refusal(call: Callable[[], object]) -> str:
+    """The one-line message of the BadInput that a call raises."""
+    with pytest.raises(BadInput) as caught:
+        call()
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    assert "Traceback" not in message
+    return message

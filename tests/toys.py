@@ -27,11 +27,12 @@ from transformers import PreTrainedModel
 
 from engine import drafters
 from engine.config import GenerationConfig
-from engine.drafters.base import Context, Drafter
+from engine.drafters.base import Context, Drafter, Room
 from engine.drafters.heads._weights import CONFIG_FILE, WEIGHTS_FILE
 from engine.events import Event, SessionFinished, Stepped
 from engine.loop import generate
 from engine.models import LoadedModel, context_length, fingerprint_of
+from engine.runtime.runner import Tell
 from engine.target import Scored, Target
 from engine.training.heads import Heads
 from engine.training.material import Material
@@ -122,16 +123,22 @@ class TableTarget(Target):
     def kv_length(self) -> int:
         return len(self.committed)
 
-    def prefill(self, token_ids: Sequence[int]) -> tuple[Tensor, ...] | None:
+    def prefill(self, token_ids: Sequence[int], tell: Tell | None = None) -> tuple[Tensor, ...] | None:
         self.committed, self.pending = list(token_ids), None
+        if tell is not None and token_ids:
+            tell(torch.stack([self.row(token_ids[: end + 1]) for end in range(len(token_ids))]).float())
         return None
+
+    def row(self, ids: Sequence[int]) -> Tensor:
+        """Logits (v,) of the token that follows these."""
+        return self.table.row(ids)
 
     def score(self, root_id: int, tree: DraftTree) -> Scored:
         self.pending = root_id, tree
         self.num_passes += 1
         before = [*self.committed, root_id]
         paths = [[], *([tree.tokens[i] for i in tree.path_to(node)] for node in range(len(tree)))]
-        return Scored(torch.stack([self.table.row(before + path) for path in paths]).float(), None)
+        return Scored(torch.stack([self.row(before + path) for path in paths]).float(), None)
 
     def discard(self) -> None:
         self.pending = None
@@ -188,8 +195,8 @@ class ScriptedDrafter(Drafter):
         self.script = script
         self.observed: list[tuple[Verdict, list[int]]] = []
 
-    def propose(self, context: Context, budget: int) -> DraftTree:
-        return self.script(context, budget)
+    def propose(self, context: Context, room: Room) -> DraftTree:
+        return self.script(context, room.nodes)
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
         self.observed.append((verdict, list(emitted)))

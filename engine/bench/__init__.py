@@ -3,7 +3,7 @@
 from engine.bench.markdown import to_markdown
 from engine.bench.report import Report, settings, summarise
 from engine.bench.runner import Cell, Plan, Skipped, of_whole_rounds, run
-from engine.runtime.row_cost import row_costs
+from engine.drafters.costs import row_costs
 
 __all__ = [
     "Cell",

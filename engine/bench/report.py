@@ -17,9 +17,9 @@ import torch
 
 from engine.bench.runner import Cell, Plan, Record, Skipped, complete_rounds, of_whole_rounds
 from engine.bench.theory import Theory, Work, theory
+from engine.drafters.costs import RowCost
 from engine.models import LoadedModel
 from engine.runtime import machine
-from engine.runtime.row_cost import RowCost
 
 _NUM_RESAMPLES = 2000
 MIN_PROMPTS = 6

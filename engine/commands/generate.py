@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from engine import drafters, options
+from engine import drafters
 from engine.commands.flags import (
     add_config_flags,
     add_model_flags,
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     from engine.target import Target, warm_up
 
     config, given = config_of(args), given_options(args.set)
-    options.parse(drafters.get(args.method).Options, given, args.method)
+    drafters.parse(args.method, given)
     prompt = _prompt(args)
     target = Target(models.load(args.model, args.device, args.dtype))
     drafter = drafters.create(args.method, given, target)

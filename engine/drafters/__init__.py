@@ -10,11 +10,13 @@ import functools
 import importlib
 import pkgutil
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine import options
-from engine.drafters.base import Context, Drafter, Needs
-from engine.drafters.fallback import NO_FALLBACK, WithFallback
+from engine.drafters.base import Context, Drafter, Needs, Room
+from engine.drafters.costs import Costs
+from engine.drafters.costs import of as costs_of
+from engine.drafters.fallback import NO_FALLBACK, PREFIX, WithFallback
 from engine.errors import BadInput, UnknownName
 
 if TYPE_CHECKING:
@@ -52,14 +54,44 @@ def get(name: str) -> type[Drafter]:
     return drafter
 
 
-def create(name: str, given: Mapping[str, object], target: Target) -> Drafter:
-    """A fresh drafter for one session. Raises UnknownName or BadInput for a wrong option."""
-    drafter = get(name)
-    settings = options.parse(drafter.Options, given, name)
+def create(name: str, given: Mapping[str, object], target: Target, costs: Costs | None = None) -> Drafter:
+    """A fresh drafter for one session, fitted to these costs, or to those that are kept with the target's model.
+
+    Raises UnknownName or BadInput for a wrong option.
+    """
+    costs = costs or costs_of(target)
+    made = [get(method)(settings, target) for method, settings in parse(name, given)]
+    for drafter in made:
+        drafter.fit(costs)
+    if len(made) == 1:
+        return made[0]
+    first, second = made
+    asked = [option.removeprefix(PREFIX) for option in given if option.startswith(PREFIX)]
+    return WithFallback(first, second, {option: getattr(second.options, option) for option in asked})
+
+
+def parse(name: str, given: Mapping[str, object]) -> list[tuple[str, Any]]:
+    """A method with its options, and behind it its fallback, if it is given one; `fallback.NAME` is the fallback's.
+
+    Raises UnknownName or BadInput.
+    """
+    own = {option: value for option, value in given.items() if not option.startswith(PREFIX)}
+    rest = {option.removeprefix(PREFIX): value for option, value in given.items() if option.startswith(PREFIX)}
+    settings = options.parse(get(name).Options, own, name)
     second = getattr(settings, "fallback", NO_FALLBACK)
-    if second == NO_FALLBACK:
-        return drafter(settings, target)
-    return WithFallback(drafter(settings, target), create(_fallback_of(name, second), {}, target))
+    if second != NO_FALLBACK:
+        second = _fallback_of(name, second)
+        return [(name, settings), (second, options.parse(get(second).Options, _without_fallback(second, rest), second))]
+    if rest:
+        raise BadInput(f"Option {PREFIX}{next(iter(rest))} is of a fallback, and {name} is given none.")
+    return [(name, settings)]
+
+
+def _without_fallback(name: str, given: Mapping[str, object]) -> Mapping[str, object]:
+    """Options of a fallback. Raises BadInput where it is given one of its own."""
+    if given.get("fallback", NO_FALLBACK) != NO_FALLBACK:
+        raise BadInput(f"The fallback {name} is given a fallback of its own; two methods are the most.")
+    return given
 
 
 def _fallback_of(name: str, second: str) -> str:
@@ -71,4 +103,4 @@ def _fallback_of(name: str, second: str) -> str:
     return second
 
 
-__all__ = ["Context", "Drafter", "Needs", "create", "get", "names"]
+__all__ = ["Context", "Costs", "Drafter", "Needs", "Room", "create", "get", "names", "parse"]

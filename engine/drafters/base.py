@@ -18,11 +18,16 @@ from engine import verify
 from engine.config import GenerationConfig
 from engine.errors import BadInput
 from engine.noise import Noise
-from engine.tree import EMPTY_TREE, DraftTree
+from engine.tree import EMPTY_TREE, MAX_BUDGET, DraftTree
 from engine.verify import DraftMode, Verdict
 
 if TYPE_CHECKING:
+    from engine.drafters.costs import Costs
+    from engine.runtime.prompt_top import PromptTop
     from engine.target import Scored, Target
+
+Hidden = tuple[Tensor, ...] | None
+"""Hidden states (rows, h) of each layer that was asked for."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +38,44 @@ class Needs:
     weights: bool = False
     hidden_layers: tuple[int, ...] = ()
     """Hidden states of the target that it reads, as indices into transformers' hidden_states."""
+    prompt_top_k: int = 0
+    """Of how many of the target's likeliest tokens behind each token of the prompt it wants to know."""
+    prompt_probs: bool = False
+    """Whether it asks for their probabilities too."""
+
+    def __or__(self, other: Needs) -> Needs:
+        """What both need together; `own_hidden` and `PromptTop` give each its own of it."""
+        return Needs(
+            draft_model=self.draft_model or other.draft_model,
+            weights=self.weights or other.weights,
+            hidden_layers=tuple(dict.fromkeys((*self.hidden_layers, *other.hidden_layers))),
+            prompt_top_k=max(self.prompt_top_k, other.prompt_top_k),
+            prompt_probs=self.prompt_probs or other.prompt_probs,
+        )
+
+    def own_hidden(self, given: Hidden, united: Needs) -> Hidden:
+        """Of the hidden states that several needs together were given, these needs' own layers, in their order."""
+        places = [united.hidden_layers.index(layer) for layer in self.hidden_layers]
+        return given and (tuple(given[place] for place in places) or None)
 
     def describe(self) -> str:
         """In words, for tables and menus."""
         parts = ["a draft model"] * self.draft_model + ["trained weights"] * self.weights
         parts += ["the target's hidden states"] * bool(self.hidden_layers)
         return ", ".join(parts) or "nothing"
+
+
+@dataclass(frozen=True)
+class Room:
+    """What a draft may take: of this step's budget, of the tokens that may still be emitted, of the context."""
+
+    nodes: int
+    depth: int = MAX_BUDGET
+
+    @property
+    def chain(self) -> int:
+        """Most tokens in a row."""
+        return min(self.nodes, self.depth)
 
 
 @dataclass
@@ -49,7 +86,10 @@ class Context:
     """Committed token ids, prompt included; the last one is the root."""
     config: GenerationConfig
     noise: Noise
-    prompt_hidden: tuple[Tensor, ...] | None = None
+    prompt_hidden: Hidden = None
+    """Of each layer that the drafter asked for, (t, h): what the target made of all of the prompt but its last."""
+    prompt_top: PromptTop | None = None
+    """The target's likeliest tokens behind these, where the drafter asked for them."""
     tree: DraftTree = EMPTY_TREE
     """The draft as it was last scored: cut to the budget, and not always of this drafter's making."""
 
@@ -82,7 +122,8 @@ class Drafter(ABC):
     summary: ClassVar[str]
     source: ClassVar[str]
     guarantee: ClassVar[Literal["exact", "lossy"]] = "exact"
-    needs: ClassVar[Needs] = Needs()
+    needs: Needs = Needs()
+    """Of the method, for tables and menus; an object may set its own, as they depend on the target."""
     states_draws: ClassVar[bool] = False
     """Whether, asked to, it samples its nodes and says from what."""
     Options: ClassVar[type[Any]] = NoOptions
@@ -90,6 +131,11 @@ class Drafter(ABC):
     def __init__(self, options: Any, target: Target) -> None:
         """Raises BadInput where what it needs is not there."""
         self.options = options
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Its options by name, fit for JSON."""
+        return dict(vars(self.options))
 
     @classmethod
     def unavailable(cls, target: Target | None = None) -> str | None:
@@ -102,17 +148,20 @@ class Drafter(ABC):
             other = verify.default("above zero").name
             raise BadInput(f"Rule {config.rule} needs sampled drafts, and {self.name} chooses them; use {other}.")
 
+    def fit(self, costs: Costs) -> None:  # noqa: B027
+        """Take the size that pays where passes and drafts cost this; before any session, by who makes the drafter."""
+
     def start(self, context: Context) -> None:
         """A session begins: the prompt is known, nothing is emitted."""
         self.context = context
 
     @abstractmethod
-    def propose(self, context: Context, budget: int) -> DraftTree:
-        """At most `budget` nodes that may follow the root."""
+    def propose(self, context: Context, room: Room) -> DraftTree:
+        """Nodes that may follow the root, no more and no deeper than there is room for."""
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:  # noqa: B027
         """The step is over: `emitted` was appended to the context.
 
         Row 0 of `scored` is the root's, row i + 1 that of node i of `context.tree`. Told of every
-        step, also of one whose tree another drafter proposed (`_fallback.py`).
+        step, also of one whose tree another drafter proposed (`fallback.py`).
         """

@@ -7,14 +7,12 @@ asked, so that each enters its cache once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-
 from engine.config import GenerationConfig
-from engine.drafters.base import Context, Drafter, Needs
+from engine.drafters.base import Context, Drafter, Room
 from engine.options import option
 from engine.tree import DraftTree
 from engine.verify import Verdict
@@ -23,28 +21,36 @@ if TYPE_CHECKING:
     from engine.target import Scored
 
 NO_FALLBACK = "none"
+PREFIX = "fallback."
+"""Of an option that is the fallback's: `fallback.depth`."""
 
 
 def fallback_option() -> Any:
     """The option `fallback` of a drafter that often has nothing to propose."""
-    return option(NO_FALLBACK, "Method to ask, with its defaults, where this one proposes nothing; or none.")
+    return option(NO_FALLBACK, "Method to ask where this one proposes nothing, or none; its options are fallback.NAME.")
 
 
 class WithFallback(Drafter):
     """The first drafter under its own name, backed by a second."""
 
-    def __init__(self, first: Drafter, second: Drafter) -> None:
+    def __init__(self, first: Drafter, second: Drafter, given: Mapping[str, object] | None = None) -> None:
+        """`given`: the options of the second that were asked for, by name."""
         self.first, self.second = first, second
+        self._given = {PREFIX + name: value for name, value in (given or {}).items()}
         self.options = first.options
         # What the class says of one method, this object says of two.
         is_exact = first.guarantee == second.guarantee == "exact"
         told = {
             "name": first.name,
             "guarantee": "exact" if is_exact else "lossy",
-            "needs": joined(first.needs, second.needs),
+            "needs": first.needs | second.needs,
             "states_draws": first.states_draws and second.states_draws,
         }
         self.__dict__.update(told)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {**self.first.settings, **self._given}
 
     def check(self, config: GenerationConfig) -> None:
         self.first.check(config)
@@ -52,33 +58,21 @@ class WithFallback(Drafter):
 
     def start(self, context: Context) -> None:
         super().start(context)
-        hidden = context.prompt_hidden
+        hidden, top = context.prompt_hidden, context.prompt_top
         for drafter in (self.first, self.second):
-            context.prompt_hidden = self._own_layers(drafter, hidden)
+            context.prompt_hidden = drafter.needs.own_hidden(hidden, self.needs)
+            context.prompt_top = top if drafter.needs.prompt_top_k else None
             drafter.start(context)
-        context.prompt_hidden = hidden
+        context.prompt_hidden, context.prompt_top = hidden, top
 
-    def propose(self, context: Context, budget: int) -> DraftTree:
+    def propose(self, context: Context, room: Room) -> DraftTree:
         for drafter in (self.first, self.second):
-            tree = drafter.propose(context, budget)
+            tree = drafter.propose(context, room)
             if tree:
                 break
         return replace(tree, proposed_by=drafter.name) if tree else tree
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
         for drafter in (self.first, self.second):
-            drafter.observe(verdict, emitted, replace(scored, hidden=self._own_layers(drafter, scored.hidden)))
-
-    def _own_layers(self, drafter: Drafter, hidden: tuple[Tensor, ...] | None) -> tuple[Tensor, ...] | None:
-        """Of the hidden states that both need, one of the two's own, in its order."""
-        own, asked = drafter.needs.hidden_layers, self.needs.hidden_layers
-        return hidden and (tuple(hidden[asked.index(layer)] for layer in own) or None)
-
-
-def joined(first: Needs, second: Needs) -> Needs:
-    """What both need together."""
-    return Needs(
-        draft_model=first.draft_model or second.draft_model,
-        weights=first.weights or second.weights,
-        hidden_layers=tuple(dict.fromkeys((*first.hidden_layers, *second.hidden_layers))),
-    )
+            hidden = drafter.needs.own_hidden(scored.hidden, self.needs)
+            drafter.observe(verdict, emitted, replace(scored, hidden=hidden))

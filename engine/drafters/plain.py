@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.drafters.base import Context, Drafter
+from engine.drafters.base import Context, Drafter, Room
 from engine.tree import EMPTY_TREE, DraftTree
 
 
@@ -15,7 +15,7 @@ class Plain(Drafter):
     source = "baseline"
     states_draws = True
 
-    def propose(self, context: Context, budget: int) -> DraftTree:
+    def propose(self, context: Context, room: Room) -> DraftTree:
         return EMPTY_TREE
 
 

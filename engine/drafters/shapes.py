@@ -74,6 +74,10 @@ class Shape:
         kept = [i for i, path in enumerate(self.paths) if len(path) <= depth and max(path) < top_k][:num_nodes]
         return Shape(tuple(self.paths[i] for i in kept), tuple(self.shares[i] for i in kept))
 
+    def within(self, num_nodes: int, depth: int) -> Shape:
+        """As `limited`, itself where it fits."""
+        return self if num_nodes >= len(self) and depth >= self.depth else self.limited(num_nodes, depth)
+
     def rows(self) -> list[list[Any]]:
         """[path, share] of each node: plain values, fit for JSON."""
         return [[list(path), round(share, 5)] for path, share in zip(self.paths, self.shares, strict=True)]
@@ -134,7 +138,7 @@ def best_size(shares: Sequence[float], costs: Sequence[float], draft_cost: float
     """Number of nodes that promises most tokens per time (Sequoia's choice, arXiv 2402.12374, Section 4.2).
 
     `shares[i]`: how often node i is accepted; `costs[n]`: a pass over root and n nodes ÷ one over the root alone
-    (`runtime/row_cost.relative_costs`); `draft_cost` in the same unit. 0 where drafting does not pay.
+    (`Costs.rows`); `draft_cost` in the same unit. 0 where drafting does not pay.
     """
     most = min(len(shares), len(costs) - 1)
     emitted = 1 + np.concatenate(([0.0], np.cumsum(shares[:most])))

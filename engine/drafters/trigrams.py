@@ -1,7 +1,7 @@
 """Tri-gram tables: two tokens → what may follow them, with weights.
 
 A table built from a corpus is read-only and shared; what a session adds lies over it and dies with
-the session. Compiled with numba, since a search looks up hundreds of keys a step. Knows token ids.
+the session. Compiled, since a search looks up hundreds of keys a step. Knows token ids.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from engine.errors import BadInput
+from engine.runtime.compiled import njit
 
 MAX_SUCCESSORS = 12
 """Of one pair in a corpus table (paper: pruning)."""
@@ -224,7 +224,7 @@ def _bump(
     num = counts[slot]
     for i in range(num):
         if row_tokens[i] == token:
-            row_weights[i] = min(cap, row_weights[i] + increment)
+            row_weights[i] = min(cap, float(row_weights[i]) + increment)
             return
     if num == len(row_tokens):
         place = int(np.argmin(row_weights))

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,9 +20,8 @@ from torch import Tensor
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
-from engine.runtime.cpu import rowwise_attention
-from engine.runtime.cpu.softmax import Floats
-from engine.runtime.cpu.threads import compiled_threads
+if TYPE_CHECKING:
+    from engine.runtime.cpu.softmax import Floats
 
 ROW_INVARIANT = "specviz_row_invariant"
 FUSED = "specviz_fused"
@@ -39,7 +38,10 @@ def attend_row_invariant(
     scale: float | None = None,
     softcap: float | None = None,
 ) -> Tensor:
-    """(m, h, d) queries on (h_kv, t, d) keys and values, mask (m, t) → (m, h, d)."""
+    """(m, h, d) queries on (h_kv, t, d) keys and values, mask (m, t) → (m, h, d), compiled."""
+    from engine.runtime.cpu import rowwise_attention
+    from engine.runtime.cpu.threads import compiled_threads
+
     num_rows, num_heads, head_dim = query.shape
     if mask is None:
         mask = torch.ones(num_rows, keys.shape[1], dtype=torch.bool)

@@ -6,15 +6,17 @@ Writes cost O(new rows), but where it grows; keeping a path moves only that path
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
-from engine.runtime.cpu.softmax import Floats, Integers
+from engine.runtime.compiled import njit
+
+if TYPE_CHECKING:
+    from engine.runtime.cpu.softmax import Floats, Integers
 
 _GROWTH = 1.5
 _FIRST_ROWS = 256

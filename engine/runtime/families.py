@@ -10,6 +10,8 @@ from transformers import PreTrainedModel
 
 from engine.errors import BadInput
 
+COMPILED = {"llama", "mistral", "qwen2", "qwen3"}
+"""Families that have a compiled pass on a CPU (cpu/decoder.py)."""
 SERVED = {"full_attention", "sliding_attention"}
 """Kinds of layers whose masks runner.py builds."""
 

@@ -7,8 +7,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from engine.runtime.cpu.experts import has_bare_matrices, runs_row_by_row
-from engine.runtime.cpu.linear import Product, product_of
+from engine.runtime.compiled import runs_compiled
 
 _VECTOR = 16
 """torch's elementwise kernels handle this many numbers at once, and what is left of a row differently."""
@@ -17,7 +16,9 @@ _PACKED = (torch.bfloat16, torch.float16, torch.float32)
 
 def pack(weight: Tensor, bias: Tensor | None) -> nn.Module:
     """A linear layer (o, i) in the fastest form that its device has for few rows."""
-    if weight.device.type == "cpu" and weight.dtype in _PACKED:
+    if runs_compiled(weight.device) and weight.dtype in _PACKED:
+        from engine.runtime.cpu.linear import product_of
+
         return product_of(weight, bias)
     linear = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None, device="meta")
     linear.weight = nn.Parameter(weight, requires_grad=False)
@@ -28,8 +29,10 @@ def pack(weight: Tensor, bias: Tensor | None) -> nn.Module:
 
 def pack_linears(model: PreTrainedModel) -> None:
     """Replace the linear layers of a model on a CPU by compiled products; weights stay the same."""
-    if model.device.type != "cpu" or model.dtype not in _PACKED:
+    if not runs_compiled(model.device) or model.dtype not in _PACKED:
         return
+    from engine.runtime.cpu.linear import product_of
+
     for module in list(model.modules()):
         for name, child in module.named_children():
             if type(child) is nn.Linear:
@@ -44,6 +47,9 @@ def are_row_invariant(model: PreTrainedModel) -> bool:
     Not where a product is neither ours nor made a row at a time, as a mixture's experts are (rowwise.py); and not
     where a width leaves torch's elementwise kernels a remainder.
     """
+    from engine.runtime.cpu.experts import has_bare_matrices, runs_row_by_row
+    from engine.runtime.cpu.linear import Product
+
     products = [module for module in model.modules() if isinstance(module, Product)]
     if not products or any(isinstance(module, nn.Linear | Conv1D) for module in model.modules()):
         return False

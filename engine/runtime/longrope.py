@@ -20,7 +20,7 @@ from transformers import PreTrainedModel
 
 from engine.errors import RunFailed
 from engine.runtime.extra import ExtraRows
-from engine.runtime.runner import ModelRunner, Rows
+from engine.runtime.runner import ModelRunner, Rows, Tell
 
 
 def make_runner(model: PreTrainedModel, max_context: int, *, is_row_invariant: bool) -> ModelRunner:
@@ -59,9 +59,11 @@ class LongRopeRunner(ModelRunner):
     def expect(self, num_tokens: int) -> None:
         self._expected = num_tokens
 
-    def prefill(self, token_ids: Sequence[int], hidden_layers: Sequence[int] = ()) -> tuple[Tensor, ...] | None:
+    def prefill(
+        self, token_ids: Sequence[int], hidden_layers: Sequence[int] = (), tell: Tell | None = None
+    ) -> tuple[Tensor, ...] | None:
         self.expect(len(token_ids) + 1)  # the root follows
-        return super().prefill(token_ids, hidden_layers)
+        return super().prefill(token_ids, hidden_layers, tell)
 
     def extend(
         self,

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -25,18 +25,21 @@ from transformers import PreTrainedModel
 from engine.errors import ContextFull, RunFailed
 from engine.runtime.attention import FUSED, ROW_INVARIANT
 from engine.runtime.cache import KVCache
-from engine.runtime.cpu import reading
-from engine.runtime.cpu.decoder import CompiledDecoder
-from engine.runtime.cpu.decoder import supports as can_compile
-from engine.runtime.cpu.experts import run_row_by_row
-from engine.runtime.cpu.kv import CompiledCache
-from engine.runtime.cpu.linear import many_rows
+from engine.runtime.compiled import runs_compiled
 from engine.runtime.extra import ExtraRows, Foreseen, Layout, Mask, riding
 from engine.runtime.families import install_attention, refuse_unsupported
 from engine.runtime.linear import are_row_invariant, pack_linears
+from engine.runtime.prompt import many_rows
+
+if TYPE_CHECKING:
+    from engine.runtime.cpu.decoder import CompiledDecoder
+    from engine.runtime.cpu.kv import CompiledCache
 
 PREFILL_ROWS = 256
 MAX_PENDING = 512
+Tell = Callable[[Tensor], None]
+"""Is told logits (m, v)."""
+Reader = Callable[[Sequence[int], Sequence[int], Tell | None], tuple[Tensor, ...] | None]
 
 
 @dataclass(frozen=True)
@@ -108,32 +111,55 @@ class ModelRunner:
         return len(self._depths)
 
     @torch.inference_mode()
-    def prefill(self, token_ids: Sequence[int], hidden_layers: Sequence[int] = ()) -> tuple[Tensor, ...] | None:
-        """Commit tokens from an empty cache, in blocks of fixed size, without their logits.
+    def prefill(
+        self, token_ids: Sequence[int], hidden_layers: Sequence[int] = (), tell: Tell | None = None
+    ) -> tuple[Tensor, ...] | None:
+        """Commit tokens from an empty cache, in blocks of fixed size.
 
-        Returns the asked-for layers' hidden states (t, h), or None where no layer was asked for.
+        Returns the asked-for layers' hidden states (t, h), or None where no layer was asked for. `tell` is given the
+        logits (m, v) of at most `PREFILL_ROWS` tokens at a time, in their order; without it none are made.
         """
         if len(token_ids) > self.max_context:
             raise ContextFull(len(token_ids), self.max_context)
         self.reset()
         found: list[tuple[Tensor, ...]] = []
-        size = PREFILL_ROWS if self._decoder is None else reading.ROWS
+        size, read = self._reader()
         for start in range(0, len(token_ids), size):
-            hidden = self._read(token_ids[start : start + size], hidden_layers)
+            hidden = read(token_ids[start : start + size], hidden_layers, tell)
             if hidden is not None:
                 found.append(hidden)
         return tuple(torch.cat(layer) for layer in zip(*found, strict=True)) if found else None
 
-    def _read(self, block: Sequence[int], hidden_layers: Sequence[int]) -> tuple[Tensor, ...] | None:
-        """Commit a block of tokens; which way it goes depends on its size alone."""
-        if self._decoder is not None and len(block) >= reading.FEWEST_ROWS:
-            assert isinstance(self._cache, CompiledCache)
-            hidden = reading.read(self._decoder, block, self.num_committed, self._cache, hidden_layers)
+    def _reader(self) -> tuple[int, Reader]:
+        """Tokens of a prompt's block, and what commits one; which way it goes depends on its size alone."""
+        decoder = self._decoder
+        if decoder is None:
+            return PREFILL_ROWS, self._read
+        from engine.runtime.cpu import reading
+
+        def read(block: Sequence[int], hidden_layers: Sequence[int], tell: Tell | None) -> tuple[Tensor, ...] | None:
+            if len(block) < reading.FEWEST_ROWS:
+                return self._read(block, hidden_layers, tell)
+            cache = cast("CompiledCache", self._cache)
+            layers = hidden_layers if tell is None else (*hidden_layers, -1)
+            hidden = reading.read(decoder, block, self.num_committed, cache, layers)
             self.num_committed += len(block)
-            return hidden
+            if tell is None or hidden is None:
+                return hidden
+            with many_rows():
+                for states in hidden[-1].split(PREFILL_ROWS):
+                    tell(self.output_layer(states))
+            return hidden[:-1] or None
+
+        return reading.ROWS, read
+
+    def _read(self, block: Sequence[int], hidden_layers: Sequence[int], tell: Tell | None) -> tuple[Tensor, ...] | None:
+        num_logits = 1 if tell is None else len(block)
         with many_rows() if self._decoder is None else nullcontext():
-            rows = self.extend(block, range(-1, len(block) - 1), hidden_layers=hidden_layers, num_logits=1)
+            rows = self.extend(block, range(-1, len(block) - 1), hidden_layers=hidden_layers, num_logits=num_logits)
         self.commit(range(len(block)))
+        if tell is not None:
+            tell(rows.logits)
         return rows.hidden
 
     @torch.inference_mode()
@@ -191,9 +217,9 @@ class ModelRunner:
         """Logits of the `scored` rows and hidden states of all, extra rows among them."""
         if self._decoder is None:
             return self._transformers_forward(token_ids, positions, mask, hidden_layers, scored, layout)
-        assert isinstance(self._cache, CompiledCache)
+        cache = cast("CompiledCache", self._cache)
         return self._decoder.forward(
-            token_ids, positions, mask, self.num_committed, self._cache, hidden_layers, scored, layout
+            token_ids, positions, mask, self.num_committed, cache, hidden_layers, scored, layout
         )
 
     def _transformers_forward(
@@ -238,7 +264,7 @@ class ModelRunner:
 
     def kv(self, layer: int) -> tuple[Tensor, Tensor]:
         """Committed keys and values of a layer, (heads, t, d): for tests and inspection."""
-        if isinstance(self._cache, CompiledCache):
+        if not isinstance(self._cache, KVCache):
             return self._cache.read(layer, self.num_committed)
         entry = self._cache.kv_layers[layer]
         return entry.keys[0, :, : self.num_committed], entry.values[0, :, : self.num_committed]
@@ -283,12 +309,20 @@ def prepare(model: PreTrainedModel) -> CompiledDecoder | None:
     """
     with _PREPARING:
         if model not in _PREPARED:
-            is_compiled = can_compile(model)
-            _PREPARED[model] = CompiledDecoder(model) if is_compiled else None
-            if not is_compiled:
-                pack_linears(model)
-                run_row_by_row(model)
+            _PREPARED[model] = _compiled(model) if runs_compiled(model.device) else None
         return _PREPARED[model]
+
+
+def _compiled(model: PreTrainedModel) -> CompiledDecoder | None:
+    """Its compiled pass; of a family that has none, products and experts are brought into their form for a CPU."""
+    from engine.runtime.cpu.decoder import CompiledDecoder, supports
+    from engine.runtime.cpu.experts import run_row_by_row
+
+    if supports(model):
+        return CompiledDecoder(model)
+    pack_linears(model)
+    run_row_by_row(model)
+    return None
 
 
 def sliding_window(model: PreTrainedModel) -> int | None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from engine.errors import BadInput
-from engine.runtime.cpu.decoder import FAMILIES
+from engine.runtime.families import COMPILED
 
 MakeState = Callable[[int, Tensor], Tensor]
 """(step, states of owners (b, p, h)) → states (b, p, h) of the pseudo rows of that step."""
@@ -38,9 +38,9 @@ class Layered:
 
     def __init__(self, target: PreTrainedModel) -> None:
         config = target.config
-        if getattr(config, "model_type", "") not in FAMILIES:
+        if getattr(config, "model_type", "") not in COMPILED:
             raise BadInput(
-                f"Hidden states can be transferred in training for {', '.join(sorted(FAMILIES))} targets; "
+                f"Hidden states can be transferred in training for {', '.join(sorted(COMPILED))} targets; "
                 f"this one is a {config.model_type} model."
             )
         model: Any = target.base_model

@@ -18,7 +18,7 @@ MAX_PROMPT_CHARS = 20_000
 MAX_NEW_TOKENS = 2_000
 MAX_SETTINGS_CHARS = 20_000
 SAMPLING = ("max_new_tokens", "temperature", "top_k", "top_p", "repetition_penalty", "seed")
-PLAIN = "plain"
+PLAIN, FALLBACK = "plain", "fallback"
 FEWEST_LANES, MOST_LANES = 2, 8
 
 
@@ -80,6 +80,9 @@ def page_spec(device: Device, spec: OptionSpec) -> OptionSpec:
     """A method's option as the page offers it: no free text, since that could name any folder or download."""
     if spec.type is not str or spec.choices:
         return spec
+    if spec.name == FALLBACK:
+        names = (method.name for method in device.methods() if method.name != PLAIN)
+        return replace(spec, choices=(str(spec.default), *names))
     return replace(spec, choices=(str(spec.default), *device.draft_models()))
 
 
@@ -154,6 +157,8 @@ def _method(device: Device, given: object) -> Method:
 def method_options(device: Device, method: Method, given: Mapping[str, Any]) -> Mapping[str, Any]:
     """The options of a method in raw values from a page. Raises BadInput, or UnknownName for one that it has not."""
     known = {spec.name: page_spec(device, spec) for spec in method.options}
+    second = next((other for other in device.methods() if other.name == given.get(FALLBACK)), None)
+    known |= {f"{FALLBACK}.{spec.name}": page_spec(device, spec) for spec in (second.options if second else ())}
     for name in given:
         if name not in known:
             raise UnknownName(f"option of {method.name}", name[:80], known)

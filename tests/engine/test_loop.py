@@ -238,7 +238,7 @@ class Broken(ScriptedDrafter):
     def start(self, context: Context) -> None:
         self._raise("start")
 
-    def propose(self, context: Context, budget: int) -> DraftTree:
+    def propose(self, context: Context, room: Any) -> DraftTree:
         if self.observed:
             self._raise("propose")
         return chain([0])

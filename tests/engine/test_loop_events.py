@@ -9,7 +9,7 @@ import torch
 from toys import ScriptedDrafter, Table, TableTarget, greedy_text, random_trees
 
 from engine.config import GenerationConfig
-from engine.drafters.base import Context
+from engine.drafters.base import Context, Room
 from engine.events import SessionFinished, Stepped, from_json, to_json
 from engine.loop import generate
 from engine.sampling import displayed
@@ -93,7 +93,7 @@ def test_events_tell_of_each_node_and_token_what_the_plain_definition_gives() ->
 def test_a_step_tells_how_its_draws_were_judged_as_far_as_its_text_goes_and_only_with_detail() -> None:
     table = Table(5)
 
-    def drawn(context: Context, budget: int) -> DraftTree:
+    def drawn(context: Context, room: Room) -> DraftTree:
         rows = torch.stack([table.probs([*context.ids]), torch.full((5,), 0.2, dtype=torch.float64)])
         tokens = [context.noise.draw(row, context.position + depth, "draft") for depth, row in enumerate(rows)]
         return chain(tokens, None, rows)

@@ -61,7 +61,7 @@ def test_compiled_noise_equals_the_tensors_bit_for_bit(num_ids: int) -> None:
 def test_a_machine_without_a_compiler_makes_the_same_noise(monkeypatch: pytest.MonkeyPatch) -> None:
     ids = torch.arange(500)
     compiled = Noise(3).of((4, 5), ids)
-    monkeypatch.setattr(module, "compiled_loops", lambda: None)
+    monkeypatch.setattr(module, "runs_compiled", lambda device: False)
     assert torch.equal(Noise(3).of((4, 5), ids), compiled)
 
 
@@ -112,6 +112,15 @@ def test_a_gpu_makes_its_own_noise_for_several_places_at_once(monkeypatch: pytes
             waits = noise.waits(place, 1000, device="cuda")
             assert (waits.device.type, waits.dtype, waits.shape) == ("cuda", torch.float32, (1000,))
     assert made == list(range(5, 13))
+
+
+def test_a_device_without_float64_gets_its_noise_from_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = list[str]()
+    monkeypatch.setattr(module, "runs_compiled", lambda device: False)
+    monkeypatch.setattr(module, "exponentials", lambda x, y: (made.append(x.device.type), exponentials(x, y))[1])
+    with FakeTensorMode():
+        assert Noise(3).waits(5, 10, device="mps").device.type == "mps"
+    assert made == ["cpu"]
 
 
 # Its laws
@@ -184,7 +193,7 @@ def test_draws_follow_the_distribution_at_neighbouring_places_and_seeds(
     is_compiled: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not is_compiled:
-        monkeypatch.setattr(module, "compiled_loops", lambda: None)
+        monkeypatch.setattr(module, "runs_compiled", lambda device: False)
     probs = torch.tensor([0.5, 0.3, 0.0, 0.15, 0.05])
     num = 2000 if is_compiled else 200
     noise, pairs = Noise(3), {"places": torch.zeros(5, 5), "seeds": torch.zeros(5, 5)}

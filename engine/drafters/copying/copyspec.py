@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.drafters.base import Context, Drafter
+from engine.drafters.base import Context, Drafter, Room
 from engine.drafters.fallback import fallback_option
 from engine.drafters.ngrams import copy
 from engine.options import option
@@ -80,7 +80,7 @@ class CopySpec(Drafter):
         super().start(context)
         self._index = RollingIndex(self.options.gamma)
 
-    def propose(self, context: Context, budget: int) -> DraftTree:
+    def propose(self, context: Context, room: Room) -> DraftTree:
         ids = context.ids
         self._index.extend(ids)
         found = self._index.first if self.options.tie == "first" else self._index.last
@@ -88,7 +88,7 @@ class CopySpec(Drafter):
         gamma = self.options.gamma
         if end is None or ids[end - gamma : end] != ids[-gamma:]:
             return EMPTY_TREE
-        return copy(ids, end, min(self.options.depth, budget), self._eos_ids)
+        return copy(ids, end, min(self.options.depth, room.chain), self._eos_ids)
 
 
 DRAFTER = CopySpec

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.drafters.base import Context, Drafter
+from engine.drafters.base import Context, Drafter, Room
 from engine.drafters.fallback import fallback_option
 from engine.drafters.ngrams import NgramIndex, copy
 from engine.options import option
@@ -60,11 +60,11 @@ class Iad(Drafter):
         """Place in the source of what comes next; None where output and source have not met."""
         self._num_prompt = self._num_read = len(context.ids)
 
-    def propose(self, context: Context, budget: int) -> DraftTree:
+    def propose(self, context: Context, room: Room) -> DraftTree:
         self._follow(context.ids)
         if self._at is None:
             return EMPTY_TREE
-        return copy(self._source, self._at, min(self.options.depth, budget), self._model.eos_ids)
+        return copy(self._source, self._at, min(self.options.depth, room.chain), self._model.eos_ids)
 
     def _begin(self, ids: Sequence[int]) -> int | None:
         """The first token behind the marker's text; None without a marker, or where it is not found."""

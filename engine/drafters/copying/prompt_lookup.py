@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.drafters.base import Context, Drafter
+from engine.drafters.base import Context, Drafter, Room
 from engine.drafters.fallback import fallback_option
 from engine.drafters.ngrams import NgramIndex, copy
 from engine.errors import BadInput
@@ -66,12 +66,12 @@ class PromptLookup(Drafter):
         self._index = NgramIndex(self.options.min_ngram, self.options.max_ngram)
         self._index.extend(context.ids)
 
-    def propose(self, context: Context, budget: int) -> DraftTree:
+    def propose(self, context: Context, room: Room) -> DraftTree:
         self._index.extend(context.ids)
         start = self._find(context.ids)
         if start is None:
             return EMPTY_TREE
-        return copy(context.ids, start, min(self.options.depth, budget), self._eos_ids)
+        return copy(context.ids, start, min(self.options.depth, room.chain), self._eos_ids)
 
     def _find(self, ids: Sequence[int]) -> int | None:
         """Where the copy begins: just behind the best match."""

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.drafters import corpus
-from engine.drafters.base import Context, Drafter
+from engine.drafters.base import Context, Drafter, Room
+from engine.drafters.budget import FREE, MeasuredBudget, budget_option
 from engine.drafters.copying._automaton import Cursor, SuffixAutomaton
 from engine.drafters.fallback import fallback_option
 from engine.drafters.ngrams import copy
@@ -31,7 +32,9 @@ from engine.options import option
 from engine.tree import EMPTY_TREE, DraftTree
 
 if TYPE_CHECKING:
-    from engine.target import Target
+    from engine.drafters.costs import Costs
+    from engine.target import Scored, Target
+    from engine.verify import Verdict
 
 NO_CORPUS = "none"
 BRANCHING = 8
@@ -42,6 +45,7 @@ class SamDecodingOptions:
     """What to match, how far to trust a match, and a corpus."""
 
     depth: int = option(16, "Most tokens to propose in a step.", low=1, high=64, unit="tokens")
+    budget: str = budget_option()
     alpha: float = option(4.0, "Tokens to propose for each matched token.", low=0.0, high=16.0)
     min_match: int = option(1, "Shortest match to draft from.", low=1, high=64, unit="tokens")
     tie: str = option("recent", "Which occurrence in the context to copy.", choices=("recent", "first"))
@@ -85,22 +89,40 @@ class SamDecoding(Drafter):
     def __init__(self, options: SamDecodingOptions, target: Target) -> None:
         super().__init__(options, target)
         self._eos_ids = target.loaded.eos_ids
+        self._costs: Sequence[float] = FREE
+        self._budgets: dict[tuple[bool, int], MeasuredBudget] = {}
+        """By what is copied and the match's length to the next power of two: a longer one is more often right."""
         self._corpus = None if options.corpus == NO_CORPUS else static_automaton(options.corpus, target.loaded)
+
+    def fit(self, costs: Costs) -> None:
+        if self.options.budget == "measured":
+            self._costs = costs.rows
 
     def start(self, context: Context) -> None:
         super().start(context)
+        self._asked: MeasuredBudget | None = None
         self._dynamic = Cursor(SuffixAutomaton(tracks_last=self.options.tie == "recent"))
         self._static = Cursor(self._corpus.automaton) if self._corpus else None
         self._read(context.ids)
 
-    def propose(self, context: Context, budget: int) -> DraftTree:
+    def propose(self, context: Context, room: Room) -> DraftTree:
         self._read(context.ids)
+        self._asked = None
         static_match = self._static.length - self.options.static_bias if self._static else 0
         match = max(self._dynamic.length, static_match)
         if match < self.options.min_match:
             return EMPTY_TREE
-        num_nodes = min(self.options.depth, 1 + int(self.options.alpha * match), budget)
-        return self._grow(num_nodes) if static_match > self._dynamic.length else self._copy(num_nodes)
+        is_static = static_match > self._dynamic.length
+        most = min(self.options.depth, 1 + int(self.options.alpha * match), room.nodes if is_static else room.chain)
+        key = is_static, match.bit_length()
+        budget = self._asked = self._budgets.setdefault(key, MeasuredBudget(self._costs, self.options.depth))
+        num_nodes = budget.choose(range(most)) if room.depth else 0
+        return budget.offer(self._grow(num_nodes, room.depth) if is_static else self._copy(num_nodes))
+
+    def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
+        """How far such a match was right."""
+        if self._asked is not None:
+            self._asked.learn(self.context.tree, verdict.path)
 
     def _read(self, ids: Sequence[int]) -> None:
         automaton = self._dynamic.automaton
@@ -126,7 +148,7 @@ class SamDecoding(Drafter):
             copied.append(copied[-period])
         return copy(copied, 0, num_tokens, self._eos_ids)
 
-    def _grow(self, num_nodes: int) -> DraftTree:
+    def _grow(self, num_nodes: int, most_depth: int) -> DraftTree:
         """Best first from the static match."""
         assert self._corpus is not None
         assert self._static is not None
@@ -142,7 +164,7 @@ class SamDecoding(Drafter):
             num_at_depth[depth] = num_at_depth.get(depth, 0) + 1
             tokens.append(token)
             parents.append(parent)
-            if token not in self._eos_ids:
+            if depth < most_depth and token not in self._eos_ids:
                 for item in self._heap_items(-worth, state, len(tokens) - 1, depth + 1):
                     heapq.heappush(heap, item)
         return DraftTree(tuple(tokens), tuple(parents))

@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from engine.drafters.base import Context, Drafter
+from engine.drafters.base import Context, Drafter, Room
+from engine.drafters.budget import MeasuredBudget, budget_option
 from engine.drafters.ngrams import NgramIndex
 from engine.errors import BadInput
 from engine.options import option
@@ -34,6 +35,7 @@ from engine.tree import EMPTY_TREE, DraftTree, chain
 from engine.verify import Verdict
 
 if TYPE_CHECKING:
+    from engine.drafters.costs import Costs
     from engine.target import Scored, Target
 
 
@@ -42,6 +44,7 @@ class JacobiOptions:
     """How far to guess and where guesses begin."""
 
     window: int = option(8, "Tokens guessed at once.", low=1, high=64, unit="tokens")
+    budget: str = budget_option()
     start_from: str = option(
         "ngram",
         "First guess of a place: what followed the tokens before it, the token before it, or any of the context.",
@@ -79,6 +82,12 @@ class Jacobi(Drafter):
                 f"The window of {options.window} tokens does not fit this model's context of {target.max_context}."
             )
 
+        self._budget = MeasuredBudget()
+
+    def fit(self, costs: Costs) -> None:
+        if self.options.budget == "measured":
+            self._budget = MeasuredBudget(costs.rows, self.options.window)
+
     def start(self, context: Context) -> None:
         super().start(context)
         self._index = NgramIndex(1, 2)
@@ -86,20 +95,23 @@ class Jacobi(Drafter):
         self._vocab_size: int | None = None
         """Of the target's logits; known after its first pass."""
 
-    def propose(self, context: Context, budget: int) -> DraftTree:
+    def propose(self, context: Context, room: Room) -> DraftTree:
         self._index.extend(context.ids)
         is_drawn = context.draft_mode == "drawn"
         if is_drawn and self._vocab_size is None:
             return EMPTY_TREE
         self._refill(context)
-        guesses = self._guesses[:budget]
+        guesses = self._guesses[: room.chain]
+        if not is_drawn:  # a seed's text may hang on what is drafted, and then not on the machine
+            guesses = guesses[: self._budget.choose(range(len(guesses)))]
         if not guesses:
             return EMPTY_TREE
         drawn_from = torch.stack([self._distribution(guess) for guess in guesses]) if is_drawn else None
-        return chain([guess.token for guess in guesses], drawn_from=drawn_from)
+        return self._budget.offer(chain([guess.token for guess in guesses], drawn_from=drawn_from))
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
         """Guess the places behind the next token anew, each by the row of the guesses before it."""
+        self._budget.learn(self.context.tree, verdict.path)
         tree, first = self.context.tree, len(verdict.path) + 1
         guesses, self._guesses = self._guesses[: len(tree)], []
         self._vocab_size = scored.logits.shape[1]

@@ -28,7 +28,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from engine.drafters.base import Context, Drafter
+from engine.drafters.base import Context, Drafter, Room
+from engine.drafters.budget import EXPLORE_EVERY, MeasuredBudget, budget_option
 from engine.errors import BadInput
 from engine.options import option
 from engine.sampling import likeliest, penalised, warp
@@ -36,7 +37,12 @@ from engine.tree import MAX_BUDGET, DraftTree, GrowingTree
 from engine.verify import Verdict
 
 if TYPE_CHECKING:
+    from engine.drafters.costs import Costs
     from engine.target import Scored, Target
+
+
+EXPECTED_WITHOUT, EXPECTED_WITH = 1.2, 1.8
+"""Tokens of a step without and with the window, before any is seen."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,7 @@ class LookaheadOptions:
     window: int = option(7, "Columns of the window (W).", low=2, high=64, unit="tokens")
     ngram: int = option(5, "Length of the n-grams (N).", low=3, high=16, unit="tokens")
     candidates: int = option(7, "N-grams verified in a step, and kept for each token (G).", low=1, high=64)
+    budget: str = budget_option()
     reads_text: bool = option(True, "Put the n-grams of prompt and output into the pool too.")
 
 
@@ -93,6 +100,12 @@ class Lookahead(Drafter):
                 f"step drafts at most {MAX_BUDGET}; choose a smaller window or ngram."
             )
 
+        self._budget, self._worth = MeasuredBudget(), WindowWorth()
+
+    def fit(self, costs: Costs) -> None:
+        if self.options.budget == "measured":
+            self._budget = MeasuredBudget(costs.rows)
+
     def start(self, context: Context) -> None:
         super().start(context)
         self.pool = Pool(self.options.candidates)
@@ -103,23 +116,37 @@ class Lookahead(Drafter):
         self.levels = [list(itertools.islice(picks, num_guesses))]
         self._window: Window | None = None
 
-    def propose(self, context: Context, budget: int) -> DraftTree:
+    def propose(self, context: Context, room: Room) -> DraftTree:
         self._read(context.ids)
         tree = GrowingTree()
-        has_room = sum(map(len, self.levels)) <= budget
-        self._window = Window(self.levels, tree) if has_room else None
+        has_room = sum(map(len, self.levels)) <= room.nodes
+        window = Window(self.levels, tree) if has_room else None
+        num_guessed = len(tree.tokens)
+        places: dict[int, int] = {}
         for rest in self.pool.get(context.root_id):
-            if len(tree.tokens) + tree.num_new(-1, rest) <= budget:
-                tree.add(-1, rest)
-        proposed = tree.grown()
-        self._proposed = proposed.tokens, proposed.parents
-        return proposed
+            if len(tree.tokens) + tree.num_new(-1, rest) <= room.nodes:
+                for node in tree.add(-1, rest):
+                    places.setdefault(node, len(places))
+        num_found = self._budget.choose(range(len(places)))
+        is_run = window is not None and self._worth.pays(
+            self._budget.cost(num_found), self._budget.cost(num_found + num_guessed)
+        )
+        self._window = window if is_run else None
+        kept = sorted({*range(num_guessed if is_run else 0), *list(places)[:num_found]})
+        proposed = tree.grown().only(kept)
+        self._budget.offer(proposed, {node: places[old] for node, old in enumerate(kept) if old in places})
+        # Cut only where the text ends: the window, whose rows then miss, has moved for the last time.
+        return proposed.pruned(room.nodes, room.depth)
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
         """The window moves on, unless its rows were cut off or were not in this pass."""
         window, tree = self._window, self.context.tree
         self._window = None
-        if window is None or (tree.tokens, tree.parents) != self._proposed:
+        if not self._budget.is_own(tree):
+            return
+        self._budget.learn(tree, verdict.path)
+        self._worth.learn(len(emitted), was_run=window is not None)
+        if window is None:
             return
         root_place = len(self.context.ids) - len(emitted) - 1
         new = self._next_tokens(scored.logits, window.ends, root_place)
@@ -164,6 +191,27 @@ class Window:
         found = [tree.add(top, column) for top, column in zip(self.spine, columns, strict=True)]
         self.ends = [nodes[-1] if nodes else top for top, nodes in zip(self.spine, found, strict=True)]
         """The last node of each column; -1 is the root."""
+
+
+class WindowWorth:
+    """Whether the window pays: by how much longer steps with it are than steps without."""
+
+    def __init__(self) -> None:
+        self._steps, self._tokens = [8.0, 8.0], [8 * EXPECTED_WITHOUT, 8 * EXPECTED_WITH]
+        self._num_asked = 0
+
+    def pays(self, cost_without: float, cost_with: float) -> bool:
+        """Of passes without and with the window. Now and then a step goes without it, to compare."""
+        if cost_with <= cost_without:
+            return True
+        self._num_asked += 1
+        without, within = (tokens / steps for tokens, steps in zip(self._tokens, self._steps, strict=True))
+        return self._num_asked % EXPLORE_EVERY > 0 and within * cost_without >= without * cost_with
+
+    def learn(self, num_emitted: int, *, was_run: bool) -> None:
+        """A step emitted so many tokens."""
+        self._steps[was_run] += 1
+        self._tokens[was_run] += num_emitted
 
 
 def most_nodes(window: int, ngram: int) -> int:

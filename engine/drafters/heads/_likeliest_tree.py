@@ -7,12 +7,14 @@ no tokens, no model.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numba import njit
 
-from engine.runtime.cpu.softmax import Doubles, Integers
+from engine.runtime.compiled import njit
+
+if TYPE_CHECKING:
+    from engine.runtime.cpu.softmax import Doubles, Integers
 
 
 class Grown(NamedTuple):

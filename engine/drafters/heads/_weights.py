@@ -19,6 +19,7 @@ from torch import Tensor
 
 from engine.errors import BadInput
 from engine.models import weights_folder
+from engine.runtime.compiled import runs_compiled
 
 if TYPE_CHECKING:
     from engine.models import LoadedModel
@@ -176,5 +177,5 @@ def _read_json(path: Path) -> Any:
 def small_output(loaded: LoadedModel) -> Tensor | None:
     """The weight (v, h) of a target's output layer, where drafters that score with it run compiled: small, on a CPU."""
     weight = getattr(loaded.model.get_output_embeddings(), "weight", None)
-    is_small = isinstance(weight, Tensor) and weight.device.type == "cpu" and weight.numel() <= MOST_COMPILED
+    is_small = isinstance(weight, Tensor) and runs_compiled(weight.device) and weight.numel() <= MOST_COMPILED
     return weight.detach() if isinstance(weight, Tensor) and is_small else None

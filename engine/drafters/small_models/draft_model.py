@@ -10,10 +10,9 @@ remains exactly drawn: no token is dropped for what it is. With `width` above 1 
 `width` nodes of highest path probability are expanded, and the best `nodes` of all are proposed
 (EAGLE-2's growth, 2406.16858, on a draft model).
 
-How tokens are chosen follows the verification rule's draft mode: the likeliest; coupled, which is drawn
-with the target's own Gumbel noise (docs/decisions/0003) and changes how often drafts are accepted, never
-what is emitted; or drawn afresh, and then the tree says from what. A drawn tree draws `width` children of each
-expanded node without replacement and keeps all of them, since a cut by probability would go by their tokens.
+How tokens are chosen follows the rule's draft mode: the likeliest; coupled, with the target's own noise
+(docs/decisions/0003), which changes what is accepted, never what is emitted; or drawn afresh, and then the tree
+says from what, and keeps all that was drawn, since a cut by probability would go by the tokens.
 """
 
 from __future__ import annotations
@@ -26,7 +25,8 @@ import torch
 from torch import Tensor
 
 from engine import models
-from engine.drafters.base import Context, Drafter, Needs
+from engine.drafters.base import Context, Drafter, Needs, Room
+from engine.drafters.budget import MeasuredBudget, budget_option
 from engine.draws import Draws
 from engine.options import option
 from engine.runtime import guards
@@ -37,7 +37,10 @@ from engine.tree import EMPTY_TREE, DraftTree, chain
 from engine.verify import Verdict
 
 if TYPE_CHECKING:
+    from engine.drafters.costs import Costs
     from engine.target import Scored, Target
+
+GPUS = ("cuda:0", "cuda:1")
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,14 @@ class DraftModelOptions:
     )
     width: int = option(1, "Nodes to expand per level; 1 drafts a chain.", low=1, high=16, unit="nodes")
     nodes: int = option(16, "Most nodes of a tree (width above 1).", low=1, high=64, unit="nodes")
+    budget: str = budget_option()
+    device: str = option(
+        "target", "Where the draft model runs: the target's device, or another.", choices=("target", "cpu", *GPUS)
+    )
+    dtype: str = option("target", "Its dtype: the target's, or another.", choices=("target", "bf16", "fp16", "fp32"))
+    max_context: int = option(
+        0, "Most tokens of text that it drafts in; 0 as many as it can.", low=0, high=262_144, unit="tokens"
+    )
 
 
 class DraftModel(Drafter):
@@ -67,10 +78,13 @@ class DraftModel(Drafter):
 
     def __init__(self, options: DraftModelOptions, target: Target) -> None:
         super().__init__(options, target)
-        draft = models.load_draft(options.model, target.loaded)
+        spec = models.DraftSpec(options.model, options.device, options.dtype, options.max_context)
+        draft = models.load_draft(spec, target.loaded)
         self.max_context = draft.max_context
         self.runner = make_runner(draft.model, draft.max_context, is_row_invariant=False)
         guards.check(self.runner, draft.name)
+        self._budget = MeasuredBudget()
+        self._device = target.loaded.device
         self._num_readable, self._num_scores = draft.vocab_size, target.loaded.vocab_size
 
     @classmethod
@@ -79,6 +93,10 @@ class DraftModel(Drafter):
             return None
         return f"No draft model is known for {target.loaded.name}; name one with the option model."
 
+    def fit(self, costs: Costs) -> None:
+        if self.options.budget == "measured" and self.options.width > 1:
+            self._budget = MeasuredBudget(costs.rows, self.options.nodes)
+
     def start(self, context: Context) -> None:
         super().start(context)
         self._rows: list[int | None] = []
@@ -86,23 +104,24 @@ class DraftModel(Drafter):
         if self._fits:
             self.runner.prefill(self._readable(context.ids[:-1]))
 
-    def propose(self, context: Context, budget: int) -> DraftTree:
+    def propose(self, context: Context, room: Room) -> DraftTree:
         self._rows = []
         self._fits = self._fits and len(context.ids) + self.options.depth < self.max_context
-        if not self._fits or budget < 1:
+        if not self._fits or room.chain < 1:
             return EMPTY_TREE
         self.runner.expect(len(context.ids))
         logits = self._feed(context.ids[self.runner.num_committed :])
         if self.options.width > 1:
             grow = self._draw_tree if context.draft_mode == "drawn" else self._grow
-            return grow(context, logits, min(self.options.nodes, budget))
-        return self._chain(context, logits, min(self._depth(), budget))
+            return grow(context, logits, room)
+        return self._chain(context, logits, min(self._depth(), room.chain))
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
         """Keep the accepted nodes' rows; a node that was never fed is fed with the next root.
 
         Where another drafter proposed the tree there are no rows: its tokens wait to be fed.
         """
+        self._budget.learn(self.context.tree, verdict.path)
         rows = [self._rows[node] for node in verdict.path if node < len(self._rows)]
         self.runner.commit([row for row in rows if row is not None])
         self._rows = []
@@ -131,8 +150,8 @@ class DraftModel(Drafter):
         return [min(token, self._num_readable - 1) for token in ids]
 
     def _scores(self, rows: Rows) -> Tensor:
-        """Scores (m, v) for the target's v tokens."""
-        return fitted(rows.logits, self._num_scores)
+        """Scores (m, v) for the target's v tokens, where the target is."""
+        return fitted(rows.logits.to(self._device), self._num_scores)
 
     def _chain(self, context: Context, logits: Tensor, depth: int) -> DraftTree:
         tokens: list[int] = []
@@ -167,7 +186,7 @@ class DraftModel(Drafter):
             return probs
         return probs / context.noise.waits(context.position + depth, probs.shape[-1], device=probs.device)
 
-    def _draw_tree(self, context: Context, logits: Tensor, num_nodes: int) -> DraftTree:
+    def _draw_tree(self, context: Context, logits: Tensor, room: Room) -> DraftTree:
         """Level by level: draw children of the best nodes, without replacement, as long as there is room.
 
         Where to draw may go by the tokens that are there; a drawn node is never dropped for its own.
@@ -176,28 +195,24 @@ class DraftModel(Drafter):
         parents: list[int] = []
         probs: list[float] = []
         values = {-1: 1.0}
-        laws: list[Tensor] = []
-        row_of: list[int] = []
+        laws: dict[int, Tensor] = {}
         frontier = [-1]
-        depth_left = self._depth()
+        num_nodes, depth_left = min(self.options.nodes, room.nodes), min(self._depth(), room.depth)
         for depth in range(depth_left):
-            first = len(tokens)
-            found = warp(logits, context.config, _contexts(context, frontier, tokens, parents))
-            for node, law in zip(frontier, found, strict=True):
-                if len(tokens) == num_nodes:
-                    break
+            first, contexts = len(tokens), _contexts(context, frontier, tokens, parents)
+            for node, law in zip(frontier, warp(logits, context.config, contexts), strict=True):
                 for token, prob in self._drawn(context, law, depth, num_nodes - len(tokens)):
                     values[len(tokens)] = values[node] * prob
                     tokens.append(token)
                     parents.append(node)
                     probs.append(prob)
-                    row_of.append(len(laws))
-                laws.append(law)
+                    laws[node] = law
             if len(tokens) == num_nodes or depth + 1 == depth_left:
                 break
             frontier = sorted(range(first, len(tokens)), key=lambda node: -values[node])[: self.options.width]
             logits = self._feed_nodes(frontier, tokens, parents)
-        draws = Draws(torch.stack(laws), tuple(row_of), "without_replacement")
+        row_of = {node: row for row, node in enumerate(laws)}
+        draws = Draws(torch.stack([*laws.values()]), tuple(row_of[node] for node in parents), "without_replacement")
         return DraftTree(tuple(tokens), tuple(parents), tuple(probs), draws)
 
     def _drawn(self, context: Context, law: Tensor, depth: int, num_left: int) -> list[tuple[int, float]]:
@@ -207,14 +222,14 @@ class DraftModel(Drafter):
         tokens = (law / waits).topk(num_drawn).indices
         return list(zip(tokens.tolist(), law[tokens].tolist(), strict=True))
 
-    def _grow(self, context: Context, logits: Tensor, num_nodes: int) -> DraftTree:
+    def _grow(self, context: Context, logits: Tensor, room: Room) -> DraftTree:
         """Level by level: expand the best nodes, then keep the best of all."""
         tokens: list[int] = []
         parents: list[int] = []
         probs: list[float] = []
         values: list[float] = []
         frontier = [-1]
-        depth_left = self._depth()
+        depth_left = min(self._depth(), room.depth)
         for depth in range(depth_left):
             children = self._children(context, logits, frontier, tokens, parents, depth)
             valued = [
@@ -231,7 +246,9 @@ class DraftModel(Drafter):
             if depth + 1 < depth_left:
                 frontier = list(range(first, min(first + self.options.width, len(tokens))))
                 logits = self._feed_nodes(frontier, tokens, parents)
-        return self._best(DraftTree(tuple(tokens), tuple(parents), tuple(probs)), values, num_nodes)
+        return self._best(
+            DraftTree(tuple(tokens), tuple(parents), tuple(probs)), values, min(self.options.nodes, room.nodes)
+        )
 
     def _children(
         self,
@@ -263,17 +280,12 @@ class DraftModel(Drafter):
         return self._scores(rows)
 
     def _best(self, tree: DraftTree, values: Sequence[float], num_nodes: int) -> DraftTree:
-        """The `num_nodes` nodes of highest path probability: no node outranks its parent."""
+        """The nodes of highest path probability that pay, at most so many: no node outranks its parent."""
         ranked = sorted(range(len(tree)), key=lambda i: (-values[i], i))[:num_nodes]
+        ranked = ranked[: self._budget.choose(range(len(ranked)))]
         kept = sorted(ranked)
-        place = {-1: -1, **{old: new for new, old in enumerate(kept)}}
         self._rows = [self._rows[i] if i < len(self._rows) else None for i in kept]
-        assert tree.draft_probs is not None
-        return DraftTree(
-            tuple(tree.tokens[i] for i in kept),
-            tuple(place[tree.parents[i]] for i in kept),
-            tuple(tree.draft_probs[i] for i in kept),
-        )
+        return self._budget.offer(tree.only(kept), {kept.index(i): place for place, i in enumerate(ranked)})
 
 
 def _contexts(

@@ -20,13 +20,14 @@ from __future__ import annotations
 import functools
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from engine.drafters.base import Context, Drafter
+from engine.drafters.base import Context, Drafter, Needs, Room
+from engine.drafters.budget import MeasuredBudget, budget_option
 from engine.drafters.fallback import fallback_option
 from engine.draws import Draws
 from engine.noise import TARGET
@@ -36,6 +37,7 @@ from engine.tree import EMPTY_TREE, DraftTree
 from engine.verify import Verdict
 
 if TYPE_CHECKING:
+    from engine.drafters.costs import Costs
     from engine.target import Scored, Target
 
 MIN_NGRAM, MAX_NGRAM = 2, 4
@@ -50,7 +52,9 @@ class StandOptions:
     """How many nodes to draft, and from what to begin."""
 
     nodes: int = option(80, "Most nodes of the tree; the least often useful go first.", low=1, high=80, unit="nodes")
+    budget: str = budget_option()
     reads_prompt: bool = option(True, "Begin with what followed each n-gram in the prompt.")
+    prompt_scores: bool = option(False, "Begin with what the target finds likely behind each n-gram of the prompt.")
     fallback: str = fallback_option()
 
 
@@ -169,6 +173,17 @@ def shape(paths: tuple[Path, ...]) -> tuple[Slots, ...]:
     return tuple(found.values())
 
 
+@functools.cache
+def usefulness(paths: tuple[Path, ...]) -> tuple[int, ...]:
+    """Of each node of the shape its place among `paths`; of children the first ones stand first, as they are drawn."""
+    place = {path: i for i, path in enumerate(paths)}
+    found: dict[Path, list[int]] = {}
+    for path in paths:
+        found.setdefault(path[:-1], []).append(place[path])
+    left = {parent: sorted(places) for parent, places in found.items()}
+    return tuple(left[path[:-1]].pop(0) for path in sorted(paths, key=lambda path: (len(path), path)))
+
+
 class Child(NamedTuple):
     """A chosen token and its stored probability."""
 
@@ -224,7 +239,13 @@ class Stand(Drafter):
     def __init__(self, options: StandOptions, target: Target) -> None:
         super().__init__(options, target)
         self._shared: Memory | None = None
-        self._shape = shape(TREE[: options.nodes])
+        self._shape, self._usefulness = shape(TREE[: options.nodes]), usefulness(TREE[: options.nodes])
+        self._budget = MeasuredBudget()
+        self.needs = Needs(prompt_top_k=NUM_KEPT if options.prompt_scores else 0, prompt_probs=options.prompt_scores)
+
+    def fit(self, costs: Costs) -> None:
+        if self.options.budget == "measured":
+            self._budget = MeasuredBudget(costs.rows, self.options.nodes)
 
     def share(self, memory: Memory) -> None:
         """Begin with, and add to, what other samples of the same problem taught. Before `start`."""
@@ -238,37 +259,41 @@ class Stand(Drafter):
         if self.options.reads_prompt:
             for end in range(MIN_NGRAM, len(context.ids)):
                 self.memory.add(context.ids, end, context.ids[end : end + 1], (1.0,))
+        if (top := context.prompt_top) is not None:
+            likely = zip(top.ids(NUM_KEPT).tolist(), top.probs(NUM_KEPT).tolist(), strict=True)
+            for end, (tokens, probs) in enumerate(likely, start=1):
+                self.memory.add(context.ids, end, tokens, probs)
 
-    def propose(self, context: Context, budget: int) -> DraftTree:
+    def propose(self, context: Context, room: Room) -> DraftTree:
         is_drawn = context.draft_mode == "drawn"
         if is_drawn and self._vocab_size is None:
             return EMPTY_TREE
-        parents, children, entries = self._grow(context, budget)
+        parents, children, places = self._grow(context, room)
         if not children:
             return EMPTY_TREE
         tokens, probs = tuple(child.token for child in children), tuple(child.prob for child in children)
-        return DraftTree(tokens, tuple(parents), probs, self._draws(parents, entries) if is_drawn else None)
+        tree = DraftTree(tokens, tuple(parents), probs, self._draws(context, tokens, parents) if is_drawn else None)
+        # Where the text of a seed hangs on what is drafted, that does not hang on what the machine is like.
+        return tree.pruned(room.nodes, room.depth) if is_drawn else self._budget.fitted(tree, places, room.nodes)
 
-    def _grow(self, context: Context, budget: int) -> tuple[list[int], list[Child], dict[int, Entry]]:
-        """Parents and nodes, level by level, as far as n-grams are known; and what was known at each parent."""
+    def _grow(self, context: Context, room: Room) -> tuple[list[int], list[Child], list[int]]:
+        """Parents, nodes and their usefulness, level by level, as far as n-grams are known."""
         choose = self._chooser(context)
         parents: list[int] = []
         children: list[Child] = []
-        entries: dict[int, Entry] = {}
+        places: list[int] = []
         placed = {-1: (-1, tuple(context.ids[-MAX_NGRAM:]))}
         for slots in self._shape:
             node, last = placed.get(slots.parent, (-1, ()))
             entry = self.memory.get(last)
-            if entry is None:
+            if entry is None or slots.depth >= room.depth:
                 continue
-            chosen = choose(entry, slots)[: budget - len(children)]
-            if chosen:
-                entries[node] = entry
-            for i, child in enumerate(chosen, start=slots.first):
+            for i, child in enumerate(choose(entry, slots), start=slots.first):
                 placed[i] = len(children), (*last, child.token)[-MAX_NGRAM:]
                 parents.append(node)
                 children.append(child)
-        return parents, children, entries
+                places.append(self._usefulness[i])
+        return parents, children, places
 
     def _chooser(self, context: Context) -> Callable[[Entry, Slots], list[Child]]:
         """How a node's children are chosen under the rule in use."""
@@ -286,18 +311,23 @@ class Stand(Drafter):
 
         return chosen
 
-    def _draws(self, parents: Sequence[int], entries: Mapping[int, Entry]) -> Draws:
+    def _draws(self, context: Context, tokens: Sequence[int], parents: Sequence[int]) -> Draws:
         """What the children of each node were drawn from."""
         assert self._vocab_size is not None
-        rows = torch.zeros(len(entries), self._vocab_size, dtype=torch.float64)
-        for row, entry in zip(rows, entries.values(), strict=True):
-            weights = law(entry, self.context.config.temperature)
-            row[list(weights)] = torch.tensor(list(weights.values()), dtype=torch.float64)
-        place = {node: row for row, node in enumerate(entries)}
-        return Draws(rows, tuple(place[parent] for parent in parents), "without_replacement")
+        tree, row_of = DraftTree(tuple(tokens), tuple(parents)), dict[int, int]()
+        rows = torch.zeros(len(set(parents)), self._vocab_size, dtype=torch.float64)
+        for node in dict.fromkeys(parents):
+            row_of[node] = len(row_of)
+            text = (*context.ids[-MAX_NGRAM:], *(tokens[i] for i in tree.path_to(node)))
+            entry = self.memory.get(text[-MAX_NGRAM:])
+            assert entry is not None
+            weights = law(entry, context.config.temperature)
+            rows[row_of[node], list(weights)] = torch.tensor(list(weights.values()), dtype=torch.float64)
+        return Draws(rows, tuple(row_of[node] for node in parents), "without_replacement")
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
         """Learn from the root and the accepted nodes."""
+        self._budget.learn(self.context.tree, verdict.path)
         ids = self.context.ids
         self._vocab_size = scored.logits.shape[1]
         rows = [0, *(node + 1 for node in verdict.path)][: len(emitted)]

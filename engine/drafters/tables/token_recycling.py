@@ -20,17 +20,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from engine.drafters import corpus
-from engine.drafters.base import Context, Drafter
+from engine.drafters.base import Context, Drafter, Needs, Room
+from engine.drafters.budget import MeasuredBudget, budget_option
 from engine.drafters.fallback import fallback_option
 from engine.models import LoadedModel
 from engine.options import option
-from engine.tree import EMPTY_TREE, DraftTree
+from engine.tree import DraftTree
 from engine.verify import Verdict
 
 if TYPE_CHECKING:
+    from engine.drafters.costs import Costs
     from engine.target import Scored, Target
 
 Ints = npt.NDArray[np.int32]
@@ -60,9 +61,11 @@ class TokenRecyclingOptions:
     nodes: int = option(
         80, "Most nodes of the tree; the deepest and last in rank go first.", low=1, high=80, unit="nodes"
     )
+    budget: str = budget_option()
     k: int = option(K, "Candidates of a token to draft from.", low=1, high=K, unit="tokens")
     learns_from: str = option("all", "Update the table from all nodes, or from accepted ones.", choices=("all", "path"))
     reads_prompt: bool = option(True, "Begin with what followed each token in the prompt.")
+    prompt_scores: bool = option(False, "Begin with what the target finds likely behind each token of the prompt.")
     corpus: str = option(NO_CORPUS, "Text file, or .npz file of its token ids, to begin with; or none.")
     fallback: str = fallback_option()
 
@@ -78,6 +81,8 @@ class Template:
     """The nodes of each depth."""
     nodes: tuple[int, ...]
     """Parents as a draft tree has them."""
+    places: npt.NDArray[np.intp]
+    """Of each node among all by depth + rank sum: the first are drafted first."""
 
 
 @functools.cache
@@ -85,8 +90,8 @@ def template(num_nodes: int, k: int) -> Template:
     """The paper's tree, cut to ranks below `k` and to the `num_nodes` nodes of least depth + rank sum."""
     paths = [(*parent, rank) for parent, num in NUM_CHILDREN.items() for rank in range(num)]
     paths = [path for path in paths if max(path) < k]
-    kept = sorted(paths, key=lambda path: (len(path) + sum(path), len(path), path))[:num_nodes]
-    kept.sort(key=lambda path: (len(path), path))
+    best = sorted(paths, key=lambda path: (len(path) + sum(path), len(path), path))[:num_nodes]
+    kept = sorted(best, key=lambda path: (len(path), path))
     row = {(): 0, **{path: i + 1 for i, path in enumerate(kept)}}
     parents = [row[path[:-1]] for path in kept]
     sizes = [sum(len(path) == depth for path in kept) for depth in range(1, len(kept[-1]) + 1)]
@@ -96,6 +101,7 @@ def template(num_nodes: int, k: int) -> Template:
         ranks=np.array([path[-1] for path in kept], dtype=np.intp),
         depths=tuple(slice(start, start + size) for start, size in zip(starts, sizes, strict=True)),
         nodes=tuple(parent - 1 for parent in parents),
+        places=np.array([best.index(path) for path in kept], dtype=np.intp),
     )
 
 
@@ -116,6 +122,12 @@ def successors(ids: Sequence[int], num_tokens: int) -> Ints:
     is_kept = ranks < K
     table[tokens[is_kept], ranks[is_kept]] = following[is_kept]
     return table
+
+
+def filled_up(first: Ints, then: Ints) -> Ints:
+    """(n, K): the tokens of each row, and behind them those of `then` that are not among them."""
+    rows = (dict.fromkeys(token for token in row if token >= 0) for row in np.hstack((first, then)).tolist())
+    return np.array([[*row, *[UNKNOWN] * K][:K] for row in rows], dtype=np.int32).reshape(-1, K)
 
 
 def corpus_table(path: str, model: LoadedModel) -> Ints:
@@ -140,50 +152,69 @@ class TokenRecycling(Drafter):
         model = target.loaded
         self._num_tokens = len(model.tokenizer)
         self._template = template(options.nodes, options.k)
+        self._budget = MeasuredBudget()
+        self.needs = Needs(prompt_top_k=K if options.prompt_scores else 0)
         self._base = None if options.corpus == NO_CORPUS else corpus_table(options.corpus, model)
+
+    def fit(self, costs: Costs) -> None:
+        if self.options.budget == "measured":
+            self._budget = MeasuredBudget(costs.rows, len(self._template.nodes))
 
     def start(self, context: Context) -> None:
         super().start(context)
         unknown = np.full((self._num_tokens + 1, K), UNKNOWN, dtype=np.int32)
         self.table = unknown if self._base is None else self._base.copy()
+        top = context.prompt_top
+        if top is not None:
+            self._learn(np.array(context.ids[:-1]), top.ids(K).numpy())
         if self.options.reads_prompt and len(context.ids) > 1:
             prompt = successors(context.ids, self._num_tokens)
             is_known = prompt[:, 0] >= 0
-            self.table[is_known] = prompt[is_known]
+            likely = self.table[is_known]
+            self.table[is_known] = prompt[is_known] if top is None else filled_up(prompt[is_known], likely)
 
-    def propose(self, context: Context, budget: int) -> DraftTree:
+    def propose(self, context: Context, room: Room) -> DraftTree:
         shape = self._template
-        rows = np.empty(len(shape.ranks) + 1, dtype=np.int32)
+        rows = np.full(len(shape.ranks) + 1, UNKNOWN, dtype=np.int32)
         rows[0] = context.root_id if context.root_id < self._num_tokens else UNKNOWN
-        for level in shape.depths:
+        for level in shape.depths[: room.depth]:
             rows[level.start + 1 : level.stop + 1] = self.table[rows[shape.parents[level]], shape.ranks[level]]
-        return self._without_unknown(rows).pruned(budget, budget)
+        return self._best(rows, room.nodes)
 
-    def _without_unknown(self, rows: Ints) -> DraftTree:
-        """Children of an unknown token are unknown, so what remains is a tree."""
-        is_known = rows >= 0
-        if is_known.all():
-            return DraftTree(tuple(rows[1:].tolist()), self._template.nodes)
-        if not is_known[1:].any():
-            return EMPTY_TREE
-        place = np.cumsum(is_known) - 2
-        parents = place[self._template.parents[is_known[1:]]]
-        return DraftTree(tuple(rows[1:][is_known[1:]].tolist()), tuple(parents.tolist()))
+    def _best(self, rows: Ints, most: int) -> DraftTree:
+        """Of the known nodes those that pay. Children of an unknown token are unknown, so it is a tree."""
+        shape = self._template
+        is_kept = rows >= 0
+        known = np.sort(shape.places[is_kept[1:]])
+        num_nodes = min(most, self._budget.choose(known))
+        if num_nodes < len(known):
+            is_kept[1:] &= shape.places < known[num_nodes]
+        if is_kept[1:].all():
+            tree = DraftTree(tuple(rows[1:].tolist()), shape.nodes)
+        else:
+            parents = (np.cumsum(is_kept) - 2)[shape.parents[is_kept[1:]]]
+            tree = DraftTree(tuple(rows[1:][is_kept[1:]].tolist()), tuple(parents.tolist()))
+        return self._budget.offer(tree, dict(enumerate(shape.places[is_kept[1:]].tolist())))
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
+        self._budget.learn(self.context.tree, verdict.path)
         root_id = self.context.ids[-len(emitted) - 1]
         fed: Any = np.array((root_id, *self.context.tree.tokens))
         logits = scored.logits[:, : self._num_tokens]
         if self.options.learns_from == "path":
             kept = [0, *(node + 1 for node in verdict.path)]
             fed, logits = fed[kept], logits[kept]
-        # A model's output may be wider than its tokenizer: what it feeds from there has no row.
+        self._learn(fed, logits.topk(min(K, logits.shape[1]), dim=1).indices.cpu().numpy())
+
+    def _learn(self, fed: Any, likely: Any) -> None:
+        """Of tokens (m,) that were fed what is likely behind them (m, k).
+
+        A model's output may be wider than its tokenizer: tokens from there have no row, and are nobody's candidates.
+        """
         is_token = fed < self._num_tokens
-        if not is_token.all():
-            fed, logits = fed[is_token], logits[torch.from_numpy(is_token)]
-        k = min(K, logits.shape[1])
-        # Repeated indices: numpy assigns in order, so the last in tree order stays.
-        self.table[fed, :k] = logits.topk(k, dim=1).indices.cpu().numpy()
+        # Repeated indices: numpy assigns in order, so the last stays.
+        likely = np.where(likely < self._num_tokens, likely, UNKNOWN)
+        self.table[fed[is_token], : likely.shape[1]] = likely[is_token]
 
 
 DRAFTER = TokenRecycling

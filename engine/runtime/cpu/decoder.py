@@ -30,8 +30,8 @@ from engine.runtime.cpu.rows import Floats
 from engine.runtime.cpu.vectors import LANES
 from engine.runtime.cpu.whole_pass import run
 from engine.runtime.extra import Layout
+from engine.runtime.families import COMPILED
 
-FAMILIES = {"llama", "mistral", "qwen2", "qwen3"}
 DTYPES = (torch.bfloat16, torch.float16, torch.float32)
 _SMALL_BYTES = 3_000_000
 """Of weights: a pass over less is done before another thread has woken."""
@@ -42,7 +42,7 @@ Mask = np.ndarray[Any, np.dtype[np.bool_]]
 def supports(model: PreTrainedModel) -> bool:
     """Whether this model is one of the families, without parts that this pass leaves out."""
     config = model.config
-    if getattr(config, "model_type", "") not in FAMILIES or model.device.type != "cpu" or model.dtype not in DTYPES:
+    if getattr(config, "model_type", "") not in COMPILED or model.device.type != "cpu" or model.dtype not in DTYPES:
         return False
     rope = config.rope_parameters or {}
     is_default_rope = rope.get("rope_type", "default") in ("default", "llama3", "linear")

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from engine.runtime.cpu.linear import Product, is_reading
+from engine.runtime.cpu.linear import Product
+from engine.runtime.prompt import is_reading
 
 Forward = Callable[..., Any]
 

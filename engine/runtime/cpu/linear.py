@@ -6,9 +6,6 @@ moment. For models that go through transformers' own forward, and for drafters.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -21,25 +18,10 @@ from engine.runtime.cpu.products import COLUMNS, GROUP, Matrix, empty, pack, unp
 from engine.runtime.cpu.rows import Floats, compiled
 from engine.runtime.cpu.tiles import product
 from engine.runtime.cpu.vectors import atomic_add, flush_denormals, restore_denormals
+from engine.runtime.prompt import is_reading
 
 _SMALL_BYTES = 1_000_000
 _UNPACKED = 16
-_IS_READING: ContextVar[bool] = ContextVar("is_reading", default=False)
-
-
-@contextmanager
-def many_rows() -> Iterator[None]:
-    """Let the library multiply: for a prompt, whose rows plain and drafted decoding share as they are."""
-    token = _IS_READING.set(True)
-    try:
-        yield
-    finally:
-        _IS_READING.reset(token)
-
-
-def is_reading() -> bool:
-    """Whether the rows that pass now are a prompt's."""
-    return _IS_READING.get()
 
 
 class Product(nn.Module):
@@ -53,7 +35,7 @@ class Product(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Any leading dimensions; the result is in x's dtype."""
         rows = x.reshape(-1, self.in_features)
-        y = rows @ self.weight.t().to(x.dtype) if _IS_READING.get() else self._few(rows)
+        y = rows @ self.weight.t().to(x.dtype) if is_reading() else self._few(rows)
         y = y if self.bias is None else y + self.bias
         return y.to(x.dtype).view(*x.shape[:-1], self.out_features)
 

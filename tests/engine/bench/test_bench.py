@@ -22,9 +22,9 @@ from engine.bench import journal, markdown, report, runner
 from engine.bench.peers import Peer, load_peers
 from engine.bench.runner import Cell, Plan, Record, Skipped, Timed, complete_rounds, of_whole_rounds
 from engine.config import GenerationConfig
+from engine.drafters.costs import RowCost
 from engine.errors import BadInput, RunFailed
 from engine.models import LoadedModel
-from engine.runtime import row_cost
 from engine.suites import Question
 from engine.target import Target
 
@@ -406,7 +406,7 @@ def full_report(**changes: Any) -> dict[str, Any]:
         for m, s, p in (("plain", 1.0, 10), ("fast", 0.5, 4), ("generate", 2.0, None))
     ]
     asked = Plan({"fast": {}}, [Question("s", ("x",))] * 2, CONFIG, peers=[CountingPeer("generate")])
-    costs = [row_cost.RowCost(1, 4.0, 1.0), row_cost.RowCost(8, 6.0, 1.5)]
+    costs = [RowCost(1, 4.0, 1.0), RowCost(8, 6.0, 1.5)]
     found = bench.summarise(cells, {**settings, "config": config}, asked, (256, costs), "python -m engine bench")
     return cast(dict[str, Any], json.loads(json.dumps({**found.to_dict(), **changes})))
 

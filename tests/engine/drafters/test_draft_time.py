@@ -17,7 +17,7 @@ from reciter import Reciter, prose
 from toys import create
 
 from engine.config import GenerationConfig
-from engine.drafters.base import Context
+from engine.drafters.base import Context, Room
 from engine.noise import Noise
 from engine.target import Scored
 from engine.verify import Verdict
@@ -69,12 +69,12 @@ def cost(name: str, text: Sequence[int], num_before: int, num_steps: int = 60, *
     ids = Read(text[:num_before])
     drafter, context = create(name, target, **options), Context(ids, GenerationConfig(), Noise(0))
     drafter.start(context)
-    drafter.propose(context, 128)  # what is made once
+    drafter.propose(context, Room(128))  # what is made once
     work, sizes = [], []
     for _ in range(num_steps):
         ids.num_read = 0
         with Lines() as lines:
-            tree = drafter.propose(context, 128)
+            tree = drafter.propose(context, Room(128))
         work.append(lines.num_lines + ids.num_read)
         sizes.append(len(tree))
         context.tree = tree

@@ -180,3 +180,46 @@ def test_the_two_together_need_what_either_needs(llama: Target) -> None:
     assert drafter.name == "copyspec"
     assert drafter.guarantee == "exact"
     assert dataclasses.asdict(drafter.options)["fallback"] == "draft_model"
+
+
+def test_a_fallback_is_given_options_by_its_name(llama: Target) -> None:
+    drafter = create("copyspec", llama, **{"fallback": "prompt_lookup", "fallback.depth": "3", "depth": 5})
+    assert isinstance(drafter, WithFallback)
+    assert (drafter.first.options.depth, drafter.second.options.depth) == (5, 3)
+    started = next(iter(generate(llama, drafter, PROMPT, GenerationConfig())))
+    options_told = started.method_options  # type: ignore[union-attr]
+    assert {name: options_told[name] for name in ("depth", "fallback", "fallback.depth")} == {
+        "depth": 5,
+        "fallback": "prompt_lookup",
+        "fallback.depth": 3,
+    }
+    assert drafters.parse("copyspec", options_told)[1][1].depth == 3, "what a run tells can be asked for again"
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"fallback.depth": 3}, "fallback.depth is of a fallback, and copyspec is given none"),
+        ({"fallback": "prompt_lookup", "fallback.colour": 3}, "option of prompt_lookup 'colour'"),
+        ({"fallback": "prompt_lookup", "fallback.depth": 300}, "depth is 300; wanted"),
+        ({"fallback": "prompt_lookup", "fallback.fallback": "aded"}, "two methods are the most"),
+    ],
+)
+def test_wrong_options_of_a_fallback_are_refused(given: dict[str, Any], sentence: str, llama: Target) -> None:
+    with pytest.raises(BadInput, match=sentence):
+        create("copyspec", llama, **given)
+
+
+def test_the_needs_of_two_unite_and_each_is_given_its_own() -> None:
+    first = Needs(hidden_layers=(3, 1), prompt_top_k=8)
+    second = Needs(draft_model=True, hidden_layers=(2, 3), prompt_top_k=4, prompt_probs=True)
+    both = first | second
+    assert both == Needs(draft_model=True, hidden_layers=(3, 1, 2), prompt_top_k=8, prompt_probs=True)
+    states = tuple(torch.full((1, 1), layer) for layer in both.hidden_layers)
+    for needs in (first, second):
+        own = needs.own_hidden(states, both)
+        assert own is not None
+        assert [int(state) for state in own] == list(needs.hidden_layers)
+    assert Needs().own_hidden(states, both) is None
+    assert first.own_hidden(None, both) is None
+    assert first | Needs() == Needs() | first == first

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable
-from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from reciter import Reciter, recite
@@ -15,7 +15,7 @@ from toys import LetterTokenizer, Table, TableTarget, create, output_ids, prompt
 
 from engine import drafters
 from engine.config import GenerationConfig
-from engine.drafters.base import Context
+from engine.drafters.base import Context, Room
 from engine.drafters.tables.aded.method import Aded
 from engine.drafters.tables.stand import Entry, Stand, perturbed
 from engine.drafters.tables.token_recycling import successors
@@ -71,7 +71,7 @@ def test_stand_draws_each_level_with_the_noise_of_its_place() -> None:
     drafter.memory.add([1, 2, 3], 3, tokens, [0.25] * 4)
     for token in tokens:
         drafter.memory.add([1, 2, 3, token], 4, tokens, [0.25] * 4)
-    tree = drafter.propose(context, 64)
+    tree = drafter.propose(context, Room(64))
     for node, depth in enumerate(tree.depths[:1] + tree.depths[4:5]):
         assert depth == node + 1
     for parent, depth in ((-1, 0), (0, 1)):
@@ -106,16 +106,18 @@ def test_aded_drafts_exactly_as_deep_as_it_is_asked_to(length: int) -> None:
     drafter = drafters.create("aded", {"table": "none", "nodes": 16, "length": length}, TableTarget(Table(64)))
     context = Context(text, GenerationConfig(), Noise(0))
     drafter.start(context)
-    assert drafter.propose(context, 64).tokens == tuple(range(3, 3 + length))
+    assert drafter.propose(context, Room(64)).tokens == tuple(range(3, 3 + length))
 
 
 def test_aded_learns_of_as_many_nodes_as_were_scored() -> None:
     drafter = drafters.create("aded", {"table": "none"}, TableTarget(Table(8)))
     assert isinstance(drafter, Aded)
-    heard: list[tuple[int, tuple[int, ...]]] = []
-    drafter._budget = SimpleNamespace(learn=lambda num, path: heard.append((num, path)))  # type: ignore[assignment]
+    drafter.start(context := Context([1, 2], GenerationConfig(), Noise(0)))
+    context.tree = drafter._budget.offer(DraftTree((2, 4, 5, 3, 6), (-1, -1, 0, 0, 3)))
+    before = drafter._budget._offered.copy(), drafter._budget._accepted.copy()
     drafter.observe(Verdict((0, 3), 1, "bonus"), [2, 3, 1], Scored(torch.zeros(6, 8), None))
-    assert heard == [(5, (0, 3))]
+    assert np.flatnonzero(drafter._budget._offered - before[0]).tolist() == [0, 1, 2, 3, 4]
+    assert np.flatnonzero(drafter._budget._accepted - before[1]).tolist() == [0, 3]
 
 
 @pytest.mark.parametrize("seed", [0, 9_300_000_000_000, 2**53])
@@ -165,7 +167,7 @@ def test_token_recycling_keeps_its_row_of_the_unknown_unknown() -> None:
     assert (drafter.table[5] == -1).all()
     assert drafter.table[2, :5].tolist() == logits[0, :5].topk(5).indices.tolist()
     assert drafter.table[3, :5].tolist() == logits[3, :5].topk(5).indices.tolist()
-    assert not drafter.propose(context, 64), "the root has no row"
+    assert not drafter.propose(context, Room(64)), "the root has no row"
 
 
 # Equal siblings

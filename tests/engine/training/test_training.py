@@ -94,7 +94,7 @@ def test_a_folder_of_texts_becomes_a_model_that_the_engine_runs(
     found = models.load(str(target), "cpu", "fp32")
     assert found.max_context == 256
     assert found.tokenizer.chat_template
-    assert models.load_draft(str(draft), found).dtype == torch.float32
+    assert models.load_draft(models.DraftSpec(str(draft)), found).dtype == torch.float32
     config = GenerationConfig(max_new_tokens=5)
     assert len(list(generate(Target(found), drafters.create("plain", {}, Target(found)), "A story", config))) == 8
 

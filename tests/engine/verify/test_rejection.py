@@ -181,7 +181,7 @@ def merged_distance(
 
     def emit(coins: Coins) -> tuple[int, ...]:
         tree = drawn_paths(lengths, drafters, coins, scheme)
-        cut = tree._only([i for i, d in enumerate(tree.depths) if d <= most[1]][: most[0]]) if naive else None
+        cut = tree.only([i for i, d in enumerate(tree.depths) if d <= most[1]][: most[0]]) if naive else None
         tree = tree.pruned(*most) if cut is None else cut
         return tokens_of(tree, toss(Rejection(), tree, rows_of(tree, target), coins))
 

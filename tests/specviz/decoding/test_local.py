@@ -14,9 +14,9 @@ from specviz.decoding.local import LocalDevice
 def kept_by(device: LocalDevice, model: str, draft: Path) -> list[weakref.ref[object]]:
     """Weak references to a loaded target, its draft model and what a method made for it."""
     loaded = device.load(model).loaded
-    other = models.load_draft(str(draft), loaded)
+    other = models.load_draft(models.DraftSpec(str(draft)), loaded)
     made = loaded.keep("heads", lambda: {loaded})
-    assert models.load_draft(str(draft), loaded) is other
+    assert models.load_draft(models.DraftSpec(str(draft)), loaded) is other
     assert loaded in made
     return [weakref.ref(loaded), weakref.ref(loaded.model), weakref.ref(other.model)]
 

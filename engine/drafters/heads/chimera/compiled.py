@@ -6,30 +6,23 @@ Knows which loop runs where and in which form weights are handed to it; no arith
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from engine.drafters.heads._candidates import LogProbs, Tokens
-from engine.drafters.heads._weights import Weights, small_output
 from engine.drafters.heads.chimera import kernel
 from engine.drafters.heads.chimera.network import (
     MAX_DRAFT_COLUMNS,
     FullContext,
     Network,
     NetworkWeights,
-    TorchNetwork,
     Triple,
     angles,
-    read_weights,
 )
 from engine.runtime.cpu.small_products import Matrix, numbers_of, packed
 from engine.runtime.cpu.threads import compiled_threads
-
-if TYPE_CHECKING:
-    from engine.models import LoadedModel
 
 
 class CompiledNetwork(Network):
@@ -110,18 +103,3 @@ class CompiledContext(FullContext):
                 self._layer, rows.float().numpy(), where, self.keys.mT.numpy(), self.values.numpy(), found.numpy()
             )
         return found
-
-
-def load_network(weights: Weights, loaded: LoadedModel, output_layer: nn.Module) -> Network:
-    """The network of a weights folder for one target, once for all sessions. Raises BadInput."""
-    key = ("chimera network", weights, output_layer)
-    return loaded.keep(key, lambda: _network(weights, loaded, output_layer))
-
-
-def _network(weights: Weights, loaded: LoadedModel, output_layer: nn.Module) -> Network:
-    read = read_weights(weights)
-    output = small_output(loaded)
-    if output is None:
-        return TorchNetwork(read, loaded, output_layer)
-    embedding = cast(nn.Embedding, loaded.model.get_input_embeddings()).weight
-    return CompiledNetwork(read, embedding.detach(), output)

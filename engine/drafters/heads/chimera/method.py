@@ -24,17 +24,16 @@ import torch
 from torch import Tensor, nn
 
 from engine.drafters import shapes
-from engine.drafters.base import Context, Drafter, Needs
-from engine.drafters.costs import draft_cost
+from engine.drafters.base import Context, Drafter, Needs, Room
 from engine.drafters.heads._weights import Weights, find_weights, missing_reason
-from engine.drafters.heads.chimera.compiled import load_network
+from engine.drafters.heads.chimera.loading import load_network
 from engine.drafters.heads.chimera.network import Triple, read_shape
 from engine.errors import BadInput
 from engine.options import option
-from engine.runtime.row_cost import relative_costs
 from engine.tree import EMPTY_TREE, DraftTree
 
 if TYPE_CHECKING:
+    from engine.drafters.costs import Costs
     from engine.target import Scored, Target
     from engine.verify import Verdict
 
@@ -128,12 +127,19 @@ class Chimera(Drafter):
         _check(weights, target)
         self.network = load_network(weights, target.loaded, target.runner.output_layer)
         self.max_context = target.max_context
-        self._plans: dict[int, list[Level]] = {}
-        self.shape = self._choose_shape(weights.shape_rows(), target)
+        self._plans: dict[tuple[int, int], list[Level]] = {}
+        rows = weights.shape_rows()
+        self._is_measured = rows is not None
+        self.shape = self._whole_shape(rows)
 
     @classmethod
     def unavailable(cls, target: Target | None = None) -> str | None:
         return missing_reason(target, cls.name)
+
+    def fit(self, costs: Costs) -> None:
+        if self._is_measured and len(self.shape) and not self.options.budget:
+            level_cost = costs.draft(self, self.network) / self.shape.depth
+            self.shape = shapes.choose_depth(self.shape, costs.rows, level_cost)
 
     def start(self, context: Context) -> None:
         super().start(context)
@@ -146,14 +152,15 @@ class Chimera(Drafter):
         if len(context.ids) > 1:
             self._catch_up(context.ids)
 
-    def propose(self, context: Context, budget: int) -> DraftTree:
+    def propose(self, context: Context, room: Room) -> DraftTree:
         self._columns = {}
-        num_nodes = min(budget, len(self.shape))
-        if num_nodes < 1 or len(context.ids) < 2:
+        shape = self.shape.within(room.nodes, room.depth)
+        if not len(shape) or len(context.ids) < 2:
             return EMPTY_TREE
-        if num_nodes not in self._plans:
-            self._plans[num_nodes] = plan(self.shape.limited(num_nodes), self.network.device)
-        return self._grow(context.ids, self._plans[num_nodes], num_nodes)
+        key = len(shape), shape.depth
+        if key not in self._plans:
+            self._plans[key] = plan(shape, self.network.device)
+        return self._grow(context.ids, self._plans[key], len(shape))
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
         """Verified hidden states wait to take the place of c; the g of accepted nodes that were run is kept.
@@ -228,20 +235,14 @@ class Chimera(Drafter):
             self._trigrams.update(zip(missing, self.network.grams(missing), strict=True))
         return torch.stack([self._trigrams[triple] for triple in triples])
 
-    def _choose_shape(self, rows: Any, target: Target) -> shapes.Shape:
-        """As much of the measured tree as pays here, or as options say; the published one where none was measured."""
+    def _whole_shape(self, rows: Any) -> shapes.Shape:
+        """As much of the measured tree as options say; of the published one where none was measured."""
         options, sizes = self.options, self.network.shape
         depth = min(options.depth or sizes.num_heads, sizes.num_heads)
         top_k = min(options.top_k or sizes.vocab_size, sizes.vocab_size)
-        if rows is None:
-            published = shapes.Shape(PUBLISHED_PATHS, (0.0,) * len(PUBLISHED_PATHS))
-            return published.limited(options.budget or shapes.MAX_NODES, depth, top_k)
-        measured = shapes.from_rows(rows).limited(shapes.MAX_NODES, depth, top_k)
-        if options.budget or not len(measured):
-            return measured.limited(options.budget)
-        self.shape = measured
-        level_cost = draft_cost(self, target, self.network) / measured.depth
-        return shapes.choose_depth(measured, relative_costs(target), level_cost)
+        published = shapes.Shape(PUBLISHED_PATHS, (0.0,) * len(PUBLISHED_PATHS))
+        whole = published if rows is None else shapes.from_rows(rows)
+        return whole.limited(options.budget or shapes.MAX_NODES, depth, top_k)
 
 
 def _check(weights: Weights, target: Target) -> None:

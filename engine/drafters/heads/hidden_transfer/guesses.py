@@ -18,13 +18,12 @@ from torch import Tensor, nn
 
 from engine.drafters.heads._candidates import LogProbs, Tokens, likeliest
 from engine.drafters.heads._weights import Weights, small_output
-from engine.drafters.heads.hidden_transfer import kernel
-from engine.runtime.cpu.small_products import Matrix, numbers_of, packed_small
-from engine.runtime.cpu.softmax import Floats
-from engine.runtime.cpu.threads import compiled_threads
 
 if TYPE_CHECKING:
+    from engine.drafters.heads.hidden_transfer import kernel
     from engine.models import LoadedModel
+    from engine.runtime.cpu.small_products import Matrix
+    from engine.runtime.cpu.softmax import Floats
 
 
 class Correction(NamedTuple):
@@ -58,6 +57,9 @@ class Guesses:
         """
         if self._compiled is None:
             return likeliest(self.scores(states, owner, root_id), top_k)
+        from engine.drafters.heads.hidden_transfer import kernel
+        from engine.runtime.cpu.threads import compiled_threads
+
         size = (len(states), min(top_k, len(self._compiled.output_scales)))
         tokens, log_probs = np.empty(size, np.int64), np.empty(size)
         with compiled_threads():
@@ -81,6 +83,9 @@ class Guesses:
         output = small_output(loaded)
         if output is None:
             return None
+        from engine.drafters.heads.hidden_transfer import kernel
+        from engine.runtime.cpu.small_products import numbers_of, packed_small
+
         width = output.shape[1]
         none = torch.zeros(0, width)
         parts = self._stacked or Correction(torch.zeros(0, width, 2 * width), none, torch.zeros(0, width, width), none)
@@ -102,6 +107,8 @@ class Guesses:
 
 def _packed_each(matrices: Tensor, dtype: torch.dtype) -> tuple[Matrix, Floats]:
     """Matrices (n, o, i), perhaps none, as `linear_each` reads them, with their scales (n, o)."""
+    from engine.runtime.cpu.small_products import packed_small
+
     empty = packed_small(matrices.new_zeros(matrices.shape[1:]), dtype)
     numbers, scales = zip(empty, *(packed_small(matrix, dtype) for matrix in matrices), strict=True)
     return np.stack(numbers)[1:], np.stack(scales)[1:]

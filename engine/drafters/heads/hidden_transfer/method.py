@@ -26,7 +26,7 @@ import numpy as np
 from torch import Tensor
 
 from engine.drafters import shapes
-from engine.drafters.base import Context, Drafter, Needs
+from engine.drafters.base import Context, Drafter, Needs, Room
 from engine.drafters.heads import _likeliest_tree
 from engine.drafters.heads._weights import Weights, find_weights, missing_reason
 from engine.drafters.heads.hidden_transfer.guesses import load_guesses
@@ -35,11 +35,11 @@ from engine.drafters.heads.hidden_transfer.plan import Plan, pass_cost, plan
 from engine.drafters.shapes import Shape
 from engine.options import option
 from engine.runtime.extra import ExtraRows
-from engine.runtime.row_cost import relative_costs
 from engine.tree import EMPTY_TREE, DraftTree
 from engine.verify import Verdict
 
 if TYPE_CHECKING:
+    from engine.drafters.costs import Costs
     from engine.target import Scored, Target
 
 MOST_RANKS, LEAST_SHARE = 8, 0.01
@@ -87,23 +87,27 @@ class HiddenTransfer(Drafter):
         weights = find_weights(target, self.name, options.weights)
         self._maps = load_maps(weights, target)
         self._guesses = load_guesses(weights, target.loaded, is_corrected=options.correction == "root")
-        self._plan, depth = self._choose(measured_shape(weights, len(self._maps.layers)), target)
-        self._steps = tuple(range(1, depth + 1))
+        num_tokens = target.loaded.model.get_output_embeddings().out_features
+        shape = measured_shape(weights, len(self._maps.layers))
+        self._shape = shape.limited(top_k=min(options.top_k or shapes.MAX_NODES, num_tokens))
+        self._num_layers = target.loaded.model.config.get_text_config().num_hidden_layers
         self._known_rows: dict[tuple[int, ...], ExtraRows] = {}
 
-    def _choose(self, shape: Shape, target: Target) -> tuple[Plan, int]:
+    def fit(self, costs: Costs) -> None:
+        self._plan, depth = self._choose(costs)
+        self._steps = tuple(range(1, depth + 1))
+
+    def _choose(self, costs: Costs) -> tuple[Plan, int]:
         """The plan with the highest rate, and its steps: all, or where nothing is asked for those worth their rows."""
         options, num_steps = self.options, len(self._maps.layers)
-        num_tokens = target.loaded.model.get_output_embeddings().out_features
-        shape = shape.limited(top_k=min(options.top_k or shapes.MAX_NODES, num_tokens))
         is_free = not (options.depth or options.budget)
         depths = range(1, num_steps + 1) if is_free else [min(options.depth or num_steps, num_steps)]
         # Where both numbers are given nothing hangs on what rows cost.
-        costs = [1.0] if options.budget and options.ends else relative_costs(target)
+        row_costs = (1.0,) if options.budget and options.ends else costs.rows
         plans: dict[int, Plan] = {}
         for depth in depths:
-            limited = shape.limited(options.budget or shapes.MAX_NODES, depth)
-            rows_cost = pass_cost(costs, extra_rows(self._maps.layers[:depth], target))
+            limited = self._shape.limited(options.budget or shapes.MAX_NODES, depth)
+            rows_cost = pass_cost(row_costs, extra_rows(self._maps.layers[:depth], self._num_layers))
             plans[depth] = plan(limited, rows_cost, num_nodes=options.budget, num_ends=options.ends)
         best = max(plans, key=lambda depth: plans[depth].rate)
         return plans[best], best
@@ -117,8 +121,8 @@ class HiddenTransfer(Drafter):
         self._end: tuple[Tensor, Tensor] | None = None
         """The last end's pseudo states (k, h) and its own state (1, h)."""
 
-    def propose(self, context: Context, budget: int) -> DraftTree:
-        if budget < 1:
+    def propose(self, context: Context, room: Room) -> DraftTree:
+        if room.chain < 1:
             return EMPTY_TREE
         if self._end is None:
             return DraftTree(extra=self._rows((-1,)))
@@ -133,7 +137,7 @@ class HiddenTransfer(Drafter):
             parents, nodes = tuple(grown.parents.tolist()), (grown.depths, grown.ranks)
             ends = _likeliest_tree.ends(grown, len(ends))
         tree = DraftTree(tuple(found[nodes].tolist()), parents, tuple(probs[nodes].tolist()), extra=self._rows(ends))
-        return tree.pruned(budget, budget)
+        return tree.pruned(room.nodes, room.depth)
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
         """Keep what the end of the accepted path foresees; nothing where it did not look ahead."""
@@ -161,12 +165,11 @@ def measured_shape(weights: Weights, num_steps: int) -> Shape:
     return shapes.grow(guess, shapes.MAX_NODES)
 
 
-def extra_rows(layers: Sequence[int], target: Target) -> list[int]:
+def extra_rows(layers: Sequence[int], num_layers: int) -> list[int]:
     """Of each layer, then the output layer, which scores real rows only: extra rows of a row that looks ahead.
 
     They enter before `layers`.
     """
-    num_layers = target.loaded.model.config.get_text_config().num_hidden_layers
     return [*(sum(own <= layer for own in layers) for layer in range(num_layers)), 0]
 
 

@@ -57,7 +57,7 @@ def plan(shape: Shape, pass_cost: PassCost, *, num_nodes: int = 0, num_ends: int
 def pass_cost(costs: Sequence[float], extra_rows: Sequence[int]) -> PassCost:
     """The cost of a pass by its rows and by how many of them look ahead, ÷ that of a pass of one row.
 
-    `costs[n]`: a pass of n + 1 rows ÷ one of one (`runtime/row_cost.relative_costs`). `extra_rows`: of each part of a
+    `costs[n]`: a pass of n + 1 rows ÷ one of one (`Costs.rows`). `extra_rows`: of each part of a
     pass, a layer or the output layer, how many extra rows it has for a row that looks ahead; parts cost alike.
     """
     measured = np.arange(1, len(costs) + 1)

@@ -23,16 +23,15 @@ import numpy as np
 from torch import Tensor
 
 from engine.drafters import shapes
-from engine.drafters.base import Context, Drafter, Needs
-from engine.drafters.costs import draft_cost
+from engine.drafters.base import Context, Drafter, Needs, Room
 from engine.drafters.heads import _likeliest_tree
 from engine.drafters.heads._weights import Weights, find_weights, missing_reason
 from engine.drafters.heads.medusa.network import load_heads
 from engine.options import option
-from engine.runtime.row_cost import relative_costs
 from engine.tree import EMPTY_TREE, DraftTree
 
 if TYPE_CHECKING:
+    from engine.drafters.costs import Costs
     from engine.target import Scored, Target
     from engine.verify import Verdict
 
@@ -89,12 +88,16 @@ class Medusa(Drafter):
     def unavailable(cls, target: Target | None = None) -> str | None:
         return missing_reason(target, cls.name)
 
+    def fit(self, costs: Costs) -> None:
+        if not self.options.budget:
+            self.shape = shapes.choose(self.shape, costs.rows, costs.draft(self, self.heads))
+
     def start(self, context: Context) -> None:
         super().start(context)
         self._state = context.prompt_hidden[0][-1:] if context.prompt_hidden else None
 
-    def propose(self, context: Context, budget: int) -> DraftTree:
-        shape = self.shape if budget >= len(self.shape) else self.shape.limited(budget)
+    def propose(self, context: Context, room: Room) -> DraftTree:
+        shape = self.shape.within(room.nodes, room.depth)
         if self._state is None or not len(shape):
             return EMPTY_TREE
         is_static = self.options.tree == "static"
@@ -114,16 +117,13 @@ class Medusa(Drafter):
         self._state = scored.hidden[0][row : row + 1]
 
     def _choose_shape(self, weights: Weights, target: Target) -> shapes.Shape:
-        """The weights' own tree, as deep and wide as asked for, and of as many nodes as asked for or as pay."""
+        """The weights' own tree, as deep, wide and large as asked for."""
         rows = weights.shape_rows()
         whole = default_shape(self.heads.num_heads) if rows is None else shapes.from_rows(rows)
         depth = min(self.options.depth or self.heads.num_heads, self.heads.num_heads)
         fitting = whole.limited(depth=depth, top_k=self.options.top_k or shapes.MAX_NODES)
         fitting = fitting.limited(top_k=target.loaded.model.get_output_embeddings().out_features)
-        if self.options.budget:
-            return fitting.limited(self.options.budget)
-        self.shape = fitting
-        return shapes.choose(fitting, relative_costs(target), draft_cost(self, target, self.heads))
+        return fitting.limited(self.options.budget or shapes.MAX_NODES)
 
 
 DRAFTER = Medusa

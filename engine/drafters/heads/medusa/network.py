@@ -15,13 +15,11 @@ from torch import Tensor, nn
 
 from engine.drafters.heads._candidates import LogProbs, Tokens, likeliest
 from engine.drafters.heads._weights import Weights, small_output
-from engine.drafters.heads.medusa import kernel
 from engine.errors import BadInput
-from engine.runtime.cpu.small_products import packed_small
-from engine.runtime.cpu.threads import compiled_threads
 from engine.runtime.linear import pack
 
 if TYPE_CHECKING:
+    from engine.drafters.heads.medusa import kernel
     from engine.models import LoadedModel
 
 
@@ -46,6 +44,9 @@ class MedusaHeads:
         """(1, h) hidden state of the target → each head's best tokens and their log-probabilities, (heads, k) each."""
         if self._compiled is None:
             return likeliest(self.scores(hidden), top_k)
+        from engine.drafters.heads.medusa import kernel
+        from engine.runtime.cpu.threads import compiled_threads
+
         size = (self.num_heads, min(top_k, len(self._compiled.output_scales)))
         tokens, log_probs = np.empty(size, np.int64), np.empty(size)
         with compiled_threads():
@@ -57,6 +58,9 @@ class MedusaHeads:
         output = small_output(loaded)
         if output is None or len(self.outputs) > 1:
             return None
+        from engine.drafters.heads.medusa import kernel
+        from engine.runtime.cpu.small_products import packed_small
+
         names = [[f"{head}.{i}.linear" for head in range(self.num_heads)] for i in range(self.num_layers)]
         matrices = [[packed_small(weights.tensors[f"{name}.weight"], self.dtype) for name in block] for block in names]
         biases = [torch.stack([weights.tensors[f"{name}.bias"].float() for name in block]) for block in names]

@@ -28,16 +28,15 @@ import numpy as np
 from torch import Tensor
 
 from engine.drafters import shapes
-from engine.drafters.base import Context, Drafter, Needs
-from engine.drafters.costs import draft_cost
-from engine.drafters.heads._weights import Weights, find_weights, missing_reason
+from engine.drafters.base import Context, Drafter, Needs, Room
+from engine.drafters.heads._weights import find_weights, missing_reason
 from engine.drafters.heads.mlp_speculator.network import Level, load_speculator
 from engine.errors import BadInput
 from engine.options import option
-from engine.runtime.row_cost import relative_costs
 from engine.tree import EMPTY_TREE, DraftTree
 
 if TYPE_CHECKING:
+    from engine.drafters.costs import Costs
     from engine.target import Scored, Target
     from engine.verify import Verdict
 
@@ -85,41 +84,41 @@ class MlpSpeculator(Drafter):
         self.depth = min(options.depth or self.speculator.num_heads, self.speculator.num_heads)
         self.top_k = [options.top_k or k for k in self.speculator.top_k][: self.depth]
         self._state: Tensor | None = None
-        self.num_nodes = options.budget or self._size(weights, target)
+        self._shares = weights.shares()
+        # Of weights without measured shares as many as the paper's candidates have.
+        most = shapes.MAX_NODES if self._shares else self.speculator.num_candidates * self.speculator.num_heads
+        self.num_nodes = options.budget or min(shapes.MAX_NODES, most)
 
     @classmethod
     def unavailable(cls, target: Target | None = None) -> str | None:
         return missing_reason(target, cls.name)
 
+    def fit(self, costs: Costs) -> None:
+        if self._shares and not self.options.budget:
+            self.num_nodes = shapes.best_size(self._shares, costs.rows, costs.draft(self, self.speculator))
+
     def start(self, context: Context) -> None:
         super().start(context)
         self._state = context.prompt_hidden[0][-1:] if context.prompt_hidden else None
 
-    def propose(self, context: Context, budget: int) -> DraftTree:
-        if self._state is None or budget < 1:
+    def propose(self, context: Context, room: Room) -> DraftTree:
+        if self._state is None or room.chain < 1:
             return EMPTY_TREE
-        levels = self._levels(context.root_id)
+        levels = self._levels(context.root_id, room.depth)
         if self.options.tree == "candidates":
-            return best_candidates(levels, self.options.candidates or self.speculator.num_candidates)
-        return best_nodes(levels, min(budget, self.num_nodes))
+            num_candidates = self.options.candidates or self.speculator.num_candidates
+            return best_candidates(levels, num_candidates).pruned(room.nodes, room.depth)
+        return best_nodes(levels, min(room.nodes, self.num_nodes))
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
         assert scored.hidden is not None
         row = verdict.path[-1] + 1 if verdict.path else 0
         self._state = scored.hidden[0][row : row + 1]
 
-    def _levels(self, root_id: int) -> list[Level]:
+    def _levels(self, root_id: int, depth: int) -> list[Level]:
         assert self._state is not None
         most = MOST_BRANCHES if self.options.tree == "nodes" else MOST_CANDIDATES
-        return self.speculator.levels(self._state, root_id, self.top_k, most)
-
-    def _size(self, weights: Weights, target: Target) -> int:
-        """Nodes that pay here; of weights without measured shares, as many as the paper's candidates have."""
-        shares = weights.shares()
-        if shares is None:
-            return min(shapes.MAX_NODES, self.speculator.num_candidates * self.speculator.num_heads)
-        self.num_nodes = shapes.MAX_NODES
-        return shapes.best_size(shares, relative_costs(target), draft_cost(self, target, self.speculator))
+        return self.speculator.levels(self._state, root_id, self.top_k[:depth], most)
 
     def _check(self, target: Target) -> None:
         """Raises BadInput where the weights are made for other widths than the target's."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,13 +16,14 @@ from torch import Tensor, nn
 
 from engine.drafters.heads._candidates import LogProbs, Tokens, likeliest
 from engine.drafters.heads._weights import MOST_COMPILED, Weights
-from engine.drafters.heads.mlp_speculator import kernel
 from engine.models import LoadedModel
-from engine.runtime.cpu.small_products import numbers_of, packed
-from engine.runtime.cpu.threads import compiled_threads
+from engine.runtime.compiled import runs_compiled
 from engine.runtime.linear import pack
 
-EPS = float(kernel.EPS)
+if TYPE_CHECKING:
+    from engine.drafters.heads.mlp_speculator import kernel
+
+EPS = float(np.float32(1e-6))
 
 
 def mixing_ratio(num_heads: int, inner: int) -> float:
@@ -85,7 +87,7 @@ class Speculator:
         read = [self._read(weights, i) for i in range(min(self.num_heads, 2) if self.is_tied else self.num_heads)]
         self.stages = [self._stage(stage) for stage in read]
         num_embedded = (1 if self.is_tied else self.num_heads) * self.vocab_size * self.inner
-        is_compiled = device.type == "cpu" and num_embedded <= MOST_COMPILED
+        is_compiled = runs_compiled(device) and num_embedded <= MOST_COMPILED
         self.compiled = self._compile(read) if is_compiled else None
 
     def levels(self, hidden: Tensor, root_id: int, top_k: Sequence[int], most: int) -> list[Level]:
@@ -128,6 +130,9 @@ class Speculator:
     def _grow_compiled(
         stages: kernel.Stages, state: Tensor, root_id: int, top_k: Sequence[int], most: int
     ) -> list[Level]:
+        from engine.drafters.heads.mlp_speculator import kernel
+        from engine.runtime.cpu.threads import compiled_threads
+
         size, sizes = (len(top_k), most * max(top_k, default=0)), np.zeros(len(top_k), np.int64)
         grown = kernel.Grown(np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size), sizes)
         with compiled_threads():
@@ -159,6 +164,9 @@ class Speculator:
         return pack(weight.to(self.device, self.dtype).contiguous(), None)
 
     def _compile(self, stages: Sequence[StageWeights]) -> kernel.Stages:
+        from engine.drafters.heads.mlp_speculator import kernel
+        from engine.runtime.cpu.small_products import numbers_of, packed
+
         own = stages[:1] if self.is_tied else stages
         places = np.arange(self.num_heads)
         later = [packed(stages[min(i, len(stages) - 1)].proj, self.dtype) for i in places[1:]]

@@ -23,17 +23,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from engine.drafters.base import Context, Drafter
+from engine.drafters.base import Context, Drafter, Room
 from engine.drafters.budget import MeasuredBudget
 from engine.drafters.tables.aded import search
 from engine.drafters.trigrams import EMPTY_TABLE, Overlay, TrigramTable, load_table
 from engine.errors import BadInput
 from engine.models import weights_folder
 from engine.options import option
-from engine.runtime.row_cost import relative_costs
 from engine.tree import EMPTY_TREE, DraftTree
 
 if TYPE_CHECKING:
+    from engine.drafters.costs import Costs
     from engine.target import Scored, Target
     from engine.verify import Verdict
 
@@ -79,8 +79,12 @@ class Aded(Drafter):
         super().__init__(options, target)
         self._table = _find_table(options.table, target)
         self._warm_key = (f"{target.loaded.name} {target.loaded.vocabulary_fingerprint}", options.table)
-        self._budget = MeasuredBudget(relative_costs(target), MOST_NODES) if options.nodes == 0 else None
+        self._budget = MeasuredBudget(most=options.nodes or MOST_NODES)
         _compile()
+
+    def fit(self, costs: Costs) -> None:
+        if not self.options.nodes:
+            self._budget = MeasuredBudget(costs.rows, MOST_NODES)
 
     def start(self, context: Context) -> None:
         super().start(context)
@@ -89,21 +93,22 @@ class Aded(Drafter):
         if self.options.warm:
             self._WARM[self._warm_key] = self._overlay
 
-    def propose(self, context: Context, budget: int) -> DraftTree:
+    def propose(self, context: Context, room: Room) -> DraftTree:
         options, ids = self.options, context.ids
         if len(ids) < 2:
             return EMPTY_TREE
         if options.window:
             self._overlay.adapt(np.array(ids[-options.window :], np.int64), options.increment, options.cap)
-        wanted = options.nodes or (self._budget.choose() if self._budget else MOST_NODES)
-        if (most := min(wanted, budget)) < 1:
+        wanted = self._budget.choose()
+        if (most := min(wanted, room.nodes)) < 1 or room.depth < 1:
             return EMPTY_TREE
+        length = min(options.length, room.depth)
         tokens, parents = search.draft(
             ids[-2],
             ids[-1],
             options.iterations,
             # The last token of a path is its heaviest successor, appended after the search; of one token none is.
-            max(options.length - 1, 1),
+            max(length - 1, 1),
             options.paths,
             most,
             options.exploration,
@@ -111,11 +116,10 @@ class Aded(Drafter):
             (context.config.seed * 1_000_003 + context.position) % 2**63,
             self._overlay.arrays,
         )
-        return DraftTree(tuple(tokens.tolist()), tuple(parents.tolist())).pruned(most, options.length)
+        return self._budget.offer(DraftTree(tuple(tokens.tolist()), tuple(parents.tolist())).pruned(most, length))
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
-        if self._budget is not None:
-            self._budget.learn(len(scored.logits) - 1, verdict.path)
+        self._budget.learn(self.context.tree, verdict.path)
 
 
 @functools.cache

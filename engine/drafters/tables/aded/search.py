@@ -11,9 +11,9 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from engine.drafters.trigrams import OVERLAY_SUCCESSORS, find
+from engine.runtime.compiled import njit
 
 Array = np.ndarray[Any, Any]
 
@@ -50,15 +50,15 @@ def _roll_out(
             break
         mass = 0.0
         for i in range(num):
-            mass += found_weights[i]
+            mass += float(found_weights[i])
         left, chosen = _random(state) * mass, num - 1
         for i in range(num):
-            left -= found_weights[i]
+            left -= float(found_weights[i])
             if left < 0:
                 chosen = i
                 break
-        total += found_weights[chosen]
-        before, token = token, found_tokens[chosen]
+        total += float(found_weights[chosen])
+        before, token = token, int(found_tokens[chosen])
     return total
 
 

@@ -13,7 +13,7 @@ from toys import Table, TableTarget
 
 from engine import options
 from engine.config import GenerationConfig
-from engine.drafters.base import Context
+from engine.drafters.base import Context, Room
 from engine.drafters.copying.copyspec import CopySpec, RollingIndex
 from engine.noise import Noise
 
@@ -44,7 +44,7 @@ HAND_WORKED: dict[str, tuple[list[int], dict[str, Any], list[int]]] = {
 def test_hand_worked(case: str) -> None:
     ids, given_options, wanted = HAND_WORKED[case]
     drafter, context = drafter_for(ids, **given_options)
-    tree = drafter.propose(context, 64)
+    tree = drafter.propose(context, Room(64))
     assert list(tree.tokens) == wanted
     assert tree.parents == tuple(range(-1, len(tree) - 1))
 
@@ -61,14 +61,14 @@ def test_the_rolling_hash_equals_a_scan(pieces: list[list[int]], gamma: int, tie
         ids = context.ids
         ends = [end for end in range(gamma, len(ids)) if ids[end - gamma : end] == ids[-gamma:]]
         start = None if not ends else ends[0] if tie == "first" else ends[-1]
-        assert list(drafter.propose(context, 64).tokens) == ([] if start is None else ids[start : start + 5])
+        assert list(drafter.propose(context, Room(64)).tokens) == ([] if start is None else ids[start : start + 5])
 
 
 def test_equal_hashes_of_other_tokens_copy_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything collides: only a block behind truly equal tokens is proposed, and the text stays."""
     monkeypatch.setattr("engine.drafters.copying.copyspec.PRIME", 1)
     drafter, context = drafter_for([1, 2, 3, 9, 8, 7])
-    assert not drafter.propose(context, 9)
+    assert not drafter.propose(context, Room(9))
     text = prose(300)
     recite((*text[:60], *text[:60]), 60, "copyspec")
 

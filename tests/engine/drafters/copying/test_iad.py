@@ -12,7 +12,7 @@ from reciter import Reciter, recite
 from toys import create
 
 from engine.config import GenerationConfig
-from engine.drafters.base import Context
+from engine.drafters.base import Context, Room
 from engine.drafters.copying.iad import Iad
 from engine.noise import Noise
 
@@ -52,7 +52,7 @@ def test_the_output_is_aligned_by_the_unique_match_rule(case: str) -> None:
     source, output, wanted = HAND_WORKED[case]
     drafter, context = started(source)
     context.ids.extend(output)
-    assert list(drafter.propose(context, 64).tokens) == wanted
+    assert list(drafter.propose(context, Room(64)).tokens) == wanted
 
 
 def brute(source: Sequence[int], output: Sequence[int]) -> int | None:
@@ -70,16 +70,16 @@ def test_alignment_equals_brute_force(source: list[int], output: list[int]) -> N
     drafter, context = started(source)
     context.ids.extend(output)
     place = brute(source, output)
-    assert list(drafter.propose(context, 64).tokens) == ([] if place is None else source[place:])
+    assert list(drafter.propose(context, Room(64)).tokens) == ([] if place is None else source[place:])
 
 
 def test_while_the_output_follows_the_source_an_ambiguous_place_is_no_matter() -> None:
     source = [1, 2, 3, 9, 1, 2, 3, 8]
     drafter, context = started(source)
     context.ids.extend([9])
-    assert list(drafter.propose(context, 64).tokens) == [1, 2, 3, 8]
+    assert list(drafter.propose(context, Room(64)).tokens) == [1, 2, 3, 8]
     context.ids.extend([1, 2, 3])
-    assert list(drafter.propose(context, 64).tokens) == [8]
+    assert list(drafter.propose(context, Room(64)).tokens) == [8]
 
 
 # Edits. The output is made of the source; each edit costs a step or two, never the text.
@@ -109,25 +109,25 @@ def test_steps_are_about_the_number_of_edits(edit: str) -> None:
 def test_the_source_begins_behind_the_marker() -> None:
     prompt = [50, 51, 52, 53, *SOURCE, 54]
     drafter, context = started(prompt, marker=letters([51, 52]))
-    assert list(drafter.propose(context, 5).tokens) == [53, 1, 2, 3, 4], "its beginning is the first draft"
+    assert list(drafter.propose(context, Room(5)).tokens) == [53, 1, 2, 3, 4], "its beginning is the first draft"
     context.ids.extend([9])
-    assert list(drafter.propose(context, 2).tokens) == [10, 11]
+    assert list(drafter.propose(context, Room(2)).tokens) == [10, 11]
 
 
 def test_a_marker_that_the_prompt_does_not_have_means_the_whole_prompt() -> None:
     drafter, context = started(SOURCE, marker="not there")
-    assert len(drafter.propose(context, 5)) == 0
+    assert len(drafter.propose(context, Room(5))) == 0
     context.ids.extend([9])
-    assert list(drafter.propose(context, 2).tokens) == [10, 11]
+    assert list(drafter.propose(context, Room(2)).tokens) == [10, 11]
 
 
 def test_depth_bounds_the_draft() -> None:
     drafter, context = started(SOURCE, depth=3)
     context.ids.extend([9])
-    assert list(drafter.propose(context, 64).tokens) == [10, 11, 12]
+    assert list(drafter.propose(context, Room(64)).tokens) == [10, 11, 12]
 
 
 def test_the_output_is_no_source() -> None:
     drafter, context = started([1, 2, 3])
     context.ids.extend([8, 9, 8])
-    assert len(drafter.propose(context, 64)) == 0
+    assert len(drafter.propose(context, Room(64))) == 0

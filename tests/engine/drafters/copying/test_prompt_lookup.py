@@ -11,7 +11,7 @@ from toys import Table, TableTarget
 
 from engine import options
 from engine.config import GenerationConfig
-from engine.drafters.base import Context
+from engine.drafters.base import Context, Room
 from engine.drafters.copying.prompt_lookup import PromptLookup
 from engine.errors import BadInput
 from engine.noise import Noise
@@ -28,7 +28,7 @@ def drafter_for(ids: list[int], **given_options: Any) -> tuple[PromptLookup, Con
 
 def proposal(ids: list[int], budget: int = 64, **given_options: Any) -> list[int]:
     drafter, context = drafter_for(ids, **given_options)
-    tree = drafter.propose(context, budget)
+    tree = drafter.propose(context, Room(budget))
     assert tree.parents == tuple(range(-1, len(tree) - 1))
     return list(tree.tokens)
 
@@ -99,7 +99,7 @@ def test_the_growing_index_equals_a_scan(
     for piece in [[], *pieces[1:]]:
         context.ids.extend(piece)
         wanted = scanned(context.ids, depth, max_ngram, min_ngram, tie, is_whole=is_whole)
-        assert list(drafter.propose(context, 64).tokens) == wanted
+        assert list(drafter.propose(context, Room(64)).tokens) == wanted
 
 
 class Watched(list[int]):
@@ -117,10 +117,10 @@ class Watched(list[int]):
 def test_a_step_reads_the_new_tokens_and_not_the_whole_context(num_before: int) -> None:
     ids = Watched(i % 50 for i in range(num_before))
     drafter, context = drafter_for(ids)
-    drafter.propose(context, 10)
+    drafter.propose(context, Room(10))
     ids.num_read = 0
     ids.extend([1, 2])
-    drafter.propose(context, 10)
+    drafter.propose(context, Room(10))
     assert 0 < ids.num_read < 40
 
 
@@ -128,4 +128,4 @@ def test_a_session_starts_with_an_empty_index() -> None:
     drafter, _ = drafter_for([1, 2, 3, 1, 2])
     other = Context([1], GenerationConfig(), Noise(0))
     drafter.start(other)
-    assert len(drafter.propose(other, 9)) == 0
+    assert len(drafter.propose(other, Room(9))) == 0

@@ -14,7 +14,7 @@ from toys import Table, TableTarget, create
 
 from engine.config import GenerationConfig
 from engine.drafters import corpus
-from engine.drafters.base import Context
+from engine.drafters.base import Context, Room
 from engine.drafters.copying._automaton import Cursor, SuffixAutomaton
 from engine.drafters.copying.sam_decoding import BRANCHING, SamDecoding, StaticAutomaton
 from engine.errors import BadInput
@@ -29,7 +29,7 @@ def proposed(ids: Sequence[int], budget: int = 64, **options: Any) -> Any:
     assert isinstance(drafter, SamDecoding)
     context = Context(list(ids), GenerationConfig(), Noise(0))
     drafter.start(context)
-    return drafter.propose(context, budget)
+    return drafter.propose(context, Room(budget))
 
 
 def longest(text: Sequence[int], suffix_of: Sequence[int]) -> tuple[int, list[int]]:

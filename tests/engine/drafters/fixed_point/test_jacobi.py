@@ -11,7 +11,7 @@ from reciter import Reciter, prose
 from toys import Table, TableTarget, assert_fits, create, greedy_text, output_ids, prompt_ids
 
 from engine.config import GenerationConfig
-from engine.drafters.base import Context
+from engine.drafters.base import Context, Room
 from engine.drafters.fixed_point.jacobi import Guess, Jacobi
 from engine.errors import BadInput
 from engine.events import Stepped
@@ -50,13 +50,13 @@ def test_the_guess_of_a_place_comes_from_the_row_before_it(rule: str, num_accept
     context = Context([1, 2, 3], config, Noise(4))
     drafter.start(context)
     drafter._vocab_size = 9
-    context.tree = tree = drafter.propose(context, 64)
+    context.tree = tree = drafter.propose(context, Room(64))
     assert len(tree) == 6
     logits = torch.randn(7, 9, generator=torch.Generator().manual_seed(1))
     emitted = [*tree.tokens[:num_accepted], 8]
     context.ids.extend(emitted)
     drafter.observe(Verdict(tuple(range(num_accepted)), 8, "correction"), emitted, Scored(logits, None))
-    after = drafter.propose(context, 64)
+    after = drafter.propose(context, Room(64))
     probs = warp(logits, config)
     for i in range(6 - num_accepted):
         row = num_accepted + 1 + i  # predicts the place behind guess `row - 1`
@@ -79,7 +79,7 @@ def test_where_first_guesses_come_from(start_from: str) -> None:
     drafter = made(TableTarget(Table(9)), window=4, start_from=start_from)
     context = Context([1, 2, 3, 4, 1, 2], GenerationConfig(), Noise(0))
     drafter.start(context)
-    tokens = list(drafter.propose(context, 64).tokens)
+    tokens = list(drafter.propose(context, Room(64)).tokens)
     wanted = {"ngram": [3, 4, 1, 2], "repeat": [2, 2, 2, 2]}
     assert tokens == wanted.get(start_from, tokens)
     assert set(tokens) <= {1, 2, 3, 4}
@@ -132,7 +132,7 @@ def test_the_penalty_counts_the_text_and_the_guesses_before_a_place(rule: str) -
     drafter.start(context)
     drafter._vocab_size = 32
     drafter._guesses = [Guess(token) for token in (10, 11, 12, 13)]
-    context.tree = drafter.propose(context, 64)
+    context.tree = drafter.propose(context, Room(64))
     logits = torch.full((5, 32), 0.1)
     logits[:, 3], logits[:, 11], logits[:, 20] = 5.0, 4.0, 3.0
     context.ids += [10, 9]
@@ -167,12 +167,12 @@ def test_a_guess_that_was_not_examined_is_kept_at_its_place(num_accepted: int) -
     drafter.start(context)
     drafter._vocab_size = 9
     for accepted in (0, num_accepted):
-        before = context.tree = drafter.propose(context, 64)
+        before = context.tree = drafter.propose(context, Room(64))
         emitted = [*before.tokens[:accepted], 8]
         context.ids.extend(emitted)
         logits = torch.randn(7, 9, generator=torch.Generator().manual_seed(len(emitted)))
         drafter.observe(Verdict(tuple(range(accepted)), 8, "correction"), emitted, Scored(logits, None))
-    after = drafter.propose(context, 64)
+    after = drafter.propose(context, Room(64))
     assert before.draws is not None
     assert after.draws is not None
     # The last guess of the second draft was a first guess, without a law to keep it by.
@@ -186,7 +186,7 @@ def test_guesses_of_another_drafters_step_are_forgotten() -> None:
     drafter = made(TableTarget(Table(9)), window=3)
     context = Context([1, 2, 3], GenerationConfig(), Noise(0))
     drafter.start(context)
-    tree = drafter.propose(context, 9)
+    tree = drafter.propose(context, Room(9))
     context.tree = tree.pruned(0, 0)
     context.ids.append(8)
     drafter.observe(Verdict((), 8, "plain"), [8], Scored(torch.zeros(1, 9), None))

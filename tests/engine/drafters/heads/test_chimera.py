@@ -16,7 +16,7 @@ from toys import VOCAB_SIZE, create, output_ids, prompt_ids, random_weights, tin
 from engine import drafters, models
 from engine.config import GenerationConfig
 from engine.drafters import shapes
-from engine.drafters.base import Context
+from engine.drafters.base import Context, Room
 from engine.drafters.heads._weights import Weights, find_weights
 from engine.drafters.heads.chimera import compiled
 from engine.drafters.heads.chimera.method import PUBLISHED_PATHS, Chimera, plan, triple_at
@@ -69,7 +69,7 @@ def started(target: Target, drafter: Chimera, ids: Sequence[int]) -> Context:
 
 def step(target: Target, drafter: Chimera, context: Context, path: Sequence[int], next_token: int) -> None:
     """One step in which the nodes of `path` are accepted, whatever the target thinks of them."""
-    context.tree = drafter.propose(context, 64)
+    context.tree = drafter.propose(context, Room(64))
     scored = target.score(context.root_id, context.tree)
     target.commit(path)
     emitted = [*(context.tree.tokens[node] for node in path), next_token]
@@ -102,7 +102,7 @@ def test_every_node_scores_as_training_scores_its_path(llama: Target, chimera: C
     context = started(llama, chimera, prompt_ids(11))
     for path in ([], [0, 4, 12], [1]):
         step(llama, chimera, context, path, 7)
-    tree, ids = chimera.propose(context, 64), context.ids
+    tree, ids = chimera.propose(context, Room(64)), context.ids
     known = fresh_hidden(llama, ids[:-1])
     assert tree.depth == network.num_heads
     assert tree.draft_probs is not None
@@ -129,7 +129,7 @@ def test_the_cache_after_a_step_is_that_of_verified_states_and_trigrams(
     context = started(llama, chimera, prompt_ids(9))
     for path in ([0], [], [0, 4, 12, 20], [1, 7], [3]):
         step(llama, chimera, context, path, 5)
-        chimera.propose(context, 64)
+        chimera.propose(context, Room(64))
         fresh = make(llama, tmp_path)
         again = Context(list(context.ids), context.config, context.noise)
         again.prompt_hidden = (fresh_hidden(llama, context.ids[:-1]),)
@@ -149,14 +149,14 @@ def test_another_drafters_accepted_tokens_are_read_too(llama: Target, chimera: C
     chimera.observe(Verdict((0, 1), 13, "bonus"), [11, 12, 13], scored)
     fresh = make(llama, tmp_path)
     again = started(Target(llama.loaded), fresh, context.ids)
-    assert chimera.propose(context, 64).tokens == fresh.propose(again, 64).tokens
+    assert chimera.propose(context, Room(64)).tokens == fresh.propose(again, Room(64)).tokens
 
 
 def test_steps_of_another_drafter_may_come_one_after_another(llama: Target, chimera: Chimera, tmp_path: Path) -> None:
     """States wait for the next draft, and nothing of an earlier draft is moved for tokens that happen to equal it."""
     context = started(llama, chimera, prompt_ids(9))
     step(llama, chimera, context, [0, 4], 7)
-    stale = chimera.propose(context, 64)
+    stale = chimera.propose(context, Room(64))
     twice = [[stale.tokens[node] for node in stale.path_to(12)], [stale.tokens[0], 3], [5]]
     for first, *texts in ([chimera], [chimera, *twice], [chimera, [11, 12], *twice]):
         for text in texts:
@@ -167,7 +167,7 @@ def test_steps_of_another_drafter_may_come_one_after_another(llama: Target, chim
             first.observe(Verdict(tuple(range(len(text))), 13, "bonus"), [*text, 13], scored)
         fresh = make(llama, tmp_path)
         again = started(Target(llama.loaded), fresh, context.ids)
-        found, wanted = first.propose(context, 64), fresh.propose(again, 64)
+        found, wanted = first.propose(context, Room(64)), fresh.propose(again, Room(64))
         assert found.tokens == wanted.tokens
         assert found.draft_probs == pytest.approx(wanted.draft_probs, rel=1e-3)
 
@@ -312,7 +312,7 @@ def test_options_cut_the_measured_tree(llama: Target, tmp_path: Path) -> None:
         drafter = drafters.create("chimera", {"weights": str(folder), **options}, llama)
         assert isinstance(drafter, Chimera)
         context = started(llama, drafter, prompt_ids(9))
-        assert len(drafter.propose(context, 64)) == len(drafter.shape)
+        assert len(drafter.propose(context, Room(64))) == len(drafter.shape)
         return list(drafter.shape.paths)
 
     assert paths(budget=6) == [tuple(path) for path, _ in rows]

@@ -16,7 +16,7 @@ from toys import VOCAB_SIZE, create, greedy_text, logits_of, output_ids, prompt_
 
 from engine import drafters, models, suites
 from engine.config import GenerationConfig
-from engine.drafters.base import Context
+from engine.drafters.base import Context, Room
 from engine.drafters.heads._candidates import likeliest
 from engine.drafters.heads.hidden_transfer.maps import Maps
 from engine.drafters.heads.hidden_transfer.method import HiddenTransfer
@@ -203,7 +203,7 @@ def foreseen(states: Tensor) -> Foreseen:
 
 def test_the_first_step_drafts_nothing_and_looks_ahead_from_the_root(llama: Target) -> None:
     drafter, context = drafter_and_context(llama, depth=3)
-    tree = drafter.propose(context, 64)
+    tree = drafter.propose(context, Room(64))
     assert len(tree) == 0
     assert tree.extra is not None
     assert tree.extra.owners == (-1, -1, -1)
@@ -222,7 +222,7 @@ def test_the_next_tree_is_what_the_end_of_the_path_foresees(llama: Target) -> No
         Verdict((0, 1), 3, "bonus"), [1, 2, 3], Scored(torch.zeros(3, VOCAB_SIZE), (hidden,), foreseen(extra))
     )
     context.ids.extend([1, 2, 3])
-    tree = drafter.propose(context, 64)
+    tree = drafter.propose(context, Room(64))
     owner, root_id = guesses.told
     assert (owner == 2).all()  # the last node's row
     assert root_id == 3
@@ -241,14 +241,14 @@ def test_behind_an_end_that_did_not_look_ahead_nothing_is_drafted(llama: Target)
     context.tree = DraftTree((1,), (-1,), extra=ExtraRows(drafter._maps, (-1, -1, -1), (1, 2, 3)))
     scored = Scored(torch.zeros(2, VOCAB_SIZE), (torch.zeros(2, 64),), foreseen(torch.zeros(3, 64)))
     drafter.observe(Verdict((0,), 3, "bonus"), [1, 3], scored)
-    assert len(drafter.propose(context, 64)) == 0
+    assert len(drafter.propose(context, Room(64))) == 0
     drafter.observe(Verdict((), 3, "correction"), [3], scored)
-    assert len(drafter.propose(context, 64)) > 0
+    assert len(drafter.propose(context, Room(64))) > 0
 
 
 def test_no_pseudo_row_is_computed_for_the_last_token(llama: Target) -> None:
     drafter, context = drafter_and_context(llama)
-    assert drafter.propose(context, 0).extra is None
+    assert drafter.propose(context, Room(0)).extra is None
 
 
 def with_config(tmp_path: Path, **changes: Any) -> str:
@@ -339,13 +339,13 @@ def test_on_the_embedded_target_real_rows_keep_their_bits_and_the_cache_holds_no
     target.hidden_layers = drafter.needs.hidden_layers
     target.prefill(ids[:-1])
     drafter.start(context)
-    scored = target.score(ids[-1], drafter.propose(context, 64))
+    scored = target.score(ids[-1], drafter.propose(context, Room(64)))
     token = int(scored.logits[0].argmax())
     target.commit(())
     context.tree = DraftTree(extra=drafter._rows((-1,)))
     drafter.observe(Verdict((), token, "plain"), [token], scored)
     context.ids.append(token)
-    tree = drafter.propose(context, 64)
+    tree = drafter.propose(context, Room(64))
     assert len(tree) > 3
     with_rows = target.score(token, tree).logits
     target.discard()

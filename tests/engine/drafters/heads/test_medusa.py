@@ -18,7 +18,7 @@ from toys import VOCAB_SIZE, Rows, ScriptedDrafter, create, greedy_text, output_
 from engine import drafters, verify
 from engine.config import GenerationConfig
 from engine.drafters import shapes
-from engine.drafters.base import Context
+from engine.drafters.base import Context, Room
 from engine.drafters.heads.medusa.method import LEAST_SHARE, Medusa, default_shape
 from engine.errors import BadInput
 from engine.events import SessionStarted, Stepped
@@ -124,7 +124,7 @@ def test_the_likeliest_tree_has_the_highest_products_of_the_heads_probabilities(
     target_hidden = torch.randn(1, WIDTH, generator=torch.Generator().manual_seed(3))
     context.prompt_hidden = (target_hidden,)
     drafter.start(context)
-    tree = drafter.propose(context, 64)
+    tree = drafter.propose(context, Room(64))
     tokens, log_probs = drafter.heads.likeliest(target_hidden, VOCAB_SIZE)
     products = [
         math.prod(math.exp(log_probs[head, rank]) for head, rank in enumerate(ranks))

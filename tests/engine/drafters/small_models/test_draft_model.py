@@ -25,7 +25,7 @@ from transformers import LlamaConfig
 
 from engine import drafters, models
 from engine.config import GenerationConfig
-from engine.drafters.base import Context
+from engine.drafters.base import Context, Room
 from engine.drafters.small_models.draft_model import DraftModel
 from engine.events import SessionFinished, Stepped
 from engine.loop import generate
@@ -250,14 +250,14 @@ def test_each_token_of_a_sampled_chain_is_a_draw_of_its_own(
     monkeypatch.setattr(drafter, "_scores", lambda rows: torch.zeros(1, VOCAB_SIZE))  # every token is as likely
     context = Context(list(PROMPT), GenerationConfig(temperature=1.0, rule="rejection"), Noise(0))
     drafter.start(context)
-    assert len(set(drafter.propose(context, 9).tokens)) > 2
+    assert len(set(drafter.propose(context, Room(9)).tokens)) > 2
 
 
 def test_greedy_drafts_do_not_claim_to_be_drawn(llama: Target, near: models.LoadedModel) -> None:
     drafter = make(llama)
     context = Context(list(PROMPT), GenerationConfig(), Noise(0))
     drafter.start(context)
-    assert not drafter.propose(context, 9).is_sampled
+    assert not drafter.propose(context, Room(9)).is_sampled
 
 
 def test_a_drawn_tree_draws_children_without_replacement_and_drops_none(
@@ -268,7 +268,7 @@ def test_a_drawn_tree_draws_children_without_replacement_and_drops_none(
     for depth, nodes, budget, wanted in ((3, 64, 64, [3, 9, 9]), (3, 14, 64, [3, 9, 2]), (3, 64, 5, [3, 2])):
         drafter, context = make(llama, depth=depth, width=3, nodes=nodes), Context(list(PROMPT), config, Noise(1))
         drafter.start(context)
-        tree = drafter.propose(context, budget)
+        tree = drafter.propose(context, Room(budget))
         assert [tree.depths.count(d + 1) for d in range(tree.depth)] == wanted
         assert tree.draws is not None
         assert tree.draws.scheme == "without_replacement"
@@ -286,7 +286,7 @@ def test_which_nodes_get_children_goes_by_their_paths_and_the_first_draw_is_by_l
     drafter, firsts = make(llama, depth=2, width=2, nodes=64), torch.zeros(VOCAB_SIZE, VOCAB_SIZE)
     drafter.start(Context(list(PROMPT), config, Noise(0)))
     for seed in range(400):
-        tree = drafter.propose(Context(list(PROMPT), config, Noise(seed)), 64)
+        tree = drafter.propose(Context(list(PROMPT), config, Noise(seed)), Room(64))
         drafter.runner.commit(())
         assert tree.draws is not None
         firsts[tree.tokens[0], tree.tokens[1]] += 1

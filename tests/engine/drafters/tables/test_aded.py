@@ -14,8 +14,7 @@ from toys import Table, TableTarget
 
 from engine import drafters, models
 from engine.config import GenerationConfig
-from engine.drafters.base import Context
-from engine.drafters.budget import EXPLORE_EVERY, MeasuredBudget
+from engine.drafters.base import Context, Room
 from engine.drafters.tables.aded import search as puct
 from engine.drafters.tables.aded.method import Aded
 from engine.drafters.trigrams import EMPTY_TABLE, MAX_SUCCESSORS, OVERLAY_SUCCESSORS, Overlay, build_table, load_table
@@ -137,9 +136,9 @@ def test_a_draft_ends_with_the_heaviest_successor() -> None:
 def test_without_adaptation_nothing_is_learnt_and_with_it_a_phrase_is() -> None:
     ids = [*PHRASE, 1, *PHRASE, 2, *PHRASE, 3, *PHRASE[:2]]
     frozen, context = drafter_for(ids, window=0)
-    assert len(frozen.propose(context, 16)) == 0
+    assert len(frozen.propose(context, Room(16))) == 0
     adapting, context = drafter_for(ids, window=64)
-    tree = adapting.propose(context, 16)
+    tree = adapting.propose(context, Room(16))
     path = tree.path_to(max(range(len(tree)), key=lambda node: tree.depths[node]))
     assert [tree.tokens[node] for node in path][:3] == PHRASE[2:]
 
@@ -172,9 +171,9 @@ def test_the_shared_table_is_never_written_and_a_session_starts_cold_unless_aske
     ids = [*PHRASE, 1, *PHRASE, 2, *PHRASE[:2]]
     for warm, learnt in ((False, False), (True, True)):
         first, context = drafter_for(ids, window=64, warm=warm)
-        first.propose(context, 16)
+        first.propose(context, Room(16))
         second, other = drafter_for([5, *PHRASE[:2]], window=3, warm=warm)
-        assert bool(len(second.propose(other, 16))) is learnt
+        assert bool(len(second.propose(other, Room(16)))) is learnt
     Aded._WARM.clear()
 
 
@@ -197,27 +196,6 @@ def test_bad_options_are_refused_with_a_sentence(given_options: dict[str, Any]) 
     with pytest.raises(BadInput) as caught:
         drafters.create("aded", given_options, TableTarget(Table(5)))
     assert len(str(caught.value).splitlines()) == 1
-
-
-def test_the_budget_follows_costs_and_acceptance() -> None:
-    free, dear = MeasuredBudget([1.0] * 17, 16), MeasuredBudget([1.0 + n for n in range(17)], 16)
-    assert free.choose() == 16
-    assert dear.choose() == 0
-    learning = MeasuredBudget([1.0 + 0.1 * n for n in range(17)], 16)
-    for _ in range(200):
-        learning.learn(16, [0, 1, 2])
-    chosen = [learning.choose() for _ in range(EXPLORE_EVERY)]
-    assert chosen.count(3) == EXPLORE_EVERY - 1
-    assert chosen.count(16) == 1, "now and then it looks again at what it leaves out"
-
-
-def test_nodes_that_were_not_offered_are_not_counted_as_refused() -> None:
-    budget = MeasuredBudget([1.0 + 0.08 * n for n in range(5)], 4)
-    assert budget.choose() == 4
-    for _ in range(94):
-        budget.learn(2, [0, 1])
-    # Of the two behind nothing new is known: 0.5 · 0.8² and 0.5 · 0.8³, which still pay.
-    assert budget.choose() == 4
 
 
 def test_a_search_of_its_own_table_pays_on_the_embedded_target() -> None:

@@ -15,7 +15,7 @@ from reciter import block_efficiency
 from toys import Table, TableTarget, assert_fits, create, output_ids
 
 from engine.config import GenerationConfig
-from engine.drafters.base import Context
+from engine.drafters.base import Context, Room
 from engine.drafters.tables.stand import (
     NUM_KEPT,
     TREE,
@@ -144,8 +144,9 @@ def test_children_say_that_they_were_drawn_from_their_parents_law_without_replac
     drafter.start(context)
     drafter._vocab_size = 64
     drafter.memory.add([1, 2, 3], 3, [10, 20, 30, 40], [0.4, 0.3, 0.2, 0.1])
-    drafter.memory.add([2, 3, 10], 3, [50], [1.0])
-    tree = drafter.propose(context, 64)
+    for token in (10, 20, 30, 40):
+        drafter.memory.add([2, 3, token], 3, [50, 60], [0.7, 0.3])
+    tree = drafter.propose(context, Room(64))
     assert tree.draws is not None
     assert tree.draws.scheme == "without_replacement"
     assert tree.draws.order == tuple(range(len(tree)))

@@ -16,7 +16,7 @@ from toys import MAX_CONTEXT, Table, TableTarget, create, prompt_ids
 
 from engine.config import GenerationConfig
 from engine.drafters import corpus
-from engine.drafters.base import Context
+from engine.drafters.base import Context, Room
 from engine.drafters.tables.token_recycling import NUM_CHILDREN, K, TokenRecycling, successors, template
 from engine.errors import BadInput
 from engine.events import Stepped
@@ -63,7 +63,7 @@ def test_a_smaller_tree_is_a_part_of_it(num_nodes: int, k: int) -> None:
 def test_children_are_the_candidates_of_their_parents_token() -> None:
     drafter, context = started([5], reads_prompt=False)
     drafter.table[:-1] = np.arange(64)[:, None] * 0 + (np.arange(64)[:, None] * 3 + np.arange(K)) % 64
-    tree = drafter.propose(context, 128)
+    tree = drafter.propose(context, Room(128))
     ranks = template(80, K).ranks
     for node, parent in enumerate(tree.parents):
         before = 5 if parent < 0 else tree.tokens[parent]
@@ -73,15 +73,15 @@ def test_children_are_the_candidates_of_their_parents_token() -> None:
 def test_shapes_do_not_change_once_all_tokens_are_known() -> None:
     drafter, context = started([5], reads_prompt=False)
     drafter.table[:-1] = np.arange(K)
-    assert {drafter.propose(context, 128).parents for _ in range(3)} == {template(80, K).nodes}
+    assert {drafter.propose(context, Room(128)).parents for _ in range(3)} == {template(80, K).nodes}
 
 
 def test_unknown_tokens_are_not_proposed() -> None:
     drafter, context = started([5], reads_prompt=False)
-    assert len(drafter.propose(context, 128)) == 0
+    assert len(drafter.propose(context, Room(128))) == 0
     drafter.table[5, :2] = (7, 8)
     drafter.table[8, 0] = 9
-    tree = drafter.propose(context, 128)
+    tree = drafter.propose(context, Room(128))
     assert (tree.tokens, tree.parents) == ((7, 8, 9), (-1, -1, 1))
 
 

@@ -13,8 +13,9 @@ from toys import FAMILIES, build
 from transformers.pytorch_utils import Conv1D
 
 from engine.runtime.cpu import linear
-from engine.runtime.cpu.linear import Product, many_rows, product_of, threads_for
+from engine.runtime.cpu.linear import Product, product_of, threads_for
 from engine.runtime.linear import are_row_invariant, pack, pack_linears
+from engine.runtime.prompt import is_reading, many_rows
 
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
 every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -84,7 +85,7 @@ def test_many_rows_are_near_the_few(dtype: torch.dtype, has_bias: bool) -> None:
 def test_a_failure_among_many_rows_ends_them(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ZeroDivisionError), many_rows():
         raise ZeroDivisionError
-    assert not linear._IS_READING.get()
+    assert not is_reading()
 
 
 @every_dtype

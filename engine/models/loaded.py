@@ -1,0 +1,93 @@
+"""A loaded model: weights with their tokenizer, and what was made for them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from engine.errors import BadInput
+from engine.models.chat import Message, token_ids
+from engine.models.fingerprint import fingerprint_of_vocabulary
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A language model with its tokenizer, ready to run."""
+
+    name: str
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    max_context: int
+    draft: str | None = None
+    """The draft model that goes with this target, if its preset names one."""
+    weights_fingerprint: str = ""
+    """Tells one model's weights from another's; see `fingerprint_of`."""
+    kept: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
+    """What was made for this model and is shared by its sessions; gone when the model is."""
+
+    def keep(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What `make` gives, made once for this model."""
+        if key not in self.kept:
+            self.kept[key] = make()
+        return cast(T, self.kept[key])
+
+    @functools.cached_property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.model.device
+
+    @functools.cached_property
+    def dtype(self) -> torch.dtype:
+        """What the weights are stored in."""
+        return self.model.dtype
+
+    @functools.cached_property
+    def vocabulary_fingerprint(self) -> str:
+        """Equal for two models exactly when every token id means the same text."""
+        return fingerprint_of_vocabulary(self.tokenizer)
+
+    @functools.cached_property
+    def vocab_size(self) -> int:
+        """Tokens that it reads and scores: those of its tokenizer, and rows that fill its tables up to a round size."""
+        return int(self.model.config.get_text_config().vocab_size)
+
+    @functools.cached_property
+    def eos_ids(self) -> frozenset[int]:
+        """Tokens that end a text, from the generation config or the tokenizer."""
+        return frozenset(end_ids(self.model, self.tokenizer))
+
+    def encode(self, prompt: str | Sequence[Message]) -> list[int]:
+        """A prompt, or a conversation that ends with the user's message, to token ids.
+
+        Raises BadInput where the last message is empty, the template is broken, or the model lacks a token's row.
+        """
+        ids = token_ids(self.name, self.tokenizer, prompt)
+        if max(ids, default=0) >= self.vocab_size:
+            raise BadInput(
+                f"The tokenizer of {self.name} gives token {max(ids)}, and the model has {self.vocab_size} of them; "
+                "they do not belong together, so fetch both again from one place."
+            )
+        return ids
+
+
+def end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    """Tokens that end a text, from the generation config or else the tokenizer; none where neither knows one."""
+    found = getattr(model.generation_config, "eos_token_id", None)
+    found = tokenizer.eos_token_id if found is None else found
+    return tuple(found) if isinstance(found, list) else () if found is None else (int(found),)
+
+
+def context_length(config: Any) -> int:
+    """Tokens that the model can attend to; a model whose every layer slides is held to its window."""
+    length = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None) or 2048
+    types = set(getattr(config, "layer_types", None) or [])
+    window = getattr(config, "sliding_window", None)
+    slides = types == {"sliding_attention"} or (not types and window)
+    return int(min(length, window) if slides and window else length)

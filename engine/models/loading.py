@@ -1,0 +1,204 @@
+"""Sources to loaded models, and which of them are held.
+
+A model is shared by all who ask while anybody holds it. Of those that nobody holds the last ones stay, to be asked
+for again, until the memory is needed or `forget` is called.
+"""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+from collections import deque
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+import transformers
+from safetensors import SafetensorError
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+)
+
+from engine.errors import BadInput, EngineError, first_line
+from engine.models import memory
+from engine.models.fingerprint import fingerprint_of
+from engine.models.loaded import LoadedModel, context_length
+from engine.models.locating import locate
+from engine.models.presets import DEFAULT_PRESET, draft_of, presets, source_of
+from engine.runtime.compiled import runs_compiled
+from engine.runtime.device import choose_device, choose_dtype, has_fast_bf16
+from engine.runtime.families import COMPILED
+
+transformers.utils.logging.disable_progress_bar()
+transformers.utils.logging.set_verbosity_error()
+
+Kind = Literal["causal", "masked"]
+_CLASSES: dict[Kind, Any] = {"causal": AutoModelForCausalLM, "masked": AutoModelForMaskedLM}
+MOST_UNUSED = 2
+"""Models that are held though nobody uses them."""
+ROOM_TOKENS = 2048
+"""Tokens of text whose keys and values must have room beside the weights."""
+
+_Asked = tuple[str, torch.device, torch.dtype]
+_LOADED: weakref.WeakValueDictionary[_Asked, LoadedModel] = weakref.WeakValueDictionary()
+_LAST: deque[LoadedModel] = deque(maxlen=MOST_UNUSED)
+_LOADING = threading.Lock()
+
+
+@dataclass(frozen=True)
+class DraftSpec:
+    """A draft model as it is asked for; what is "target" or 0 is as the target has it."""
+
+    source: str = "auto"
+    """Folder or hub id; "auto" is the preset's own."""
+    device: str = "target"
+    dtype: str = "target"
+    max_tokens: int = 0
+    """Most tokens of context; 0 all that it can attend to."""
+    kind: Kind = "causal"
+    """Whether it foresees the next token or fills in masks."""
+
+
+@dataclass(frozen=True)
+class _Order:
+    """One model to be read from disk."""
+
+    name: str
+    source: str
+    device: torch.device
+    dtype: torch.dtype
+    kind: Kind = "causal"
+
+    @property
+    def location(self) -> str:
+        """Folder or hub id. Raises UnknownName."""
+        return locate(self.source)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """How transformers is to read it."""
+        is_local = {"local_files_only": True} if Path(self.location).is_dir() else {}
+        return {"trust_remote_code": False, **is_local}
+
+
+def load(name: str = DEFAULT_PRESET, device: str = "auto", dtype: str = "auto") -> LoadedModel:
+    """A target by preset, folder or hub id, once for all who ask. Raises BadInput or UnknownName."""
+    where = choose_device(device)
+    asked = name, where, _chosen_dtype(name, dtype, where)
+    with _LOADING:
+        found = _LOADED.get(asked)
+        if found is None:
+            found = replace(_load(_Order(name, source_of(name), *asked[1:])), draft=draft_of(name))
+            _LOADED[asked] = found
+        if found not in _LAST:
+            _LAST.append(found)
+        return found
+
+
+def forget() -> None:
+    """Let go of all models that nobody else holds, with all that was made for them."""
+    _LAST.clear()
+    gc.collect()  # what was made for a model refers to it
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def load_draft(spec: DraftSpec, target: LoadedModel) -> LoadedModel:
+    """A draft model for a target, once for all who ask; gone when the target is.
+
+    A model that drafts for itself gets weights of its own, since a runner changes attention and layout of the
+    model that it is given. Raises BadInput where there is none or where its vocabulary differs.
+    """
+    if spec.source == "auto":
+        if target.draft is None:
+            raise BadInput(f"No draft model is known for {target.name}; name one with the option model.")
+        spec = replace(spec, source=target.draft)
+    return target.keep(("draft model", spec), lambda: _load_draft(spec, target))
+
+
+def _load_draft(spec: DraftSpec, target: LoadedModel) -> LoadedModel:
+    device = target.device if spec.device == "target" else choose_device(spec.device)
+    dtype = target.dtype if spec.dtype == "target" else choose_dtype(spec.dtype, device)
+    draft = _load(_Order(spec.source, spec.source, device, dtype, spec.kind))
+    if draft.vocabulary_fingerprint != target.vocabulary_fingerprint:
+        raise BadInput(
+            f"The draft model {draft.name} has another vocabulary ({len(draft.tokenizer)} tokens) than the target "
+            f"{target.name} ({len(target.tokenizer)} tokens); choose a draft model that shares the target's tokenizer."
+        )
+    return replace(draft, max_context=min(draft.max_context, spec.max_tokens or draft.max_context))
+
+
+def _chosen_dtype(name: str, given: str, device: torch.device) -> torch.dtype:
+    """The asked-for dtype; by itself also bf16 where compiled passes read weights as they are stored."""
+    if given == "auto" and runs_compiled(device) and not has_fast_bf16() and _is_read_in_bf16(name):
+        return torch.bfloat16
+    return choose_dtype(given, device)
+
+
+def _is_read_in_bf16(name: str) -> bool:
+    try:
+        config = AutoConfig.from_pretrained(locate(source_of(name)), trust_remote_code=False)
+    except (OSError, ValueError, KeyError, RuntimeError, EngineError):
+        return False  # the loader says what is wrong
+    return config.model_type in COMPILED and config.dtype is torch.bfloat16
+
+
+def _load(order: _Order) -> LoadedModel:
+    location, options = order.location, order.options
+    try:
+        config = AutoConfig.from_pretrained(location, **options)
+        tokenizer = AutoTokenizer.from_pretrained(location, **options)
+        _make_room(order, config)
+        fingerprint = None
+        if order.dtype == torch.float16:  # rounds otherwise than bf16, in which weights are told apart
+            fingerprint = fingerprint_of(_read_weights(replace(order, dtype=torch.bfloat16)))
+        model = _read_weights(order)
+    except BadInput:
+        raise
+    except Exception as error:  # broken files make transformers and tokenizers raise all kinds, plain ones among them
+        raise BadInput(_cannot_load(order, error)) from error
+    fingerprint = fingerprint or fingerprint_of(model)
+    model.requires_grad_(False).eval().to(order.device)
+    length = context_length(config.get_text_config())
+    return LoadedModel(order.name, model, tokenizer, length, weights_fingerprint=fingerprint)
+
+
+def _make_room(order: _Order, config: PretrainedConfig) -> None:
+    """Let go of unused models where a new one needs their memory. Raises BadInput where it does not fit even so."""
+    needed = memory.weight_bytes(order.location, config, order.dtype, _CLASSES[order.kind])
+    needed += memory.kv_bytes(config, order.dtype, min(ROOM_TOKENS, context_length(config.get_text_config())))
+    if (memory.free_bytes(order.device) or needed) >= needed:
+        return
+    forget()
+    free = memory.free_bytes(order.device) or needed
+    if free < needed:
+        raise BadInput(
+            f"The model {order.name} needs {memory.in_gigabytes(needed)} on {order.device} for its weights and some "
+            f"text, and {memory.in_gigabytes(free)} are free; choose a smaller model, or stop what else runs there."
+        )
+
+
+def _read_weights(order: _Order) -> PreTrainedModel:
+    """The model with its weights. Raises BadInput where they are not whole."""
+    how = {**order.options, "use_safetensors": True, "output_loading_info": True}
+    try:
+        loaded: Any = _CLASSES[order.kind].from_pretrained(order.location, dtype=order.dtype, **how)
+    except SafetensorError as error:
+        raise BadInput(f"The weights of {order.name} are corrupt or cut off ({error}); fetch them again.") from error
+    model, found = loaded
+    if missing := sorted(found["missing_keys"]):
+        others = len(missing) - 1
+        raise BadInput(f"The weights of {order.name} lack {missing[0]} and {others} others; fetch them again.")
+    return cast(PreTrainedModel, model)
+
+
+def _cannot_load(order: _Order, error: Exception) -> str:
+    known = ", ".join(sorted(presets()))
+    return f"Model {order.name} cannot be loaded from {order.source}: {first_line(error)}. Presets that exist: {known}."
