@@ -28,12 +28,12 @@ run: $(VENV)/.installed-run
 	@$(PY) app.py --port $(PORT) $(if $(MODEL),--model "$(MODEL)") $(if $(DB),--db "$(DB)")
 
 test: $(VENV)/.installed-dev
-	@CHROMIUM="$$($(PY) scripts/provide_chromium.py)" $(PY) -m pytest
+	@CHROMIUM="$$($(PY) scripts/provide_chromium.py)" $(PY) -m pytest -n auto
 
 check: $(VENV)/.installed-dev
 	@$(PY) -m ruff check .
 	@$(PY) -m mypy --strict engine specviz app.py
-	@$(PY) -m pytest tests/test_docs.py
+	@$(PY) -m pytest tests/docs
 
 train: data-is-given $(VENV)/.installed-run
 	$(PY) -m engine train target --preset cpu --data "$(DATA)" --out "$(OUT)/story-target"

@@ -100,8 +100,8 @@ def serve(flags: argparse.Namespace) -> None:
 
     with open_store(flags.db) as store:
         from specviz import ui
+        from specviz.decoding.device import PLAIN
         from specviz.decoding.local import LocalDevice
-        from specviz.decoding.request import PLAIN
         from specviz.decoding.session import Sessions
         from specviz.decoding.visitors import Visitors
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, cast
@@ -161,8 +161,8 @@ class Api:
                 raise BadInput(f"Wanted 1 to {MAX_RUNS} runs as {' or '.join(KINDS)}.")
             if kind == "csv":
                 runs = [self.store.get_run(run_id) for run_id in run_ids]
-                return tables.to_csv(runs, self._baselines(runs))
-            return "".join(f"{line}\n" for line in lines.to_lines(map(self.store.copy, run_ids)))
+                return tables.to_csv(runs, self.store.baselines(runs))
+            return lines.to_text(map(self.store.copy, run_ids))
 
         return _answer(ask)
 
@@ -199,18 +199,8 @@ class Api:
         return row
 
     def _rows(self, runs: Sequence[RunRow]) -> list[dict[str, Any]]:
-        baselines = self._baselines(runs)
+        baselines = self.store.baselines(runs)
         return [tables.to_row(run, baselines.get(run.baseline_run_id or "")) for run in runs]
-
-    def _baselines(self, runs: Sequence[RunRow]) -> Mapping[str, RunRow]:
-        """The plain runs that speedups are against, those that are still there."""
-        found = {}
-        for run_id in {run.baseline_run_id for run in runs if run.baseline_run_id}:
-            try:
-                found[run_id] = self.store.get_run(run_id)
-            except UnknownRun:
-                continue
-        return found
 
 
 def _all(batches: Any) -> Iterator[Happening]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""How a text begins that a spreadsheet would run."""
+
 
 def without_surrogates(text: str) -> str:
     r"""Lone surrogates as the six characters `\udXXX`; everything else as it is."""
@@ -20,6 +23,11 @@ def first_line(text: str, num_chars: int) -> str:
     """The beginning of a text on one line, for lists."""
     line = " ".join(without_surrogates(text).split())
     return line if len(line) <= num_chars else line[: num_chars - 1] + "…"
+
+
+def harmless(value: Any) -> Any:
+    """A cell of a table; a text that a spreadsheet would run as a formula gets an apostrophe in front."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def printable(value: Any) -> Any:

@@ -17,18 +17,18 @@ from specviz.pages import files
 from specviz.pages.asking import visitor_of
 from specviz.pages.bench import BenchView
 from specviz.pages.compare import Compare
+from specviz.pages.drawn import QUIET, drawn
 from specviz.pages.inspector import Inspector
 from specviz.pages.learn import Learn
 from specviz.pages.playground import Playground
 from specviz.pages.saved import SavedRuns
 from specviz.pages.view import View, known, place
-from specviz.showing.wire import Streams
+from specviz.showing.channel import Streams
 from specviz.store import Store
 
 MAX_QUEUED = 64
 PAPER, DARK_PAPER = "#fbfaf7", "#11161c"
 """As in assets/css; the page behind everything takes its colour from the theme only."""
-_QUIET: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
 
 
 def views(sessions: Sessions, store: Store) -> tuple[View, ...]:
@@ -70,9 +70,9 @@ def build(sessions: Sessions, store: Store) -> gr.Blocks:
         def go(event: gr.EventData) -> tuple[Any, ...]:
             return arrival(sizes, place(getattr(event, "query", "")))
 
-        page.load(load, None, outputs, **_QUIET)
-        address.go(go, None, outputs, **_QUIET)
-        address.greet(greet, None, None, queue=False, **_QUIET)
+        page.load(load, None, outputs, **QUIET)
+        address.go(go, None, outputs, **QUIET)
+        address.greet(greet, None, None, queue=False, **QUIET)
     page.queue(max_size=MAX_QUEUED)
     return page
 
@@ -94,15 +94,8 @@ def arrival(sizes: Sequence[tuple[View, int]], query: Mapping[str, str]) -> tupl
 
 def _address(views: Sequence[View]) -> gr.HTML:
     """Listens to `goto`, Back, Forward and the tabs; shows a sentence where the address leads nowhere."""
-    return gr.HTML(
-        value="",
-        html_template=files.TEMPLATE,
-        js_on_load=files.on_load("dom", "address", "visitor", "arrival"),
-        views=json.dumps({view.title: view.id for view in views}),
-        apply_default_css=False,
-        elem_id="address",
-        elem_classes=["sv-component"],
-    )
+    titles = json.dumps({view.title: view.id for view in views})
+    return drawn("address", ("dom", "address", "visitor", "arrival"), views=titles)
 
 
 def launch_options(has_mcp: bool = False) -> dict[str, Any]:

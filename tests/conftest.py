@@ -10,20 +10,46 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
 from model_folders import save_model
 from toys import Table, TableTarget, draft_for, tiny
+from xdist.scheduler import LoadScopeScheduling
 
 from engine import drafters, models
+from engine.cores import usable_cores
 from engine.drafters import Costs
 from engine.target import Target
 
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 settings.register_profile("suite", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
+
+MOST_WORKERS = 4
+"""The browser's tests are one worker's, and last as long as three others need for the rest."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """What `-n auto` means: a process for each core that this one may use. On one core none but this one."""
+    num_cores = usable_cores()
+    return min(num_cores, MOST_WORKERS) if num_cores > 1 else 0
+
+
+class BrowserInOne(LoadScopeScheduling):
+    """A file's tests stay together, for their fixtures; so do all that share one Chromium and its servers."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return "tests/browser" if path.startswith("tests/browser/") else path
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BrowserInOne:
+    """Who runs what."""
+    config.option.loadscopereorder = False  # the browser's first, since they last longest
+    return BrowserInOne(config, log)
 
 
 FREE = Costs.known([1.0] * 129, draft=0.2)

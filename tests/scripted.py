@@ -12,7 +12,7 @@ from engine.config import GenerationConfig
 from engine.errors import BadInput, RunFailed
 from engine.events import Candidate, Counts, Emitted, Event, Node, Prefilled, SessionFinished, SessionStarted, Stepped
 from engine.options import OptionSpec
-from specviz.decoding.device import Method
+from specviz.decoding.device import Method, Request
 
 HOSTILE = (
     '<img src=x onerror="window.hacked=1">',
@@ -23,7 +23,7 @@ HOSTILE = (
     "<script>window.hacked=3</script>",
     "{{value}}",
 )
-PATIENCE_S = 120
+PATIENCE_S = 600
 """For what comes as soon as the machine has time for it; the longest that a test waits before it fails."""
 WORDS = ("Once", " upon", " a", " time", ",", " there", " was", " a", " fox", ".")
 
@@ -85,30 +85,19 @@ class ScriptedDevice:
 
     def generate(
         self,
-        model: str,
-        method: str,
-        options: Mapping[str, Any],
-        prompt: str,
-        config: GenerationConfig,
+        request: Request,
         session_id: str,
         should_stop: Callable[[], bool],
         prompt_ids: Sequence[int] | None = None,
     ) -> Iterator[Event]:
-        if prompt.startswith("too long"):
+        if request.prompt.startswith("too long"):
             raise BadInput("The prompt has 5000 tokens.")
-        self.log.append(f"generate {method}")
-        return self._events(method, options, prompt, config, session_id, should_stop)
+        self.log.append(f"generate {request.method}")
+        return self._events(request, session_id, should_stop)
 
-    def _events(
-        self,
-        method: str,
-        options: Mapping[str, Any],
-        prompt: str,
-        config: GenerationConfig,
-        session_id: str,
-        should_stop: Callable[[], bool],
-    ) -> Iterator[Event]:
-        yield started(method, prompt, config, session_id, options)
+    def _events(self, request: Request, session_id: str, should_stop: Callable[[], bool]) -> Iterator[Event]:
+        method, config = request.method, request.config
+        yield started(method, request.prompt, config, session_id, request.options)
         yield Prefilled(3, 2_000_000, 2)
         emitted = steps = 0
         reason = "length"
@@ -130,6 +119,11 @@ class ScriptedDevice:
         texts = [self.words[(first + i) % len(self.words)] for i in range(size)]
         return stepped(step, texts)
 
+    def let_go(self) -> None:
+        """A run that is held goes on."""
+        assert self.hold is not None
+        self.hold.set()
+
     def load(self, model: str) -> Any:
         raise BadInput("The scripted device measures nothing.")
 
@@ -142,22 +136,14 @@ class ScriptedDevice:
 class Watched(ScriptedDevice):
     """Remembers with what it was asked to decode, and says of which runs a verdict is."""
 
-    asked_for: list[tuple[str, dict[str, Any], str, GenerationConfig, str]] = field(default_factory=list)
+    asked_for: list[tuple[Request, str]] = field(default_factory=list)
     reason: Any = "length"
     cut: str = ""
 
-    def generate(
-        self,
-        model: str,
-        method: str,
-        options: Mapping[str, Any],
-        prompt: str,
-        config: GenerationConfig,
-        *rest: Any,
-    ) -> Iterator[Event]:
-        self.asked_for.append((method, dict(options), prompt, config, rest[0]))
-        for event in super().generate(model, method, options, prompt, config, *rest):
-            is_cut = isinstance(event, SessionFinished) and method == self.cut
+    def generate(self, request: Request, session_id: str, *rest: Any) -> Iterator[Event]:
+        self.asked_for.append((request, session_id))
+        for event in super().generate(request, session_id, *rest):
+            is_cut = isinstance(event, SessionFinished) and request.method == self.cut
             yield replace(event, reason=self.reason) if is_cut else event  # type: ignore[type-var]
 
     def audit(self, model: str, plain: Any, events: Any) -> ScriptedVerdict:
@@ -265,11 +251,7 @@ class ClockedDevice(ScriptedDevice):
 
     def generate(
         self,
-        model: str,
-        method: str,
-        options: Mapping[str, Any],
-        prompt: str,
-        config: GenerationConfig,
+        request: Request,
         session_id: str,
         should_stop: Callable[[], bool],
         prompt_ids: Sequence[int] | None = None,
@@ -277,7 +259,7 @@ class ClockedDevice(ScriptedDevice):
         if prompt_ids is None:
             self.ticks += 1
             prompt_ids = (self.ticks,)
-        first, *rest = super().generate(model, method, options, prompt, config, session_id, should_stop)
+        first, *rest = super().generate(request, session_id, should_stop)
         assert isinstance(first, SessionStarted)
         yield replace(first, prompt_ids=tuple(prompt_ids))
         yield from rest

@@ -3,7 +3,7 @@
 const NARROW = 640;
 const SAVES = [['md', 'Markdown'], ['html', 'HTML'], ['json', 'JSON']];
 const board = make('div', 'sv-bench');
-const alertBox = make('p', 'sv-alert');
+const alertBox = makeAlert();
 const about = make('p', 'sv-bench-about');
 const noteBox = make('p', 'sv-note');
 const report = make('div', 'sv-bench-report');
@@ -16,25 +16,20 @@ const costs = make('p', 'sv-bench-costs');
 const saves = make('div', 'sv-bench-saves');
 const picker = make('select', 'sv-input');
 const list = make('div', 'sv-bench-list');
-const goOn = make('button', 'sv-bench-resume', 'Go on with this one');
+const goOn = makeButton('sv-bench-resume', 'Go on with this one', () => trigger('resume', { id: open.open }));
 let open = null;
 let suite = '';
 
-alertBox.setAttribute('role', 'alert');
 picker.id = 'bench-picker';
 picker.addEventListener('change', () => choose(picker.value));
-goOn.type = 'button';
-goOn.addEventListener('click', () => trigger('resume', { id: open.open }));
 for (const [kind, name] of SAVES) {
-  const button = make('button', 'sv-chart-save', name);
-  button.type = 'button';
+  const button = makeButton('sv-chart-save', name, () => save(kind));
   button.setAttribute('aria-label', 'Download this report as ' + name);
-  button.addEventListener('click', () => save(kind));
   add(saves, button);
 }
 const label = make('label', 'sv-field-label', 'Benchmark');
 label.htmlFor = picker.id;
-const toControls = Object.assign(make('button', 'sv-bench-resume sv-bench-own', 'Measure your own'), { type: 'button' });
+const toControls = makeButton('sv-bench-resume sv-bench-own', 'Measure your own');
 toControls.addEventListener('click', () => {
   document.querySelector('#bench-estimate').scrollIntoView({ block: 'start' });
   document.querySelector('#bench-suites input').focus({ preventScroll: true });
@@ -90,10 +85,8 @@ function drawChooser() {
   empty(chooser);
   chooser.hidden = open.suites.length < 2;
   for (const name of open.suites) {
-    const button = make('button', 'sv-chip', shown(name));
-    button.type = 'button';
+    const button = makeButton('sv-chip', shown(name), () => { suite = name; drawSuite(); chooser.querySelector('[aria-pressed="true"]').focus(); });
     button.setAttribute('aria-pressed', String(name === suite));
-    button.addEventListener('click', () => { suite = name; drawSuite(); chooser.querySelector('[aria-pressed="true"]').focus(); });
     add(chooser, button);
   }
 }
@@ -121,7 +114,7 @@ function drawSuite() {
 function termOf(definition) { return Object.keys(GLOSSARY).find((term) => GLOSSARY[term] === definition); }
 
 function runsButton(method) {
-  const button = Object.assign(make('button', 'sv-open', shown(method)), { type: 'button', title: 'The saved runs behind this row' });
+  const button = Object.assign(makeButton('sv-open', shown(method)), { title: 'The saved runs behind this row' });
   button.setAttribute('aria-label', shown(method) + ': the saved runs behind this row');
   button.addEventListener('click', () => showRuns(method, suite));
   return button;
@@ -130,9 +123,9 @@ function runsButton(method) {
 function drawTable(rows) {
   const node = make('table', 'sv-table');
   const head = make('tr', '');
-  add(head, Object.assign(make('th', '', 'Method'), { scope: 'col' }));
+  add(head, makeHead('Method'));
   for (const column of open.columns) {
-    add(head, add(Object.assign(make('th', 'is-number'), { scope: 'col' }), make('span', '', column.name + ' '), tooltip(column.name, { text: column.help, term: termOf(column.help) })));
+    add(head, add(makeHead('', 'is-number'), make('span', '', column.name + ' '), tooltip(column.name, { text: column.help, term: termOf(column.help) })));
   }
   const body = make('tbody', '');
   for (const row of rows) {
@@ -150,10 +143,8 @@ function drawTable(rows) {
 
 function draw() {
   open = JSON.parse(props.value);
-  alertBox.textContent = shown(open.alert || '');
-  alertBox.hidden = !open.alert;
-  noteBox.textContent = shown(open.note || '');
-  noteBox.hidden = !open.note;
+  tell(alertBox, shown(open.alert || ''));
+  tell(noteBox, shown(open.note || ''));
   report.hidden = !open.heat;
   drawList();
   follow();

@@ -1,14 +1,13 @@
 // How far the benchmark is that runs now: a bar, the time left, and what went wrong.
 
 const holder = make('div', 'sv-bench-progress');
-const alertBox = make('p', 'sv-alert');
+const alertBox = makeAlert();
 const line = make('p', 'sv-bench-status');
 const dot = make('span', 'sv-dot');
 const text = make('span', 'sv-status-text');
 const more = make('span', 'sv-bench-more');
 const bar = make('div', 'sv-bar-track');
 const fill = make('div', 'sv-bar-fill');
-alertBox.setAttribute('role', 'alert');
 bar.setAttribute('role', 'progressbar');
 bar.setAttribute('aria-label', 'Runs measured');
 bar.setAttribute('aria-valuemin', '0');
@@ -29,8 +28,7 @@ function show() {
   const told = props.value ? JSON.parse(props.value) : { phase: 'idle', text: '', more: '', share: 0, alert: '' };
   const percent = Math.round(100 * told.share);
   holder.dataset.phase = told.phase;
-  alertBox.textContent = shown(told.alert || (told.phase === 'failed' ? told.text : ''));
-  alertBox.hidden = !alertBox.textContent;
+  tell(alertBox, shown(told.alert || (told.phase === 'failed' ? told.text : '')));
   text.textContent = told.phase === 'failed' ? 'Failed' : shown(told.text);
   more.textContent = shown(told.more);
   line.hidden = told.phase === 'idle';

@@ -15,8 +15,7 @@ async function copyText(text) {
 
 // A button that copies, and says so where a screen reader hears it.
 function makeCopy(name, label, text, said) {
-  const button = make('button', 'sv-copy', name);
-  button.type = 'button';
+  const button = makeButton('sv-copy', name);
   button.setAttribute('aria-label', label);
   button.addEventListener('click', async () => {
     await copyText(text());
@@ -48,7 +47,7 @@ function makeBoard(stylesOfLanes, onInspect) {
     const table = make('table', 'sv-table sv-board-rows');
     const head = make('tr', '');
     for (const column of board.columns) {
-      const cell = Object.assign(make('th', column.isNumber ? 'is-number' : ''), { scope: 'col' });
+      const cell = makeHead('', column.isNumber ? 'is-number' : '');
       add(head, add(cell, make('span', 'sv-board-heading', column.heading), add(make('span', 'sv-board-unit'), make('span', '', column.unit), explain(column.heading, column.terms))));
     }
     const body = make('tbody', '');
@@ -78,7 +77,7 @@ function makeBoard(stylesOfLanes, onInspect) {
   function side(name, found, isLane) {
     const line = make('tr', isLane ? 'is-lane' : '');
     const token = add(make('td', ''), make('bdi', 'sv-diff-token', spelled(found.t)), make('bdi', 'sv-diff-following', shown(found.following)));
-    return add(line, Object.assign(make('th', '', name), { scope: 'row' }), token, make('td', 'is-number', probability(found.plain)), make('td', 'is-number', probability(found.run)));
+    return add(line, makeHead(name, '', 'row'), token, make('td', 'is-number', probability(found.plain)), make('td', 'is-number', probability(found.run)));
   }
 
   function diff(found, row, index) {
@@ -86,10 +85,8 @@ function makeBoard(stylesOfLanes, onInspect) {
     add(item, make('p', 'sv-diff-lane', shown(row.label)), make('p', 'sv-diff-text', shown(found.text)));
     const table = make('table', 'sv-diff-table');
     const head = make('tr', '');
-    for (const name of ['Written by', 'Token, and what follows', 'p as plain met it', 'p as this lane met it']) add(head, Object.assign(make('th', '', name), { scope: 'col' }));
-    const open = make('button', 'sv-copy', 'Inspect step ' + found.run.step);
-    open.type = 'button';
-    open.addEventListener('click', () => onInspect(index, found.run.step));
+    for (const name of ['Written by', 'Token, and what follows', 'p as plain met it', 'p as this lane met it']) add(head, makeHead(name));
+    const open = makeButton('sv-copy', 'Inspect step ' + found.run.step, () => onInspect(index, found.run.step));
     add(table, add(make('thead', ''), head), add(make('tbody', ''), side('plain', found.plain, false), side('this lane', found.run, true)));
     if (found.context) add(item, add(make('p', 'sv-diff-context'), make('span', 'sv-diff-label', 'Both wrote '), make('bdi', '', '…' + shown(found.context))));
     return add(item, table, open);
@@ -115,10 +112,10 @@ function makeBoard(stylesOfLanes, onInspect) {
     if (!board.settings.length) return;
     const table = make('table', 'sv-plot-table');
     const head = make('tr', '');
-    for (const name of ['Setting', ...rows.map((row) => row.label)]) add(head, Object.assign(make('th', '', shown(name)), { scope: 'col' }));
+    for (const name of ['Setting', ...rows.map((row) => row.label)]) add(head, makeHead(shown(name)));
     const body = make('tbody', '');
     for (const setting of board.settings) {
-      const line = add(make('tr', ''), Object.assign(make('th', '', setting.name), { scope: 'row' }));
+      const line = add(make('tr', ''), makeHead(setting.name, '', 'row'));
       for (const value of setting.values) add(line, make('td', '', shown(value) || '–'));
       add(body, line);
     }

@@ -10,12 +10,12 @@ let asked = 0;
 let openId = '';
 
 const holder = make('div', 'sv-sessions');
-const problem = make('p', 'sv-alert');
+const problem = makeAlert();
 const toast = make('div', 'sv-toast');
 const summary = make('p', 'sv-note');
 const pager = make('nav', 'sv-pager');
 const filters = makeFilters((conditions) => { listing = { sort: listing.sort, is_descending: listing.is_descending, page: 0, ...groupOnly(), ...conditions }; refresh(); });
-const groupChip = Object.assign(make('button', 'sv-mark is-tag sv-group-chip', 'Runs of one group ×'), { type: 'button', hidden: true, title: 'Show the runs of all groups' });
+const groupChip = Object.assign(makeButton('sv-mark is-tag sv-group-chip', 'Runs of one group ×'), { hidden: true, title: 'Show the runs of all groups' });
 const rows = makeRunTable({
   open: (id) => goto({ view: 'sessions', run: id }),
   choose: (id, isOn) => { if (isOn) chosen.add(id); else chosen.delete(id); drawChosen(); },
@@ -45,8 +45,7 @@ async function ask(call, given) {
     answer = { error: 'The server does not answer. Nothing was changed; please try again.' };
   }
   if (answer.error || problem.dataset.call === call) {
-    problem.textContent = answer.error || '';
-    problem.hidden = !answer.error;
+    tell(problem, answer.error);
     problem.dataset.call = call;
   }
   return answer.error ? null : answer;
@@ -91,7 +90,7 @@ function drawPager() {
   const page = listing.page;
   empty(pager);
   for (const [text, label, to] of [['«', 'First page', 0], ['‹', 'Page before', page - 1], ['›', 'Next page', page + 1], ['»', 'Last page', numPages - 1]]) {
-    const button = Object.assign(make('button', 'sv-button', text), { type: 'button', disabled: to < 0 || to >= numPages || to === page });
+    const button = Object.assign(makeButton('sv-button', text), { disabled: to < 0 || to >= numPages || to === page });
     button.setAttribute('aria-label', label);
     button.addEventListener('click', () => { listing = { ...listing, page: to }; refresh(); });
     add(pager, button);
@@ -125,8 +124,7 @@ function say(text, action, listener) {
   empty(toast);
   add(toast, make('span', '', text));
   if (action) {
-    const button = Object.assign(make('button', 'sv-button', action), { type: 'button' });
-    button.addEventListener('click', () => { empty(toast); listener(); });
+    const button = makeButton('sv-button', action, () => { empty(toast); listener(); });
     add(toast, button);
     button.focus();
   }
@@ -169,9 +167,8 @@ async function importFile(file) {
 
 function importButton() {
   const input = Object.assign(make('input', 'sv-visually-hidden'), { type: 'file', accept: '.jsonl,.ndjson,.txt', tabIndex: -1 });
-  const button = Object.assign(make('button', 'sv-button', 'Import JSONL'), { type: 'button' });
+  const button = makeButton('sv-button', 'Import JSONL', () => input.click());
   input.setAttribute('aria-label', 'File of exported runs');
-  button.addEventListener('click', () => input.click());
   input.addEventListener('change', async () => { await importFile(input.files[0]); input.value = ''; });
   return add(make('span', 'sv-import'), button, input);
 }
@@ -193,8 +190,6 @@ function arrive() {
 }
 
 groupChip.addEventListener('click', () => { delete listing.group_id; listing.page = 0; note({ view: 'sessions' }); refresh(); });
-problem.setAttribute('role', 'alert');
-problem.hidden = true;
 toast.setAttribute('role', 'status');
 pager.setAttribute('aria-label', 'Pages');
 add(holder, filters.node, problem, add(make('div', 'sv-list-head'), summary, groupChip, importButton()), rows.node, pager, selection.node, toast, sides.node);

@@ -8,9 +8,7 @@ for (const task of tasks) {
   row.setAttribute('aria-label', task.task);
   add(row, make('span', 'sv-chip-task', task.task));
   for (const example of task.examples) {
-    const chip = make('button', 'sv-chip', example.title);
-    chip.type = 'button';
-    chip.addEventListener('click', () => trigger('pick', { example: example.id }));
+    const chip = makeButton('sv-chip', example.title, () => trigger('pick', { example: example.id }));
     row.appendChild(chip);
   }
   chips.appendChild(row);

@@ -15,7 +15,7 @@ function clockAfter(now, passedMs, speed) { return now + Math.min(LONGEST_FRAME_
 
 function makeClock(onTime) {
   const node = make('div', 'sv-clock');
-  const button = make('button', 'sv-clock-play');
+  const button = makeButton('sv-clock-play');
   const slider = make('input', 'sv-range sv-clock-slider');
   const shownTime = make('output', 'sv-clock-time');
   const speedLabel = make('label', 'sv-clock-speed', 'Speed ');
@@ -23,13 +23,12 @@ function makeClock(onTime) {
   let total = 0;
   let now = 0;
   let before = null;
-  button.type = 'button';
   slider.type = 'range';
   Object.assign(slider, { min: 0, max: PLACES, step: 1 });
   slider.setAttribute('aria-label', 'Shared clock');
   node.setAttribute('role', 'group');
   node.setAttribute('aria-label', 'Replay');
-  for (const value of SPEEDS) add(speed, Object.assign(make('option', '', speedName(value)), { value }));
+  for (const value of SPEEDS) add(speed, makeOption(value, speedName(value)));
   speedLabel.appendChild(speed);
   add(node, button, slider, shownTime, speedLabel);
 

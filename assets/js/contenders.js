@@ -5,7 +5,6 @@ const MOST_LANES = 8;
 const catalog = JSON.parse(CATALOG);
 const state = { lanes: [], sampling: {}, ...JSON.parse(props.value || FIRST) };
 const root = make('div', 'sv-settings sv-contenders');
-const isWide = window.innerWidth > 820;
 
 function save() { props.value = JSON.stringify(state); }
 
@@ -20,8 +19,7 @@ function options(lane, method) {
 }
 
 function remover(index, title) {
-  const button = make('button', 'sv-lane-remove', '×');
-  button.type = 'button';
+  const button = makeButton('sv-lane-remove', '×');
   button.setAttribute('aria-label', 'Remove lane ' + (index + 1) + ', ' + title);
   button.addEventListener('click', () => {
     state.lanes.splice(index, 1);
@@ -32,15 +30,13 @@ function remover(index, title) {
 }
 
 function chooser(lane, index) {
-  const select = make('select', 'sv-input');
-  select.setAttribute('aria-label', 'Method of lane ' + (index + 1));
-  for (const method of catalog.methods) if (method.name !== 'plain') add(select, Object.assign(make('option', '', method.title), { value: method.name }));
-  select.value = lane.method;
-  select.addEventListener('change', () => {
-    Object.assign(lane, { method: select.value, options: {} });
+  const others = catalog.methods.filter((method) => method.name !== 'plain');
+  const select = makeMethodMenu(others, lane.method, (name) => {
+    Object.assign(lane, { method: name, options: {} });
     change();
     root.querySelectorAll('.sv-lane-row select.sv-input')[index - 1].focus();
   });
+  select.setAttribute('aria-label', 'Method of lane ' + (index + 1));
   return select;
 }
 
@@ -51,7 +47,7 @@ function row(lane, index) {
   add(line, makeSwatch(stylesNow()[keyOf(index)]));
   if (index === 0) add(line, make('span', 'sv-lane-fixed', method.title), make('span', 'sv-lane-note', 'always measured'));
   else add(line, chooser(lane, index), remover(index, method.title));
-  add(node, line);
+  add(node, line, ...problemOf(method));
   if (index > 0 && method.options.length) add(node, options(lane, method));
   return node;
 }
@@ -67,17 +63,13 @@ function addLane() {
 function change() { save(); draw(); }
 
 function draw() {
-  const samplingWasOpen = root.querySelector('.sv-group.is-sampling')?.open ?? isWide;
+  const sampling = makeSampling(root, catalog.sampling, state.sampling, save);
   empty(root);
   const list = make('ul', 'sv-lane-rows');
-  const more = make('button', 'sv-lane-add', state.lanes.length < MOST_LANES ? 'Add a method' : 'Eight lanes are the most');
+  const more = makeButton('sv-lane-add', state.lanes.length < MOST_LANES ? 'Add a method' : 'Eight lanes are the most', addLane);
   list.setAttribute('aria-label', 'Methods that race');
   state.lanes.forEach((lane, index) => add(list, row(lane, index)));
-  more.type = 'button';
   more.disabled = state.lanes.length >= MOST_LANES;
-  more.addEventListener('click', addLane);
-  const sampling = makeGroup('Sampling', catalog.sampling, state.sampling, samplingWasOpen, save);
-  sampling.classList.add('is-sampling');
   add(root, make('p', 'sv-field-label', 'Methods'), list, more, sampling);
 }
 

@@ -9,6 +9,30 @@ function make(tag, className, text) {
   return node;
 }
 
+// A button that sends no form.
+function makeButton(className, text, onPress) {
+  const node = Object.assign(make('button', className, text), { type: 'button' });
+  if (onPress) node.addEventListener('click', onPress);
+  return node;
+}
+
+function makeOption(value, text) { return Object.assign(make('option', '', text), { value }); }
+
+// The head of a column, or of a row.
+function makeHead(text, className, scope) { return Object.assign(make('th', className, text), { scope: scope || 'col' }); }
+
+// A sentence that the visitor must know: hidden until `tell` has one.
+function makeAlert() {
+  const node = Object.assign(make('p', 'sv-alert'), { hidden: true });
+  node.setAttribute('role', 'alert');
+  return node;
+}
+
+function tell(node, text) {
+  node.textContent = text || '';
+  node.hidden = !text;
+}
+
 function makeSvg(tag, attributes) {
   const node = document.createElementNS(SVG, tag);
   for (const [name, value] of Object.entries(attributes || {})) node.setAttribute(name, value);

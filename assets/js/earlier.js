@@ -2,14 +2,14 @@
 
 const races = make('section', 'sv-earlier');
 const list = make('ol', 'sv-earlier-list');
-const alertBox = make('p', 'sv-alert');
+const alertBox = makeAlert();
 const pager = make('nav', 'sv-pager');
 const newer = pageButton('‹ Newer', -1);
 const older = pageButton('Older ›', 1);
 let page = 0;
 
 function pageButton(text, by) {
-  const button = Object.assign(make('button', 'sv-button', text), { type: 'button' });
+  const button = makeButton('sv-button', text);
   button.addEventListener('click', async () => {
     const answer = await server.earlier_races(page + by).catch(() => '{"alert": "The server does not answer; please try again."}');
     draw(JSON.parse(answer));
@@ -20,7 +20,7 @@ function pageButton(text, by) {
 
 function entry(row) {
   const item = make('li', 'sv-earlier-race');
-  const open = row.ids.length ? Object.assign(make('button', 'sv-open', shown(row.prompt)), { type: 'button' }) : make('span', '', shown(row.prompt));
+  const open = row.ids.length ? makeButton('sv-open', shown(row.prompt)) : make('span', '', shown(row.prompt));
   open.addEventListener('click', () => { if (row.ids.length) openRace(row.ids); });
   const count = row.runs + (row.runs === 1 ? ' run' : ' runs');
   add(item, add(make('bdi', 'sv-earlier-prompt'), open), make('span', 'sv-earlier-when', row.when + ' UTC · ' + count), make('bdi', 'sv-earlier-methods', shown(row.methods)));
@@ -34,8 +34,7 @@ function openRace(ids) {
 }
 
 function draw(found) {
-  alertBox.textContent = found.alert || '';
-  alertBox.hidden = !found.alert;
+  tell(alertBox, found.alert);
   if (found.alert) return;
   page = found.page;
   empty(list);
@@ -48,8 +47,6 @@ function draw(found) {
 
 function receive() { if (props.value) draw(JSON.parse(props.value)); }
 
-alertBox.setAttribute('role', 'alert');
-alertBox.hidden = true;
 races.hidden = true;
 pager.setAttribute('aria-label', 'Pages of earlier races');
 add(races, make('h2', '', 'Earlier races'), alertBox, list, add(pager, newer, older));

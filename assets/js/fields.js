@@ -13,7 +13,7 @@ function stepOf(spec) { return spec.type === 'float' ? '0.05' : '1'; }
 
 function makeSelect(spec, value, change) {
   const select = make('select', 'sv-input');
-  for (const choice of spec.choices) add(select, Object.assign(make('option', '', choice.replace(/_/g, ' ')), { value: choice }));
+  for (const choice of spec.choices) add(select, makeOption(choice, choice.replace(/_/g, ' ')));
   select.value = value;
   select.addEventListener('change', () => change(select.value));
   return [select];
@@ -80,3 +80,22 @@ function makeGroup(title, specs, values, isOpen, save) {
   for (const spec of specs) fields.appendChild(makeField(spec, values, save));
   return add(group, fields);
 }
+
+// What is chosen beside a method; stays open or folded when the controls are drawn anew.
+function makeSampling(root, specs, values, save) {
+  const old = root.querySelector('.sv-group.is-sampling');
+  const group = makeGroup('Sampling', specs, values, old ? old.open : window.innerWidth > 820, save);
+  group.classList.add('is-sampling');
+  return group;
+}
+
+// The methods to choose from. One that cannot run here may be chosen all the same: `problemOf` says why not.
+function makeMethodMenu(methods, chosen, onChange) {
+  const select = make('select', 'sv-input');
+  for (const method of methods) add(select, makeOption(method.name, method.title + (method.problem ? ' (cannot run here)' : '')));
+  select.value = chosen;
+  select.addEventListener('change', () => onChange(select.value));
+  return select;
+}
+
+function problemOf(method) { return method.problem ? [make('p', 'sv-method-problem', method.problem)] : []; }

@@ -22,15 +22,11 @@ function makeFilters(onChange) {
     return add(box, make('span', 'sv-filter-label', label), input);
   }
 
-  function option(value, text) {
-    return Object.assign(make('option', '', text), { value });
-  }
-
   const search = Object.assign(make('input', 'sv-input'), { type: 'search', placeholder: 'Prompt, text, note or id', maxLength: 200 });
   add(node, field('search', 'Search', search));
   for (const [name, label, words] of MENUS) {
-    const menu = add(make('select', 'sv-input'), option('', 'all'));
-    for (const word of words || []) add(menu, option(word, word));
+    const menu = add(make('select', 'sv-input'), makeOption('', 'all'));
+    for (const word of words || []) add(menu, makeOption(word, word));
     add(node, field(name, label, menu));
   }
   for (const [name, label] of DAYS) add(node, field(name, label, Object.assign(make('input', 'sv-input'), { type: 'date' })));
@@ -61,8 +57,8 @@ function makeFilters(onChange) {
       const menu = fields[name];
       const chosen = menu.value;
       empty(menu);
-      add(menu, option('', 'all'));
-      for (const value of new Set(chosen ? [...values, chosen].sort() : values)) add(menu, option(value, shown(value)));
+      add(menu, makeOption('', 'all'));
+      for (const value of new Set(chosen ? [...values, chosen].sort() : values)) add(menu, makeOption(value, shown(value)));
       menu.value = chosen;
     }
   }
@@ -71,7 +67,7 @@ function makeFilters(onChange) {
   function set(wanted) {
     for (const [name, input] of Object.entries(fields)) {
       const value = wanted[name] || '';
-      if (value && input.tagName === 'SELECT' && ![...input.options].some((known) => known.value === value)) add(input, option(value, shown(value)));
+      if (value && input.tagName === 'SELECT' && ![...input.options].some((known) => known.value === value)) add(input, makeOption(value, shown(value)));
       input.value = value;
     }
     clear.disabled = !Object.keys(conditions()).length;

@@ -36,12 +36,10 @@ function makeInspector(options = {}) {
   };
 
   function tool(label, spokenLabel, action, key) {
-    const button = make('button', 'sv-tool', label);
-    button.type = 'button';
+    const button = makeButton('sv-tool', label, action);
     button.title = spokenLabel;
     if (key) add(button, make('kbd', '', key));
     else button.setAttribute('aria-label', spokenLabel);
-    button.addEventListener('click', action);
     return button;
   }
 
@@ -71,10 +69,8 @@ function makeInspector(options = {}) {
   }
 
   function saver(format, action) {
-    const button = make('button', 'sv-chart-save', format);
-    button.type = 'button';
+    const button = makeButton('sv-chart-save', format, action);
     button.setAttribute('aria-label', 'Download this step as ' + format);
-    button.addEventListener('click', action);
     return button;
   }
 

@@ -4,7 +4,7 @@ const holder = make('div', 'sv-inspect');
 const picker = make('div', 'sv-inspect-picker');
 const label = make('label', 'sv-field-label', 'Run');
 const select = make('select', 'sv-input');
-const alertBox = make('p', 'sv-alert');
+const alertBox = makeAlert();
 const inspector = makeInspector({ onStep: (n) => { if (isHere()) noteSoon(n); } });
 let loaded = '';
 let asked = 0;
@@ -18,11 +18,6 @@ function noteSoon(n) {
   noteTimer = setTimeout(() => { if (isHere()) note({ ...place(), run: loaded, step: n }); }, 200);
 }
 
-function showAlert(text) {
-  alertBox.textContent = text;
-  alertBox.hidden = !text;
-}
-
 async function open(run, step) {
   if (run === loaded) { if (step !== null && inspector.number() !== step) inspector.load(inspector.trace(), step); return; }
   const mine = ++asked;
@@ -30,7 +25,7 @@ async function open(run, step) {
   const answer = JSON.parse(await server.read(run));
   if (mine !== asked) return;
   holder.dataset.state = 'ready';
-  showAlert(answer.alert || '');
+  tell(alertBox, answer.alert);
   inspector.node.hidden = Boolean(answer.alert);
   if (answer.alert) { loaded = ''; return; }
   loaded = run;
@@ -40,7 +35,7 @@ async function open(run, step) {
 function fillPicker(runs, wanted) {
   empty(select);
   if (!runs.some((run) => run.id === wanted)) runs = [{ id: wanted, label: 'The run of this address' }, ...runs];
-  for (const run of runs) add(select, Object.assign(make('option', '', shown(run.label)), { value: run.id }));
+  for (const run of runs) add(select, makeOption(run.id, shown(run.label)));
   select.value = wanted;
 }
 
@@ -54,8 +49,6 @@ function receive() {
 select.id = 'sv-inspect-run';
 label.htmlFor = select.id;
 select.addEventListener('change', () => goto({ view: 'inspect', run: select.value }));
-alertBox.setAttribute('role', 'alert');
-alertBox.hidden = true;
 inspector.node.hidden = true;
 add(element, add(holder, add(picker, label, select), alertBox, inspector.node));
 watch('value', receive);

@@ -16,7 +16,7 @@ function makeLane(style, runId, onInspect) {
   const bar = make('div', 'sv-lane-bar');
   const note = make('span', 'sv-lane-count');
   const problem = make('p', 'sv-lane-problem');
-  const inspect = make('button', 'sv-lane-inspect', 'Inspect');
+  const inspect = makeButton('sv-lane-inspect', 'Inspect', onInspect);
   const tokens = makeTokens(node);
   const log = [];
   const places = [];
@@ -29,8 +29,6 @@ function makeLane(style, runId, onInspect) {
   node.style.setProperty('--dark', style.dark);
   track.setAttribute('role', 'progressbar');
   track.setAttribute('aria-valuemin', '0');
-  inspect.type = 'button';
-  inspect.addEventListener('click', onInspect);
   const figures = add(make('p', 'sv-lane-figures'), add(make('span', ''), speed, make('span', 'sv-lane-unit', ' tok/s')), speedup, verdict);
   add(node, add(make('header', 'sv-lane-head'), makeSwatch(style), title, turn), figures, add(track, bar), add(make('p', 'sv-lane-state'), note, inspect), problem, tokens.node);
 

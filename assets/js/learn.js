@@ -6,7 +6,7 @@ const tour = makeTour((stop) => { tour.show(stop); note({ ...place(), step: Math
 const article = make('article', 'sv-article');
 article.tabIndex = 0; // a wide table scrolls within it
 article.setAttribute('aria-label', 'The method');
-const alertBox = make('p', 'sv-alert');
+const alertBox = makeAlert();
 const menu = make('ul', 'sv-method-menu');
 const entries = new Map();
 let hasTour = false;
@@ -45,8 +45,7 @@ function terms(rows) {
 // An address may name a term: it is brought into view and marked.
 function showTerm(term, problem) {
   for (const old of page.querySelectorAll('.sv-term.is-named')) old.classList.remove('is-named');
-  alertBox.textContent = problem;
-  alertBox.hidden = !problem;
+  tell(alertBox, problem);
   const entry = problem ? alertBox : term && page.querySelector('#term-' + CSS.escape(term));
   if (!entry) return;
   entry.classList.toggle('is-named', !problem);
@@ -63,10 +62,8 @@ function bringIntoView(entry) {
 
 function build() {
   for (const [name, title, summary] of METHODS) {
-    const button = make('button', 'sv-method-entry', title);
-    button.type = 'button';
+    const button = makeButton('sv-method-entry', title, () => { showMethod(name); note({ ...place(), ids: name }); });
     button.title = summary;
-    button.addEventListener('click', () => { showMethod(name); note({ ...place(), ids: name }); });
     entries.set(name, button);
     menu.appendChild(add(make('li', ''), button));
   }
@@ -75,9 +72,7 @@ function build() {
     head('Methods', 'What each one does, where it comes from, and when it fails.'), add(make('div', 'sv-method-columns'), menu, article),
     alertBox, head('Figures', 'Every figure of a run, with its denominator.'), terms(FIGURES),
     head('Figures of a benchmark', 'Measured over many runs, prefill included.'), terms(BENCH), head('Words', 'One word per idea.'), terms(WORDS));
-  alertBox.setAttribute('role', 'alert');
   alertBox.tabIndex = -1;
-  alertBox.hidden = true;
   element.appendChild(page);
 }
 

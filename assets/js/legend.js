@@ -5,14 +5,13 @@ const LEGEND = [['accepted', 'accepted draft'], ['correction', 'correction'], ['
 function makeLegend(root) {
   const node = make('div', 'sv-legend');
   const list = make('ul', 'sv-legend-list');
-  const ghosts = make('button', 'sv-ghosts');
+  const ghosts = makeButton('sv-ghosts');
   list.setAttribute('aria-label', 'Legend');
   for (const [name, text] of LEGEND) {
     const mark = add(make('span', 'sv-token is-' + name), make('span', 'sv-body', 'word'));
     mark.setAttribute('aria-hidden', 'true');
     add(list, add(make('li', ''), mark, make('span', '', text)));
   }
-  ghosts.type = 'button';
   ghosts.setAttribute('aria-pressed', 'false');
   ghosts.title = 'Show what was drafted and rejected (key G)';
   add(ghosts, make('span', '', 'Show rejected drafts'), make('kbd', '', 'G'));

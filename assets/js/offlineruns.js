@@ -14,9 +14,7 @@ function open(index) {
 function fill() {
   const list = document.querySelector('.sv-offline-runs');
   runs.forEach((run, index) => {
-    const button = make('button', 'sv-button sv-offline-run', shown(run.title));
-    button.type = 'button';
-    button.addEventListener('click', () => open(index));
+    const button = makeButton('sv-button sv-offline-run', shown(run.title), () => open(index));
     add(list, button);
   });
   list.hidden = runs.length < 2;

@@ -2,7 +2,7 @@
 
 const PACES = [['0.25', '¼×'], ['0.5', '½×'], ['1', '1×'], ['2', '2×'], ['4', '4×']];
 const player = make('div', 'sv-player');
-const playButton = make('button', 'sv-button', 'Replay');
+const playButton = makeButton('sv-button', 'Replay');
 const playSlider = make('input', 'sv-player-slider');
 const playPace = make('select', 'sv-select');
 const playClock = make('output', 'sv-player-clock');
@@ -13,7 +13,6 @@ let playedAt = 0;
 let isPlaying = false;
 
 function buildPlayer() {
-  playButton.type = 'button';
   playSlider.type = 'range';
   playSlider.min = '0';
   playSlider.setAttribute('aria-label', 'Step of the recorded run');

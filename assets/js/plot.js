@@ -18,7 +18,7 @@ function loadPlotly(path) {
 function numbersTable(table, caption) {
   const node = make('table', 'sv-plot-table');
   const head = make('tr', '');
-  for (const name of table.head) add(head, Object.assign(make('th', '', shown(String(name))), { scope: 'col' }));
+  for (const name of table.head) add(head, makeHead(shown(String(name))));
   const body = make('tbody', '');
   for (const row of table.rows) {
     const line = make('tr', '');
@@ -48,10 +48,8 @@ function makePlot(options) {
   plot.setAttribute('role', 'group');
   spoken.setAttribute('aria-live', 'polite');
   for (const format of ['PNG', 'SVG']) {
-    const button = make('button', 'sv-chart-save', format);
-    button.type = 'button';
+    const button = makeButton('sv-chart-save', format, () => save(format.toLowerCase()));
     button.setAttribute('aria-label', 'Download this chart as ' + format);
-    button.addEventListener('click', () => save(format.toLowerCase()));
     add(tools, button);
   }
   add(details, make('summary', '', 'Numbers'), tableHolder);

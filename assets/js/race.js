@@ -2,7 +2,7 @@
 // one is missing. While it runs, lanes fill one after another; when it has ended, they replay together.
 
 const race = make('section', 'sv-stage sv-race');
-const alertBox = make('p', 'sv-alert');
+const alertBox = makeAlert();
 const status = make('p', 'sv-status');
 const statusText = make('span', 'sv-status-text');
 const statusMeta = make('span', 'sv-status-meta');
@@ -25,8 +25,6 @@ function stylesOfLanes(keys) {
 function inspect(index, step) { goto({ view: 'inspect', run: state.ids[index], step }); }
 
 function build() {
-  alertBox.setAttribute('role', 'alert');
-  alertBox.hidden = true;
   spoken.setAttribute('role', 'status');
   linkSaid.setAttribute('role', 'status');
   add(status, add(make('span', 'sv-status-line'), make('span', 'sv-dot'), statusText), statusMeta);
@@ -47,11 +45,6 @@ function showPhase(phase) {
   board.node.hidden = !lanes.length;
   links.hidden = !isOver;
   legend.hidden = !lanes.length;
-}
-
-function showAlert(text) {
-  alertBox.textContent = text;
-  alertBox.hidden = text === '';
 }
 
 function show(message) {
@@ -98,4 +91,4 @@ function showAt(ms, total) {
 }
 
 build();
-followStream({ show, alert: showAlert, begin() {} });
+followStream({ show, alert: (text) => tell(alertBox, text), begin() {} });

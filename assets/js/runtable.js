@@ -27,15 +27,14 @@ function makeRunTable(on) {
     const line = make('tr', '');
     const ids = list.rows.map((row) => row.id);
     const all = checkbox('Choose all on this page', ids.every((id) => chosen.has(id)), (isOn) => on.chooseAll(ids, isOn));
-    add(line, add(Object.assign(make('th', 'sv-choose-cell'), { scope: 'col' }), all));
+    add(line, add(makeHead('', 'sv-choose-cell'), all));
     for (const [key, name, className, term] of COLUMNS) {
-      const th = Object.assign(make('th', className), { scope: 'col' });
+      const th = makeHead('', className);
       if (key) {
         const isSorted = listing.sort === key;
         const arrow = isSorted ? (listing.is_descending ? ' ↓' : ' ↑') : '';
-        const button = Object.assign(make('button', 'sv-sort', name + arrow), { type: 'button' });
+        const button = makeButton('sv-sort', name + arrow, () => on.sort(key));
         if (isSorted) th.setAttribute('aria-sort', listing.is_descending ? 'descending' : 'ascending');
-        button.addEventListener('click', () => on.sort(key));
         add(th, button);
       } else th.textContent = name;
       if (term) add(th, document.createTextNode(' '), explain(name, [term]));
@@ -56,9 +55,8 @@ function makeRunTable(on) {
   function line(row, chosen, openId) {
     const tr = make('tr', 'is-' + row.status + (row.id === openId ? ' is-open' : ''));
     tr.dataset.run = row.id;
-    const open = Object.assign(make('button', 'sv-open', row.when), { type: 'button' });
+    const open = makeButton('sv-open', row.when, () => on.open(row.id));
     open.setAttribute('aria-label', 'Open the run of ' + row.when + ', ' + row.method);
-    open.addEventListener('click', () => on.open(row.id));
     tr.addEventListener('click', (event) => { if (!event.target.closest('button, input') && String(window.getSelection()) === '') on.open(row.id); });
     const when = make('td', '');
     when.dataset.label = 'When';

@@ -18,8 +18,7 @@ function makeSelection(on) {
   node.setAttribute('aria-label', 'Chosen runs');
 
   function button(name, text, listener, parent) {
-    buttons[name] = Object.assign(make('button', 'sv-button', text), { type: 'button' });
-    buttons[name].addEventListener('click', listener);
+    buttons[name] = makeButton('sv-button', text, listener);
     add(parent, buttons[name]);
   }
 
@@ -70,9 +69,8 @@ function makeSelection(on) {
   function drawTags(rows) {
     empty(tags);
     for (const word of new Set(rows.flatMap((row) => row.tags))) {
-      const off = Object.assign(make('button', 'sv-mark is-tag', shown(word) + ' ×'), { type: 'button' });
+      const off = makeButton('sv-mark is-tag', shown(word) + ' ×', () => on.untag(word));
       off.setAttribute('aria-label', 'Remove the tag ' + word);
-      off.addEventListener('click', () => on.untag(word));
       add(tags, off);
     }
   }

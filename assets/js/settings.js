@@ -4,33 +4,26 @@
 const catalog = JSON.parse(CATALOG);
 const state = Object.assign({ method: '', options: {}, sampling: {} }, JSON.parse(props.value || FIRST));
 const root = make('div', 'sv-settings');
-const isWide = window.innerWidth > 820;
 
 function save() { props.value = JSON.stringify(state); }
 
 function makeMethods() {
-  const holder = make('div', 'sv-method');
   const label = make('label', 'sv-field-label', 'Method');
-  const select = make('select', 'sv-input');
+  const select = makeMethodMenu(catalog.methods, state.method, (name) => { state.method = name; save(); draw(); document.getElementById(select.id).focus(); });
   select.id = 'sv-method-select';
   label.htmlFor = select.id;
-  for (const method of catalog.methods) add(select, Object.assign(make('option', '', method.title), { value: method.name }));
-  select.value = state.method;
-  select.addEventListener('change', () => { state.method = select.value; save(); draw(); document.getElementById(select.id).focus(); });
-  return add(holder, label, select);
+  return add(make('div', 'sv-method'), label, select);
 }
 
 function draw() {
   const method = catalog.methods.find((m) => m.name === state.method) || catalog.methods[0];
-  const samplingWasOpen = root.querySelector('.sv-group.is-sampling')?.open ?? isWide;
-  empty(root);
+  const sampling = makeSampling(root, catalog.sampling, state.sampling, save);
   const about = make('p', 'sv-method-about', method.summary + ' ');
+  empty(root);
   add(about, make('span', 'sv-guarantee is-' + method.guarantee, method.guarantee));
-  add(root, makeMethods(), about);
+  add(root, makeMethods(), about, ...problemOf(method));
   state.options[method.name] = state.options[method.name] || {};
-  if (method.options.length) add(root, makeGroup('Method options', method.options, state.options[method.name], isWide, save));
-  const sampling = makeGroup('Sampling', catalog.sampling, state.sampling, samplingWasOpen, save);
-  sampling.classList.add('is-sampling');
+  if (method.options.length) add(root, makeGroup('Method options', method.options, state.options[method.name], window.innerWidth > 820, save));
   add(root, sampling);
 }
 

@@ -7,11 +7,10 @@ function makeSideBySide(plotlyPath, onOpen, onClose) {
   const head = make('div', 'sv-sides-head');
   const body = make('div', 'sv-sides-body');
   const charts = make('div', 'sv-sides-charts');
-  const close = Object.assign(make('button', 'sv-button', 'Close'), { type: 'button' });
+  const close = makeButton('sv-button', 'Close', onClose);
   const made = {};
   node.hidden = true;
   node.setAttribute('aria-label', 'Comparison');
-  close.addEventListener('click', onClose);
   for (const name of CHARTS) {
     made[name] = makePlot({ path: plotlyPath, name: 'specviz-' + name, height: 280 });
     add(charts, made[name].node);
@@ -20,16 +19,16 @@ function makeSideBySide(plotlyPath, onOpen, onClose) {
 
   function table(names, rows, caption, terms = {}) {
     const found = make('table', 'sv-table sv-sides-table');
-    const line = add(make('tr', ''), Object.assign(make('th', '', ''), { scope: 'col' }));
+    const line = add(make('tr', ''), makeHead(''));
     for (const run of names) {
-      const th = Object.assign(make('th', ''), { scope: 'col' });
-      const open = Object.assign(make('button', 'sv-open', shown(run.label)), { type: 'button', title: run.when });
+      const th = makeHead('');
+      const open = Object.assign(makeButton('sv-open', shown(run.label)), { title: run.when });
       open.addEventListener('click', () => onOpen(run.id));
       add(line, add(th, open));
     }
     const lines = make('tbody', '');
     for (const [name, ...values] of rows) {
-      const head = Object.assign(make('th', '', shown(name)), { scope: 'row' });
+      const head = makeHead(shown(name), '', 'row');
       if (terms[name]) add(head, document.createTextNode(' '), explain(name, [terms[name]]));
       const tr = add(make('tr', ''), head);
       for (const value of values) add(tr, add(make('td', ''), make('bdi', '', shown(value))));

@@ -1,7 +1,7 @@
 // One run on screen: status, figures, text, charts, legend. Fed numbered deltas; asks for a snapshot when one is missing.
 
 const stage = make('section', 'sv-stage');
-const alertBox = make('p', 'sv-alert');
+const alertBox = makeAlert();
 const status = make('p', 'sv-status');
 const statusDot = make('span', 'sv-dot');
 const statusText = make('span', 'sv-status-text');
@@ -16,8 +16,6 @@ let drawing = 0;
 let mayDrawAt = 0;
 
 function build() {
-  alertBox.setAttribute('role', 'alert');
-  alertBox.hidden = true;
   spoken.setAttribute('role', 'status');
   spoken.setAttribute('aria-live', 'polite');
   add(status, add(make('span', 'sv-status-line'), statusDot, statusText), statusMeta);
@@ -32,8 +30,7 @@ function bringIntoView() {
 }
 
 function showAlert(text) {
-  alertBox.textContent = text;
-  alertBox.hidden = text === '';
+  tell(alertBox, text);
   if (text !== '') bringIntoView();
 }
 

@@ -70,14 +70,14 @@ function drawCuts(body, trace, step) {
     const head = make('tr', '');
     const names = [[title], ['Nodes'], ['Kept ', 'accepted-length'], ...(isDrawn ? [['Expected']] : []), ['Tokens a pass, run (est.) ', 'block-efficiency']];
     for (const [name, term] of names) {
-      const cell = Object.assign(make('th', '', name), { scope: 'col' });
+      const cell = makeHead(name);
       add(head, term ? add(cell, explain(name.trim(), [term])) : cell);
     }
     const lines = make('tbody', '');
     for (const [limit, nodes, kept, expected] of step.cuts[family]) {
       const line = make('tr', '');
       const cells = [nodes, kept, ...(isDrawn ? [expected === null ? '–' : expected.toFixed(2)] : []), wholeRun(trace, family, limit).toFixed(2)];
-      add(line, Object.assign(make('th', '', String(limit)), { scope: 'row' }), ...cells.map((value) => make('td', '', String(value))));
+      add(line, makeHead(String(limit), '', 'row'), ...cells.map((value) => make('td', '', String(value))));
       lines.appendChild(line);
     }
     add(holder, add(table, make('caption', 'sv-cuts-caption', title + ': ' + unit), add(make('thead', ''), head), lines));
@@ -131,8 +131,7 @@ function makeNodeTable(onPick) {
     if (!step.up.length) { add(body, make('p', 'sv-fold-note', 'Nothing was drafted at this step.')); return; }
     const table = make('table', 'sv-plot-table'), head = make('tr', ''), lines = make('tbody', '');
     columns.forEach((name, column) => {
-      const button = make('button', 'sv-sort', name), cell = make('th', '');
-      button.type = 'button';
+      const button = makeButton('sv-sort', name), cell = make('th', '');
       cell.scope = 'col';
       cell.setAttribute('aria-sort', order[0] !== column ? 'none' : order[1] > 0 ? 'ascending' : 'descending');
       button.addEventListener('click', () => { order = [column, order[0] === column ? -order[1] : 1]; draw(body, trace, step, key); body.querySelectorAll('.sv-sort')[column].focus(); });
@@ -142,7 +141,7 @@ function makeNodeTable(onPick) {
       const line = make('tr', String(node) === key ? 'is-chosen' : ''), pick = make('button', 'sv-open', spelled(text)), cell = make('td', '');
       pick.type = 'button';
       pick.addEventListener('click', () => onPick(String(node), false));
-      add(line, Object.assign(make('th', '', String(node)), { scope: 'row' }), add(cell, add(make('bdi', ''), pick)));
+      add(line, makeHead(String(node), '', 'row'), add(cell, add(make('bdi', ''), pick)));
       for (const value of [depth, parent < 0 ? 'root' : parent, status, probability(q), probability(p)]) add(line, make('td', '', String(value)));
       lines.appendChild(line);
     }

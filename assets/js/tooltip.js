@@ -10,7 +10,7 @@ function explain(label, terms) { return tooltip(label, ...terms.map((term) => ({
 // said: { text, term } each; term may be left out.
 function tooltip(label, ...said) {
   const holder = make('span', 'sv-tip');
-  const button = make('button', 'sv-tip-mark', '?');
+  const button = makeButton('sv-tip-mark', '?');
   const bubble = make('span', 'sv-tip-text');
   const words = make('span', '');
   let timer = null;
@@ -20,7 +20,6 @@ function tooltip(label, ...said) {
   add(bubble, words);
   for (const { term } of said) if (term) add(bubble, glossaryLink(term));
   bubble.popover = 'manual'; // above everything, and cut off by no box that scrolls
-  button.type = 'button';
   button.setAttribute('aria-label', 'What is ' + label + '?');
   button.setAttribute('aria-describedby', words.id);
 

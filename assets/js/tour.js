@@ -36,9 +36,7 @@ function makeTour(onStop) {
   const inspector = makeInspector();
   let at = 0;
   const stops = STOPS.map((stop, index) => {
-    const button = make('button', 'sv-tour-stop', (index + 1) + '  ' + stop.title);
-    button.type = 'button';
-    button.addEventListener('click', () => onStop(index + 1));
+    const button = makeButton('sv-tour-stop', (index + 1) + '  ' + stop.title, () => onStop(index + 1));
     list.appendChild(add(make('li', ''), button));
     return button;
   });

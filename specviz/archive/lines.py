@@ -37,6 +37,11 @@ def to_lines(copies: Iterable[RunCopy]) -> Iterator[str]:
             yield json.dumps(row, ensure_ascii=True, separators=(",", ":"))
 
 
+def to_text(copies: Iterable[RunCopy]) -> str:
+    """The lines as a file."""
+    return "".join(f"{line}\n" for line in to_lines(copies))
+
+
 def from_lines(text: str) -> list[RunCopy]:
     """The runs of a file, all of them or none. Raises BadInput with the line where it is not ours."""
     if len(text) > MAX_CHARS:

@@ -10,7 +10,7 @@ from typing import Any
 
 from specviz.showing.rows import stored_metrics, stored_speedup
 from specviz.store import RunRow
-from specviz.text import without_surrogates
+from specviz.text import harmless, without_surrogates
 
 _PLAIN = (
     *("id", "created_at", "status", "reason", "method", "guarantee", "model", "task", "device", "dtype"),
@@ -26,8 +26,6 @@ _FLOATS = {"temperature", *_RATIOS, "speedup"}
 _WHOLES = {name for name in _PLAIN if name.endswith("_ns") or name.startswith(("num_", "max_"))} | {
     *("seed", "steps", "proposed", "accepted", "emitted", "target_passes"),
 }
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""How a text begins that a spreadsheet would run."""
 
 
 def to_row(run: RunRow, baseline: RunRow | None) -> dict[str, Any]:
@@ -50,7 +48,7 @@ def to_csv(runs: Sequence[RunRow], baselines: Mapping[str, RunRow]) -> str:
     writer = csv.DictWriter(file, COLUMNS)
     writer.writeheader()
     for row in _rows(runs, baselines):
-        writer.writerow({name: _defused(value) for name, value in row.items()})
+        writer.writerow({name: harmless(value) for name, value in row.items()})
     return file.getvalue()
 
 
@@ -73,7 +71,3 @@ def _rows(runs: Sequence[RunRow], baselines: Mapping[str, RunRow]) -> Iterator[d
 
 def _clean(value: Any) -> Any:
     return without_surrogates(value) if isinstance(value, str) else value
-
-
-def _defused(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

@@ -1,6 +1,7 @@
 """Benchmarks started from the page: asked for, run in the background, kept as files, opened again."""
 
-from specviz.bench.benchmarks import Benchmarks, Progress
+from specviz.bench.benchmarks import Benchmarks
+from specviz.bench.progress import Progress
 from specviz.bench.request import Asked, parse
 from specviz.bench.shelf import EXAMPLE, Entry, Shelf
 

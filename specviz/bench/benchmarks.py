@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Protocol, cast
 
 from engine import bench, drafters
 from engine.bench import Cell, Plan, Skipped, estimate, journal
@@ -24,9 +24,10 @@ from engine.bench.runner import Record
 from engine.errors import BadInput, EngineError
 from engine.events import Event, SessionStarted
 from engine.target import Target
+from specviz.bench.progress import Phase, Progress
 from specviz.bench.request import Asked
 from specviz.bench.shelf import Shelf
-from specviz.decoding.desk import RunRecord
+from specviz.decoding.desk import Recorder
 from specviz.decoding.line import LineClosed, LineFull
 from specviz.decoding.session import PATIENCE_S, Sessions
 from specviz.store import StoreError
@@ -36,47 +37,12 @@ ROW_COST_S = 2.0
 _RETRY_S = 1.0
 _log = logging.getLogger(__name__)
 
-Phase = Literal["idle", "waiting", "preparing", "running", "stopped", "finished", "failed"]
 
-
-class GroupRecorder(Protocol):
+class GroupRecorder(Recorder, Protocol):
     """What of the store a benchmark needs."""
-
-    def add_group(self, kind: str, title: str, details: dict[str, Any] | None = None) -> str:
-        """Make a group; its id. Raises StoreError."""
 
     def get_group(self, group_id: str) -> object:
         """Raises UnknownGroup."""
-
-    def begin(self, started: SessionStarted, *, group_id: str | None = None, task: str = "") -> RunRecord:
-        """Open a run with its first event."""
-
-    def set_baseline(self, run_id: str, baseline_run_id: str) -> None:
-        """Say which plain run a speedup is against."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far the benchmark is that runs now, or ran last."""
-
-    bench_id: str = ""
-    phase: Phase = "idle"
-    num_done: int = 0
-    num_total: int = 0
-    num_different: int = 0
-    """Runs that did not write what plain decoding wrote."""
-    seconds_left: float | None = None
-    note: str = ""
-    """What is being done, or why it failed; a sentence."""
-    version: int = 0
-    """Grows with every change."""
-    num_reports: int = 0
-    """Grows when the figures have changed."""
-
-    @property
-    def is_going_on(self) -> bool:
-        """Whether it has not ended."""
-        return self.phase in ("waiting", "preparing", "running")
 
 
 @dataclass

@@ -12,8 +12,8 @@ from engine.config import GenerationConfig
 from engine.errors import BadInput, UnknownName
 from engine.options import OptionSpec, specs
 from engine.suites import Question
-from specviz.decoding.device import Device
-from specviz.decoding.request import MAX_NEW_TOKENS, MAX_PROMPT_CHARS, PLAIN, method_options
+from specviz.decoding.device import PLAIN, Device
+from specviz.decoding.request import MAX_NEW_TOKENS, MAX_PROMPT_CHARS, method_options
 from specviz.text import without_surrogates
 
 OWN = "own prompts"

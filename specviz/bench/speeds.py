@@ -5,23 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from engine.bench import estimate
 from engine.errors import BadInput
 from specviz.bench.request import Asked
 from specviz.bench.shelf import EXAMPLE, Shelf
-from specviz.store import RunRow, StoreError
+from specviz.store import Reader, StoreError
 
 NUM_RUNS, NUM_REPORTS = 200, 5
 """Newest saved runs and benchmarks that are looked at."""
-
-
-class RunList(Protocol):
-    """What of the store is needed."""
-
-    def list_runs(self, limit: int = 50) -> Sequence[RunRow]:
-        """The newest runs. Raises StoreError."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +25,7 @@ class Speeds:
     """In words, to stand behind "from"."""
 
 
-def speeds(model: str, shelf: Shelf, store: RunList) -> Speeds | None:
+def speeds(model: str, shelf: Shelf, store: Reader) -> Speeds | None:
     """The best that is known: benchmarks of this model here, else its saved runs, else the example's."""
     own = _of_reports(model, shelf, _newest(shelf))
     saved = _of_runs(model, store)
@@ -80,7 +72,7 @@ def _of_reports(model: str, shelf: Shelf, ids: Sequence[str]) -> dict[str, float
     return found
 
 
-def _of_runs(model: str, store: RunList) -> dict[str, float]:
+def _of_runs(model: str, store: Reader) -> dict[str, float]:
     seconds: dict[str, float] = defaultdict(float)
     tokens: dict[str, int] = defaultdict(int)
     try:

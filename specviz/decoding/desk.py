@@ -12,8 +12,7 @@ from typing import Any, Protocol, cast
 
 from engine.events import Event, SessionFinished, SessionStarted
 from engine.metrics import Tally
-from specviz.decoding.device import Device
-from specviz.decoding.request import Request
+from specviz.decoding.device import Device, Request
 from specviz.explaining.examples import task_of
 from specviz.showing.notices import Audited, Auditing, Happening, InLane, Opened, Preparing, Role, Unsaved
 
@@ -97,16 +96,8 @@ class Desk:
     def events(self, request: Request, run_id: str = "") -> Iterator[Event]:
         """One session that nobody keeps, under a new id where none is given. Raises EngineError."""
         asked = request.model, request.prompt
-        for event in self.device.generate(
-            request.model,
-            request.method,
-            request.options,
-            request.prompt,
-            request.config,
-            run_id or uuid.uuid4().hex,
-            self.should_stop,
-            self.prompts.get(asked),
-        ):
+        run_id = run_id or uuid.uuid4().hex
+        for event in self.device.generate(request, run_id, self.should_stop, self.prompts.get(asked)):
             if isinstance(event, SessionStarted):
                 self.prompts[asked] = event.prompt_ids
             yield event

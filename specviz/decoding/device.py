@@ -16,6 +16,7 @@ from engine.options import OptionSpec
 if TYPE_CHECKING:
     from engine.target import Target
 
+PLAIN = "plain"
 PREFERRED_METHODS = ("draft_model", "prompt_lookup")
 
 
@@ -29,6 +30,24 @@ class Method:
     source: str
     guarantee: str
     options: tuple[OptionSpec, ...]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One run to make. What comes from a page is made by `specviz.decoding.request` only."""
+
+    prompt: str
+    model: str
+    method: str
+    options: Mapping[str, Any]
+    config: GenerationConfig
+    has_baseline: bool = False
+    """Measure plain decoding too."""
+
+    @property
+    def measures_baseline(self) -> bool:
+        """Plain decoding is its own baseline."""
+        return self.has_baseline and self.method != PLAIN
 
 
 class Verdict(Protocol):
@@ -69,11 +88,7 @@ class Device(Protocol):
 
     def generate(
         self,
-        model: str,
-        method: str,
-        options: Mapping[str, Any],
-        prompt: str,
-        config: GenerationConfig,
+        request: Request,
         session_id: str,
         should_stop: Callable[[], bool],
         prompt_ids: Sequence[int] | None = None,
@@ -90,10 +105,17 @@ class Device(Protocol):
         """The loaded target, for measurements. Raises EngineError."""
 
 
+def problems(device: Device) -> dict[str, str]:
+    """Why methods cannot run on the first model, a sentence for each of them."""
+    model, title = next(iter(device.models().items()))
+    reasons = {method.name: device.cannot_run(model, method.name) for method in device.methods()}
+    return {name: f"Cannot run on {title}: {reason}" for name, reason in reasons.items() if reason is not None}
+
+
 def runnable(device: Device) -> list[str]:
     """The methods that can run on the first model, plain first: what a page may choose before its visitor does."""
-    model = next(iter(device.models()))
-    return [method.name for method in device.methods() if device.cannot_run(model, method.name) is None]
+    lacking = problems(device)
+    return [method.name for method in device.methods() if method.name not in lacking]
 
 
 def first_method(device: Device) -> str:

@@ -12,7 +12,7 @@ from engine.events import Event
 from engine.loop import generate
 from engine.options import specs
 from engine.target import Target, warm_up
-from specviz.decoding.device import Method
+from specviz.decoding.device import Method, Request
 
 WARM_UP_PROMPT = "Write a short story about a cat."
 WARM_UP_TOKENS = 12
@@ -68,20 +68,22 @@ class LocalDevice:
 
     def generate(
         self,
-        model: str,
-        method: str,
-        options: Mapping[str, Any],
-        prompt: str,
-        config: GenerationConfig,
+        request: Request,
         session_id: str,
         should_stop: Callable[[], bool],
         prompt_ids: Sequence[int] | None = None,
     ) -> Iterator[Event]:
         """The engine's loop on the loaded target."""
-        target = self.load(model)
-        drafter = drafters.create(method, options, target)
+        target = self.load(request.model)
+        drafter = drafters.create(request.method, request.options, target)
         return generate(
-            target, drafter, prompt, config, prompt_ids=prompt_ids, session_id=session_id, should_stop=should_stop
+            target,
+            drafter,
+            request.prompt,
+            request.config,
+            prompt_ids=prompt_ids,
+            session_id=session_id,
+            should_stop=should_stop,
         )
 
     def audit(self, model: str, plain: Sequence[Event], events: Sequence[Event]) -> Audit:

@@ -4,40 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from engine import options
 from engine.config import GenerationConfig
 from engine.errors import BadInput, UnknownName
 from engine.options import OptionSpec
-from specviz.decoding.device import Device, Method
+from specviz.decoding.device import PLAIN, Device, Method, Request
 from specviz.text import without_surrogates
 
 MAX_PROMPT_CHARS = 20_000
 MAX_NEW_TOKENS = 2_000
 MAX_SETTINGS_CHARS = 20_000
 SAMPLING = ("max_new_tokens", "temperature", "top_k", "top_p", "repetition_penalty", "seed")
-PLAIN, FALLBACK = "plain", "fallback"
+FALLBACK = "fallback"
 FEWEST_LANES, MOST_LANES = 2, 8
-
-
-@dataclass(frozen=True)
-class Request:
-    """One run to make. Made by `parse` only."""
-
-    prompt: str
-    model: str
-    method: str
-    options: Mapping[str, Any]
-    config: GenerationConfig
-    has_baseline: bool
-    """Measure plain decoding too."""
-
-    @property
-    def measures_baseline(self) -> bool:
-        """Plain decoding is its own baseline."""
-        return self.has_baseline and self.method != PLAIN
 
 
 def parse(device: Device, prompt: object, model: object, settings: object, has_baseline: object) -> Request:
@@ -67,7 +49,7 @@ def parse_race(device: Device, prompt: object, model: object, settings: object) 
     _check_field(device, contenders)
     checked, known = _prompt(prompt), _model(device, model)
     config = _config(_mapping(given.get("sampling"), "sampling"))
-    return tuple(Request(checked, known, method, chosen, config, False) for method, chosen in contenders)
+    return tuple(Request(checked, known, method, chosen, config) for method, chosen in contenders)
 
 
 def sampling_specs() -> tuple[OptionSpec, ...]:

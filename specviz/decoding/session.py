@@ -18,9 +18,8 @@ from dataclasses import replace
 from engine.errors import BadInput, EngineError
 from engine.events import Event
 from specviz.decoding.desk import Desk, Recorder, has_ended_by_itself
-from specviz.decoding.device import Device
+from specviz.decoding.device import PLAIN, Device, Request
 from specviz.decoding.line import Line, Ticket
-from specviz.decoding.request import PLAIN, Request
 from specviz.decoding.visitors import Visitors
 from specviz.showing.notices import Ended, Failed, Happening, Waiting
 

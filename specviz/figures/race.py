@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
-from engine.events import Event, Stepped
+from engine.events import Event
 from engine.metrics import DEFINITIONS, acceptance_by_position
-from specviz.decoding.request import PLAIN
+from specviz.decoding.device import PLAIN
 from specviz.race.board import Row
 from specviz.race.fold import RaceState
+from specviz.showing.steps import step_ms, steps_of
 
 PHASES = {"draft": "draft_ms", "target": "target_ms", "host": "host_ms"}
 
@@ -39,7 +40,7 @@ def tokens_over_time(runs: Sequence[Sequence[Event]], rows: Sequence[Row]) -> di
     """Emitted tokens after each step, over the seconds inside the steps; each line begins at 0."""
     series: list[dict[str, Any]] = []
     for events, lane in zip(runs, _lanes(rows), strict=True):
-        steps = [event for event in events if isinstance(event, Stepped)]
+        steps = steps_of(events)
         spent_ms = accumulate((step_ms(step) for step in steps), initial=0.0)
         emitted = accumulate((len(step.emitted) for step in steps), initial=0)
         series.append(lane | {"x": [round(ms / 1e3, 6) for ms in spent_ms], "y": list(emitted), "shape": "hv"})
@@ -57,11 +58,6 @@ def tokens_over_time(runs: Sequence[Sequence[Event]], rows: Sequence[Row]) -> di
         "markers": False,
         "series": series,
     }
-
-
-def step_ms(step: Stepped) -> float:
-    """Everything that the step took, milliseconds."""
-    return (step.draft_ns + step.target_ns + step.verify_ns + step.commit_ns + step.host_ns) / 1e6
 
 
 def time_split(rows: Sequence[Row]) -> dict[str, Any]:

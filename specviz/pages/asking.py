@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import uuid
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from typing import Any
 
 import gradio as gr
@@ -13,9 +14,12 @@ import gradio as gr
 from engine.errors import BadInput
 from engine.options import OptionSpec
 from specviz.decoding import request
-from specviz.decoding.device import Device
+from specviz.decoding.device import Device, problems
 from specviz.pages import files
-from specviz.showing import wire
+from specviz.pages.drawn import drawn
+from specviz.showing import channel
+from specviz.showing.channel import Channel, S
+from specviz.showing.notices import Happening
 
 _log = logging.getLogger(__name__)
 
@@ -25,10 +29,30 @@ def told(messages: Iterator[str]) -> Generator[str, None, None]:
     try:
         yield from messages
     except BadInput as error:
-        yield wire.alert(str(error))
+        yield channel.alert(str(error))
     except Exception as error:  # noqa: BLE001 - a bug must not leave the page with its buttons off
         _log.exception("the page broke")
-        yield wire.alert(f"The page broke: {type(error).__name__}. What was decoded is saved; please try again.")
+        yield channel.alert(f"The page broke: {type(error).__name__}. What was decoded is saved; please try again.")
+
+
+def streamed(
+    batches: Generator[list[Happening], None, None],
+    stream: Channel[S],
+    state: S,
+    fold_all: Callable[[S, list[Happening]], S],
+) -> Iterator[str]:
+    """What happens as messages for a stage, folded into `state`. Closing it closes the batches."""
+    with closing(batches):
+        for batch in batches:
+            state = fold_all(state, batch)
+            yield stream.delta(state)
+    yield stream.snapshot(state)
+
+
+def start_and_stop(label: str, start_id: str, stop_id: str) -> tuple[gr.Button, gr.Button]:
+    """The two buttons of whatever goes on for a while."""
+    start = gr.Button(label, variant="primary", elem_id=start_id, min_width=96, scale=2)
+    return start, gr.Button("Stop", variant="stop", elem_id=stop_id, interactive=False, min_width=72, scale=1)
 
 
 def visitor_of(who: gr.Request | None) -> str:
@@ -51,13 +75,7 @@ def prompt_box(elem_id: str) -> gr.Textbox:
 
 def example_chips(elem_id: str) -> gr.HTML:
     """Examples by task; its event `pick` goes to `pick`."""
-    return gr.HTML(
-        html_template=files.TEMPLATE,
-        js_on_load=files.on_load("dom", "chips", TASKS=files.example_menu()),
-        apply_default_css=False,
-        elem_id=elem_id,
-        elem_classes=["sv-component"],
-    )
+    return drawn(elem_id, ("dom", "chips"), known={"TASKS": files.example_menu()})
 
 
 def pick(event: gr.EventData) -> str:
@@ -75,24 +93,19 @@ def model_menu(device: Device, elem_id: str) -> gr.Dropdown:
 
 def settings_form(device: Device, elem_id: str, first: str, *scripts: str) -> gr.HTML:
     """Controls that these scripts make from the catalog; its value is their settings as JSON text, at first `first`."""
-    return gr.HTML(
-        value=first,
-        html_template=files.TEMPLATE,
-        js_on_load=files.on_load(*scripts, CATALOG=catalog(device), FIRST=first),
-        apply_default_css=False,
-        elem_id=elem_id,
-        elem_classes=["sv-component"],
-    )
+    return drawn(elem_id, scripts, first, known={"CATALOG": catalog(device), "FIRST": first})
 
 
 def catalog(device: Device) -> str:
     """Methods and settings with their ranges, as JSON text from which the page makes controls."""
+    lacking = problems(device)
     methods = [
         {
             "name": method.name,
             "title": method.title,
             "summary": f"{method.summary} ({method.source})",
             "guarantee": method.guarantee,
+            "problem": lacking.get(method.name, ""),
             "options": [_field(request.page_spec(device, spec)) for spec in method.options],
         }
         for method in device.methods()

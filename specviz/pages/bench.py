@@ -16,14 +16,14 @@ from engine.bench.report import DEFINITIONS
 from engine.errors import BadInput, EngineError
 from specviz.bench import EXAMPLE, Asked, Benchmarks, Progress, document, parse, speeds
 from specviz.bench.shelf import OVERALL
-from specviz.decoding.device import Device, runnable
-from specviz.decoding.request import PLAIN
+from specviz.decoding.device import PLAIN, Device, problems, runnable
 from specviz.figures import bench as figures
-from specviz.pages import files
+from specviz.pages.asking import start_and_stop
+from specviz.pages.drawn import QUIET, drawn
 from specviz.pages.plot import SCRIPTS
 from specviz.routes import PLOTLY_PATH
 from specviz.store import Reader
-from specviz.text import to_wire, without_surrogates
+from specviz.text import printable, to_wire, without_surrogates
 from specviz.times import MINUTES, day_and_time
 
 POLL_S = 1.0
@@ -45,7 +45,6 @@ _log = logging.getLogger(__name__)
 _GOING_ON = (gr.Timer(active=True), gr.Button(interactive=True))
 _AT_REST = (gr.Timer(active=False), gr.Button(interactive=False))
 """Timer and Stop button."""
-_QUIET: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ class BenchView:
             is_first = bench_id == progress.bench_id and progress.is_going_on
             message["alert"] = alert or ("" if is_first else str(error))
             message["note"] = "The figures appear when the first round is measured." if is_first else ""
-        return to_wire(_clean(message))
+        return to_wire(printable(message))
 
     def start(self, *given: object) -> tuple[Any, ...]:
         """The Start button."""
@@ -163,45 +162,43 @@ class BenchView:
         """Lay the page out inside the current tab. Returns progress, timer, Stop, board and what is shown."""
         with gr.Row(elem_classes=["sv-columns"], elem_id="bench-columns"):
             with gr.Column(elem_classes=["sv-controls"], min_width=280):
-                start, stop = _buttons()
-                estimate = _component("bench-estimate", "dom", "words")
+                with gr.Row(elem_classes=["sv-actions"]):
+                    start, stop = start_and_stop("Start", "bench-start", "bench-stop")
+                estimate = drawn("bench-estimate", ("dom", "words"))
                 inputs = self._controls()
                 estimate.value = self.estimate(*(given.value for given in inputs))
             with gr.Column(elem_classes=["sv-main"], min_width=280):
-                progress = _component("bench-progress", "dom", "benchprogress")
+                progress = drawn("bench-progress", ("dom", "benchprogress"))
                 board = self._board()
         shown = gr.State({"id": EXAMPLE, "num_reports": 0})
         timer = gr.Timer(POLL_S, active=False)
         outputs = [progress, timer, stop, board, shown]
-        start.click(self.start, inputs, outputs, **_QUIET)
-        stop.click(self.stop, None, None, queue=False, **_QUIET)
-        board.open(self.open, None, [board, shown], **_QUIET)
-        board.resume(self.resume, None, outputs, **_QUIET)
-        timer.tick(self.poll, [shown], outputs, **_QUIET)
+        start.click(self.start, inputs, outputs, **QUIET)
+        stop.click(self.stop, None, None, queue=False, **QUIET)
+        board.open(self.open, None, [board, shown], **QUIET)
+        board.resume(self.resume, None, outputs, **QUIET)
+        timer.tick(self.poll, [shown], outputs, **QUIET)
         gr.on(
-            [given.change for given in inputs], self.estimate, inputs, [estimate], trigger_mode="always_last", **_QUIET
+            [given.change for given in inputs], self.estimate, inputs, [estimate], trigger_mode="always_last", **QUIET
         )
         return outputs
 
     def _board(self) -> gr.HTML:
-        def export(asked: object) -> str:
+        def export(asked: Any) -> str:
             """One argument is all that a page can hand over."""
             given = asked if isinstance(asked, dict) else {}
             return self.export(given.get("id"), given.get("kind"))
 
-        return gr.HTML(
-            value=to_wire({"entries": [], "open": "", "alert": ""}),
-            html_template=files.TEMPLATE,
-            js_on_load=files.on_load(*SCRIPTS, "address", "tooltip", "bench"),
-            plotly=PLOTLY_PATH,
-            server_functions=[export],
-            apply_default_css=False,
-            elem_id="bench-board",
-            elem_classes=["sv-component"],
-        )
+        empty = to_wire({"entries": [], "open": "", "alert": ""})
+        return drawn("bench-board", (*SCRIPTS, "bench"), empty, serves={"export": export}, plotly=PLOTLY_PATH)
 
     def _controls(self) -> list[Any]:
-        known = [method for method in self.device.methods() if method.name != PLAIN]
+        lacking = problems(self.device)
+        known = [
+            (f"{method.title} (cannot run here)" if method.name in lacking else method.title, method.name)
+            for method in self.device.methods()
+            if method.name != PLAIN
+        ]
         models = [(title, name) for name, title in self.device.models().items()]
         names = [name for name in runnable(self.device) if name != PLAIN]
         first = [name for name in FIRST_METHODS if name in names] or names[:1]
@@ -211,9 +208,10 @@ class BenchView:
             gr.Number(6, label="Prompts of each suite", precision=0, elem_id="bench-prompts"),
             gr.Textbox(label="Prompts of your own, one per line", lines=2, max_lines=8, elem_id="bench-own"),
             gr.CheckboxGroup(
-                [(method.title, method.name) for method in known],
+                known,
                 value=first,
                 label="Methods, besides plain decoding",
+                info=" ".join(lacking.values()) or None,
                 elem_id="bench-methods",
             ),
             gr.Textbox(
@@ -227,13 +225,6 @@ class BenchView:
             gr.Number(FIRST_NUM_TOKENS, label="Max new tokens", precision=0, elem_id="bench-tokens"),
             gr.Number(0, label="Temperature", elem_id="bench-temperature"),
         ]
-
-
-def _buttons() -> tuple[gr.Button, gr.Button]:
-    with gr.Row(elem_classes=["sv-actions"]):
-        start = gr.Button("Start", variant="primary", elem_id="bench-start", min_width=96, scale=2)
-        stop = gr.Button("Stop", variant="stop", elem_id="bench-stop", interactive=False, min_width=72, scale=1)
-    return start, stop
 
 
 def told_progress(progress: Progress) -> dict[str, Any]:
@@ -287,23 +278,3 @@ def _shown(row: Mapping[str, Any], name: str) -> str:
     if value is None or isinstance(value, str):
         return value or "–"
     return f"{value:.0f}" if name == "tokens_per_second" else f"{value:.2f}"
-
-
-def _component(elem_id: str, *scripts: str) -> gr.HTML:
-    return gr.HTML(
-        value="",
-        html_template=files.TEMPLATE,
-        js_on_load=files.on_load(*scripts),
-        apply_default_css=False,
-        elem_id=elem_id,
-        elem_classes=["sv-component"],
-    )
-
-
-def _clean(value: Any) -> Any:
-    """Lone surrogates of any text escaped."""
-    if isinstance(value, str):
-        return without_surrogates(value)
-    if isinstance(value, Mapping):
-        return {str(name): _clean(item) for name, item in value.items()}
-    return [_clean(item) for item in value] if isinstance(value, list | tuple) else value

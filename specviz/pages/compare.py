@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -14,19 +13,29 @@ from gradio.components import Component
 
 from engine.errors import BadInput
 from specviz.decoding import request
-from specviz.decoding.device import Device, Method, runnable
-from specviz.decoding.request import PLAIN
+from specviz.decoding.device import PLAIN, Device, Method, runnable
 from specviz.decoding.session import Sessions
 from specviz.pages import files
-from specviz.pages.asking import example_chips, model_menu, pick, prompt_box, settings_form, told, visitor_of
+from specviz.pages.asking import (
+    example_chips,
+    model_menu,
+    pick,
+    prompt_box,
+    settings_form,
+    start_and_stop,
+    streamed,
+    told,
+    visitor_of,
+)
+from specviz.pages.drawn import QUIET, drawn
 from specviz.race.course import course
 from specviz.race.earlier import earlier
 from specviz.race.fold import RaceState, fold_all
 from specviz.race.reopening import reopen, run_ids
 from specviz.race.wire import RaceStream
 from specviz.routes import PLOTLY_PATH
-from specviz.showing import wire
-from specviz.showing.wire import Streams
+from specviz.showing import channel
+from specviz.showing.channel import Streams
 from specviz.store import Store, StoreError
 from specviz.text import printable, to_wire, without_surrogates
 
@@ -60,7 +69,7 @@ class Compare:
         try:
             state = fold_all(RaceState(), reopen(self.store, run_ids(without_surrogates(str(ids)))))
         except (BadInput, StoreError) as error:
-            return wire.alert(str(error))
+            return channel.alert(str(error))
         return self._open_stream().snapshot(state)
 
     def earlier(self, page: object = 0) -> str:
@@ -77,12 +86,8 @@ class Compare:
 
     def _stream(self, asked: tuple[object, object, object], visitor: str) -> Iterator[str]:
         lanes = request.parse_race(self.sessions.device, *asked)
-        stream, state = self._open_stream(), RaceState()
-        with closing(self.sessions.perform(course(lanes), visitor)) as batches:
-            for batch in batches:
-                state = fold_all(state, batch)
-                yield stream.delta(state)
-        yield stream.snapshot(state)
+        stream = self._open_stream()
+        yield from streamed(self.sessions.perform(course(lanes), visitor), stream, RaceState(), fold_all)
 
     def _open_stream(self) -> RaceStream:
         return self.streams.keep(RaceStream(self._methods()))
@@ -111,48 +116,23 @@ class Compare:
                 controls = _controls(self.sessions.device)
             with gr.Column(elem_classes=["sv-main"], min_width=280):
                 stage = self._stage()
-                before = self._earlier()
+                before = drawn("race-earlier", ("dom", "address", "earlier"), serves={"earlier_races": self.earlier})
         self._wire(controls, stage, before)
         return stage, before
 
     def _stage(self) -> gr.HTML:
-        def snapshot(stream_id: str) -> str:
-            return self.streams.snapshot(stream_id)
-
-        return gr.HTML(
-            value=self._open_stream().snapshot(),
-            html_template=files.TEMPLATE,
-            js_on_load=files.on_load(*STAGE_SCRIPTS, PLOTLY=PLOTLY_PATH),
-            server_functions=[snapshot],
-            apply_default_css=False,
-            elem_id="race-stage",
-            elem_classes=["sv-component"],
-        )
-
-    def _earlier(self) -> gr.HTML:
-        async def earlier_races(page: int) -> str:
-            return await asyncio.to_thread(self.earlier, page)
-
-        return gr.HTML(
-            value="",
-            html_template=files.TEMPLATE,
-            js_on_load=files.on_load("dom", "address", "earlier"),
-            server_functions=[earlier_races],
-            apply_default_css=False,
-            elem_id="race-earlier",
-            elem_classes=["sv-component"],
-        )
+        serves, known = {"snapshot": self.streams.snapshot}, {"PLOTLY": PLOTLY_PATH}
+        return drawn("race-stage", STAGE_SCRIPTS, self._open_stream().snapshot(), serves=serves, known=known)
 
     def _wire(self, controls: _Controls, stage: gr.HTML, before: gr.HTML) -> None:
         inputs = [controls.prompt, controls.model, controls.settings]
         outputs = [stage, controls.run, controls.stop, before]
-        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         # What the address named is not what is on screen any more.
         forget = f"() => {{ {files.script('address')}\nnote({{ view: 'compare' }}); }}"
-        controls.run.click(None, None, None, js=forget, **quiet)
-        controls.run.click(self.run, inputs, outputs, concurrency_limit=None, **quiet)
-        controls.stop.click(self.stop, None, None, queue=False, **quiet)
-        controls.examples.pick(pick, None, [controls.prompt], queue=False, **quiet)
+        controls.run.click(None, None, None, js=forget, **QUIET)
+        controls.run.click(self.run, inputs, outputs, **QUIET)
+        controls.stop.click(self.stop, None, None, queue=False, **QUIET)
+        controls.examples.pick(pick, None, [controls.prompt], queue=False, **QUIET)
 
 
 @dataclass(frozen=True)
@@ -176,8 +156,7 @@ def _controls(device: Device) -> _Controls:
     prompt = prompt_box("race-prompt")
     examples = example_chips("race-examples")
     with gr.Row(elem_classes=["sv-actions"]):
-        run = gr.Button("Race", variant="primary", elem_id="race-run", min_width=96, scale=2)
-        stop = gr.Button("Stop", variant="stop", elem_id="race-stop", interactive=False, min_width=72, scale=1)
+        run, stop = start_and_stop("Race", "race-run", "race-stop")
     model = model_menu(device, "race-model")
     settings = settings_form(device, "race-settings", first_settings(device), *CONTROL_SCRIPTS)
     return _Controls(prompt, examples, model, settings, run, stop)

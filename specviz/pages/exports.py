@@ -42,14 +42,13 @@ def whole(store: Reader, given: Mapping[str, Any], kind: str) -> str:
     if kind == "html":
         return offline.to_html(store, ids)
     chosen = [store.get_run(run_id) for run_id in ids]
-    beside = [run.id for run in store.get_runs(run.baseline_run_id or "" for run in chosen)]
-    return "".join(f"{line}\n" for line in lines.to_lines(map(store.copy, dict.fromkeys([*beside, *ids]))))
+    return lines.to_text(map(store.copy, dict.fromkeys([*store.baselines(chosen), *ids])))
 
 
 def table(store: Reader, given: Mapping[str, Any], kind: str) -> str | bytes:
     """One row for each chosen run, or for all that was found. Raises BadInput where these are too many."""
     runs = _chosen(store, given)
-    plain = {run.id: run for run in store.get_runs({run.baseline_run_id or "" for run in runs})}
+    plain = store.baselines(runs)
     return tables.to_csv(runs, plain) if kind == "csv" else tables.to_parquet(runs, plain)
 
 

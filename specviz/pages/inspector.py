@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import gradio as gr
 from gradio.components import Component
 
 from specviz.explaining import recording
-from specviz.pages import files
+from specviz.pages.drawn import drawn
 from specviz.showing.trace import trace
 from specviz.store import Reader, StoreError
 from specviz.text import first_line, to_wire, without_surrogates
@@ -58,20 +57,7 @@ class Inspector:
 
     def build(self) -> Sequence[Component]:
         """Lay the page out inside the current tab."""
-
-        def read(run_id: str) -> str:
-            return self.read(run_id)
-
-        view = gr.HTML(
-            value="",
-            html_template=files.TEMPLATE,
-            js_on_load=files.on_load(*SCRIPTS, "inspectview"),
-            server_functions=[read],
-            apply_default_css=False,
-            elem_id="inspector",
-            elem_classes=["sv-component"],
-        )
-        return (view,)
+        return (drawn("inspector", (*SCRIPTS, "inspectview"), serves={"read": self.read}),)
 
     def _runs(self) -> list[dict[str, str]]:
         """The newest runs and the recorded one, for the menu."""

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import gradio as gr
 from gradio.components import Component
 
 from specviz.decoding.device import Device
 from specviz.explaining import glossary, prose, recording
-from specviz.pages import files, inspector
+from specviz.pages import inspector
+from specviz.pages.drawn import Answer, drawn
 from specviz.showing.trace import trace
 from specviz.text import to_wire
 
@@ -37,7 +37,7 @@ class Learn:
         message |= {"term": term, "alert": _missing(term)}
         return (to_wire(message | {"nonce": uuid.uuid4().hex}),)
 
-    def read(self) -> str:
+    def read(self, _asked: object = None) -> str:
         """The recorded run as a trace."""
         return to_wire(trace(recording.events()))
 
@@ -51,26 +51,12 @@ class Learn:
 
     def build(self) -> Sequence[Component]:
         """Lay the page out inside the current tab."""
-
-        def read(_name: object) -> str:
-            return self.read()
-
-        def method_page(name: str) -> str:
-            return self.method_page(name)
-
         methods = [[method.name, method.title, method.summary] for method in self.device.methods()]
         groups = {"FIGURES": glossary.figures(), "BENCH": glossary.bench_figures(), "WORDS": glossary.words()}
         entries = {name: [[term.slug, term.name, term.definition] for term in group] for name, group in groups.items()}
-        view = gr.HTML(
-            value="",
-            html_template=files.TEMPLATE,
-            js_on_load=files.on_load(*inspector.SCRIPTS, "tour", "learn", METHODS=methods, **entries),
-            server_functions=[read, method_page],
-            apply_default_css=False,
-            elem_id="learn",
-            elem_classes=["sv-component"],
-        )
-        return (view,)
+        serves: dict[str, Answer] = {"read": self.read, "method_page": self.method_page}
+        known = {"METHODS": methods} | entries
+        return (drawn("learn", (*inspector.SCRIPTS, "tour", "learn"), serves=serves, known=known),)
 
 
 def _missing(term: str) -> str:

@@ -15,14 +15,15 @@ from typing import Any
 from specviz.pages import files, inspector
 from specviz.pages.stage import SCRIPTS
 from specviz.showing.fold import ViewState, fold_all
-from specviz.showing.replay import Archive, replay
+from specviz.showing.replay import replay
 from specviz.showing.trace import trace
 from specviz.showing.wire import Stream
+from specviz.store import Reader
 from specviz.text import to_wire, without_surrogates
 from specviz.times import MINUTES, day_and_time
 
 
-def to_html(archive: Archive, run_ids: Iterable[str]) -> str:
+def to_html(archive: Reader, run_ids: Iterable[str]) -> str:
     """The file. Raises StoreError."""
     runs = to_wire({"runs": [_run(archive, run_id) for run_id in run_ids]})
     script = _script()
@@ -41,7 +42,7 @@ def to_html(archive: Archive, run_ids: Iterable[str]) -> str:
     )
 
 
-def _run(archive: Archive, run_id: str) -> dict[str, Any]:
+def _run(archive: Reader, run_id: str) -> dict[str, Any]:
     state = fold_all(ViewState(), replay(archive, run_id))
     started = state.started
     assert started is not None  # a stored run has its first event

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -16,10 +15,22 @@ from gradio.components import Component
 from specviz.decoding import request
 from specviz.decoding.device import Device, first_method
 from specviz.decoding.session import Sessions
-from specviz.pages.asking import example_chips, model_menu, pick, prompt_box, settings_form, told, visitor_of
+from specviz.pages.asking import (
+    example_chips,
+    model_menu,
+    pick,
+    prompt_box,
+    settings_form,
+    start_and_stop,
+    streamed,
+    told,
+    visitor_of,
+)
+from specviz.pages.drawn import QUIET
 from specviz.pages.stage import make_stage, saved_run
+from specviz.showing.channel import Streams, alert
 from specviz.showing.fold import ViewState, fold_all
-from specviz.showing.wire import Streams, alert
+from specviz.showing.wire import Stream
 from specviz.store import Reader, StoreError
 from specviz.text import without_surrogates
 
@@ -68,12 +79,7 @@ class Playground:
 
     def _stream(self, asked: tuple[object, object, object, object], visitor: str) -> Iterator[str]:
         wanted = request.parse(self.sessions.device, *asked)
-        stream, state = self.streams.open(), ViewState()
-        with closing(self.sessions.run(wanted, visitor)) as batches:
-            for batch in batches:
-                state = fold_all(state, batch)
-                yield stream.delta(state)
-        yield stream.snapshot(state)
+        yield from streamed(self.sessions.run(wanted, visitor), self.streams.keep(Stream()), ViewState(), fold_all)
 
     def run(
         self, prompt: object, model: object, settings: object, baseline: object, who: gr.Request
@@ -103,30 +109,19 @@ class Playground:
             with gr.Column(elem_classes=["sv-controls"], min_width=280):
                 controls = _controls(self.sessions.device)
             with gr.Column(elem_classes=["sv-main"], min_width=280):
-                stage = make_stage("stage", self.streams, "wayback", serves=[self._serve_saved()])
+                stage = make_stage("stage", self.streams, "wayback", serves={"saved": self.saved})
         self._wire(controls, stage)
         return ()
-
-    def _serve_saved(self) -> Callable[..., Any]:
-        """In a thread of its own: the server answers others meanwhile."""
-
-        async def saved(run_id: object) -> str:
-            return await asyncio.to_thread(self.saved, run_id)
-
-        return saved
 
     def _wire(self, controls: _Controls, stage: gr.HTML) -> None:
         inputs = [controls.prompt, controls.model, controls.settings, controls.baseline]
         last = gr.State(None)
         outputs = [stage, controls.run, controls.again, controls.stop, last]
-        common: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None}
-        controls.run.click(self.run, inputs, outputs, api_name="run", **common)
-        restored = controls.again.click(self.restore, [last], inputs, show_progress="hidden", api_visibility="private")
-        restored.success(self.run, inputs, outputs, api_visibility="private", **common)
-        controls.stop.click(self.stop, None, None, queue=False, show_progress="hidden", api_name="stop")
-        controls.examples.pick(
-            pick, None, [controls.prompt], queue=False, show_progress="hidden", api_visibility="private"
-        )
+        public = {**QUIET, "api_visibility": "public"}
+        controls.run.click(self.run, inputs, outputs, api_name="run", **public)
+        controls.again.click(self.restore, [last], inputs, **QUIET).success(self.run, inputs, outputs, **QUIET)
+        controls.stop.click(self.stop, None, None, queue=False, api_name="stop", **public)
+        controls.examples.pick(pick, None, [controls.prompt], queue=False, **QUIET)
 
 
 @dataclass(frozen=True)
@@ -150,8 +145,7 @@ def _controls(device: Device) -> _Controls:
     prompt = prompt_box("prompt")
     examples = example_chips("examples")
     with gr.Row(elem_classes=["sv-actions"]):
-        run = gr.Button("Run", variant="primary", elem_id="run", min_width=96, scale=2)
-        stop = gr.Button("Stop", variant="stop", elem_id="stop", interactive=False, min_width=72, scale=1)
+        run, stop = start_and_stop("Run", "run", "stop")
         again = gr.Button("Same again", elem_id="again", interactive=False, min_width=96, scale=1)
     baseline = gr.Checkbox(label="Measure plain decoding too", value=True, elem_id="baseline")
     model = model_menu(device, "model")

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import gradio as gr
 
-from specviz.pages import files
+from specviz.pages.drawn import drawn
 from specviz.routes import PLOTLY_PATH
 
 SCRIPTS = ("dom", "address", "tooltip", "glossary", "palette", "drawings", "plot")
@@ -31,11 +31,5 @@ SCRIPTS = ("dom", "address", "tooltip", "glossary", "palette", "drawings", "plot
 
 def make_plot(elem_id: str, *, height: int = 260, filename: str = "specviz") -> gr.HTML:
     """An empty chart. Its value is a figure as JSON text; its event `pick` has `series`, `index` and `key`."""
-    return gr.HTML(
-        value="",
-        html_template=files.TEMPLATE,
-        js_on_load=files.on_load(*SCRIPTS, "plotview", PLOTLY=PLOTLY_PATH, FILENAME=filename, HEIGHT=height),
-        apply_default_css=False,
-        elem_id=elem_id,
-        elem_classes=["sv-component"],
-    )
+    known = {"PLOTLY": PLOTLY_PATH, "FILENAME": filename, "HEIGHT": height}
+    return drawn(elem_id, (*SCRIPTS, "plotview"), known=known)

@@ -6,7 +6,6 @@ The list is drawn by assets/js/browser.js, which asks through server functions; 
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import logging
 import uuid
@@ -20,14 +19,15 @@ from gradio.components import Component
 from engine.errors import BadInput
 from specviz.archive import lines
 from specviz.decoding.visitors import Visitors, hashed
-from specviz.pages import exports, files, plot
+from specviz.pages import exports, plot
+from specviz.pages.drawn import drawn
 from specviz.pages.side_by_side import side_by_side
 from specviz.pages.stage import make_stage, saved_run
 from specviz.routes import PLOTLY_PATH
 from specviz.showing import listing
+from specviz.showing.channel import Streams
 from specviz.showing.listing import Listing
 from specviz.showing.rows import to_row
-from specviz.showing.wire import Streams
 from specviz.store import Store, StoreError
 from specviz.text import to_wire, without_surrogates
 
@@ -80,7 +80,7 @@ class SavedRuns:
         wanted: Listing = listing.parse(given)
         order: dict[str, Any] = {"sort": wanted.sort, "is_descending": wanted.is_descending}
         rows, total = self.store.find_runs(listing.NUM_ROWS, wanted.offset, **order, **wanted.conditions)
-        plain = {run.id: run for run in self.store.get_runs(run.baseline_run_id or "" for run in rows)}
+        plain = self.store.baselines(rows)
         token = listing.mapping(given).get("visitor")
         return {
             "rows": [
@@ -158,30 +158,11 @@ class SavedRuns:
 
     def build(self) -> Sequence[Component]:
         """Lay the page out inside the current tab. Returns list and stage."""
-        browser = gr.HTML(
-            value="",
-            html_template=files.TEMPLATE,
-            js_on_load=files.on_load(*plot.SCRIPTS, *SCRIPTS, PLOTLY=PLOTLY_PATH),
-            server_functions=self._server_functions(),
-            apply_default_css=False,
-            elem_id="runs",
-            elem_classes=["sv-component"],
-        )
+        serves = {
+            "find_runs": self.find,
+            "mark_runs": self.mark,
+            "export_runs": self.export,
+            "import_runs": self.take_in,
+        }
+        browser = drawn("runs", (*plot.SCRIPTS, *SCRIPTS), serves=serves, known={"PLOTLY": PLOTLY_PATH})
         return browser, make_stage("saved-stage", self.streams, "timeline", "player")
-
-    def _server_functions(self) -> list[Callable[..., Any]]:
-        """In threads of their own: the server answers others meanwhile."""
-
-        async def find_runs(given: Any) -> str:
-            return await asyncio.to_thread(self.find, given)
-
-        async def mark_runs(given: Any) -> str:
-            return await asyncio.to_thread(self.mark, given)
-
-        async def export_runs(given: Any) -> str:
-            return await asyncio.to_thread(self.export, given)
-
-        async def import_runs(given: Any) -> str:
-            return await asyncio.to_thread(self.take_in, given)
-
-        return [find_runs, mark_runs, export_runs, import_runs]

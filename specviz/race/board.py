@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from engine.events import Event
 from engine.metrics import TimePerToken, speedup, tally, time_per_token, wasted_drafts_per_token
-from specviz.decoding.device import Method
-from specviz.decoding.request import PLAIN
+from specviz.decoding.device import PLAIN, Method
 from specviz.race.fold import RaceState
 from specviz.showing.fold import ViewState
 from specviz.showing.notices import Lane

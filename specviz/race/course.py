@@ -16,7 +16,7 @@ from typing import Any
 from engine.errors import EngineError
 from engine.events import Event
 from specviz.decoding.desk import Desk, has_ended_by_itself
-from specviz.decoding.request import PLAIN, Request
+from specviz.decoding.device import PLAIN, Request
 from specviz.decoding.session import Work
 from specviz.showing.notices import Audited, Ended, Failed, Lane, Racing, Unsaved
 from specviz.store import StoreError

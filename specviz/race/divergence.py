@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from engine.events import Emitted, Event, Stepped
+from engine.events import Emitted, Event
+from specviz.showing.steps import own_text, steps_of
 
 CONTEXT_TOKENS = 12
 FOLLOWING_TOKENS = 8
@@ -62,19 +63,13 @@ def divergence(plain: Iterable[Event], run: Iterable[Event]) -> Divergence | Non
 
 
 def _output(events: Iterable[Event]) -> list[_Placed]:
-    return [_Placed(token, event.step) for event in events if isinstance(event, Stepped) for token in event.emitted]
+    return [_Placed(token, step.step) for step in steps_of(events) for token in step.emitted]
 
 
 def _side(output: list[_Placed], position: int, plain_prob: float | None, run_prob: float | None) -> Side:
     placed = output[position]
     following = "".join(later.token.text for later in output[position + 1 : position + 1 + FOLLOWING_TOKENS])
-    return Side(_text(placed.token), placed.token.token_id, placed.step, plain_prob, run_prob, following)
-
-
-def _text(token: Emitted) -> str:
-    """The own text of a token, also of one that adds none, such as the one that ends a text."""
-    same = (candidate.text for candidate in token.alternatives if candidate.token_id == token.token_id)
-    return token.text or next(same, "")
+    return Side(own_text(placed.token), placed.token.token_id, placed.step, plain_prob, run_prob, following)
 
 
 def _prob(emitted: Emitted, token_id: int) -> float | None:

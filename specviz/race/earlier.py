@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from engine.errors import BadInput
 from specviz.decoding.device import Method
 from specviz.race.board import label
 from specviz.race.course import KIND, TITLE_CHARS
 from specviz.showing.notices import Lane
-from specviz.store import GroupRow
+from specviz.store import GroupRow, Reader
 from specviz.text import first_line
 from specviz.times import MINUTES, day_and_time
 
@@ -18,17 +18,7 @@ NUM_ROWS = 10
 MAX_PAGE = 100_000
 
 
-class Archive(Protocol):
-    """What of the store this needs."""
-
-    def list_groups(self, limit: int, offset: int, *, kind: str | None) -> list[GroupRow]:
-        """Groups, newest first. Raises StoreError."""
-
-    def runs_of_groups(self, group_ids: Iterable[str]) -> dict[str, list[str]]:
-        """The runs of each that are there. Raises StoreError."""
-
-
-def earlier(archive: Archive, methods: Mapping[str, Method], page: object = 0) -> dict[str, Any]:
+def earlier(archive: Reader, methods: Mapping[str, Method], page: object = 0) -> dict[str, Any]:
     """`{rows, page, hasOlder}`. Raises BadInput for a page that cannot be, StoreError."""
     if type(page) is not int or not 0 <= page <= MAX_PAGE:
         raise BadInput("That page of the list does not exist.")

@@ -5,13 +5,14 @@ Each lane is folded as a single run is, by `specviz.showing.fold`.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from engine.events import Event
 from engine.metrics import are_comparable
-from specviz.decoding.request import PLAIN
+from specviz.decoding.device import PLAIN
 from specviz.showing.fold import ViewState, fold
 from specviz.showing.notices import Ended, Failed, Happening, InLane, Lane, Preparing, Racing, Unsaved, Waiting
 
@@ -81,6 +82,4 @@ def fold_race(state: RaceState, happening: Happening) -> RaceState:
 
 def fold_all(state: RaceState, happenings: Iterable[Happening]) -> RaceState:
     """The state after all of them."""
-    for happening in happenings:
-        state = fold_race(state, happening)
-    return state
+    return functools.reduce(fold_race, happenings, state)

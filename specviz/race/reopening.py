@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from engine.errors import BadInput
-from engine.events import Event
 from specviz.decoding.request import MOST_LANES
 from specviz.showing.notices import Ended, Failed, Happening, InLane, Lane, Racing
 from specviz.showing.replay import replay
-from specviz.store import GroupRow, RunRow, StoreError, UnknownRun
+from specviz.store import Reader, RunRow, StoreError, UnknownRun
 
 MAX_ID_CHARS = 80
-
-
-class Archive(Protocol):
-    """What of the store this needs."""
-
-    def get_run(self, run_id: str) -> RunRow:
-        """One run. Raises UnknownRun."""
-
-    def events(self, run_id: str) -> list[Event]:
-        """Its events. Raises UnknownRun."""
-
-    def get_group(self, group_id: str) -> GroupRow:
-        """One group. Raises UnknownGroup."""
 
 
 def run_ids(address: str) -> tuple[str, ...]:
@@ -40,7 +26,7 @@ def run_ids(address: str) -> tuple[str, ...]:
     return found
 
 
-def reopen(archive: Archive, ids: Sequence[str]) -> Iterator[Happening]:
+def reopen(archive: Reader, ids: Sequence[str]) -> Iterator[Happening]:
     """The runs side by side; one that is not there has a sentence in its lane. Raises StoreError where none is."""
     runs = [_run(archive, run_id) for run_id in ids]
     missing = next((run for run in runs if isinstance(run, StoreError)), None)
@@ -60,14 +46,14 @@ def reopen(archive: Archive, ids: Sequence[str]) -> Iterator[Happening]:
     yield Ended()
 
 
-def _run(archive: Archive, run_id: str) -> RunRow | UnknownRun:
+def _run(archive: Reader, run_id: str) -> RunRow | UnknownRun:
     try:
         return archive.get_run(run_id)
     except UnknownRun as error:
         return error
 
 
-def _group(archive: Archive, runs: Sequence[RunRow | UnknownRun]) -> tuple[str, Mapping[str, Any]]:
+def _group(archive: Reader, runs: Sequence[RunRow | UnknownRun]) -> tuple[str, Mapping[str, Any]]:
     """The group that all the runs which are there belong to, with what is known of it; else nothing."""
     groups = {run.group_id for run in runs if isinstance(run, RunRow)}
     group_id = groups.pop() if len(groups) == 1 else None
@@ -93,6 +79,6 @@ def _missing(error: StoreError, asked: Mapping[str, Any]) -> Iterator[Happening]
     yield Ended()
 
 
-def _stored(archive: Archive, run: RunRow, ids: Sequence[str]) -> Iterator[Happening]:
+def _stored(archive: Reader, run: RunRow, ids: Sequence[str]) -> Iterator[Happening]:
     """Its own baseline comes with it only where that is not a lane itself."""
     return replay(archive, run.id, has_baseline=run.baseline_run_id not in ids)

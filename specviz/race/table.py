@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from specviz.race.board import Row
+from specviz.text import harmless
 
 Value = str | int | float | None
 
@@ -86,7 +87,7 @@ def to_csv(rows: Sequence[Row]) -> str:
     writer = csv.writer(file)
     writer.writerow([heading(column) for column in COLUMNS])
     for row in rows:
-        writer.writerow([_harmless(column.value(row)) for column in COLUMNS])
+        writer.writerow([harmless(column.value(row)) for column in COLUMNS])
     return file.getvalue()
 
 
@@ -128,8 +129,3 @@ _LATEX = {
 
 def _escaped_latex(text: str) -> str:
     return "".join(_LATEX.get(sign, sign) for sign in " ".join(text.split()))
-
-
-def _harmless(value: Value) -> Value:
-    """Spreadsheets run what begins with one of these."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

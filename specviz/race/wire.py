@@ -1,4 +1,4 @@
-"""A race on its way to the browser: numbered deltas, or everything in one snapshot. ASCII JSON text.
+"""A race on its way to the browser.
 
 A message is `{stream, seq, reset, alert, lanes}`, with `{race, rows}` where they have changed, `{charts}` when a lane
 has run and `{board}` at the end. A lane holds its new steps, written as by `showing.wire`. Texts are data: the page
@@ -7,79 +7,49 @@ sets them by textContent only.
 
 from __future__ import annotations
 
-import threading
-import time
-import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from engine.events import Event
 from specviz.decoding.device import Method
-from specviz.figures.race import figures, growing, lane_keys, step_ms
+from specviz.figures.race import figures, growing, lane_keys
 from specviz.race import board, table, words
 from specviz.race.board import Row
 from specviz.race.differences import differences, warnings
 from specviz.race.divergence import divergence
 from specviz.race.fold import RaceState
+from specviz.showing.channel import Channel
 from specviz.showing.fold import ViewState
 from specviz.showing.tiles import NONE, number
-from specviz.showing.wire import step_view
-from specviz.text import printable, to_wire
-
-ROWS_EVERY_S = 0.3
+from specviz.showing.wire import StepLog
 
 
-class RaceStream:
+class RaceStream(Channel[RaceState]):
     """One race on its way to one page."""
 
+    steps_key = "lanes"
+
     def __init__(self, methods: Mapping[str, Method]) -> None:
-        self.id = uuid.uuid4().hex
+        super().__init__(RaceState())
         self._methods = methods
-        self._seq = -1
-        self._state = RaceState()
-        self._logs: list[_Log] = []
+        self._logs: list[StepLog] = []
         self._known: dict[int, tuple[ViewState, tuple[Event, ...], Row]] = {}
-        self._drawn_at = 0.0
-        self._guard = threading.Lock()
 
-    def delta(self, state: RaceState) -> str:
-        """What is new since the last call."""
-        with self._guard:
-            has_moved = _outline(state) != _outline(self._state)
-            has_ended = _num_ended(state) > _num_ended(self._state)
-            is_reset, lanes = self._take(state)
-            message = self._head(state) | {"reset": is_reset, "lanes": lanes}
-            if is_reset or has_moved or time.monotonic() - self._drawn_at > ROWS_EVERY_S:
-                self._drawn_at = time.monotonic()
-                message |= self._figures(state)
-            if has_ended:  # and not meanwhile: drawing slows a run that is being timed (docs/log.md)
-                message |= self._charts(state)
-            return to_wire(printable(message))
+    def _outline(self, state: RaceState) -> object:
+        return state.phase, state.position, tuple((view.phase, view.audit) for view in state.views)
 
-    def snapshot(self, state: RaceState | None = None) -> str:
-        """Everything, as of `state` or of the last call."""
-        with self._guard:
-            if state is not None:
-                self._take(state)
-            message = self._head(self._state) | self._figures(self._state)
-            message |= self._charts(self._state) | self._board(self._state)
-            message |= {"reset": True, "snapshot": True, "lanes": [log.steps for log in self._logs]}
-            return to_wire(printable(message))
-
-    def _take(self, state: RaceState) -> tuple[bool, list[list[dict[str, Any]]]]:
-        """Encode the new steps. Returns whether another race is on screen, and each lane's new steps."""
-        self._seq += 1
+    def _take(self, state: RaceState) -> tuple[bool, list[Any]]:
         is_reset = state.lanes is not self._state.lanes
         if is_reset:
-            self._logs, self._known = [_Log() for _ in state.lanes], {}
-        self._state = state
+            self._logs, self._known = [StepLog() for _ in state.lanes], {}
         return is_reset, [log.take(view) for log, view in zip(self._logs, state.views, strict=True)]
 
-    def _head(self, state: RaceState) -> dict[str, Any]:
-        return {"stream": self.id, "seq": self._seq, "alert": state.alert}
+    def _all_steps(self) -> list[Any]:
+        return [log.steps for log in self._logs]
 
-    def _figures(self, state: RaceState) -> dict[str, Any]:
+    def _figures(self) -> dict[str, Any]:
+        state = self._state
         rows = self._rows(state)
         race = {
             "phase": state.phase,
@@ -91,6 +61,13 @@ class RaceStream:
             "isSaved": bool(state.group_id),
         }
         return {"race": race, "rows": [_card(row) for row in rows]}
+
+    def _between(self, before: RaceState) -> dict[str, Any]:
+        """Charts where a lane has ended, and not meanwhile: drawing slows a run that is being timed (docs/log.md)."""
+        return self._charts(self._state) if _num_ended(self._state) > _num_ended(before) else {}
+
+    def _whole(self, *, is_last: bool) -> dict[str, Any]:
+        return {"reset": True} | self._charts(self._state) | self._board(self._state)
 
     def _rows(self, state: RaceState) -> list[Row]:
         """Worked out anew only where something has happened in the lane: others are being timed."""
@@ -122,27 +99,6 @@ class RaceStream:
             "settings": [asdict(setting) for setting in differences(runs)],
         }
         return {"board": shown, "spoken": words.spoken_text(state, rows)} if state.phase == "ended" else {}
-
-
-class _Log:
-    """The steps of one lane, as the page draws them."""
-
-    def __init__(self) -> None:
-        self.steps: list[dict[str, Any]] = []
-        self._elapsed_ms = 0.0
-
-    def take(self, view: ViewState) -> list[dict[str, Any]]:
-        """Encode what is new, and give it."""
-        first = len(self.steps)
-        for step in view.steps[first:]:
-            self._elapsed_ms += step_ms(step)
-            self.steps.append(step_view(step, self._elapsed_ms))
-        return self.steps[first:]
-
-
-def _outline(state: RaceState) -> Sequence[object]:
-    """Changes where the page should be drawn at once."""
-    return state.phase, state.position, tuple((view.phase, view.audit) for view in state.views)
 
 
 def _num_ended(state: RaceState) -> int:

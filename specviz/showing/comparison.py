@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
-from engine.events import Event, SessionStarted, Stepped
-from engine.metrics import Metrics, summarise
-from specviz.showing.tiles import number
+from engine.events import Event, SessionStarted
+from engine.metrics import summarise
+from specviz.showing.steps import step_ms, steps_of
+from specviz.showing.tiles import number, percent
 from specviz.text import first_line
 
 FEWEST, MOST = 2, 8
@@ -84,9 +85,9 @@ def measures(runs: Sequence[Sequence[Event]]) -> list[list[str]]:
     shown = {
         "Tokens/s": [number(one.tokens_per_second, 1) for one in metrics],
         "Block efficiency": [number(one.block_efficiency, 2) for one in metrics],
-        "Acceptance rate": [_percent(one) for one in metrics],
+        "Acceptance rate": [percent(one.acceptance_rate) for one in metrics],
         "First token, ms": [number(one.time_to_first_token_ms, 0) for one in metrics],
-        "Emitted tokens": [f"{sum(len(step.emitted) for step in _steps(events)):,}" for events in runs],
+        "Emitted tokens": [f"{sum(len(step.emitted) for step in steps_of(events)):,}" for events in runs],
     }
     return [[name, *values] for name, values in shown.items()]
 
@@ -127,22 +128,9 @@ def _shown(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _percent(metrics: Metrics) -> str:
-    rate = metrics.acceptance_rate
-    return "–" if rate is None else f"{100 * rate:.0f} %"
-
-
-def _steps(events: Sequence[Event]) -> list[Stepped]:
-    return [event for event in events if isinstance(event, Stepped)]
-
-
 def _token_times(events: Sequence[Event]) -> list[tuple[int, float]]:
     """Each token with its share of its step's time, in milliseconds."""
-    return [(token.token_id, _step_ms(step) / len(step.emitted)) for step in _steps(events) for token in step.emitted]
-
-
-def _step_ms(step: Stepped) -> float:
-    return (step.draft_ns + step.target_ns + step.verify_ns + step.commit_ns + step.host_ns) / 1e6
+    return [(token.token_id, step_ms(step) / len(step.emitted)) for step in steps_of(events) for token in step.emitted]
 
 
 def _mean_ms(tokens: Sequence[tuple[int, float]]) -> float:

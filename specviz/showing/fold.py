@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -12,6 +13,7 @@ from specviz.showing.notices import (
     Auditing,
     Ended,
     Failed,
+    GoesOn,
     Happening,
     Opened,
     Preparing,
@@ -19,7 +21,9 @@ from specviz.showing.notices import (
     Unsaved,
     Waiting,
 )
+from specviz.showing.steps import steps_of
 
+GOES_ON = "This run is still going on. What is shown here was saved of it so far; open it again for more."
 Phase = Literal["idle", "waiting", "preparing", "running", "auditing", "finished", "stopped", "failed", "interrupted"]
 
 
@@ -57,7 +61,7 @@ class ViewState:
     @property
     def steps(self) -> tuple[Stepped, ...]:
         """The steps so far."""
-        return tuple(event for event in self.events if isinstance(event, Stepped))
+        return steps_of(self.events)
 
 
 def fold(state: ViewState, happening: Happening) -> ViewState:
@@ -88,6 +92,8 @@ def fold(state: ViewState, happening: Happening) -> ViewState:
             return replace(state, phase="failed", alert=message)
         case Unsaved(message):
             return replace(state, alert=f"This run is not saved. {message}")
+        case GoesOn():
+            return replace(state, phase="running", alert=GOES_ON)
         case Ended():
             return replace(state, phase=_last_phase(state))
     raise TypeError(f"Not a happening: {happening!r}")
@@ -95,9 +101,7 @@ def fold(state: ViewState, happening: Happening) -> ViewState:
 
 def fold_all(state: ViewState, happenings: Iterable[Happening]) -> ViewState:
     """The state after all of them."""
-    for happening in happenings:
-        state = fold(state, happening)
-    return state
+    return functools.reduce(fold, happenings, state)
 
 
 def _opened(state: ViewState, role: Role) -> ViewState:

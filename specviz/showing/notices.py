@@ -92,9 +92,14 @@ class InLane:
 
 
 @dataclass(frozen=True)
+class GoesOn:
+    """The stored run is still being decoded, by another page or process; this is what was saved of it so far."""
+
+
+@dataclass(frozen=True)
 class Ended:
     """Nothing more comes."""
 
 
-Notice = Waiting | Preparing | Opened | Auditing | Audited | Failed | Unsaved | Racing | InLane | Ended
+Notice = Waiting | Preparing | Opened | Auditing | Audited | Failed | Unsaved | Racing | InLane | GoesOn | Ended
 Happening = Event | Notice

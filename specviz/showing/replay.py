@@ -3,37 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol
 
 from engine.events import Event
-from specviz.showing.notices import Audited, Ended, Happening, Opened
-from specviz.store import UnknownRun
+from specviz.showing.notices import Audited, Ended, GoesOn, Happening, Opened
+from specviz.store import Reader, UnknownRun
 
 
-class StoredRun(Protocol):
-    """What of a stored run a replay needs."""
-
-    @property
-    def baseline_run_id(self) -> str | None:
-        """The plain run beside it."""
-
-    @property
-    def audit(self) -> dict[str, Any] | None:
-        """The verdict."""
-
-
-class Archive(Protocol):
-    """What of the store a replay needs."""
-
-    def get_run(self, run_id: str) -> StoredRun:
-        """One run. Raises UnknownRun."""
-
-    def events(self, run_id: str) -> list[Event]:
-        """Its events. Raises UnknownRun."""
-
-
-def replay(archive: Archive, run_id: str, has_baseline: bool = True) -> Iterator[Happening]:
-    """The baseline, where it is wanted and still there, then the run, then the verdict. Raises StoreError."""
+def replay(archive: Reader, run_id: str, has_baseline: bool = True) -> Iterator[Happening]:
+    """The baseline, where it is wanted and still there, the run, the verdict, how it stands. Raises StoreError."""
     run = archive.get_run(run_id)
     plain = _events_if_there(archive, run.baseline_run_id) if has_baseline else []
     if plain:
@@ -43,10 +20,10 @@ def replay(archive: Archive, run_id: str, has_baseline: bool = True) -> Iterator
     yield from archive.events(run_id)
     if run.audit:
         yield Audited(str(run.audit.get("verdict", "")), str(run.audit.get("text", "")))
-    yield Ended()
+    yield GoesOn() if run.status == "running" else Ended()
 
 
-def _events_if_there(archive: Archive, run_id: str | None) -> list[Event]:
+def _events_if_there(archive: Reader, run_id: str | None) -> list[Event]:
     """A baseline may have been deleted meanwhile; the run itself is still worth seeing."""
     try:
         return archive.events(run_id) if run_id else []

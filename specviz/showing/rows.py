@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.metrics import Metrics, Tally, ratio
-from specviz.showing.tiles import number
+from specviz.showing.tiles import number, percent
 from specviz.store import RunRow
 from specviz.text import first_line, without_surrogates
 from specviz.times import day_and_time
@@ -17,7 +17,6 @@ _SAME = ("model", "device", "dtype", "prompt", "machine")
 def to_row(run: RunRow, baseline: RunRow | None = None, may_change: bool = True) -> dict[str, Any]:
     """Plain values for the page; `baseline` is the plain run beside it."""
     metrics = stored_metrics(run)
-    rate = metrics.acceptance_rate
     return {
         "id": run.id,
         "when": day_and_time(run.created_at),
@@ -31,7 +30,7 @@ def to_row(run: RunRow, baseline: RunRow | None = None, may_change: bool = True)
         "sampling": "–" if run.temperature is None else f"{run.temperature:g}",
         "tokens": f"{run.emitted:,}",
         "speedup": number(stored_speedup(run, baseline), 2),
-        "acceptance": "–" if rate is None else f"{100 * rate:.0f} %",
+        "acceptance": percent(metrics.acceptance_rate),
         "tags": [without_surrogates(tag) for tag in run.tags],
         "note": without_surrogates(run.note),
         "mayChange": may_change,

@@ -51,6 +51,11 @@ def number(value: float | None, decimals: int) -> str:
     return NONE if value is None else f"{value:,.{decimals}f}"
 
 
+def percent(share: float | None) -> str:
+    """A share in whole percent; a dash where there is none."""
+    return NONE if share is None else f"{100 * share:.0f} %"
+
+
 def _speed(metrics: Metrics) -> Tile:
     first = metrics.time_to_first_token_ms
     note = "" if first is None else f"first token after {first:.0f} ms"

@@ -13,6 +13,7 @@ from engine import verify
 from engine.config import AUTO
 from engine.events import Emitted, Event, Prefilled, SessionFinished, SessionStarted, Stepped
 from specviz.showing import whatif
+from specviz.showing.steps import own_text
 from specviz.text import first_line, without_surrogates
 from specviz.times import day_and_time
 
@@ -107,11 +108,10 @@ def _step(step: Stepped, pieces: Pieces, *, is_drawn: bool) -> dict[str, Any]:
 
 def _emitted(token: Emitted, pieces: Pieces) -> dict[str, Any]:
     alternatives = [[pieces.place(c.text), c.token_id, _short(c.probability)] for c in token.alternatives]
-    own = next((c.text for c in token.alternatives if c.token_id == token.token_id), "")
     return {
         "id": token.token_id,
         "t": pieces.place(token.text),
-        "raw": pieces.place(token.text or own),
+        "raw": pieces.place(own_text(token)),
         "o": token.origin,
         "node": token.node,
         "p": _short(token.target_prob),

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from engine.events import Node, Stepped
+from specviz.showing.steps import depths
 
 BUDGETS = (1, 2, 4, 8, 16, 32, 64)
 DEPTHS = (1, 2, 3, 4, 6, 8, 12, 16)
@@ -78,14 +79,6 @@ def reach(nodes: Sequence[Node]) -> list[float] | None:
             return None
         chances.append(node.target_prob * (chances[node.parent] if node.parent >= 0 else 1.0))
     return chances
-
-
-def depths(nodes: Sequence[Node]) -> list[int]:
-    """1 for a child of the root."""
-    found: list[int] = []
-    for node in nodes:
-        found.append(1 if node.parent < 0 else found[node.parent] + 1)
-    return found
 
 
 def ranks(nodes: Sequence[Node]) -> list[int]:

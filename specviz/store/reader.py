@@ -16,12 +16,13 @@ from sqlalchemy import ColumnElement, Connection, func, select, tuple_
 from engine import events
 from engine.errors import BadInput
 from engine.events import Event
+from specviz.store import owner
 from specviz.store.copies import RunCopy
 from specviz.store.database import Database
 from specviz.store.errors import StoreError, UnknownGroup, UnknownRun
 from specviz.store.models import GROUPS, RUNS, STEPS, TAGS
 from specviz.store.search import Conditions, Sort, clauses, order
-from specviz.store.tally import RunStatus
+from specviz.store.tally import INTERRUPTED, RunStatus
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ class GroupRow:
 
 AT_ONCE = 1_000
 """Runs of one question: databases take no more than some ten thousand ids in one."""
+_BESIDE = (RUNS.c.deleted_at, RUNS.c.owner, RUNS.c.heartbeat_at)
 _RUN_COLUMNS = [RUNS.c[field.name] for field in dataclasses.fields(RunRow) if field.name != "tags"]
 
 
@@ -152,6 +154,10 @@ class Reader:
         """Those of these runs that there are, in the order asked for."""
         with self._database.reading() as connection:
             return _rows(connection, list(run_ids))
+
+    def baselines(self, runs: Iterable[RunRow]) -> dict[str, RunRow]:
+        """The plain runs that speedups of these are against, by id; those that are still there."""
+        return {run.id: run for run in self.get_runs(dict.fromkeys(run.baseline_run_id or "" for run in runs))}
 
     def makers(self, run_ids: Iterable[str]) -> dict[str, str]:
         """The browser that made each of these runs, deleted ones among them; unknown runs are left out."""
@@ -254,12 +260,14 @@ def _rows(connection: Connection, run_ids: list[str]) -> list[RunRow]:
 
 def _few_rows(connection: Connection, run_ids: list[str]) -> list[RunRow]:
     # Deletion is looked at afterwards: as a condition it makes SQLite read the whole index of the lists.
-    asked = select(*_RUN_COLUMNS, RUNS.c.deleted_at).where(RUNS.c.id.in_(run_ids))
+    asked = select(*_RUN_COLUMNS, *_BESIDE).where(RUNS.c.id.in_(run_ids))
     found = {row["id"]: dict(row) for row in connection.execute(asked).mappings() if not row["deleted_at"]}
     tags: dict[str, list[str]] = {}
     worded = select(TAGS.c.run_id, TAGS.c.name).where(TAGS.c.run_id.in_(list(found))).order_by(TAGS.c.name)
     for run_id, name in connection.execute(worded):
         tags.setdefault(run_id, []).append(name)
     for row in found.values():
-        del row["deleted_at"]
+        _, owner_name, heartbeat_at = (row.pop(column.name) for column in _BESIDE)
+        if row["status"] == "running" and not owner.is_alive(owner_name, heartbeat_at):
+            row |= {"status": "interrupted", "message": INTERRUPTED}  # as the next start of the program will write it
     return [RunRow(**found[name], tags=tuple(tags.get(name, ()))) for name in run_ids if name in found]

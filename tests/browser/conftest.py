@@ -22,15 +22,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from scripts_page import Scripts
+
+from tests.browser.scripts_page import Scripts
 
 ROOT = Path(__file__).resolve().parents[2]
 ARGUMENTS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
     "--disable-background-networking --disable-component-update --disable-sync"
 ).split()
-START_S = 240
-PATIENCE_MS = 200_000
+PATIENCE_MS = 600_000
 """Long, since other work may share the machine and the first pass compiles; nothing waits longer than it must."""
 
 
@@ -72,6 +72,11 @@ class Visit:
         shown = ".sv-text .sv-token:not(.is-rejected):not(.is-unreached)"
         parts = self.stage.locator(shown).all_text_contents()
         return "".join(parts)
+
+    def open(self, address: str, server: str | None = None) -> None:
+        """Another address, of the same server unless another one is given."""
+        self.page.goto(f"{server or '{0.scheme}://{0.netloc}'.format(urlsplit(self.page.url))}/{address}")
+        self.page.wait_for_selector(".sv-stage", state="attached")
 
     def choose(self, method: str, num_tokens: int, baseline: bool = False, prompt: str | None = None) -> None:
         if prompt is not None:
@@ -124,6 +129,13 @@ def browser() -> Iterator[Any]:
         opened.close()
 
 
+def new_page(browser: Any, **options: Any) -> Any:
+    """A page, in a window of its own, that is waited for with patience."""
+    context = browser.new_context(**options)
+    context.set_default_timeout(PATIENCE_MS)
+    return context.new_page()
+
+
 class Windows:
     """Windows that are lent to one test after another, each with its own cookies and storage, emptied between tests.
 
@@ -138,7 +150,7 @@ class Windows:
         """An empty page. One with options of its own is new."""
         size = {"width": width, "height": height}
         if options or not self._free:
-            return self._browser.new_context(viewport=size, **options).new_page()
+            return new_page(self._browser, viewport=size, **options)
         page = self._free.pop()
         page.set_viewport_size(size)
         return page
@@ -254,17 +266,13 @@ def serve(folder: Path, port: int, *command: str) -> Iterator[str]:
         wait_until_it_answers(url, process, folder / "app.log")
         yield url
     finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.kill()  # a polite end waits for pages that are still open
+        process.wait()
         log.close()
 
 
 def wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + START_S
+    until = time.monotonic() + PATIENCE_MS / 1000
     while time.monotonic() < until:
         if process.poll() is not None:
             pytest.fail(f"app.py ended with {process.returncode}: {log.read_text()[-2000:]}")
@@ -273,7 +281,7 @@ def wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path)
                 return
         except OSError:
             time.sleep(0.2)
-    pytest.fail(f"app.py does not answer after {START_S} s: {log.read_text()[-2000:]}")
+    pytest.fail(f"app.py does not answer: {log.read_text()[-2000:]}")
 
 
 @pytest.fixture
@@ -289,10 +297,8 @@ def visit(windows: Windows, request: pytest.FixtureRequest) -> Iterator[Callable
     ) -> Visit:
         opened = Visit(windows.take(width, height, **options))
         visits.append((opened, not options))
-        opened.page.set_default_timeout(PATIENCE_MS)
         opened.watch()
-        opened.page.goto(f"{server or request.getfixturevalue('scripted_server')}/{address}")
-        opened.page.wait_for_selector(".sv-stage", state="attached")
+        opened.open(address, server or request.getfixturevalue("scripted_server"))
         return opened
 
     yield open_page
@@ -307,7 +313,7 @@ def visit(windows: Windows, request: pytest.FixtureRequest) -> Iterator[Callable
 @pytest.fixture(scope="session")
 def blank_page(browser: Any) -> Iterator[Scripts]:
     """One page for every test of the scripts' functions."""
-    page = Scripts(browser)
+    page = Scripts(new_page(browser, viewport={"width": 1200, "height": 800}))
     yield page
     page.close()
 

@@ -34,12 +34,12 @@ from engine.events import Candidate, Counts, Emitted, Event, Node, SessionFinish
 from engine.options import OptionSpec
 from specviz import ui
 from specviz.bench import Benchmarks, benchmarks
-from specviz.decoding.device import Method
+from specviz.decoding.device import Method, Request
 from specviz.decoding.session import Sessions
 from specviz.decoding.visitors import Visitors
 from specviz.pages.playground import Playground
 from specviz.race.course import WARM_UP_TOKENS
-from specviz.store import open_store
+from specviz.store import database, open_store
 
 NUMBERS = [f" {number}" for number in range(2_000)]
 PARAGRAPHS = [f"{text}\n\n" if place % 50 == 49 else text for place, text in enumerate(NUMBERS)]
@@ -63,12 +63,15 @@ class Slow(ScriptedDevice):
         plain, drafts = super().methods()
         return plain, replace(drafts, name="broken", title="<b>Breaks</b>"), drafts, LOOKUP
 
-    def generate(self, *given: Any) -> Generator[Event, None, None]:  # type: ignore[override]
-        _, method, _, prompt, config, _, should_stop = given[:7]
+    def generate(  # type: ignore[override]
+        self, request: Request, session_id: str, should_stop: Callable[[], bool], *rest: Any
+    ) -> Generator[Event, None, None]:
+        method, prompt, config = request.method, request.prompt, request.config
         words = NUMBERS if "one line" in prompt else PARAGRAPHS
         writer = replace(self, words=words) if "count" in prompt else self
         is_held = config.max_new_tokens > WARM_UP_TOKENS and self.is_held(prompt)
-        for place, event in enumerate(as_decoded(ScriptedDevice.generate(writer, *given))):
+        events = ScriptedDevice.generate(writer, request, session_id, should_stop, *rest)
+        for place, event in enumerate(as_decoded(events)):
             if not prompt.startswith("count"):
                 time.sleep(0.02)
             if is_held and place == HELD_AT:
@@ -192,6 +195,7 @@ Playground.messages = dropping  # type: ignore[method-assign, assignment]
 store_run = Benchmarks._store_run
 Benchmarks._store_run = holding_store_run  # type: ignore[method-assign]
 benchmarks.ROW_COST_S = 0.0
+database.BUSY_TIMEOUT_S = 0.5  # a test locks it, and would wait as often as the page tries
 store = open_store(str(flags.folder / "runs.db"))
 save_long_run()
 device = Slow(words=hostile_device().words, folder=flags.folder)

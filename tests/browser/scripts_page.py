@@ -48,6 +48,10 @@ FAKE_PLOTLY = """() => {
 }"""
 
 
+SOON = "() => new Promise((resolve) => setTimeout(resolve, 5))"
+"""What a server function answered has been taken in."""
+
+
 class Loaded:
     """Scripts that have run, in an element of their own."""
 
@@ -108,8 +112,8 @@ class Loaded:
 class Scripts:
     """The blank page."""
 
-    def __init__(self, browser: Any) -> None:
-        self.page = browser.new_context(viewport={"width": 1200, "height": 800}).new_page()
+    def __init__(self, page: Any) -> None:
+        self.page = page
         self.page.route("**/*", lambda route: route.fulfill(body=self._blank(), content_type=HTML))
         self.errors: list[str] = []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))

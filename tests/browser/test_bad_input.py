@@ -36,10 +36,10 @@ def test_links_to_a_deleted_run_say_so_in_every_view(visit: Open) -> None:
         (f"?view=sessions&ids={kept},{gone}", "#runs .sv-sides .sv-alert"),
         (f"?view=inspect&run={gone}", "#inspector [role=alert]"),
     ):
-        shown = visit(address).page.locator(alert)
-        shown.get_by_text("may have been deleted").wait_for()
-    raced = visit(f"?view=compare&ids={kept},{gone}").page
-    raced.get_by_text("may have been deleted").first.wait_for()
+        opened.open(address)
+        page.locator(alert).get_by_text("may have been deleted").wait_for()
+    opened.open(f"?view=compare&ids={kept},{gone}")
+    page.get_by_text("may have been deleted").first.wait_for()
 
 
 def test_runs_of_different_prompts_side_by_side_carry_a_warning(visit: Open) -> None:

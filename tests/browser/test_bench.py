@@ -7,8 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from accessible import assert_accessible
-
+from tests.browser.accessible import assert_accessible
 from tests.browser.conftest import Held
 
 Open = Callable[..., Any]

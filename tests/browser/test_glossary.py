@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from accessible import assert_accessible
+
+from tests.browser.accessible import assert_accessible
 
 Open = Callable[..., Any]
 VIEWS = {

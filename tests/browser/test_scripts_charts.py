@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from scripts_page import Loaded, Scripts
 
 from specviz.pages import files
 from specviz.pages.plot import SCRIPTS
+from tests.browser.scripts_page import Loaded, Scripts
 
 LINES: dict[str, Any] = {
     "kind": "lines",

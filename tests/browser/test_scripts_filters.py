@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from scripts_page import Scripts
-from test_scripts_lists import LIST, SOON, asked, choose, run, sessions
+
+from tests.browser.given.runs import LIST, SOON, asked, choose, run, sessions
+from tests.browser.scripts_page import Scripts
 
 
 def test_conditions_are_asked_with_and_cleared(scripts: Scripts) -> None:

@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from scripts_page import Loaded, Scripts
 
 from specviz.pages.compare import CONTROL_SCRIPTS
+from tests.browser.scripts_page import Loaded, Scripts
 
 SPEC = {
     "name": "depth",
@@ -131,6 +131,23 @@ def test_another_method_in_a_lane_begins_with_its_own_options(scripts: Scripts) 
         {"method": "plain", "options": {}},
         {"method": "b", "options": {}},
     ]
+
+
+def test_a_method_that_cannot_run_here_says_why(scripts: Scripts) -> None:
+    known = [("plain", ""), ("a", ""), ("b", "Cannot run on A toy: it lacks its weights.")]
+    methods = [{"name": name, "title": name, "summary": "", "guarantee": "exact", "options": [], "problem": problem}
+               for name, problem in known]  # fmt: skip
+    catalog = json.dumps({"methods": methods, "sampling": []})
+    for names, first, menu in (
+        (("dom", "tooltip", "fields", "settings"), {"method": "a"}, "#sv-method-select"),
+        (CONTROL_SCRIPTS, {"lanes": [{"method": "plain"}, {"method": "a"}]}, ".sv-lane-row select.sv-input"),
+    ):
+        loaded = scripts.load(*names, CATALOG=catalog, FIRST=json.dumps(first))
+        assert loaded.texts(f"{menu} option")[-2:] == ["a", "b (cannot run here)"]
+        assert loaded.texts(".sv-method-problem") == []
+        loaded.act(menu, "change", value="b")
+        assert loaded.texts(".sv-method-problem") == ["Cannot run on A toy: it lacks its weights."]
+        scripts.clear()
 
 
 def test_an_example_is_picked_by_its_id(scripts: Scripts) -> None:

@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from scripts_page import Loaded, Scripts
-from test_scripts_tree import BARE, ENDED, REJECTED, WHOLE, trace
 
 from specviz.pages.inspector import SCRIPTS
-
-KINDS = (WHOLE, REJECTED, BARE, REJECTED, ENDED, WHOLE, REJECTED)
-RUN = trace(*(step | {"n": n} for n, step in enumerate(KINDS)))
-OPEN = """(trace, step) => {
-  window.noted = [];
-  window.inspector = makeInspector({ onStep: (n) => noted.push(n) });
-  element.appendChild(inspector.node);
-  inspector.load(trace, step);
-}"""
-
-
-def opened(scripts: Scripts, run: dict[str, Any] = RUN, step: int | None = None) -> Loaded:
-    loaded = scripts.load(*SCRIPTS)
-    loaded(OPEN, run, step)
-    return loaded
+from tests.browser.given.inspector import RUN, opened
+from tests.browser.given.trace import BARE, REJECTED, WHOLE, trace
+from tests.browser.scripts_page import Loaded, Scripts
 
 
 def counter(shown: Loaded) -> str:

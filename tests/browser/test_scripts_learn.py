@@ -6,11 +6,10 @@ import json
 from typing import Any
 
 import pytest
-from scripts_page import Loaded, Scripts
-from test_scripts_tree import REJECTED, WHOLE, trace
-from test_scripts_views import SOON
 
 from specviz.pages import inspector
+from tests.browser.given.trace import REJECTED, WHOLE, trace
+from tests.browser.scripts_page import SOON, Loaded, Scripts
 
 LEARN = {
     "METHODS": [["plain", "Plain", "p"], ["fast", "Fast", "f"], ["wide", "Wide", "w"]],

@@ -3,58 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
-from scripts_page import Loaded, Scripts
-
-from specviz.pages import plot
-from specviz.pages.saved import SCRIPTS
-
-
-def run(name: str, **more: Any) -> dict[str, Any]:
-    cells = {
-        key: key + name
-        for key in ("when", "method", "model", "tokens", "speed", "speedup", "efficiency", "acceptance", "verdict")
-    }
-    filled = {"id": name, "prompt": "p", "status": "finished", "task": "", "tags": [], "note": "", "mayChange": True}
-    return cells | filled | more
-
-
-ROWS = [run("a", tags=["t", "u"], task="story", note="n"), run("b", tags=["t"], status="failed"), run("c")]
-LIST = {
-    "rows": ROWS,
-    "total": 120,
-    "first": 51,
-    "size": 50,
-    "is_filtered": False,
-    "known": {"method": ["x", "y"]},
-    "kept": "Kept.",
-}
-ANSWERS = {
-    "find_runs": f"() => {json.dumps(json.dumps(LIST))}",
-    "mark_runs": (
-        "(given) => { const { action, ids } = JSON.parse(given); return JSON.stringify({ [action + "
-        "'d']: ids, restored: ids }); }"
-    ),
-    "export_runs": "() => JSON.stringify({ error: 'No file today.' })",
-    "import_runs": "() => JSON.stringify({ added: ['z'], known: 2 })",
-}
-SOON = "() => new Promise((resolve) => setTimeout(resolve, 5))"
-
-
-def sessions(scripts: Scripts, answers: dict[str, str] | None = None, **value: Any) -> Loaded:
-    scripts.fake_plotly()
-    names = ("dom", "address", "tooltip", "glossary", *plot.SCRIPTS, *SCRIPTS)
-    loaded = scripts.load(*names, value={"open": "", **value}, answers=ANSWERS | (answers or {}), PLOTLY="/none")
-    loaded(SOON)
-    return loaded
-
-
-def asked(loaded: Loaded, call: str = "find_runs") -> dict[str, Any]:
-    """What the server was asked last, but for who asked."""
-    given: dict[str, Any] = json.loads([given for name, given in loaded.asked if name == call][-1])
-    given.pop("visitor", None)
-    return given
+from tests.browser.given.runs import LIST, asked, choose, run, sessions
+from tests.browser.scripts_page import SOON, Scripts
 
 
 def test_the_list_is_shown_as_it_came(scripts: Scripts) -> None:
@@ -112,11 +63,6 @@ def test_pages(scripts: Scripts) -> None:
     loaded.act(".sv-sort", "click")
     loaded(SOON)
     assert asked(loaded)["page"] == 0, "another order begins at its first page"
-
-
-def choose(loaded: Loaded, *places: int) -> None:
-    for place in places:
-        loaded.act("tbody .sv-choose", "change", place, checked=True)
 
 
 STATES = """() => Object.fromEntries([...element.querySelectorAll('.sv-selection button')]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from scripts_page import Loaded, Scripts
-from test_scripts_tree import REJECTED, WHOLE, trace, tree
+
+from tests.browser.given.trace import REJECTED, WHOLE, trace, tree
+from tests.browser.scripts_page import Loaded, Scripts
 
 DRAW = """(trace, step) => {
   window.picked = [];

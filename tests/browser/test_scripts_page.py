@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 import pytest
-from scripts_page import Loaded, Scripts
-from test_scripts_tree import REJECTED, WHOLE, trace
 
 from specviz.pages import files, inspector, stage
+from tests.browser.given.trace import REJECTED, WHOLE, trace
+from tests.browser.scripts_page import Loaded, Scripts
 
 ADDRESS = "?view=sessions&run=a&__theme=dark&other=1"
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from scripts_page import Scripts
-from test_scripts_inspector import opened
-from test_scripts_tree import BARE, REJECTED, WHOLE, trace
 
 from specviz.pages.inspector import SCRIPTS
+from tests.browser.given.inspector import opened
+from tests.browser.given.trace import BARE, REJECTED, WHOLE, trace
+from tests.browser.scripts_page import Scripts
 
 
 def test_where_the_time_of_a_step_went(scripts: Scripts) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from scripts_page import Loaded, Scripts
 
 from specviz.pages.stage import SCRIPTS
+from tests.browser.scripts_page import Loaded, Scripts
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from scripts_page import Loaded, Scripts
-from test_scripts_race import ended
-from test_scripts_tree import REJECTED, WHOLE, trace
-
 from specviz.pages import inspector, plot
+from tests.browser.given.race import ended
+from tests.browser.given.trace import REJECTED, WHOLE, trace
+from tests.browser.scripts_page import SOON, Loaded, Scripts
 
-SOON = "() => new Promise((resolve) => setTimeout(resolve, 5))"
 POINTS = {"kind": "points", "x": {}, "y": {}, "series": [{"name": "fast", "x": [1], "y": [2], "texts": ["fast"]}]}
 HEAT = {
     "kind": "heat",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from scripts_page import Scripts
+
+from tests.browser.scripts_page import Scripts
 
 
 def call(scripts: Scripts, names: str, function: str, *given: Any) -> Any:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from scripts_page import Scripts
-from test_scripts_tokens import ghost, step, text, token
+
+from tests.browser.given.tokens import ghost, step, text, token
+from tests.browser.scripts_page import Scripts
 
 EDGES = """() => [...document.querySelectorAll('.sv-token > .sv-body')].map((node) => node.getBoundingClientRect())
   .map(({ left, right }) => [left, right])"""

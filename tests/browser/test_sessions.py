@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from accessible import assert_accessible
 
-from tests.browser.conftest import PATIENCE_MS, Visit, Windows
+from tests.browser.accessible import assert_accessible
+from tests.browser.conftest import Visit, Windows
 
 
 def open_sessions(visit: Any, address: str = "?view=sessions", **options: Any) -> Visit:
@@ -44,7 +44,6 @@ def choose_only(opened: Visit, *run_ids: str) -> None:
 def two_runs(windows: Windows, scripted_server: str) -> tuple[str, str]:
     """Plain decoding and a drafting method on the same example."""
     opened = Visit(windows.take(1440, 1000))
-    opened.page.set_default_timeout(PATIENCE_MS)
     opened.page.goto(scripted_server)
     opened.page.wait_for_selector("#stage .sv-stage")
     runs = opened.decode("plain", 24), opened.decode("scripted", 24)

@@ -45,7 +45,6 @@ def hub() -> Iterator[str]:
 def framed(context: Any, hub: str, address: str) -> tuple[Any, Any]:
     """The app in the frame, as the Hub shows a Space: page and frame."""
     page = context.new_page()
-    page.set_default_timeout(90_000)
     page.goto(f"{hub}/?frame={quote(address, safe='')}")
     return page, page.frame_locator("iframe")
 
@@ -61,7 +60,6 @@ def test_a_chosen_theme_is_kept_over_a_reload_and_in_another_tab(visit: Open, sc
     seen = visit(server=scripted_server)
     assert not seen.page.evaluate(IS_DARK)
     other = seen.page.context.new_page()
-    other.set_default_timeout(90_000)
     other.goto(scripted_server)
     other.wait_for_selector(".sv-stage", state="attached")
     seen.page.click("#theme-switch")

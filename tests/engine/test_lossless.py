@@ -38,7 +38,7 @@ from engine.tree import DraftTree
 EXACT = [name for name in drafters.names() if drafters.get(name).guarantee == "exact"]
 GREEDY: dict[str, Any] = {}
 SAMPLED = {"temperature": 0.9, "top_k": 40, "top_p": 0.95, "seed": 11}
-NUM_TOKENS = 32
+NUM_TOKENS = 24
 
 
 def adversaries(text: Sequence[int]) -> dict[str, Script]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -17,13 +15,7 @@ from stored import finished, save, session
 from specviz.api import MAX_RUNS, Api
 from specviz.archive import lines, tables
 from specviz.decoding.session import Sessions
-from specviz.store import Store, open_store
-
-
-@pytest.fixture
-def store() -> Iterator[Store]:
-    with open_store(":memory:") as opened:
-        yield opened
+from specviz.store import Store
 
 
 @pytest.fixture
@@ -36,7 +28,7 @@ def filled(api: Api, store: Store) -> Api:
     """A plain run, and one beside it that was seven times as fast."""
     save(store, session("plain", method="plain", created_at="2026-01-01T00:00:00+00:00"))
     fast = session("fast", created_at="2026-01-02T00:00:00+00:00")
-    save(store, [*fast[:-1], replace(finished(), decode_ns=11)])
+    save(store, [*fast[:-1], finished(decode_ns=11)])
     store.set_baseline("fast", "plain")
     store.set_audit("fast", {"verdict": "identical"})
     store.flush()
@@ -170,7 +162,7 @@ def test_a_race_names_its_lanes_in_the_order_in_which_they_ran(
     monkeypatch.setattr("specviz.race.course.random.Random", lambda: Lot(is_turned))
     device = Watched()
     race = Api(Sessions(device, store), store).compare("Tell.", ["scripted", "plain"], 9)
-    ran = [method for method, *_ in device.asked_for[1::2]]
+    ran = [request.method for request, _ in device.asked_for[1::2]]
     assert race["order"] == ran == (["plain", "scripted"] if is_turned else ["scripted", "plain"])
     assert [run["method"] for run in race["runs"]] == ["scripted", "plain"], "as they were asked for"
     assert {run["group_id"] for run in race["runs"]} == {race["group_id"]}

@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 from alembic import command
-from stored import session
+from stored import copy_of
 
 from engine.errors import BadInput
 from specviz.archive import lines
 from specviz.pages import offline
 from specviz.pages.inspector import Inspector
 from specviz.pages.saved import SavedRuns
+from specviz.showing.channel import Streams
 from specviz.showing.trace import trace
-from specviz.showing.wire import Streams
-from specviz.store import RunCopy, Store, open_store, schema
+from specviz.store import Store, open_store, schema
 from specviz.store.database import open_database
 from specviz.store.location import locate
 from specviz.times import as_utc, day_and_time
@@ -32,7 +32,7 @@ TOKYO, UTC, ANGELES = "2026-01-31T23:30:00+09:00", "2026-01-31T20:00:00+00:00", 
 def store() -> Iterator[Store]:
     with open_store(":memory:") as opened:
         zones = {"angeles": ANGELES, "tokyo": TOKYO, "utc": UTC}
-        copies = [RunCopy(tuple(session(name, created_at=zone))) for name, zone in zones.items()]
+        copies = [copy_of(name, created_at=zone) for name, zone in zones.items()]
         opened.add_copies(lines.from_lines("\n".join(lines.to_lines(copies))))
         yield opened
 
@@ -96,7 +96,7 @@ def test_times_in_utc_compare_as_texts() -> None:
 
 
 def test_a_time_that_has_no_place_in_utc_is_refused() -> None:
-    copy = RunCopy(tuple(session(created_at="0001-01-01T00:00:00+09:00")))
+    copy = copy_of(created_at="0001-01-01T00:00:00+09:00")
     with pytest.raises(BadInput, match="created_at"):
         lines.from_lines("\n".join(lines.to_lines([copy])))
 
@@ -104,7 +104,7 @@ def test_a_time_that_has_no_place_in_utc_is_refused() -> None:
 def test_runs_that_an_older_program_took_in_are_put_right(tmp_path: Path) -> None:
     path = tmp_path / "runs.db"
     with open_store(path) as store:
-        store.add_copies([RunCopy(tuple(session("a", created_at=TOKYO))), RunCopy(tuple(session("b", created_at=UTC)))])
+        store.add_copies([copy_of("a", created_at=TOKYO), copy_of("b", created_at=UTC)])
     database, settings = open_database(locate(path)), schema.config()
     with database.writing() as connection:
         settings.attributes["connection"] = connection

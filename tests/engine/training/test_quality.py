@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from test_training import STORIES
 
 from engine import models
 from engine.target import Target
@@ -13,6 +12,7 @@ from engine.training import corpus, quality, report
 from engine.training.corpus import Document
 from engine.training.quality import Answered
 from engine.training.suites import SUITES, suite_rows
+from tests.engine.training.stories import STORIES
 
 REPAIR = Answered("Repair this text.\n\nThe dgo runn to the hosue.", "The dog ran to the house.", "")
 RETELL = Answered("Change Tim to Leo in this story.\n\nTim ran. Tim fell.", "Leo ran. Leo fell.", "")

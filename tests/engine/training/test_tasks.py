@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import random
 import re
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers.processors import TemplateProcessing
 
-from engine.training import elements, packing, tasks, typos
+from engine.training import elements, packing, pretrain, tasks, typos
 from engine.training.corpus import Document
+from tests.engine.training.stories import STORIES
 
 STORY = Document(
     "Once upon a time there was a boy named Tim. Tim went to the park. He saw Anna there. Anna found a red ball. "
@@ -100,3 +104,27 @@ def test_padding_counts_for_nothing_in_a_loss() -> None:
         divergence(given, wanted, is_text), divergence(given[:, :3], wanted[:, :3], is_text[:, :3])
     )
     assert divergence(wanted, wanted, is_text) == 0
+
+
+def test_text_is_made_for_a_tokenizer_without_template_or_end(frozen: tuple[Any, Any]) -> None:
+    tokenizer = copy.deepcopy(frozen[1])
+    chat = [{"role": "user", "content": "Tim"}, {"role": "assistant", "content": "ran"}]
+    tokenizer.chat_template = None
+    assert tasks.chat_text(chat, tokenizer) == f"Tim\n\nran{tokenizer.eos_token}"
+    tokenizer.eos_token = None
+    assert tasks.chat_text(chat, tokenizer) == "Tim\n\nran"
+    # What stands before every text stands there in training too.
+    begin = ("<|user|>", tokenizer.convert_tokens_to_ids("<|user|>"))
+    tokenizer._tokenizer.post_processor = TemplateProcessing(single="<|user|> $A", special_tokens=[begin])
+    assert pretrain.encode([chat], tokenizer)[0] == tokenizer("Tim\n\nran")["input_ids"]
+    assert tasks.prompt_ids(chat[:1], tokenizer)[0] == begin[1] == pretrain.encode([chat], tokenizer)[0][0]
+
+
+def test_examples_are_a_pure_function_of_documents_and_seed() -> None:
+    documents = [Document(text) for text in STORIES[:30]]
+    first, again, other = (list(tasks.examples(documents, seed)) for seed in (3, 3, 4))
+    assert first == again
+    assert first != other
+    answers = {chat[1]["content"] for chat in first}
+    assert {document.text for document in documents} <= answers
+    assert all([message["role"] for message in chat] == ["user", "assistant"] for chat in first)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from pathlib import Path
 
-from conftest import save_model
+from model_folders import save_model
 
 from engine import models
 from specviz.decoding.local import LocalDevice

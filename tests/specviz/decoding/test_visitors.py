@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from scripted import ScriptedDevice, ScriptedRecorder
-from stored import save, session
+from stored import copy_of, save, session
 
 import app
 from specviz.archive import lines
@@ -17,8 +17,8 @@ from specviz.decoding.request import parse
 from specviz.decoding.session import Sessions
 from specviz.decoding.visitors import Visitors, hashed
 from specviz.pages.saved import SavedRuns
-from specviz.showing.wire import Streams
-from specviz.store import RunCopy, Store, open_store
+from specviz.showing.channel import Streams
+from specviz.store import Store, open_store
 
 MINE, OTHERS = "0" * 32, "f" * 32
 
@@ -111,14 +111,14 @@ def test_others_export_and_what_they_import_is_theirs(store: Store, tmp_path: Pa
 
 def test_an_import_does_not_take_the_place_of_anothers_deleted_run(store: Store) -> None:
     shown = page(store, is_public=True)
-    file = "".join(f"{line}\n" for line in lines.to_lines([store.copy("others")]))
+    file = lines.to_text([store.copy("others")])
     mark(shown, "delete", "others", visitor=OTHERS)
     assert "error" in json.loads(shown.take_in({"text": file, "visitor": MINE}))
     assert mark(shown, "restore", "others", visitor=OTHERS) == {"restored": ["others"]}
 
 
 def test_a_file_with_anothers_run_is_taken_in_beside_it(store: Store) -> None:
-    file = "".join(f"{line}\n" for line in lines.to_lines([store.copy("others"), RunCopy(tuple(session("new")))]))
+    file = lines.to_text([store.copy("others"), copy_of("new")])
     answer = json.loads(page(store, is_public=True).take_in({"text": file, "visitor": MINE}))
     assert answer == {"added": ["new"], "known": 1}
     assert store.makers(["others", "new"]) == {"others": hashed(OTHERS), "new": hashed(MINE)}

@@ -1,52 +1,30 @@
-"""The Sessions view's handlers: the list, marks, files in and out, runs side by side; anything may be asked."""
+"""The Sessions view's handlers: the list, marks, files in and out; anything may be asked."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
-from scripted import HOSTILE, ScriptedDevice, ScriptedRecorder
-from stored import finished, save, session, started, stepped
+from asking import ask, page_of
+from scripted import HOSTILE
+from stored import copy_of, save, session, started, stepped
 
-from engine.config import GenerationConfig
-from engine.errors import BadInput
-from engine.events import Event, SessionStarted, Stepped
-from specviz.decoding.request import Request
-from specviz.decoding.session import Sessions
-from specviz.explaining.examples import examples, task_of
-from specviz.pages import exports
+from engine.events import Stepped
+from specviz.archive import lines
 from specviz.pages.saved import SavedRuns
-from specviz.showing import comparison, listing
+from specviz.showing.channel import Streams
 from specviz.showing.replay import replay
-from specviz.showing.wire import Streams
-from specviz.store import Store, open_store
+from specviz.store import RunCopy, Store, open_store
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     with open_store(tmp_path / "runs.db") as opened:
         yield opened
-
-
-@pytest.fixture
-def page(store: Store) -> SavedRuns:
-    save(store, session("plain", method="plain"))
-    save(store, [*session("fast")[:-1], dataclasses.replace(finished(), decode_ns=11)])
-    store.set_baseline("fast", "plain")
-    assert store.flush()
-    return SavedRuns(store, Streams())
-
-
-def ask(handler: Any, given: Any) -> dict[str, Any]:
-    text = handler(given)
-    assert text.isascii()
-    assert "<" not in text
-    return cast(dict[str, Any], json.loads(text))
 
 
 def test_the_list_holds_rows_numbers_and_choices(page: SavedRuns) -> None:
@@ -142,9 +120,6 @@ def test_a_full_disk_is_said_and_half_a_file_is_never_imported(page: SavedRuns, 
         assert ask(other.find, {})["total"] == 0
 
 
-# files
-
-
 def test_a_file_of_lines_brings_the_run_and_its_baseline_to_another_database(page: SavedRuns) -> None:
     text = ask(page.export, {"kind": "jsonl", "ids": ["fast"]})["content"]
     with open_store(":memory:") as store:
@@ -160,141 +135,6 @@ def test_a_file_of_lines_brings_the_run_and_its_baseline_to_another_database(pag
     assert "cannot be read" in ask(page.take_in, {"path": "/etc/passwd"})["error"]
 
 
-def test_all_that_was_found_becomes_a_table(page: SavedRuns) -> None:
-    file = ask(page.export, {"kind": "csv", "listing": {"method": "plain"}})
-    assert file["content"].count("\r\n") == 2
-    assert file["name"].endswith(".csv")
-    parquet = ask(page.export, {"kind": "parquet", "ids": ["fast"]})
-    assert parquet["is_base64"] is True
-
-
-@pytest.mark.parametrize(
-    "given",
-    [{}, {"kind": "exe", "ids": ["fast"]}, {"kind": "jsonl"}, {"kind": "html", "ids": ["nobody"]},
-     {"kind": "csv", "ids": ["nobody"]}, {"kind": "jsonl", "ids": [str(n) for n in range(exports.MAX_WHOLE_RUNS + 1)]}],
-)  # fmt: skip
-def test_a_file_that_cannot_be_made_gets_a_sentence(page: SavedRuns, given: Any) -> None:
-    assert ask(page.export, given)["error"].endswith(".")
-
-
-# side by side
-
-
-def timed(run_id: str, step_ms: float, texts: str = "abcdefghijklmnopqrst", **fields: Any) -> list[Event]:
-    """One token a step, each in the given time."""
-    first = started(run_id, **fields)
-    ns = {"draft_ns": 0, "target_ns": int(step_ms * 1e6), "verify_ns": 0, "commit_ns": 0, "host_ns": 0}
-    steps = []
-    for place, letter in enumerate(texts):
-        step = stepped(place)
-        token = dataclasses.replace(step.emitted[1], token_id=ord(letter))
-        steps.append(dataclasses.replace(step, nodes=(), path=(), emitted=(token,), **ns))
-    return [first, *cast(list[Event], steps), finished()]
-
-
-def test_a_paired_difference_counts_the_text_that_both_wrote() -> None:
-    pair = comparison.paired(timed("a", 10.0), timed("b", 7.0, "abcdefghijklmnopqXst"))
-    assert (pair.num_shared, pair.num_pairs) == (17, 2)
-    assert pair.mean_ms == pytest.approx(-3.0)
-    assert pair.spread_ms == pytest.approx(0.0)
-    assert comparison.paired_text(pair) == (
-        "3.00 ± 0.00 ms per token faster (n = 2 blocks of 8 tokens that both wrote)"
-    )
-
-
-def test_the_spread_of_paired_differences_is_a_samples() -> None:
-    slow = [*timed("b", 7.0)[:9], *timed("b", 5.0)[9:]]
-    pair = comparison.paired(timed("a", 10.0), slow)
-    assert pair.differences_ms == pytest.approx((-3.0, -5.0))
-    assert pair.spread_ms == pytest.approx(2**0.5)
-
-
-def test_texts_that_part_at_once_have_no_paired_difference() -> None:
-    pair = comparison.paired(timed("a", 10.0), timed("b", 7.0, "Xbcdefgh"))
-    assert pair.mean_ms is None
-    assert "share only their first 0 tokens" in comparison.paired_text(pair)
-    alone = comparison.paired(timed("a", 10.0), timed("b", 12.5, "abcdefgh"))
-    assert comparison.paired_text(alone).startswith("2.50 ms per token slower (n = 1 ")
-    assert "one pair alone shows no spread" in comparison.paired_text(alone)
-
-
-def test_only_settings_that_differ_are_shown() -> None:
-    runs = [started("a"), started("b", dtype="float32", config={"seed": 8}, method_options={"depth": 4, "k": 2})]
-    rows, num_same = comparison.differences(runs)
-    found = {name: values for name, *values in rows}
-    assert found["dtype"] == ["bfloat16", "float32"]
-    assert found["seed"] == ["7", "8"]
-    assert found["option k"] == ["–", "2"]
-    assert "option depth" not in found
-    assert "prompt" not in found
-    assert num_same == 8
-
-
-@pytest.mark.parametrize(
-    ("fields", "word"),
-    [
-        ({"prompt": "Another"}, "prompts"),
-        ({"dtype": "float32"}, "precisions"),
-        ({"machine": {"processor": "arm"}}, "machines"),
-        ({"device": "cuda:0"}, "devices"),
-        ({"model": "other"}, "targets"),
-        ({"config": {"temperature": 0.5, "seed": 8}}, "seeds"),
-        ({"config": {"temperature": 0.9, "seed": 7}}, "sampling"),
-    ],
-)
-def test_what_makes_a_comparison_unfair_is_said(fields: dict[str, Any], word: str) -> None:
-    runs: list[SessionStarted] = [started("a"), started("b", **fields)]
-    (warning,) = comparison.warnings(runs, ["finished", "finished"])
-    assert word in warning
-    assert comparison.warnings([started("a"), started("b")], ["finished"] * 2) == []
-    assert "came to their end" in comparison.warnings([started("a")], ["stopped"])[0]
-
-
-def test_runs_side_by_side_have_figures_that_the_charts_can_draw(page: SavedRuns) -> None:
-    found = ask(page.compare, ["plain", "fast"])
-    assert [run["label"] for run in found["runs"]] == ["1 · plain", "2 · draft_model"]
-    assert found["warnings"] == []
-    assert [row[0] for row in found["settings"]] == ["method"]
-    assert {name: len(figure["series"]) for name, figure in found["figures"].items()} == {
-        "tokens": 2,
-        "differences": 0,
-        "acceptance": 2,
-        "split": 3,
-    }
-
-
-def test_runs_side_by_side_are_held_against_the_first(store: Store) -> None:
-    for name, step_ms, cut in (("first", 10.0, 0), ("quick", 7.0, 0), ("slow", 12.5, 1)):
-        save(store, timed(name, step_ms)[: -1 if cut else None])
-    found = ask(SavedRuns(store, Streams()).compare, ["first", "quick", "slow"])
-    texts = [(pair["label"][:1], pair["text"].partition(" (")[0]) for pair in found["paired"]]
-    assert texts == [("2", "3.00 ± 0.00 ms per token faster"), ("3", "2.50 ± 0.00 ms per token slower")]
-    assert found["warnings"] == [comparison.WARNINGS["cut"]], "the last one has not ended"
-    assert [run["id"] for run in found["runs"]] == ["first", "quick", "slow"]
-
-
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [(["fast"], "2 to 8 runs"), ([], "Choose a run"), (["fast", "nobody"], "no run 'nobody'"), ("x", "no runs' ids"),
-     ([str(n) for n in range(9)], "at most 8"), (["fast", "fast"], "2 to 8")],
-)  # fmt: skip
-def test_runs_that_cannot_be_compared_get_a_sentence(page: SavedRuns, given: Any, said: str) -> None:
-    assert said in ask(page.compare, given)["error"]
-
-
-def test_an_address_names_runs_to_compare(page: SavedRuns) -> None:
-    value, _ = page.arrive({"view": "sessions", "ids": "plain,fast,"})
-    shown = json.loads(value)
-    assert json.loads(shown["compare"])["runs"][1]["id"] == "fast"
-    assert shown["open"] == ""
-    page.store.trash(["fast"])
-    value, _ = page.arrive({"view": "sessions", "ids": "plain,fast"})
-    assert "may have been deleted" in json.loads(json.loads(value)["compare"])["error"]
-
-
-# what a run carries
-
-
 def test_a_run_outlives_its_baseline(page: SavedRuns) -> None:
     page.store.trash(["plain"])
     happenings = list(replay(page.store, "fast"))
@@ -302,19 +142,58 @@ def test_a_run_outlives_its_baseline(page: SavedRuns) -> None:
     assert json.loads(page.open("fast"))["status"]["phase"] == "finished"
 
 
-def test_a_run_of_an_example_has_its_task_and_one_of_changed_words_has_none() -> None:
-    example = examples()[0]
-    recorder = ScriptedRecorder()
-    for prompt in (example.prompt, example.prompt + "!"):
-        config = GenerationConfig(max_new_tokens=3)
-        request = Request(prompt, "toy", "plain", {}, config, has_baseline=False)
-        for _ in Sessions(ScriptedDevice(), recorder).run(request, "v"):
-            pass
-    assert sorted(recorder.tasks.values()) == ["", example.task]
-    assert task_of("") == ""
+def test_a_run_that_a_file_holds_twice_is_new_once(store: Store) -> None:
+    page = SavedRuns(store, Streams())
+    copy = copy_of("a")
+    file = "\n".join(lines.to_lines([copy, copy, RunCopy((started("b"),))]))
+    assert ask(page.take_in, {"text": file}) == {"added": ["a", "b"], "known": 0}
+    assert ask(page.take_in, {"text": file}) == {"added": [], "known": 2}
+    assert store.count_runs() == 2
 
 
-def test_ids_are_checked_one_by_one() -> None:
-    assert listing.run_ids(["a", "a", "b"]) == ["a", "b"]
-    with pytest.raises(BadInput, match="no runs' ids"):
-        listing.run_ids(["a", 3])
+def test_what_is_here_already_is_counted(store: Store) -> None:
+    page = page_of(store, "a")
+    file = "\n".join(lines.to_lines([copy_of(name) for name in "abc"]))
+    assert ask(page.take_in, {"text": file}) == {"added": ["b", "c"], "known": 1}
+
+
+def test_a_note_has_at_most_4000_characters_and_a_tag_40(store: Store) -> None:
+    page = page_of(store, "a")
+    assert ask(page.mark, {"action": "note", "ids": ["a"], "text": "x" * 4_000}) == {"noted": ["a"]}
+    assert "4,000 characters" in ask(page.mark, {"action": "note", "ids": ["a"], "text": "y" * 4_001})["error"]
+    assert store.get_run("a").note == "x" * 4_000
+    assert ask(page.mark, {"action": "tag", "ids": ["a"], "text": "t" * 40}) == {"tagged": ["a"]}
+    assert "error" in ask(page.mark, {"action": "tag", "ids": ["a"], "text": "t" * 41})
+
+
+def test_the_21st_tag_is_refused_and_one_that_is_there_is_none(store: Store) -> None:
+    page = page_of(store, "a", "b")
+    words = [f"tag{place:02}" for place in range(20)]
+    for word in words:
+        assert ask(page.mark, {"action": "tag", "ids": ["a"], "text": word}) == {"tagged": ["a"]}
+    assert ask(page.mark, {"action": "tag", "ids": ["a"], "text": "more"})["error"] == "A run takes at most 20 tags."
+    assert "at most 20" in ask(page.mark, {"action": "tag", "ids": ["b", "a"], "text": "more"})["error"]
+    assert store.get_run("b").tags == (), "nothing was changed"
+    assert ask(page.mark, {"action": "tag", "ids": ["a"], "text": words[3]}) == {"tagged": ["a"]}
+    assert store.get_run("a").tags == tuple(words)
+    assert ask(page.mark, {"action": "untag", "ids": ["a"], "text": words[3]}) == {"tagged": ["a"]}
+    assert ask(page.mark, {"action": "tag", "ids": ["a"], "text": "more"}) == {"tagged": ["a"]}
+
+
+def test_a_note_is_for_the_first_run_alone(store: Store) -> None:
+    page = page_of(store, "a", "b")
+    assert ask(page.mark, {"action": "note", "ids": ["b", "a"], "text": "mine"}) == {"noted": ["b"]}
+    assert (store.get_run("a").note, store.get_run("b").note) == ("", "mine")
+
+
+def test_a_saved_run_opens(page: SavedRuns) -> None:
+    message = json.loads(page.open("fast"))
+    assert [token["t"] for token in message["steps"][0]["k"]] == [" there", " lived"]
+    assert message["status"]["phase"] == "finished"
+
+
+@pytest.mark.parametrize("run_id", ["nobody", "", None, 3, "x" * 200, "<b>", "\ud800"])
+def test_an_id_that_is_none_gets_a_sentence(store: Store, run_id: Any) -> None:
+    message = json.loads(SavedRuns(store, Streams()).open(run_id))
+    assert message["alert"].endswith(".")
+    assert len(message["alert"]) < 200

@@ -63,7 +63,7 @@ def test_speed_is_emitted_tokens_by_the_time_inside_the_steps() -> None:
 
 
 def ended(name: str, ns: int, reason: Any = "eos", **fields: Any) -> tuple[Event, ...]:
-    return (*session(name, **fields)[:-1], replace(finished(reason), decode_ns=ns))
+    return (*session(name, **fields)[:-1], finished(reason, decode_ns=ns))
 
 
 def test_the_speedup_is_against_the_measured_plain_run() -> None:

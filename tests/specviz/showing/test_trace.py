@@ -1,72 +1,17 @@
+"""A whole run as the Inspector reads it."""
+
 from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
-import pytest
 from scripted import HOSTILE, started, stepped
+from stored import STEP, node, tree_step
 
 from engine import verify
-from engine.events import Candidate, Counts, Emitted, Node, SessionFinished, Stepped
-from specviz.explaining import prose, recording
-from specviz.pages.inspector import Inspector
-from specviz.pages.learn import Learn
-from specviz.showing import whatif
+from engine.events import Candidate, Counts, Emitted, Event, Prefilled, SessionFinished, Stepped
 from specviz.showing.trace import draws_at_nodes, rule_of, trace
-from specviz.store import open_store
 from specviz.text import to_wire
-
-
-def node(parent: int, status: str, target: float | None = 0.5, draft: float | None = 0.5, token: int = 1) -> Node:
-    return Node(token, "w", parent, status, target, draft)  # type: ignore[arg-type]
-
-
-def tree_step() -> Stepped:
-    """Root: 0 (accepted), 1. Below 0: 2 (rejected), 3 (accepted, less likely). Below 3: 4 (rejected). Below 1: 5."""
-    nodes = (
-        node(-1, "accepted", 0.8, 0.6),
-        node(-1, "rejected", 0.1, 0.3),
-        node(0, "rejected", 0.2, 0.7),
-        node(0, "accepted", 0.5, 0.2),
-        node(3, "rejected", 0.25, 0.9),
-        node(1, "unreached", 0.5, 0.4),
-    )
-    emitted = (Emitted(1, "a", "accepted", 0), Emitted(1, "b", "accepted", 3), Emitted(1, "c", "correction"))
-    return Stepped(0, 9, nodes, (0, 3), emitted, 1_000_000, 2_000_000, 300_000, 40_000, 500_000, 12)
-
-
-def numbers(family: tuple[whatif.Cut, ...]) -> list[tuple[int, int, int]]:
-    return [(cut.limit, cut.num_nodes, cut.accepted) for cut in family]
-
-
-def test_smaller_drafts_keep_what_lies_inside_the_cut() -> None:
-    cuts = whatif.cuts(tree_step(), is_drawn=False)
-    assert [(cut.limit, cut.num_nodes, cut.accepted) for cut in cuts.budget] == [
-        (1, 1, 1),
-        (2, 2, 1),
-        (4, 4, 2),
-        (6, 6, 2),
-    ]
-    assert [(cut.limit, cut.num_nodes, cut.accepted) for cut in cuts.depth] == [(1, 2, 1), (2, 5, 2), (3, 6, 2)]
-    assert [(cut.limit, cut.num_nodes, cut.accepted) for cut in cuts.top_k] == [(1, 2, 1), (2, 6, 2)]
-    assert all(cut.expected is None for cut in cuts.budget), "greedy does not draw"
-
-
-def test_the_expected_length_is_the_sum_of_path_probabilities() -> None:
-    cuts = whatif.cuts(tree_step(), is_drawn=True)
-    reach = [0.8, 0.1, 0.8 * 0.2, 0.8 * 0.5, 0.8 * 0.5 * 0.25, 0.1 * 0.5]
-    assert cuts.budget[-1].expected == pytest.approx(sum(reach))
-    assert cuts.budget[1].expected == pytest.approx(0.9)
-    assert cuts.depth[0].expected == pytest.approx(0.9)
-    assert cuts.top_k[0].expected == pytest.approx(0.8 + 0.16)
-
-
-def test_no_draft_and_no_detail_have_no_answers() -> None:
-    empty = Stepped(0, 9, (), (), (Emitted(1, "a", "plain"),), 1, 1, 1, 1, 1, 1)
-    assert whatif.cuts(empty, is_drawn=False) == whatif.Cuts((), (), ())
-    assert whatif.reach([node(-1, "accepted", None)]) is None
 
 
 def test_a_trace_holds_whole_trees_in_columns() -> None:
@@ -118,62 +63,26 @@ def test_500_steps_of_60_nodes_are_told_in_few_bytes() -> None:
     assert len(text) < 4_000_000
 
 
-def test_the_recording_shows_what_the_tour_tells() -> None:
-    """A full acceptance, then a correction behind an accepted token, then a bonus again."""
-    ends = [event.emitted[-1].origin for event in recording.events() if isinstance(event, Stepped)]
-    paths = [len(event.path) for event in recording.events() if isinstance(event, Stepped)]
-    corrected = next(i for i, end in enumerate(ends) if end == "correction" and paths[i] > 0)
-    assert "bonus" in ends[:corrected]
-    assert "bonus" in ends[corrected:]
-    assert trace(recording.events())["run"]["model"] == "story"
-
-
-def test_the_inspector_arrives_anywhere(tmp_path: Path) -> None:
-    with open_store(tmp_path / "runs.db") as store:
-        inspector = Inspector(store)
-        assert json.loads(inspector.arrive({})[0])["run"] == recording.ID
-        run = store.begin(started(session_id="r1", prompt=HOSTILE[0]))
-        run.append(stepped(0, ["Once", " upon"]))
-        assert store.flush()
-        assert json.loads(inspector.arrive({})[0])["run"] == "r1"
-        message = json.loads(inspector.arrive({"run": "x" * 999, "step": "-1e9"})[0])
-        assert message["step"] is None
-        assert len(message["run"]) <= 80
-        assert json.loads(inspector.arrive({"step": "7"})[0])["step"] == 7
-        assert len(json.loads(inspector.read("r1"))["steps"]) == 1
-        assert json.loads(inspector.read(recording.ID))["steps"]
-        for wrong in ("nobody", "", None, 3, "x" * 200, "\ud800"):
-            assert json.loads(inspector.read(wrong))["alert"].endswith(".")
-
-
-def test_learn_has_a_page_for_every_method_and_a_sentence_for_none() -> None:
-    from specviz.decoding.local import LocalDevice
-
-    learn = Learn(LocalDevice())
-    for method in learn.device.methods():
-        page = json.loads(learn.method_page(method.name))
-        assert page["trees"], method.name
-    assert json.loads(learn.method_page("<b>"))["alert"].startswith("There is no method")
-    assert json.loads(learn.arrive({"step": "9", "ids": "nope"})[0])["stop"] == 0
-    assert json.loads(learn.arrive({"step": "3", "ids": "aded"})[0])["method"] == "aded"
-    stops = [json.loads(learn.arrive({"step": str(step)})[0])["stop"] for step in range(7)]
-    assert stops == [0, 1, 2, 3, 4, 5, 0]
-
-
-def tags_of(tree: Any) -> set[str]:
-    if isinstance(tree, str):
-        return set()
-    return {tree[0]}.union(*(tags_of(child) for child in tree[1]))
-
-
-def test_documents_become_trees_of_known_tags_without_markup() -> None:
-    (tree, *_) = prose._trees('A *b* [`c`](https://example.com "t") <img src=x onerror=1> ![d](e.png)')
-    assert tree == ["p", ["A ", ["em", ["b"]], " ", ["code", ["c"]], " <img src=x onerror=1> ", "d"]]
-    for page in (prose.method_page("draft_model"), prose._trees("| a | b |\n| - | - |\n| 1 | 2 |\n\n- x\n- y")):
-        assert set().union(*(tags_of(tree) for tree in page)) <= set(prose.TAGS.values())
-
-
-def test_the_glossary_is_read_whole() -> None:
-    words = dict(prose.words())
-    assert len(words) > 30
-    assert words["bonus token"].startswith("The next token where the path reached a leaf")
+def test_a_trace_has_every_number_in_its_place() -> None:
+    events: list[Event] = [started(), Prefilled(17, 1, 16), STEP, SessionFinished("length", Counts(1, 6, 2, 3, 1), 9)]
+    told = trace(events)
+    (step,) = told["steps"]
+    assert (told["run"]["promptTokens"], told["run"]["reason"], told["run"]["id"]) == (17, "length", "s1")
+    assert (step["n"], step["kv"], tuple(step["path"]), step["ms"]) == (4, 12, (0, 2), [1.0, 20.0, 4.0, 0.3, 0.05])
+    assert step["id"] == [10, 11, 20, 21, 30, 40]
+    assert step["p"] == [0.9, 0.05, 0.6, 0.35, 0.25, 0.125]
+    assert step["q"] == [0.8, 0.15, 0.55, 0.3, 0.45, 0.65]
+    assert [told["pieces"][place] for place in step["t"]] == [" a", " b", " d", " c", " z", " e"]
+    last = step["k"][-1]
+    assert (last["id"], told["pieces"][last["t"]], told["pieces"][last["raw"]], last["o"]) == (
+        30,
+        "",
+        " z",
+        "correction",
+    )
+    assert (last["node"], last["p"]) == (None, 0.25)
+    assert [(told["pieces"][text], token, p) for text, token, p in last["a"]] == [(" c", 21, 0.7), (" z", 30, 0.25)]
+    assert [token["node"] for token in step["k"]] == [0, 2, None]
+    assert step["ranks"] == [1, 1]
+    assert step["cuts"]["topk"] == [[1, 4, 2, None], [2, 6, 2, None]]
+    assert step["cuts"]["depth"] == [[1, 2, 1, None], [2, 4, 2, None], [3, 5, 2, None], [4, 6, 2, None]]

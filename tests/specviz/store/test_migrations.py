@@ -24,11 +24,6 @@ from specviz.store.models import Base
 DOCS = Path(__file__).parents[3] / "docs" / "schema.md"
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "runs.db"
-
-
 def _execute(path: Path, statement: str) -> None:
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.executescript(statement)

@@ -19,17 +19,6 @@ from specviz import store as doorway
 from specviz.store import Store, StoreError, location, open_store
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "runs.db"
-
-
-@pytest.fixture
-def store(path: Path) -> Iterator[Store]:
-    with open_store(path) as opened:
-        yield opened
-
-
 @contextlib.contextmanager
 def _as_nobody() -> Iterator[Path]:
     """A folder of an unprivileged user, who we are meanwhile; root may write everything."""
@@ -55,6 +44,17 @@ def _refusal(url_or_path: str | Path) -> str:
     if isinstance(url_or_path, Path):
         assert str(url_or_path.parent) not in message
     return message
+
+
+@pytest.fixture
+def space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A Space, and the folder of its storage, which is not made yet."""
+    monkeypatch.delenv("SPECVIZ_DB", raising=False)
+    monkeypatch.setenv("SPACE_ID", "someone/specviz")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(location, "SPACE_STORAGE", tmp_path / "storage")
+    monkeypatch.setattr(location.os.path, "ismount", lambda folder: str(folder) == str(tmp_path / "storage"))
+    return tmp_path / "storage"
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="POSIX permissions")
@@ -174,20 +174,6 @@ def test_a_store_in_memory_works_between_threads_and_keeps_nothing(given_name: s
 
 def test_the_doorway_names_what_it_gives() -> None:
     assert set(doorway.__all__) <= set(dir(doorway))
-
-
-# how long it is kept
-
-
-@pytest.fixture
-def space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A Space, and the folder of its storage, which is not made yet."""
-    monkeypatch.delenv("SPECVIZ_DB", raising=False)
-    monkeypatch.setenv("SPACE_ID", "someone/specviz")
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(location, "SPACE_STORAGE", tmp_path / "storage")
-    monkeypatch.setattr(location.os.path, "ismount", lambda folder: str(folder) == str(tmp_path / "storage"))
-    return tmp_path / "storage"
 
 
 def test_a_space_keeps_its_runs_on_its_own_storage(space: Path) -> None:

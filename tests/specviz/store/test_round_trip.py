@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,18 +13,6 @@ from stored import HOSTILE, finished, save, session, started, stepped
 from engine import events
 from engine.events import Candidate, Counts, Emitted, Event, Node, Prefilled, SessionFinished, SessionStarted, Stepped
 from specviz.store import Store, exact, open_store
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "runs.db"
-
-
-@pytest.fixture
-def store(path: Path) -> Iterator[Store]:
-    with open_store(path) as opened:
-        yield opened
-
 
 _characters = st.characters(exclude_categories=()) | st.sampled_from(list("\x00\x10\ud83d\ude00\u202e\udc80"))
 _text = st.text(_characters, max_size=12)

@@ -1,34 +1,22 @@
-"""Lists of runs: conditions, orders, pages, from one index; deletion that can be undone."""
+"""Lists of runs: conditions, orders, pages, from one index."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
 import pytest
 import sqlalchemy
 from sqlalchemy.dialects import postgresql
-from stored import HOSTILE, finished, save, session, started, stepped
+from stored import copy_of, finished, started, stepped
 
-from engine.events import Counts, Event, SessionFinished
+from engine.events import Counts, SessionFinished
 from specviz.store import RunCopy, Store, UnknownRun, open_store, owner
 from specviz.store.models import RUNS
 from specviz.store.search import SORTS, Sort, clauses, order
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(tmp_path / "runs.db") as opened:
-        yield opened
-
-
-def run(name: str, decode_ns: int = 77, **fields: Any) -> RunCopy:
-    given = session(name, **fields)
-    end = cast(SessionFinished, given[-1])
-    return RunCopy((*given[:-1], dataclasses.replace(end, decode_ns=decode_ns)))
 
 
 def ids(store: Store, **conditions: Any) -> str:
@@ -44,9 +32,32 @@ CONFIGS: list[dict[str, Any]] = [{"temperature": 0.0}, {"temperature": 0.7}, {}]
 def filled(store: Store) -> Store:
     for place, name in enumerate("abc"):
         day = f"2026-01-0{place + 1}T10:00:00+00:00"
-        copy = run(name, 10 * (3 - place), created_at=day, model=f"m{place}", config=CONFIGS[place])
+        copy = copy_of(name, 10 * (3 - place), created_at=day, model=f"m{place}", config=CONFIGS[place])
         store.add_copies([dataclasses.replace(copy, task="Chat" if name == "b" else "", note=f"note of {name}")])
     return store
+
+
+def _ascii_lower(text: str) -> str:
+    return "".join(char.lower() if char.isascii() else char for char in text)
+
+
+def _steps(store: Store, ask: Callable[[], object]) -> int:
+    """Thousands of steps would hide a second reading of a small table, so each hundred is counted."""
+    num_hundreds = 0
+
+    def count() -> None:
+        nonlocal num_hundreds
+        num_hundreds += 1
+
+    def watch(connection: Any) -> None:
+        connection.connection.driver_connection.set_progress_handler(count, 100)
+
+    sqlalchemy.event.listen(store._database.engine, "begin", watch)
+    try:
+        ask()
+    finally:
+        sqlalchemy.event.remove(store._database.engine, "begin", watch)
+    return 100 * num_hundreds
 
 
 @pytest.mark.parametrize(
@@ -120,7 +131,7 @@ def test_a_run_without_the_figure_comes_last_either_way(filled: Store) -> None:
 
 
 def test_an_id_is_found_by_its_beginning(store: Store) -> None:
-    store.add_copies([run("0123456789abcdef")])
+    store.add_copies([copy_of("0123456789abcdef")])
     assert [store.count_runs(search=text) for text in ("012345", "01234", "123456")] == [1, 0, 0]
 
 
@@ -130,7 +141,7 @@ def test_pages_tell_the_number_of_all(filled: Store) -> None:
 
 
 def test_pages_of_runs_that_began_at_the_same_time_tell_the_number_of_all(store: Store) -> None:
-    store.add_copies([run(name) for name in "abcdefg"])
+    store.add_copies([copy_of(name) for name in "abcdefg"])
     for size in (1, 2, 3, 7):
         pages = [store.find_runs(size, offset, search="upon a") for offset in range(0, 7, size)]
         assert "".join(row.id for rows, _ in pages for row in rows) == "gfedcba"
@@ -162,14 +173,10 @@ def test_pages_of_runs_that_began_at_the_same_time_tell_the_number_of_all(store:
 )
 def test_every_search_is_for_the_very_words(store: Store, words: str) -> None:
     texts = {"with": f"before {words} after", "case": f"before {words.upper()} after", "other": "a1b 500 fifty x y q"}
-    store.add_copies([run(name, prompt=text) for name, text in texts.items()])
+    store.add_copies([copy_of(name, prompt=text) for name, text in texts.items()])
     wanted = {name for name, text in texts.items() if _ascii_lower(words) in _ascii_lower(text)}
     assert {row.id for row in store.list_runs(search=words)} == wanted
     assert store.count_runs(search=words) == len(wanted)
-
-
-def _ascii_lower(text: str) -> str:
-    return "".join(char.lower() if char.isascii() else char for char in text)
 
 
 def test_values_to_choose_from_are_those_of_the_runs(filled: Store) -> None:
@@ -214,25 +221,6 @@ def test_a_search_reads_every_text_once(store: Store) -> None:
     assert _steps(store, lambda: store.get_runs(ids)) < 0.1 * once, "twenty rows are found by their ids"
 
 
-def _steps(store: Store, ask: Callable[[], object]) -> int:
-    """Thousands of steps would hide a second reading of a small table, so each hundred is counted."""
-    num_hundreds = 0
-
-    def count() -> None:
-        nonlocal num_hundreds
-        num_hundreds += 1
-
-    def watch(connection: Any) -> None:
-        connection.connection.driver_connection.set_progress_handler(count, 100)
-
-    sqlalchemy.event.listen(store._database.engine, "begin", watch)
-    try:
-        ask()
-    finally:
-        sqlalchemy.event.remove(store._database.engine, "begin", watch)
-    return 100 * num_hundreds
-
-
 def test_a_search_finds_its_page_in_the_order_of_the_index(store: Store) -> None:
     asked = sqlalchemy.select(RUNS.c.id).where(*clauses({"search": "fox"})).order_by(*order("when", True))
     text = str(asked.compile(store._database.engine, compile_kwargs={"literal_binds": True}))
@@ -254,9 +242,6 @@ def test_postgresql_searches_without_regard_to_case() -> None:
     assert "NULLS LAST" in text
 
 
-# deletion
-
-
 def test_a_deleted_run_is_nowhere_until_it_is_brought_back(filled: Store) -> None:
     filled.add_tag("b", "keep")
     assert filled.trash(["b", "nowhere"]) == ["b"]
@@ -270,14 +255,14 @@ def test_a_deleted_run_is_nowhere_until_it_is_brought_back(filled: Store) -> Non
     assert ids(filled) == "cba"
     assert filled.get_run("b").tags == ("keep",)
     assert filled.events("b") == list(
-        run("b", 20, created_at="2026-01-02T10:00:00+00:00", model="m1", config=CONFIGS[1]).events
+        copy_of("b", 20, created_at="2026-01-02T10:00:00+00:00", model="m1", config=CONFIGS[1]).events
     )
 
 
 def test_what_was_deleted_a_day_ago_is_gone_for_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = datetime.now(UTC)
     with open_store(tmp_path / "runs.db") as store:
-        store.add_copies([run("old"), run("new"), run("kept")])
+        store.add_copies([copy_of("old"), copy_of("new"), copy_of("kept")])
         for name, hours in (("old", 25), ("new", 23)):
             at = (now - timedelta(hours=hours)).isoformat(timespec="microseconds")
             monkeypatch.setattr(owner, "now", lambda at=at: at)
@@ -298,46 +283,3 @@ def test_a_run_deleted_while_it_is_written_stays_deleted_and_comes_back_whole(st
     assert store.count_runs() == 0
     store.restore(["a"])
     assert store.events("a") == [started("a"), stepped(), finished()]
-
-
-# copies, notes, tasks
-
-
-def test_a_copy_carries_all_that_is_kept_of_a_run(store: Store) -> None:
-    save(store, session("plain", method="plain"))
-    events: list[Event] = session("fast")
-    record = store.begin(started("fast"), task="Chat")
-    for event in events[1:]:
-        record.append(event)
-    store.set_baseline("fast", "plain")
-    store.set_audit("fast", {"verdict": "identical"})
-    store.flush()
-    store.add_tag("fast", HOSTILE)
-    store.set_note("fast", HOSTILE)
-    copies = [store.copy("fast"), store.copy("plain")]
-    rows = {row.id: row for row in store.list_runs()}
-    with open_store(":memory:") as other:
-        assert other.add_copies(copies) == ["fast", "plain"]
-        assert [other.copy("fast"), other.copy("plain")] == copies
-        assert {row.id: row for row in other.list_runs()} == rows
-    assert copies[0] == RunCopy(tuple(events), "Chat", (HOSTILE,), HOSTILE, {"verdict": "identical"}, "plain")
-
-
-def test_copies_leave_runs_that_are_there_and_replace_deleted_ones(store: Store) -> None:
-    store.add_copies([run("a"), run("b")])
-    store.trash(["b"])
-    changed = [run(name, prompt="changed") for name in "abc"]
-    assert store.add_copies([*changed, changed[2]]) == ["b", "c"]
-    assert [store.get_run(name).prompt for name in "abc"] == ["Once upon a time", "changed", "changed"]
-
-
-def test_a_copy_without_end_is_an_interrupted_run(store: Store) -> None:
-    store.add_copies([RunCopy((started("a"), stepped()))])
-    assert (store.get_run("a").status, store.get_run("a").steps) == ("interrupted", 1)
-
-
-def test_many_thousand_copies_count_what_their_events_say(store: Store) -> None:
-    end = SessionFinished("eos", Counts(1, 2, 1, 2, 1), 5)
-    store.add_copies([RunCopy((started(f"r{n}"), stepped(), end)) for n in range(2_000)])
-    assert store.count_runs() == 2_000
-    assert [row.id for row in store.list_runs(1, 1_999)] == ["r0"]

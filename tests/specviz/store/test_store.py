@@ -1,28 +1,16 @@
-"""The store answers: what is put in is listed, found, marked, and gone when deleted."""
+"""The store answers: what is put in is listed, found, marked, gone when deleted, and back when restored."""
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from stored import HOSTILE, finished, save, session, started, stepped
 
-from specviz.store import Store, UnknownGroup, UnknownRun, open_store
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "runs.db"
-
-
-@pytest.fixture
-def store(path: Path) -> Iterator[Store]:
-    with open_store(path) as opened:
-        yield opened
+from specviz.store import Store, UnknownGroup, UnknownRun
 
 
 def test_runs_are_listed_newest_first_page_by_page(store: Store) -> None:

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,19 +21,29 @@ from stored import finished, save, session, started, stepped
 
 from specviz.store import Store, StoreError, open_store, owner, writer
 
+_CHILD = """
+import sys, time
+from stored import started, stepped
+from specviz.store import open_store
+run = open_store(sys.argv[1]).begin(started("child"))
+num = 0
+while True:
+    run.append(stepped(num))
+    num += 1
+    print(num, flush=True)
+    time.sleep(0.005)
+"""
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "runs.db"
+
+def _child_environment() -> dict[str, str]:
+    root = str(Path(__file__).parents[3])
+    return {**os.environ, "PYTHONPATH": os.pathsep.join((root, str(Path(__file__).parents[1])))}
 
 
-@pytest.fixture
-def store(path: Path) -> Iterator[Store]:
-    with open_store(path) as opened:
-        yield opened
-
-
-# ---- ends, good and bad
+def _hurry(store: Store) -> None:
+    """Let this store's connections give up on a lock at once."""
+    with store._database.writing() as connection:
+        connection.exec_driver_sql("PRAGMA busy_timeout=1")
 
 
 def test_closing_writes_everything_and_marks_the_unfinished_as_interrupted(path: Path) -> None:
@@ -59,25 +68,6 @@ def test_a_store_that_nobody_closed_is_written_when_the_program_ends(path: Path)
     subprocess.run([sys.executable, "-c", code, str(path)], check=True, env=_child_environment(), capture_output=True)
     with open_store(path) as store:
         assert len(store.events("child")) == 21
-
-
-_CHILD = """
-import sys, time
-from stored import started, stepped
-from specviz.store import open_store
-run = open_store(sys.argv[1]).begin(started("child"))
-num = 0
-while True:
-    run.append(stepped(num))
-    num += 1
-    print(num, flush=True)
-    time.sleep(0.005)
-"""
-
-
-def _child_environment() -> dict[str, str]:
-    root = str(Path(__file__).parents[3])
-    return {**os.environ, "PYTHONPATH": os.pathsep.join((root, str(Path(__file__).parents[1])))}
 
 
 def test_a_killed_process_loses_only_what_was_not_yet_written(path: Path) -> None:
@@ -117,8 +107,10 @@ def test_only_runs_of_the_dead_are_interrupted(store: Store, path: Path) -> None
             changed = "UPDATE runs SET status = 'running', owner = ?, heartbeat_at = ? WHERE id = ?"
             connection.execute(changed, (name, heartbeat_at, run_id))
         connection.commit()
+    wanted = {run_id: status for run_id, (*_, status) in cases.items()}
+    assert {row.id: row.status for row in store.list_runs()} == wanted, "though nobody has written it"
     with open_store(path) as reopened:
-        assert {run_id: reopened.get_run(run_id).status for run_id in cases} == {k: v[2] for k, v in cases.items()}
+        assert {run_id: reopened.get_run(run_id).status for run_id in cases} == wanted
 
 
 def test_a_live_run_that_was_thought_dead_is_running_again_with_its_next_events(store: Store, path: Path) -> None:
@@ -185,9 +177,6 @@ def test_two_readers_see_whole_transactions_while_one_writes(path: Path) -> None
     assert max(seen) == 151
 
 
-# ---- a writer's problems
-
-
 def test_a_locked_database_delays_a_run_and_loses_nothing(
     store: Store, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,12 +201,6 @@ def test_a_locked_database_delays_a_run_and_loses_nothing(
     store.flush()
     assert store.events("a") == [started(), stepped(), stepped(1), finished()]
     assert store.get_run("a").audit == {"verdict": "identical"}
-
-
-def _hurry(store: Store) -> None:
-    """Let this store's connections give up on a lock at once."""
-    with store._database.writing() as connection:
-        connection.exec_driver_sql("PRAGMA busy_timeout=1")
 
 
 def test_a_full_disk_is_said_and_the_run_goes_on(path: Path) -> None:

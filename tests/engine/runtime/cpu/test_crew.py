@@ -17,7 +17,7 @@ from engine.runtime.cpu import crew
 from engine.runtime.cpu.crew import CREW, DONE, INSIDE, NEXT, OPEN, Control, Crew, enter, finish, leave, take
 from engine.runtime.cpu.vectors import atomic_add, atomic_load
 
-WAIT = 30
+WAIT = 600
 """Seconds after which a thread is given up; nothing is as long as that unless it is wrong."""
 
 

@@ -182,7 +182,7 @@ def test_a_model_is_packed_once_by_threads_that_come_together() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join()
     assert len(found) == 4
     assert found[0] is not None
     assert all(decoder is found[0] for decoder in found)

@@ -165,7 +165,6 @@ def test_a_processor_with_narrower_registers_computes_the_same_bits() -> None:
         env={**os.environ, **narrow, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests")))},
         capture_output=True,
         text=True,
-        timeout=240,
         check=False,
     )
     assert found.returncode == 0, found.stderr

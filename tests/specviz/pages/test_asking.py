@@ -1,0 +1,28 @@
+"""What both ask a visitor with: examples by id, controls from the option specs."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+from scripted import ScriptedDevice
+
+from specviz.pages import files
+from specviz.pages.asking import catalog, pick
+from specviz.pages.playground import default_settings
+
+
+def test_an_example_is_picked_by_its_id() -> None:
+    example = files.examples()[0]
+    assert pick(SimpleNamespace(example=example.id)) == example.prompt  # type: ignore[arg-type]
+    assert not isinstance(pick(SimpleNamespace(example="../etc")), str)  # type: ignore[arg-type]
+
+
+def test_controls_are_made_from_the_option_specs() -> None:
+    made = json.loads(catalog(ScriptedDevice()))
+    scripted = next(method for method in made["methods"] if method["name"] == "scripted")
+    depth, model = scripted["options"]
+    assert (depth["low"], depth["high"], depth["unit"], depth["default"]) == (1, 8, "tokens", 3)
+    assert model["choices"] == ["auto", "toy-draft"]
+    assert [field["name"] for field in made["sampling"]][:2] == ["max_new_tokens", "temperature"]
+    assert json.loads(default_settings(ScriptedDevice()))["method"] == "scripted"
