@@ -164,11 +164,12 @@ def test_rejection_keeps_the_law_of_the_first_three_tokens(name: str) -> None:
     assert_fits(counts, joint_law(TABLE, [0]))
 
 
-def test_rejection_keeps_the_law_with_a_draft_model(draft_models: None) -> None:
+@pytest.mark.parametrize("width", [1, 2], ids=["chain", "tree"])
+def test_rejection_keeps_the_law_with_a_draft_model(width: int, draft_models: None) -> None:
     target, counts = TableTarget(TABLE), torch.zeros(3, 3, 3)
     for seed in range(500):
         settings: dict[str, Any] = {"temperature": 1.0, "rule": "rejection", "seed": seed, "has_detail": False}
-        drafter = create("draft_model", target, depth=2)
+        drafter = create("draft_model", target, depth=2, width=width)
         config = GenerationConfig(max_new_tokens=3, **settings)
         counts[tuple(output_ids(generate(target, drafter, [0], config)))] += 1
     assert_fits(counts, joint_law(TABLE, [0]))

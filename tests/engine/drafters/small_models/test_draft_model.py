@@ -284,10 +284,9 @@ def test_which_nodes_get_children_goes_by_their_paths_and_the_first_draw_is_by_l
 ) -> None:
     config = GenerationConfig(temperature=1.0, top_k=3, rule=Rejection.name)
     drafter, firsts = make(llama, depth=2, width=2, nodes=64), torch.zeros(VOCAB_SIZE, VOCAB_SIZE)
-    drafter.start(Context(list(PROMPT), config, Noise(0)))
     for seed in range(400):
-        tree = drafter.propose(Context(list(PROMPT), config, Noise(seed)), Room(64))
-        drafter.runner.commit(())
+        drafter.start(context := Context(list(PROMPT), config, Noise(seed)))
+        tree = drafter.propose(context, Room(64))
         assert tree.draws is not None
         firsts[tree.tokens[0], tree.tokens[1]] += 1
         assert tree.draft_probs is not None
