@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 NO_CORPUS = "none"
 BRANCHING = 8
+COPIED_DECAY = 0.95
+"""A copy is right for long or not at all."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,9 @@ class SamDecoding(Drafter):
         is_static = static_match > self._dynamic.length
         most = min(self.options.depth, 1 + int(self.options.alpha * match), room.nodes if is_static else room.chain)
         key = is_static, match.bit_length()
-        budget = self._asked = self._budgets.setdefault(key, MeasuredBudget(self._costs, self.options.depth))
+        budget = self._asked = self._budgets.setdefault(
+            key, MeasuredBudget(self._costs, self.options.depth, rate_decay=COPIED_DECAY)
+        )
         num_nodes = budget.choose(range(most)) if room.depth else 0
         return budget.offer(self._grow(num_nodes, room.depth) if is_static else self._copy(num_nodes))
 
