@@ -27,7 +27,7 @@ from engine.drafters.budget import FREE, MeasuredBudget, budget_option
 from engine.drafters.copying._automaton import Cursor, SuffixAutomaton
 from engine.drafters.fallback import fallback_option
 from engine.drafters.ngrams import copy
-from engine.models import LoadedModel
+from engine.facts import TargetFacts
 from engine.options import option
 from engine.tree import EMPTY_TREE, DraftTree
 
@@ -71,7 +71,7 @@ class StaticAutomaton:
         return [(-count / counts[state], token, child) for count, token, child in ranked]
 
 
-def static_automaton(path: str, model: LoadedModel) -> StaticAutomaton:
+def static_automaton(path: str, model: TargetFacts) -> StaticAutomaton:
     """The automaton of a corpus file, built once for all sessions. Raises BadInput."""
     file = Path(path).expanduser()
     key = ("static automaton", path, file.stat().st_mtime_ns if file.is_file() else 0)
@@ -90,11 +90,11 @@ class SamDecoding(Drafter):
 
     def __init__(self, options: SamDecodingOptions, target: Target) -> None:
         super().__init__(options, target)
-        self._eos_ids = target.loaded.eos_ids
+        self._eos_ids = target.facts.eos_ids
         self._costs: Sequence[float] = FREE
         self._budgets: dict[tuple[bool, int], MeasuredBudget] = {}
         """By what is copied and the match's length to the next power of two: a longer one is more often right."""
-        self._corpus = None if options.corpus == NO_CORPUS else static_automaton(options.corpus, target.loaded)
+        self._corpus = None if options.corpus == NO_CORPUS else static_automaton(options.corpus, target.facts)
 
     def fit(self, costs: Costs) -> None:
         if self.options.budget == "measured":
