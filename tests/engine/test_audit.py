@@ -29,7 +29,7 @@ from engine.loop import generate
 from engine.near_ties import kept
 from engine.noise import Noise
 from engine.sampling import warp
-from engine.target import Scored, Target
+from engine.target import Pending, Target
 from engine.tree import EMPTY_TREE, DraftTree
 
 PROMPT = [0, 3, 1]
@@ -272,10 +272,10 @@ class Bf16Target(TableTarget):
         model.dtype = torch.bfloat16
         self.loaded, self.noise = loaded(model, table.vocab_size, 64, None, "table"), noise
 
-    def score(self, root_id: int, tree: DraftTree) -> Scored:
-        logits = super().score(root_id, tree).logits
-        logits[:, 0] += self.noise * bool(tree)
-        return Scored(logits, None)
+    def launch(self, root_id: int, tree: DraftTree) -> Pending:
+        pending = super().launch(root_id, tree)
+        pending.scored.logits[:, 0] += self.noise * bool(tree)
+        return pending
 
 
 @pytest.mark.parametrize(
