@@ -8,9 +8,17 @@ from pathlib import Path
 
 import pytest
 from benching import ASKED, IDS, OWN, Place, Runs, cell, report, until_it_ends
+from stored import save, session
 
 from specviz.bench import Shelf, speeds
-from specviz.store import RunRow, StoreError
+from specviz.store import RunRow, Store, StoreError
+
+
+@pytest.fixture
+def row(store: Store) -> RunRow:
+    """A run of 8 tokens in four seconds."""
+    save(store, session("a"))
+    return replace(store.get_run("a"), model="toy", prefill_ns=1_000_000_000, decode_ns=3_000_000_000, emitted=8)
 
 
 def test_the_time_is_told_from_what_is_known_best(place: Place) -> None:
