@@ -17,7 +17,6 @@ from toys import (
     TableTarget,
     assert_fits,
     create,
-    duplicates,
     greedy_text,
     output_ids,
     prompt_ids,
@@ -30,6 +29,7 @@ from toys import (
 from engine import drafters
 from engine.config import GenerationConfig
 from engine.drafters.base import Context
+from engine.draws import Draws
 from engine.events import SessionFinished, Stepped
 from engine.loop import generate
 from engine.target import Target
@@ -48,7 +48,6 @@ def adversaries(text: Sequence[int]) -> dict[str, Script]:
         "wrong": wrong(text, VOCAB_SIZE),
         "random": random_trees(VOCAB_SIZE, seed=1),
         "half right": random_trees(VOCAB_SIZE, seed=2, num_nodes=20, truth=text),
-        "doubled": duplicates(random_trees(VOCAB_SIZE, seed=3, num_nodes=6, truth=text)),
     }
 
 
@@ -117,7 +116,7 @@ def drawn(parents: Sequence[int], drafter: Table, *, is_replaced: bool = True) -
                 row[[tokens[i] for i in range(node) if parents[i] == parent]] = 0
             rows.append(row / row.sum())
             tokens.append(context.noise.draw(rows[-1], context.position, f"node {node}"))
-        return DraftTree(tuple(tokens), tuple(parents), None, torch.stack(rows))
+        return DraftTree(tuple(tokens), tuple(parents), None, Draws(torch.stack(rows), tuple(range(len(rows)))))
 
     return script
 
