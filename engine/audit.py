@@ -170,4 +170,4 @@ class Reading:
         gumbel = None
         if not self.config.is_greedy:
             gumbel = self.noise.gumbel(len(self.prompt_ids) + place.index, place.alone.width)
-        return judged(place.alone, place.in_company, place.token, place.chosen, gumbel, self.target.loaded.dtype)
+        return judged(place.alone, place.in_company, place.token, place.chosen, gumbel, self.target.facts.dtype)

@@ -36,6 +36,7 @@ from engine.events import (
 )
 from engine.noise import Noise
 from engine.runtime import machine
+from engine.runtime.laps import Laps
 from engine.runtime.prompt_top import PromptTop
 from engine.sampling import Integers
 from engine.target import Scored, Target
@@ -79,9 +80,9 @@ class Session:
         prompt_ids: Sequence[int] | None = None,
     ) -> None:
         self.target, self.drafter, self.config, self.should_stop = target, drafter, config, should_stop
-        self.prompt = prompt if isinstance(prompt, str) else str(target.loaded.tokenizer.decode(list(prompt)))
+        self.prompt = prompt if isinstance(prompt, str) else target.facts.decode(prompt)
         if prompt_ids is None:
-            prompt_ids = target.loaded.encode(prompt) if isinstance(prompt, str) else prompt
+            prompt_ids = target.facts.encode(prompt) if isinstance(prompt, str) else prompt
         self.prompt_ids = list(prompt_ids)
         if not self.prompt_ids:
             raise BadInput("The prompt has no tokens; give at least one.")
@@ -90,8 +91,8 @@ class Session:
             raise ContextFull(len(self.prompt_ids), target.max_context)
         self.context = Context(list(self.prompt_ids), config, Noise(config.seed))
         self.rule = config.verification_rule(config.has_detail)
-        self.texts = TokenTexts(target.loaded.tokenizer)
-        self.detokenizer = Detokenizer(target.loaded.tokenizer)
+        self.texts = TokenTexts(target.facts.tokenizer)
+        self.detokenizer = Detokenizer(target.facts.tokenizer)
         self.detokenizer.prime(self.prompt_ids)
         self.stops = StopTexts(config.stop_strings)
         self._seen: Integers = np.empty(0, np.int64)
@@ -122,7 +123,7 @@ class Session:
         yield self._finished(reason, message)
 
     def _started(self, session_id: str) -> SessionStarted:
-        loaded = self.target.loaded
+        facts = self.target.facts
         guarantees = (self.drafter.guarantee, self.rule.guarantee)
         return SessionStarted(
             session_id=session_id,
@@ -132,11 +133,11 @@ class Session:
             method=self.drafter.name,
             method_options=self.drafter.settings,
             guarantee="lossy" if "lossy" in guarantees else "exact",
-            model=loaded.name,
-            device=str(loaded.device),
-            dtype=str(loaded.dtype).removeprefix("torch."),
+            model=facts.name,
+            device=str(facts.device),
+            dtype=str(facts.dtype).removeprefix("torch."),
             config=self.config.to_dict(),
-            machine=machine(loaded.device),
+            machine=machine(facts.device),
         )
 
     def _prefill(self) -> Prefilled:
@@ -151,47 +152,52 @@ class Session:
         return Prefilled(len(self.prompt_ids), time.perf_counter_ns() - started, self.target.kv_length)
 
     def _step(self) -> tuple[Stepped, StopReason | None]:
-        clock = Clock(self.target)
+        laps = Laps(self.target.facts.device)
         tree = self.context.tree = self._propose()
-        clock.lap("draft_ns")
+        laps.lap("draft_ns")
         root_id = self.context.root_id
-        scored = self.target.score(root_id, tree)
-        clock.lap("target_ns")
+        pending = self.target.launch(root_id, tree)
+        self.drafter.while_scoring(self.context)
+        scored = pending.collect()
+        laps.lap("target_ns")
         target = Distributions(scored.logits, self.config, self._contexts(tree))
         verdict = self.rule.verify(tree, target, self.context.noise, self.context.position)
         token_ids = [*(tree.tokens[node] for node in verdict.path), verdict.next_token]
         pieces, reason = self._take(token_ids)
         verdict = cut(verdict, len(pieces))
-        clock.lap("verify_ns")
+        laps.lap("verify_ns")
         self.target.commit(verdict.path[: len(pieces)])
-        clock.lap("commit_ns")
+        laps.lap("commit_ns")
         shown = self._shown(tree, verdict, token_ids[: len(pieces)], target)
         self._advance(tree, verdict, token_ids[: len(pieces)], scored)
         statuses = tree.statuses(verdict.path, len(pieces))
+        nodes = self._nodes(tree, statuses, shown.node_probs)
+        emitted = self._emitted(verdict, token_ids, pieces, shown)
+        laps.lap("host_ns")
+        ns = laps.ns()
+        self.decode_ns += sum(ns.values())
         step = Stepped(
             step=self.steps - 1,
             root_id=root_id,
-            nodes=self._nodes(tree, statuses, shown.node_probs),
+            nodes=nodes,
             path=verdict.path,
-            emitted=self._emitted(verdict, token_ids, pieces, shown),
-            draft_ns=clock.ns["draft_ns"],
-            target_ns=clock.ns["target_ns"],
-            verify_ns=clock.ns["verify_ns"],
-            commit_ns=clock.ns["commit_ns"],
-            host_ns=0,
+            emitted=emitted,
+            draft_ns=ns["draft_ns"],
+            target_ns=ns["target_ns"],
+            verify_ns=ns["verify_ns"],
+            commit_ns=ns["commit_ns"],
+            host_ns=ns["host_ns"],
             kv_length=self.target.kv_length,
             proposed_by=tree.proposed_by,
             judged=tuple(judged for judged in verdict.judged if statuses[judged.node] != "unreached"),
         )
-        clock.lap("host_ns")
-        self.decode_ns += sum(clock.ns.values())
-        return replace(step, host_ns=clock.ns["host_ns"]), reason
+        return step, reason
 
     def _propose(self) -> DraftTree:
         """The drafter's tree, held to what can still be emitted and what the context still holds."""
         room = self._room()
         tree = self.drafter.propose(self.context, room).pruned(room.nodes, room.depth)
-        return tree.within(self.target.loaded.vocab_size)
+        return tree.within(self.target.facts.vocab_size)
 
     def _room(self) -> Room:
         """Left of the step's budget, of the tokens asked for and of the context."""
@@ -219,7 +225,7 @@ class Session:
         return pieces, None
 
     def _reason(self, token_id: int, piece: str, num_emitted: int) -> StopReason | None:
-        if token_id in self.target.loaded.eos_ids:
+        if token_id in self.target.facts.eos_ids:
             return "eos"
         name = self.texts[token_id] if token_id in self.detokenizer.special_ids else ""
         if self.stops.add(piece, name):
@@ -277,22 +283,6 @@ class Shown:
     probs: list[float | None]
     """Of each emitted token."""
     alternatives: list[tuple[Candidate, ...]]
-
-
-class Clock:
-    """Nanoseconds between laps, the device waited for."""
-
-    def __init__(self, target: Target) -> None:
-        self._target = target
-        self._last = time.perf_counter_ns()
-        self.ns: dict[str, int] = {}
-
-    def lap(self, name: str) -> None:
-        """Close the phase that ran since the last lap."""
-        self._target.synchronise()
-        now = time.perf_counter_ns()
-        self.ns[name] = now - self._last
-        self._last = now
 
 
 def cut(verdict: Verdict, num_tokens: int) -> Verdict:

@@ -1,7 +1,7 @@
 """The target: the model whose distribution is the truth.
 
-`prefill` the prompt, `score` a draft tree in one pass, `commit` the surviving path. One session at
-a time; `prefill` starts a new one.
+`prefill` the prompt, `score` a draft tree in one pass (`launch` it, `collect` what it gives), `commit` the surviving
+path. One session at a time; `prefill` starts a new one.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from engine.facts import TargetFacts
 from engine.models import LoadedModel
 from engine.runtime import guards
 from engine.runtime.compiled import runs_compiled
@@ -33,6 +34,17 @@ class Scored:
     """Where each extra row ends up, in the tree's order of them."""
 
 
+@dataclass(frozen=True)
+class Pending:
+    """A target pass on its way. A CUDA device works at it while the caller does something else."""
+
+    scored: Scored
+
+    def collect(self) -> Scored:
+        """What it gives: tensors that a device fills before it does what it is asked for next."""
+        return self.scored
+
+
 class Target:
     """A loaded model with its KV cache."""
 
@@ -42,6 +54,7 @@ class Target:
     def __init__(self, loaded: LoadedModel) -> None:
         """Raises BadInput for a model that cannot be run, or is not run rightly (runtime/guards.py)."""
         self.loaded = loaded
+        """With its weights: for who reads them, such as trained heads. All others ask `facts`."""
         is_row_invariant = runs_compiled(loaded.device)
         self.runner = make_runner(loaded.model, loaded.max_context, is_row_invariant=is_row_invariant)
         self.border = self.runner.border
@@ -49,12 +62,17 @@ class Target:
         self.hidden_layers: tuple[int, ...] = ()
 
     @property
+    def facts(self) -> TargetFacts:
+        """What there is to know of it without its weights."""
+        return self.loaded
+
+    @property
     def caveat(self) -> str:
         """What is to be said before a run whose text may part from plain decoding without an error; else empty."""
         if self.runner.is_row_invariant:
             return ""
         return (
-            f"Near-tie possible: on {self.loaded.device.type} the scores of {self.loaded.name} depend in their last "
+            f"Near-tie possible: on {self.facts.device.type} the scores of {self.facts.name} depend in their last "
             "places on how many rows share a pass, so two nearly equal tokens may change places."
         )
 
@@ -70,7 +88,7 @@ class Target:
     @property
     def max_context(self) -> int:
         """Most tokens of prompt and output together."""
-        return self.loaded.max_context
+        return self.facts.max_context
 
     def most_depth(self, num_tokens: int) -> int:
         """How deep a draft tree may be in a context of so many tokens, root included."""
@@ -89,13 +107,17 @@ class Target:
 
     def score(self, root_id: int, tree: DraftTree) -> Scored:
         """One pass over root and tree. Nothing is committed yet."""
+        return self.launch(root_id, tree).collect()
+
+    def launch(self, root_id: int, tree: DraftTree) -> Pending:
+        """Begin the pass that `score` makes; it is collected before the next begins."""
         rows = self.runner.extend(
             (root_id, *tree.tokens),
             (-1, *(parent + 1 for parent in tree.parents)),
             hidden_layers=self.hidden_layers,
             extra=tree.extra and tree.extra.in_pass,
         )
-        return Scored(rows.logits.float(), rows.hidden, rows.extra)
+        return Pending(Scored(rows.logits.float(), rows.hidden, rows.extra))
 
     def commit(self, path: Sequence[int]) -> None:
         """Keep root and accepted nodes in the KV cache, drop the rest."""
@@ -107,8 +129,8 @@ class Target:
 
     def synchronise(self) -> None:
         """Wait for the device, so that a clock read afterwards tells the truth."""
-        if self.loaded.device.type == "cuda":
-            torch.cuda.synchronize(self.loaded.device)
+        if self.facts.device.type == "cuda":
+            torch.cuda.synchronize(self.facts.device)
 
 
 def warm_up(target: Target, num_passes: int = 3) -> None:

@@ -22,7 +22,7 @@ from toys import ScriptedDrafter, Table, TableTarget, loaded
 
 from engine.config import GenerationConfig
 from engine.loop import generate
-from engine.target import Scored
+from engine.target import Pending, Scored
 from engine.tree import DraftTree, chain
 
 VOCAB_SIZE, NUM_NODES = 49_152, 80
@@ -48,9 +48,9 @@ class Parrot(TableTarget):
         self.logits = 2.5 * torch.randn(NUM_NODES + 1, VOCAB_SIZE, generator=generator)
         self.logits[:, :200] += 16 * torch.rand(NUM_NODES + 1, 200, generator=generator)
 
-    def score(self, root_id: int, tree: DraftTree) -> Scored:
+    def launch(self, root_id: int, tree: DraftTree) -> Pending:
         self.pending = root_id, tree
-        return Scored(self.logits[: len(tree) + 1], None)
+        return Pending(Scored(self.logits[: len(tree) + 1], None))
 
 
 def bushy() -> DraftTree:

@@ -20,7 +20,7 @@ from engine.config import GenerationConfig
 from engine.drafters import Drafter
 from engine.events import SessionFinished, Stepped
 from engine.loop import generate
-from engine.target import Scored
+from engine.target import Pending, Scored
 from engine.tree import DraftTree
 
 
@@ -39,14 +39,14 @@ class Reciter(TableTarget):
         logits[self.text[len(ids)] if len(ids) < len(self.text) else 0] += 8
         return logits
 
-    def score(self, root_id: int, tree: DraftTree) -> Scored:
+    def launch(self, root_id: int, tree: DraftTree) -> Pending:
         self.pending = root_id, tree
         self.num_passes += 1
         logits = self.noise[[root_id, *tree.tokens]].clone()
         for row, depth in enumerate((0, *tree.depths)):
             place = len(self.committed) + 1 + depth
             logits[row, self.text[place] if place < len(self.text) else 0] += 8
-        return Scored(logits, None)
+        return Pending(Scored(logits, None))
 
 
 def recite(text: Sequence[int], num_prompt: int, drafter: Drafter | str, **options: Any) -> list[Stepped]:

@@ -24,6 +24,7 @@ BELOW = {
     "config",
     "options",
     "errors",
+    "facts",
     "text",
 }
 """What drafters, rules and the target stand on."""

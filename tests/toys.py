@@ -12,7 +12,7 @@ import importlib
 import json
 import random
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -33,7 +33,7 @@ from engine.events import Event, SessionFinished, Stepped
 from engine.loop import generate
 from engine.models import LoadedModel, context_length, fingerprint_of
 from engine.runtime.runner import Tell
-from engine.target import Scored, Target
+from engine.target import Pending, Scored, Target
 from engine.training.heads import Heads
 from engine.training.material import Material
 from engine.training.recipes import RECIPES
@@ -133,12 +133,12 @@ class TableTarget(Target):
         """Logits (v,) of the token that follows these."""
         return self.table.row(ids)
 
-    def score(self, root_id: int, tree: DraftTree) -> Scored:
+    def launch(self, root_id: int, tree: DraftTree) -> Pending:
         self.pending = root_id, tree
         self.num_passes += 1
         before = [*self.committed, root_id]
         paths = [[], *([tree.tokens[i] for i in tree.path_to(node)] for node in range(len(tree)))]
-        return Scored(torch.stack([self.row(before + path) for path in paths]).float(), None)
+        return Pending(Scored(torch.stack([self.row(before + path) for path in paths]).float(), None))
 
     def discard(self) -> None:
         self.pending = None
@@ -386,9 +386,14 @@ def untrained(name: str, hidden_size: int, vocab_size: int) -> Heads:
 def random_weights(name: str, hidden_size: int, vocab_size: int) -> Path:
     """A folder with a trained method's weights, untrained, as its training would write it; for any target."""
     heads = untrained(name, hidden_size, vocab_size)
-    folder = Path(tempfile.mkdtemp(prefix=f"{name}-"))
-    save_file({key: tensor.detach().contiguous() for key, tensor in heads.tensors().items()}, folder / WEIGHTS_FILE)
-    (folder / CONFIG_FILE).write_text(json.dumps(heads.config()))
+    return write_weights(Path(tempfile.mkdtemp(prefix=f"{name}-")), heads.tensors(), heads.config())
+
+
+def write_weights(folder: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> Path:
+    """A weights folder, as training writes it."""
+    folder.mkdir(exist_ok=True)
+    save_file({key: tensor.detach().contiguous() for key, tensor in tensors.items()}, folder / WEIGHTS_FILE)
+    (folder / CONFIG_FILE).write_text(json.dumps(config))
     return folder
 
 

@@ -22,9 +22,10 @@ from engine.bench.peers import Peer
 from engine.config import GenerationConfig
 from engine.errors import BadInput, RunFailed
 from engine.events import Event, SessionFinished
+from engine.facts import TargetFacts
 from engine.loop import generate
 from engine.metrics import tally
-from engine.models import LoadedModel, Message
+from engine.models import Message
 from engine.suites import Question
 from engine.target import Target, warm_up
 
@@ -159,12 +160,12 @@ def run(
     if not left:
         return
     skipped = {record.prompt_index for record in finished if isinstance(record, Skipped)}
-    answers, encode = _answers(target, plan), encoded_once(target.loaded.encode)
+    answers, encode = _answers(target, plan), encoded_once(target.facts.encode)
     _warm(target, plan, answers)
     for of in left:
         if of[1] in skipped:
             continue
-        for record in _round(target.loaded, encode, plan, answers, of, observe):
+        for record in _round(target.facts, encode, plan, answers, of, observe):
             if isinstance(record, Skipped):
                 skipped.add(record.prompt_index)
             yield record
@@ -200,17 +201,17 @@ def encoded_once(encode: Encode) -> Encode:
 
 
 def _round(
-    loaded: LoadedModel, encode: Encode, plan: Plan, answers: Mapping[str, Answer], of: Round, observe: Observer
+    facts: TargetFacts, encode: Encode, plan: Plan, answers: Mapping[str, Answer], of: Round, observe: Observer
 ) -> Iterator[Record]:
     repeat, index = of
     question = plan.questions[index]
     place = (question.suite, question.category, index)
-    expected = converse(loaded, encode, question.turns, answers["plain"], plan.config.max_new_tokens)
+    expected = converse(facts, encode, question.turns, answers["plain"], plan.config.max_new_tokens)
     if expected is None:
         yield Skipped(*place)
         return
     for name in plan.order(of):
-        timed = converse(loaded, encode, question.turns, answers[name], plan.config.max_new_tokens)
+        timed = converse(facts, encode, question.turns, answers[name], plan.config.max_new_tokens)
         if timed is None:
             raise RunFailed(f"{name}'s own answers leave no room for the next turn; give fewer --max-new-tokens.")
         num_emitted = sum(map(len, timed.outputs))
@@ -221,7 +222,7 @@ def _round(
 
 
 def converse(
-    loaded: LoadedModel, encode: Encode, turns: Sequence[str], answer: Answer, max_new_tokens: int
+    facts: TargetFacts, encode: Encode, turns: Sequence[str], answer: Answer, max_new_tokens: int
 ) -> Timed | None:
     """Ask turn by turn, each answer put into the conversation before the next turn.
 
@@ -232,10 +233,10 @@ def converse(
     for turn in turns:
         messages.append({"role": "user", "content": turn})
         prompt_ids = encode(messages)
-        if len(prompt_ids) + max_new_tokens > loaded.max_context:
+        if len(prompt_ids) + max_new_tokens > facts.max_context:
             return None
         parts.append(answer(prompt_ids))
-        text = str(loaded.tokenizer.decode(parts[-1].outputs[0], skip_special_tokens=True))
+        text = str(facts.tokenizer.decode(parts[-1].outputs[0], skip_special_tokens=True))
         messages.append({"role": "assistant", "content": text})
     return sum(parts[1:], start=parts[0])
 
@@ -253,7 +254,7 @@ def _warm(target: Target, plan: Plan, answers: Mapping[str, Answer]) -> None:
     """Every contender answers the first question that fits; nothing is kept."""
     warm_up(target)
     limit = target.max_context - plan.config.max_new_tokens
-    prompts = (target.loaded.encode(question.turns[0]) for question in plan.questions)
+    prompts = (target.facts.encode(question.turns[0]) for question in plan.questions)
     prompt_ids = next((ids for ids in prompts if len(ids) <= limit), None)
     if prompt_ids is None:
         raise BadInput(

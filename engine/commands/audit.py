@@ -76,7 +76,7 @@ def _rows(
     from engine.audit import audit, plain_run
     from engine.loop import generate
 
-    prompt_ids = target.loaded.encode(question.turns[0])
+    prompt_ids = target.facts.encode(question.turns[0])
     plain = plain_run(target, prompt_ids, config)
     if problem := _failure(plain):
         raise RunFailed(f"Plain decoding failed, so there is nothing to compare with. {problem}")

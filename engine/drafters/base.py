@@ -159,6 +159,9 @@ class Drafter(ABC):
     def propose(self, context: Context, room: Room) -> DraftTree:
         """Nodes that may follow the root, no more and no deeper than there is room for."""
 
+    def while_scoring(self, context: Context) -> None:  # noqa: B027
+        """The pass over `context.tree` is under way: what can be done before its verdict, as on another device."""
+
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:  # noqa: B027
         """The step is over: `emitted` was appended to the context.
 

@@ -39,12 +39,17 @@ class MeasuredBudget:
     Sequoia's hardware-aware choice (arXiv 2402.12374, Section 4.2) with acceptance measured on line.
     """
 
-    def __init__(self, costs: Sequence[float] = FREE, most: int = MAX_BUDGET) -> None:
-        """`costs[n]` is a pass over root and n nodes ÷ one over the root alone; `most` places there are."""
+    def __init__(
+        self, costs: Sequence[float] = FREE, most: int = MAX_BUDGET, *, rate_decay: float = RATE_DECAY
+    ) -> None:
+        """`costs[n]` is a pass over root and n nodes ÷ one over the root alone; `most` places there are.
+
+        `rate_decay`: how much less a place is accepted than the one before it, until more is known.
+        """
         self._costs = np.asarray(costs[: MAX_BUDGET + 1])
         size = min(most, len(self._costs) - 1)
         self._offered = np.full(size, PRIOR_STEPS)
-        self._accepted = PRIOR_STEPS * FIRST_RATE * RATE_DECAY ** np.arange(size)
+        self._accepted = PRIOR_STEPS * FIRST_RATE * rate_decay ** np.arange(size)
         self._step = 0
         self._tree: DraftTree | None = None
         self._places: Mapping[int, int] = {}

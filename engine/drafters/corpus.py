@@ -13,13 +13,13 @@ from zipfile import BadZipFile
 import numpy as np
 
 from engine.errors import BadInput
-from engine.models import LoadedModel
+from engine.facts import TargetFacts
 
 MAX_TOKENS = 1_000_000
 SUFFIX = ".npz"
 
 
-def load(path: str, model: LoadedModel) -> list[int]:
+def load(path: str, model: TargetFacts) -> list[int]:
     """Token ids of the corpus, an end-of-text token behind them where there is one.
 
     Raises BadInput for a file that is missing, empty, too large or made with another tokenizer.
@@ -35,12 +35,12 @@ def load(path: str, model: LoadedModel) -> list[int]:
     return [*ids, *sorted(model.eos_ids)[:1]]
 
 
-def save(path: str | Path, ids: Sequence[int], model: LoadedModel) -> None:
+def save(path: str | Path, ids: Sequence[int], model: TargetFacts) -> None:
     """Write token ids with the fingerprint of their vocabulary."""
     np.savez_compressed(path, ids=np.asarray(ids, dtype=np.int64), vocabulary=model.vocabulary_fingerprint)
 
 
-def _encode(file: Path, model: LoadedModel) -> list[int]:
+def _encode(file: Path, model: TargetFacts) -> list[int]:
     try:
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -48,7 +48,7 @@ def _encode(file: Path, model: LoadedModel) -> list[int]:
     return list(model.tokenizer(text, add_special_tokens=False)["input_ids"]) if text.strip() else []
 
 
-def _read_ids(file: Path, model: LoadedModel) -> list[int]:
+def _read_ids(file: Path, model: TargetFacts) -> list[int]:
     try:
         with np.load(file, allow_pickle=False) as stored:
             ids, vocabulary = stored["ids"].tolist(), str(stored["vocabulary"])

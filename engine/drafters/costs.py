@@ -98,7 +98,7 @@ class Costs:
 
 def of(target: Target) -> Costs:
     """The costs that are kept with a loaded model."""
-    return target.loaded.keep("costs", lambda: Costs(target.beside))
+    return target.facts.keep("costs", lambda: Costs(target.beside))
 
 
 def roofline(num_rows: Sequence[int], ratios: Sequence[float], most: int | None = None) -> tuple[float, ...]:

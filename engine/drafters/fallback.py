@@ -72,6 +72,10 @@ class WithFallback(Drafter):
                 break
         return replace(tree, proposed_by=drafter.name) if tree else tree
 
+    def while_scoring(self, context: Context) -> None:
+        self.first.while_scoring(context)
+        self.second.while_scoring(context)
+
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
         for drafter in (self.first, self.second):
             hidden = drafter.needs.own_hidden(scored.hidden, self.needs)

@@ -59,6 +59,16 @@ class LoadedModel:
         return int(self.model.config.get_text_config().vocab_size)
 
     @functools.cached_property
+    def width(self) -> int:
+        """Numbers in a hidden state."""
+        return int(self.model.config.get_text_config().hidden_size)
+
+    @functools.cached_property
+    def num_layers(self) -> int:
+        """Layers of its decoder."""
+        return int(self.model.config.get_text_config().num_hidden_layers)
+
+    @functools.cached_property
     def eos_ids(self) -> frozenset[int]:
         """Tokens that end a text, from the generation config or the tokenizer."""
         return frozenset(end_ids(self.model, self.tokenizer))
@@ -75,6 +85,10 @@ class LoadedModel:
                 "they do not belong together, so fetch both again from one place."
             )
         return ids
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Token ids to text, special tokens among them."""
+        return str(self.tokenizer.decode(list(token_ids)))
 
 
 def end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:

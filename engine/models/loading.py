@@ -27,6 +27,7 @@ from transformers import (
 )
 
 from engine.errors import BadInput, EngineError, first_line
+from engine.facts import TargetFacts
 from engine.models import memory
 from engine.models.fingerprint import fingerprint_of
 from engine.models.loaded import LoadedModel, context_length
@@ -110,7 +111,7 @@ def forget() -> None:
         torch.cuda.empty_cache()
 
 
-def load_draft(spec: DraftSpec, target: LoadedModel) -> LoadedModel:
+def load_draft(spec: DraftSpec, target: TargetFacts) -> LoadedModel:
     """A draft model for a target, once for all who ask; gone when the target is.
 
     A model that drafts for itself gets weights of its own, since a runner changes attention and layout of the
@@ -123,7 +124,7 @@ def load_draft(spec: DraftSpec, target: LoadedModel) -> LoadedModel:
     return target.keep(("draft model", spec), lambda: _load_draft(spec, target))
 
 
-def _load_draft(spec: DraftSpec, target: LoadedModel) -> LoadedModel:
+def _load_draft(spec: DraftSpec, target: TargetFacts) -> LoadedModel:
     device = target.device if spec.device == "target" else choose_device(spec.device)
     dtype = target.dtype if spec.dtype == "target" else choose_dtype(spec.dtype, device)
     draft = _load(_Order(spec.source, spec.source, device, dtype, spec.kind))

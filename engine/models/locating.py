@@ -9,7 +9,7 @@ from engine.errors import BadInput, UnknownName
 from engine.models.presets import ASSETS, presets
 
 if TYPE_CHECKING:
-    from engine.models.loaded import LoadedModel
+    from engine.facts import TargetFacts
 
 
 def locate(source: str) -> str:
@@ -25,7 +25,7 @@ def locate(source: str) -> str:
     return source
 
 
-def weights_folder(target: LoadedModel, method: str) -> Path | None:
+def weights_folder(target: TargetFacts, method: str) -> Path | None:
     """Where a method's weights for a preset's target are; None where the project has trained none."""
     folder = ASSETS / "models" / f"{target.name}-{method}"
     return folder if folder.is_dir() else None

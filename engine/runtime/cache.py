@@ -6,6 +6,7 @@ Writes cost O(new rows), but where it grows; keeping a path moves only that path
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -112,25 +113,24 @@ class KVLayer(CacheLayerMixin):
 
 
 class KVCache(Cache):
-    """The layers of one model, with one length."""
+    """The layers of one model, each of its own length."""
 
     def __init__(self, num_layers: int, *, is_for_kernel: bool) -> None:
         self.kv_layers = [KVLayer(is_for_kernel=is_for_kernel) for _ in range(num_layers)]
         super().__init__(layers=list(self.kv_layers))
 
-    @property
-    def length(self) -> int:
-        """Rows that the next write goes behind."""
-        return self.kv_layers[0].length
+    def write_from(self, column: int, layers: Sequence[int]) -> None:
+        """The next write of these layers goes to the columns from this one on."""
+        for layer in layers:
+            self.kv_layers[layer].length = column
 
-    @length.setter
-    def length(self, value: int) -> None:
-        for layer in self.kv_layers:
-            layer.length = value
+    def keep(self, start: int, rows: Sequence[int], layers: Sequence[int]) -> None:
+        """Keep `rows` (absolute, ascending) of these layers from `start` on."""
+        if list(rows) != list(range(start, start + len(rows))):
+            for layer in layers:
+                self.kv_layers[layer].keep(start, list(rows))
 
-    def keep(self, start: int, rows: list[int]) -> None:
-        """Keep `rows` (absolute, ascending) from `start` on, and drop everything behind them."""
-        if rows and rows != list(range(start, start + len(rows))):
-            for layer in self.kv_layers:
-                layer.keep(start, rows)
-        self.length = start + len(rows)
+    def read(self, layer: int, num_columns: int) -> tuple[Tensor, Tensor]:
+        """Keys and values of a layer's first columns, (heads, t, d)."""
+        entry = self.kv_layers[layer]
+        return entry.keys[0, :, :num_columns], entry.values[0, :, :num_columns]

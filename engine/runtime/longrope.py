@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from engine.errors import RunFailed
-from engine.runtime.extra import ExtraRows
-from engine.runtime.runner import ModelRunner, Rows, Tell
+from engine.runtime.families import family_of
+from engine.runtime.passes import Found, Inputs, Pass, Span
+from engine.runtime.runner import ModelRunner, Tell
 
 
 def make_runner(model: PreTrainedModel, max_context: int, *, is_row_invariant: bool) -> ModelRunner:
@@ -60,31 +61,26 @@ class LongRopeRunner(ModelRunner):
         self._expected = num_tokens
 
     def prefill(
-        self, token_ids: Sequence[int], hidden_layers: Sequence[int] = (), tell: Tell | None = None
+        self, inputs: Inputs, hidden_layers: Sequence[int] = (), tell: Tell | None = None
     ) -> tuple[Tensor, ...] | None:
-        self.expect(len(token_ids) + 1)  # the root follows
-        return super().prefill(token_ids, hidden_layers, tell)
+        self.expect(len(inputs) + 1)  # the root follows
+        return super().prefill(inputs, hidden_layers, tell)
 
-    def extend(
-        self,
-        token_ids: Sequence[int],
-        parents: Sequence[int],
-        *,
-        hidden_layers: Sequence[int] = (),
-        num_logits: int | None = None,
-        extra: ExtraRows | None = None,
-    ) -> Rows:
+    def commit(self, rows: Sequence[int], layers: range | None = None) -> None:
+        super().commit(rows, layers)
+        if layers is None or 0 in layers:
+            self._ids += [self._pending_ids[row] for row in rows]
+            self._pending_ids = []
+
+    def _before(self, inputs: Inputs, span: Span) -> None:
+        if span.first == 0 and isinstance(inputs, Tensor):
+            raise RunFailed(
+                f"A {family_of(self.model)} model with LongRoPE is read anew from its token ids where the text crosses "
+                "a border; it cannot begin with states."
+            )
         self._choose_factors()
-        rows = super().extend(token_ids, parents, hidden_layers=hidden_layers, num_logits=num_logits, extra=extra)
-        if not self._is_long and self.num_committed + max(self._depths) > self.border:
-            raise RunFailed(f"A pass reaches beyond the {self.border} tokens that the model's short factors are for.")
-        self._pending_ids += token_ids
-        return rows
-
-    def commit(self, rows: Sequence[int]) -> None:
-        self._ids += [self._pending_ids[row] for row in rows]
-        self._pending_ids = []
-        super().commit(rows)
+        if span.first == 0:
+            self._pending_ids += inputs
 
     def _choose_factors(self) -> None:
         """Long ones where root or announced text lie behind the border; what is cached is then read anew with them."""
@@ -100,10 +96,12 @@ class LongRopeRunner(ModelRunner):
     def _last_position(self) -> int:
         return self.max_context - 1 if self._is_long else self.border - 1
 
-    def _forward(self, *args: Any, **kwargs: Any) -> tuple[Tensor, tuple[Tensor, ...] | None]:
-        is_near = self.num_committed < self.border  # else the pass's own positions choose the long factors
+    def _run(self, wanted: Pass) -> Found:
+        if not self._is_long and max(wanted.positions[: wanted.num_real]) >= self.border:
+            raise RunFailed(f"A pass reaches beyond the {self.border} tokens that the model's short factors are for.")
+        is_near = wanted.num_committed < self.border  # else the pass's own positions choose the long factors
         with looking_far(self._rotaries, self.border) if self._is_long and is_near else nullcontext():
-            return super()._forward(*args, **kwargs)
+            return super()._run(wanted)
 
 
 @contextmanager

@@ -1,20 +1,21 @@
 """Runs a Hugging Face causal LM over a cached context and a tree of pending rows.
 
-The one file that builds masks and positions and calls a model's forward. Target and draft model
-both stand on it. Knows rows, parents and a KV cache; knows nothing of drafts, verdicts or events.
+Target, draft model and trained drafters' layers stand on it. A pass goes through all layers, or some: it may begin with
+states, end before the last layer, and leave layers out; each layer keeps what went through it. What runs is a compiled
+pass (cpu/) of Llama-shaped models on a CPU, else transformers' own forward (hooked_pass.py); who may look at whom, and
+where rows stand, waiting.py knows. Knows nothing of drafts, verdicts or events.
 
-Row invariance: on a CPU a row's logits are the same bits whether it is scored alone or among others. Llama-shaped
-models run compiled (cpu/); the others through transformers' forward, with compiled products and attention_kernel.py's
-attention, and `is_row_invariant` says whether that holds for all of their parts.
+Row invariance: on a CPU a row's logits are the same bits whether it is scored alone or among others. Other families'
+forward has compiled products and attention_kernel.py's attention, and `is_row_invariant` says whether that holds for
+all of their parts.
 """
 
 from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -23,35 +24,25 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from engine.errors import ContextFull, RunFailed
+from engine.runtime import hooked_pass
 from engine.runtime.attention import FUSED, ROW_INVARIANT
 from engine.runtime.cache import KVCache
 from engine.runtime.compiled import runs_compiled
-from engine.runtime.extra import ExtraRows, Foreseen, Layout, Mask, riding
+from engine.runtime.extra import ExtraRows, Foreseen, Layout
 from engine.runtime.families import install_attention, refuse_unsupported
 from engine.runtime.linear import are_row_invariant, pack_linears
+from engine.runtime.passes import Found, Inputs, Pass, Rows, Span
 from engine.runtime.prompt import many_rows
+from engine.runtime.waiting import WaitingByLayer
 
 if TYPE_CHECKING:
     from engine.runtime.cpu.decoder import CompiledDecoder
     from engine.runtime.cpu.kv import CompiledCache
 
 PREFILL_ROWS = 256
-MAX_PENDING = 512
 Tell = Callable[[Tensor], None]
 """Is told logits (m, v)."""
-Reader = Callable[[Sequence[int], Sequence[int], Tell | None], tuple[Tensor, ...] | None]
-
-
-@dataclass(frozen=True)
-class Rows:
-    """What a pass gives for its m rows."""
-
-    logits: Tensor
-    """(m, v) in the model's dtype."""
-    hidden: tuple[Tensor, ...] | None
-    """Per asked-for layer (m, h), where hidden states were asked for."""
-    extra: Foreseen | None = None
-    """Where the extra rows end up, if there were any."""
+Reader = Callable[[Inputs, Sequence[int], Tell | None], tuple[Tensor, ...] | None]
 
 
 class ModelRunner:
@@ -65,6 +56,7 @@ class ModelRunner:
         self.model = model
         self.max_context = max_context
         self.device = model.device
+        self.num_layers = int(model.config.get_text_config().num_hidden_layers)
         self.sliding_window = sliding_window(model)
         self._decoder = prepare(model)
         self._cache: CompiledCache | KVCache
@@ -72,18 +64,15 @@ class ModelRunner:
             self._cache, self.is_row_invariant = self._decoder.new_cache(), True
         else:
             install_attention(model, ROW_INVARIANT if is_row_invariant else FUSED)
-            num_layers = model.config.get_text_config().num_hidden_layers
-            self._cache = KVCache(num_layers, is_for_kernel=is_row_invariant)
+            self._cache = KVCache(self.num_layers, is_for_kernel=is_row_invariant)
             self.is_row_invariant = is_row_invariant and are_row_invariant(model)
-        # In numpy: a few rows are a few assignments, and torch's take ten times as long.
-        self._ancestors = np.zeros((MAX_PENDING, MAX_PENDING), dtype=np.bool_)
+        self._whole = Span(0, self.num_layers, frozenset(), self.num_layers)
+        self._waiting = WaitingByLayer(self.num_layers)
         self.reset()
 
     def reset(self) -> None:
         """Forget everything."""
-        self._cache.length = 0
-        self.num_committed = 0
-        self._depths: list[int] = []
+        self._waiting.reset()
 
     @property
     def output_layer(self) -> nn.Module:
@@ -106,44 +95,53 @@ class ModelRunner:
         """Say how long the text is, root included, that the next passes read in blocks; see longrope.py."""
 
     @property
+    def num_committed(self) -> int:
+        """Tokens that every layer keeps."""
+        return min(waiting.num_committed for waiting in self._waiting)
+
+    @property
     def num_pending(self) -> int:
-        """Rows that wait for `commit`."""
-        return len(self._depths)
+        """Rows that wait for `commit`, in the layers where most do."""
+        return max(len(waiting) for waiting in self._waiting)
+
+    def lengths(self, layer: int) -> tuple[int, int]:
+        """Tokens that a layer keeps, and rows of it that wait."""
+        return self._waiting[layer].num_committed, len(self._waiting[layer])
 
     @torch.inference_mode()
     def prefill(
-        self, token_ids: Sequence[int], hidden_layers: Sequence[int] = (), tell: Tell | None = None
+        self, inputs: Inputs, hidden_layers: Sequence[int] = (), tell: Tell | None = None
     ) -> tuple[Tensor, ...] | None:
-        """Commit tokens from an empty cache, in blocks of fixed size.
+        """Commit tokens, or states (t, h) before layer 0, from an empty cache, in blocks of fixed size.
 
         Returns the asked-for layers' hidden states (t, h), or None where no layer was asked for. `tell` is given the
         logits (m, v) of at most `PREFILL_ROWS` tokens at a time, in their order; without it none are made.
         """
-        if len(token_ids) > self.max_context:
-            raise ContextFull(len(token_ids), self.max_context)
+        if len(inputs) > self.max_context:
+            raise ContextFull(len(inputs), self.max_context)
         self.reset()
         found: list[tuple[Tensor, ...]] = []
         size, read = self._reader()
-        for start in range(0, len(token_ids), size):
-            hidden = read(token_ids[start : start + size], hidden_layers, tell)
+        for start in range(0, len(inputs), size):
+            hidden = read(inputs[start : start + size], hidden_layers, tell)
             if hidden is not None:
                 found.append(hidden)
         return tuple(torch.cat(layer) for layer in zip(*found, strict=True)) if found else None
 
     def _reader(self) -> tuple[int, Reader]:
-        """Tokens of a prompt's block, and what commits one; which way it goes depends on its size alone."""
+        """Rows of a prompt's block, and what commits one; which way it goes depends on its size alone."""
         decoder = self._decoder
         if decoder is None:
             return PREFILL_ROWS, self._read
         from engine.runtime.cpu import reading
 
-        def read(block: Sequence[int], hidden_layers: Sequence[int], tell: Tell | None) -> tuple[Tensor, ...] | None:
+        def read(block: Inputs, hidden_layers: Sequence[int], tell: Tell | None) -> tuple[Tensor, ...] | None:
             if len(block) < reading.FEWEST_ROWS:
                 return self._read(block, hidden_layers, tell)
             cache = cast("CompiledCache", self._cache)
             layers = hidden_layers if tell is None else (*hidden_layers, -1)
             hidden = reading.read(decoder, block, self.num_committed, cache, layers)
-            self.num_committed += len(block)
+            self._waiting[0].keep(range(len(block)))
             if tell is None or hidden is None:
                 return hidden
             with many_rows():
@@ -153,8 +151,8 @@ class ModelRunner:
 
         return reading.ROWS, read
 
-    def _read(self, block: Sequence[int], hidden_layers: Sequence[int], tell: Tell | None) -> tuple[Tensor, ...] | None:
-        num_logits = 1 if tell is None else len(block)
+    def _read(self, block: Inputs, hidden_layers: Sequence[int], tell: Tell | None) -> tuple[Tensor, ...] | None:
+        num_logits = 0 if tell is None else len(block)
         with many_rows() if self._decoder is None else nullcontext():
             rows = self.extend(block, range(-1, len(block) - 1), hidden_layers=hidden_layers, num_logits=num_logits)
         self.commit(range(len(block)))
@@ -165,136 +163,127 @@ class ModelRunner:
     @torch.inference_mode()
     def extend(
         self,
-        token_ids: Sequence[int],
+        inputs: Inputs,
         parents: Sequence[int],
         *,
+        layers: range | None = None,
+        skip: Set[int] = frozenset(),
         hidden_layers: Sequence[int] = (),
         num_logits: int | None = None,
         extra: ExtraRows | None = None,
     ) -> Rows:
         """One forward pass over m new pending rows.
 
-        `parents[i]` is the pending row, numbered from the first since the last commit, that row i
-        follows; -1 follows the last committed token. Siblings share a position. `num_logits` keeps
-        the logits of the last rows only. `extra` rows, whose owners are numbered among these m, are
-        gone when the pass is over.
+        `inputs` are token ids, or states (m, h) as they enter the first layer. `parents[i]` is the pending row,
+        numbered from the first since the last commit of these layers, that row i follows; -1 follows the last committed
+        token. Siblings share a position. `layers`, all by default, are gone through but for those of `skip`; what they
+        give is `Rows.states` where the pass ends before the last layer, or `num_logits` is 0. `num_logits` keeps the
+        logits of the last rows only. `extra` rows, whose owners are numbered among these m, are gone when the pass
+        is over. Raises RunFailed where the layers do not hold the same rows, or cannot be gone through so.
         """
-        num_rows, first = len(token_ids), self.num_pending
+        span, num_rows = self._span(layers, skip), len(inputs)
         layout = extra.layout(num_rows) if extra else None
-        num_all = num_rows if layout is None else layout.num_rows
-        if first + num_all > MAX_PENDING:
-            raise RunFailed(f"{first + num_all} rows wait for a verdict; at most {MAX_PENDING} can.")
-        self._add_pending(parents)
-        depths = self._depths[first:]
-        if layout is not None:
-            depths = depths + layout.depths(depths)
-        positions = [self.num_committed + depth - 1 for depth in depths]
-        mask = self._mask(first, num_rows, num_all, layout)
-        self._cache.length = self.num_committed + first
-        scored = slice(0 if num_logits is None else num_rows - num_logits, num_rows)
-        layers = hidden_layers if layout is None else (*hidden_layers, -1)
-        logits, hidden = self._forward(token_ids, positions, mask, layers, scored, layout)
-        self._cache.length = self.num_committed + self.num_pending
-        return self._rows(logits, hidden, num_rows, layout)
-
-    def _rows(self, logits: Tensor, hidden: tuple[Tensor, ...] | None, num_rows: int, layout: Layout | None) -> Rows:
-        """Sorts a pass's results: extra rows are apart; `hidden` ends with what they end up in."""
-        foreseen = None
-        if layout is not None and hidden is not None:
-            foreseen = Foreseen(hidden[-1][layout.num_real :], layout.places)
-            hidden = hidden[:-1] or None
-        return Rows(logits, hidden and tuple(layer[:num_rows] for layer in hidden), foreseen)
-
-    def _forward(
-        self,
-        token_ids: Sequence[int],
-        positions: Sequence[int],
-        mask: Mask,
-        hidden_layers: Sequence[int],
-        scored: slice,
-        layout: Layout | None,
-    ) -> tuple[Tensor, tuple[Tensor, ...] | None]:
-        """Logits of the `scored` rows and hidden states of all, extra rows among them."""
-        if self._decoder is None:
-            return self._transformers_forward(token_ids, positions, mask, hidden_layers, scored, layout)
-        cache = cast("CompiledCache", self._cache)
-        return self._decoder.forward(
-            token_ids, positions, mask, self.num_committed, cache, hidden_layers, scored, layout
-        )
-
-    def _transformers_forward(
-        self,
-        token_ids: Sequence[int],
-        places: Sequence[int],
-        mask: Mask,
-        hidden_layers: Sequence[int],
-        scored: slice,
-        layout: Layout | None,
-    ) -> tuple[Tensor, tuple[Tensor, ...] | None]:
-        num_rows = len(places)
-        ids = torch.tensor([*token_ids, *[0] * (num_rows - len(token_ids))], device=self.device)
-        # An extra row may look beyond the context, where a learnt position does not exist.
-        positions = torch.tensor(places, device=self.device).clamp_(max=self._last_position)
-        looks = torch.from_numpy(np.pad(mask, ((0, 0), (self.num_committed, 0)), constant_values=True)).to(self.device)
-        masks = {"full_attention": looks[None, None]}
-        if self.sliding_window is not None:
-            masks["sliding_attention"] = masks["full_attention"] & self._is_in_window(positions, looks.shape[1])
-        kept: int | Tensor = scored.stop - scored.start
-        if layout is not None:  # with extra rows behind them, those asked for are not the last ones
-            kept = torch.arange(scored.start, scored.stop, device=self.device)
-        with riding(self.model, layout, list(masks.values()), self._cache.length):
-            output = self.model(
-                input_ids=ids[None],
-                position_ids=positions[None],
-                attention_mask=masks if len(masks) > 1 else masks["full_attention"],
-                past_key_values=self._cache,
-                use_cache=True,
-                output_hidden_states=bool(hidden_layers),
-                logits_to_keep=kept,
+        asked = [layer % (self.num_layers + 1) for layer in hidden_layers]
+        if span is not self._whole:
+            refuse_outside(span, asked, layout, has_ids=not isinstance(inputs, Tensor))
+        self._before(inputs, span)
+        waiting = self._waiting.shared(span.layers)
+        first, before = len(waiting), waiting.positions()
+        waiting.add(parents, 0 if layout is None else layout.num_rows - num_rows)
+        num_scored = num_rows if num_logits is None else num_logits
+        found = self._run(
+            Pass(
+                inputs=inputs,
+                span=span,
+                positions=waiting.positions(first, layout),
+                waiting=before,
+                mask=waiting.mask(first, layout),
+                num_committed=waiting.num_committed,
+                scored=slice(num_rows - num_scored if span.end == self.num_layers else num_rows, num_rows),
+                hidden_layers=asked if layout is None else (*asked, self.num_layers),
+                layout=layout,
             )
-        hidden = tuple(output.hidden_states[i][0] for i in hidden_layers) if hidden_layers else None
-        return output.logits[0], hidden
+        )
+        return rows_of(found, num_rows, layout)
 
     @torch.inference_mode()
-    def commit(self, rows: Sequence[int]) -> None:
-        """Keep pending rows (ascending, a path from the last committed token); drop the others."""
-        self._cache.keep(self.num_committed, [self.num_committed + row for row in rows])
-        self.num_committed += len(rows)
-        self._depths = []
+    def scores(self, states: Tensor) -> Tensor:
+        """What final norm and output layer make of states (m, h) behind any layer: logits (m, v)."""
+        num_rows, end = len(states), self.num_layers
+        return self._run(
+            Pass(
+                inputs=states,
+                span=Span(end, end, frozenset(), end),
+                positions=[0] * num_rows,
+                waiting=(),
+                mask=np.zeros((num_rows, num_rows), np.bool_),
+                num_committed=0,
+                scored=slice(0, num_rows),
+                hidden_layers=(),
+            )
+        ).logits
+
+    def _span(self, layers: range | None, skip: Set[int]) -> Span:
+        """The layers of a pass. Raises RunFailed where there is none."""
+        if layers is None and not skip:
+            return self._whole
+        wanted = range(self.num_layers) if layers is None else layers
+        span = Span(wanted.start, wanted.stop, frozenset(skip).intersection(wanted), self.num_layers)
+        if not 0 <= span.first < span.end <= self.num_layers or wanted.step != 1 or not span.layers:
+            raise RunFailed(
+                f"A pass through layers {wanted.start} to {wanted.stop - 1} without {sorted(skip)} goes through none "
+                f"of this model's, or beyond them; it has layers 0 to {self.num_layers - 1}."
+            )
+        return span
+
+    def _before(self, inputs: Inputs, span: Span) -> None:
+        """A pass is about to begin; see longrope.py."""
+
+    def _run(self, wanted: Pass) -> Found:
+        if self._decoder is not None:
+            return self._decoder.forward(wanted, cast("CompiledCache", self._cache))
+        cache = cast(KVCache, self._cache)
+        how = self._last_position, self.sliding_window
+        return hooked_pass.forward(self.model, self.device, wanted, cache, *how)
+
+    @torch.inference_mode()
+    def commit(self, rows: Sequence[int], layers: range | None = None) -> None:
+        """Keep pending rows (ascending, a path from the last committed token) of all layers, or some; drop the others.
+
+        Raises RunFailed where a layer does not hold them all.
+        """
+        for waiting, own in self._waiting.groups(self._whole.layers if layers is None else layers):
+            if rows and rows[-1] >= len(waiting):
+                raise RunFailed(f"Row {rows[-1]} cannot be kept: {len(waiting)} rows wait in layer {own[0]}.")
+            first = waiting.num_committed
+            self._cache.keep(first, [first + row for row in rows], own)
+            waiting.keep(rows)
+        self._waiting.unite()
 
     def kv(self, layer: int) -> tuple[Tensor, Tensor]:
         """Committed keys and values of a layer, (heads, t, d): for tests and inspection."""
-        if not isinstance(self._cache, KVCache):
-            return self._cache.read(layer, self.num_committed)
-        entry = self._cache.kv_layers[layer]
-        return entry.keys[0, :, : self.num_committed], entry.values[0, :, : self.num_committed]
+        return self._cache.read(layer, self._waiting[layer].num_committed)
 
-    def _add_pending(self, parents: Sequence[int]) -> None:
-        for parent in parents:
-            row = self.num_pending
-            if parent >= row:
-                raise RunFailed(f"Row {row} follows row {parent}, which does not stand before it.")
-            self._ancestors[row] = self._ancestors[parent] if parent >= 0 else False
-            self._ancestors[row, row] = True
-            self._depths.append(1 if parent < 0 else self._depths[parent] + 1)
 
-    def _mask(self, first: int, num_rows: int, num_all: int, layout: Layout | None) -> Mask:
-        """Who may look at whom behind the committed columns: (rows, first + rows), extra rows the last of them."""
-        end = first + num_rows
-        mask = np.zeros((num_all, first + num_all), dtype=np.bool_)
-        mask[:num_rows, :end] = self._ancestors[first:end, :end]
-        if layout is not None:
-            layout.fill(mask, first)
-        return mask
+def refuse_outside(span: Span, hidden_layers: Sequence[int], layout: Layout | None, *, has_ids: bool) -> None:
+    """Raises RunFailed where a pass through some layers is given or asked for what only others take or give."""
+    if has_ids and span.first > 0:
+        raise RunFailed(f"Token ids enter before layer 0; a pass that begins at layer {span.first} takes states.")
+    if strange := [layer for layer in hidden_layers if not span.first <= layer <= span.end]:
+        raise RunFailed(
+            f"A pass through layers {span.first} to {span.end - 1} does not see states before {strange[0]}."
+        )
+    if layout is not None and (span.end < span.num_layers or min(layout.groups) < span.first):
+        raise RunFailed(f"Extra rows of layer {min(layout.groups)} and a pass that begins behind it, or ends early.")
 
-    def _is_in_window(self, positions: Tensor, num_columns: int) -> Tensor:
-        assert self.sliding_window is not None
-        columns = torch.arange(num_columns, device=self.device)
-        num_before = num_columns - len(positions)
-        waiting = self._depths[: num_before - self.num_committed]
-        columns[self.num_committed : num_before] = torch.tensor(waiting, device=self.device) + (self.num_committed - 1)
-        columns[num_before:] = positions
-        return (positions[:, None] - columns[None, :] < self.sliding_window)[None, None]
+
+def rows_of(found: Found, num_rows: int, layout: Layout | None) -> Rows:
+    """Sorts a pass's results: extra rows are apart; `hidden` ends with what they end up in."""
+    foreseen, hidden = None, found.hidden
+    if layout is not None:
+        foreseen = Foreseen(hidden[-1][layout.num_real :], layout.places)
+        hidden = hidden[:-1]
+    return Rows(found.logits, tuple(layer[:num_rows] for layer in hidden) or None, foreseen, found.states)
 
 
 _PREPARED: weakref.WeakKeyDictionary[PreTrainedModel, CompiledDecoder | None] = weakref.WeakKeyDictionary()

@@ -93,7 +93,7 @@ def write_acceptance(
     target = Target(models.load(target_name))
     found: dict[str, Any] = {}
     for task in TASKS:
-        prompts = heldout_prompts(target.loaded.tokenizer, task, heldout, target.max_context - MAX_NEW_TOKENS)
+        prompts = heldout_prompts(target.facts.tokenizer, task, heldout, target.max_context - MAX_NEW_TOKENS)
         if prompts:
             found[task] = {
                 name: survival(target, prompts, d) for name, d in zip(("before", "after"), drafts, strict=True)

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from engine.drafters.heads.chimera.network import ChimeraShape
 from engine.training import activations
 from engine.training.chimera_encoders import Column, FullContextEncoder, TrigramEncoder
-from engine.training.heads import Heads, Soft, labels_of, train_heads
+from engine.training.head_training import train_heads
+from engine.training.heads import Heads, Soft, least_squares
 from engine.training.losses import soft_cross_entropy
 from engine.training.material import Material
 from engine.training.packing import IGNORED
@@ -60,8 +61,10 @@ class Chimera(Heads):
         self.shape, self.num_heads = shape, shape.num_heads
         self.trigram = TrigramEncoder(shape.hidden_size)
         self.encoder = FullContextEncoder(shape)
-        half = 0.5 * torch.eye(shape.hidden_size)
-        self.heads = nn.ModuleList(_linear(torch.cat((half, half), dim=1)) for _ in range(shape.num_heads))
+        size = shape.hidden_size
+        self.heads = nn.ModuleList(nn.Linear(2 * size, size, bias=False) for _ in range(shape.num_heads))
+        for head in self.heads.parameters():
+            head.data = 0.5 * torch.eye(size).repeat(1, 2)
         self.register_buffer("embedding", embedding, persistent=False)
         self.register_buffer("output", output, persistent=False)
         # Kept in checkpoints, so that a resumed run draws the places that an unbroken one draws.
@@ -69,7 +72,7 @@ class Chimera(Heads):
 
     def forward(self, ids: Tensor, hidden: Tensor, soft: Soft | None = None) -> Tensor:
         """Sum of the steps' losses over (b, t + 1) ids, padding below zero, and (b, t, d) hidden states."""
-        labels = labels_of(ids, self.num_heads, self.end_ids, self.begin_ids)
+        labels = self.labels(ids)
         places, later = self._draw_places(labels[0] != IGNORED)
         losses = []
         for number, step in enumerate(self.steps(ids.clamp(min=0), hidden, places, later)):
@@ -140,12 +143,12 @@ class Chimera(Heads):
         for number, head in enumerate(cast(list[nn.Linear], list(self.heads)), start=1):
             seen, wanted = embedded[:, number : number + num_places], hidden[:, number : number + num_places]
             if number == 1:
-                found = _least_squares(torch.cat((seen, known), dim=-1)[is_text], wanted[is_text])
+                found = least_squares(torch.cat((seen, known), dim=-1)[is_text], wanted[is_text])
                 self.trigram.down.weight.copy_(found[:, :-size])
                 head.weight.copy_(torch.cat((found[:, -size:], torch.eye(size)), dim=1))
             else:
                 grams = seen @ self.trigram.down.weight.T
-                head.weight.copy_(_least_squares(torch.cat((known, grams), dim=-1)[is_text], wanted[is_text]))
+                head.weight.copy_(least_squares(torch.cat((known, grams), dim=-1)[is_text], wanted[is_text]))
 
     def _draw_places(self, is_asked: Tensor) -> tuple[Tensor, Tensor]:
         """Places asked (b, r), and which of them (b, s) later steps are trained at, drawn anew each pass."""
@@ -217,17 +220,3 @@ def _distance(given: Tensor, wanted: Tensor, labels: Tensor) -> Tensor:
     found = nn.functional.smooth_l1_loss(given.float(), wanted.float(), reduction="none").mean(dim=-1)
     is_text = labels != IGNORED
     return (found * is_text).sum() / is_text.sum().clamp(min=1)
-
-
-def _least_squares(given: Tensor, wanted: Tensor, ridge: float = 1e-3) -> Tensor:
-    """The matrix (o, i) that best makes `wanted (n, o)` of `given (n, i)`."""
-    gram = given.T @ given
-    gram.diagonal().add_(ridge * gram.diagonal().mean())
-    found: Tensor = torch.linalg.solve(gram, given.T @ wanted).T
-    return found
-
-
-def _linear(weight: Tensor) -> nn.Linear:
-    linear = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
-    linear.weight = nn.Parameter(weight.clone())
-    return linear

@@ -8,23 +8,23 @@ owner's earlier steps. Both studies are the paper's (arXiv 2404.12022, by the ti
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from engine.errors import RunFailed
 from engine.training import curve
-from engine.training.heads import HeadTraining, Soft, heldout_ranks
+from engine.training.head_training import HeadTraining, heldout_ranks
+from engine.training.heads import Soft
+from engine.training.layered import Layered
 from engine.training.material import Answers, Material
 from engine.training.recipes import Recipe
 from engine.training.trainer import Trainer
-
-if TYPE_CHECKING:
-    from engine.training.hidden_transfer import Transfer
+from engine.training.transfer import Transfer, solved
 
 FILE, DRAWING = "layer_sweep.json", "layer_sweep.svg"
 MAX_LAYERS = 8
@@ -35,7 +35,6 @@ NUM_ANSWERS = 5
 PLACES_SHARE = 0.8
 """Of a row's places, shared out among the candidates: real rows should not take most of the time, nor pseudo rows."""
 PLATEAU = 0.01
-Solve = Callable[[tuple[int, ...]], "Transfer"]
 
 
 class Comparison(HeadTraining):
@@ -76,45 +75,42 @@ class Together(nn.Module):
         return torch.stack(losses).sum()
 
 
-def run(solve: Solve, material: Material, recipe: Recipe, num_layers: int, num_steps: int, device: str) -> Transfer:
+def run(layered: Layered, material: Material, recipe: Recipe, num_steps: int) -> Transfer:
     """Maps at the best layers, as trained in the ablation; figures to FILE beside the material.
 
     Where FILE is there already, its layers are taken, and only solved for.
     """
-    folder = material.written.parent
-    if (folder / FILE).is_file():
-        return solve(tuple(json.loads((folder / FILE).read_text())["layers"]))
-    stride = -(-(num_layers - 1) // MAX_LAYERS)
-    swept = {f"layer {layer}": solve((layer,) * num_steps) for layer in range(1, num_layers, stride)}
-    accuracy = _train("sweep of layers", swept, material, recipe, SWEPT_SHARE, folder, device)
+    path = material.written.parent / FILE
+    if path.is_file():
+        return solved(layered, tuple(json.loads(path.read_text())["layers"]), material)
+    stride = -(-(len(layered) - 1) // MAX_LAYERS)
+    swept = {
+        f"layer {layer}": solved(layered, (layer,) * num_steps, material) for layer in range(1, len(layered), stride)
+    }
+    accuracy = _train("sweep of layers", swept, material, recipe, SWEPT_SHARE)
     layers = best_layers(accuracy)
-    ablated = {"with": solve(layers), "without": solve(layers)}
+    ablated = {name: solved(layered, layers, material) for name in ("with", "without")}
     for transfer in ablated.values():
         for step, layer in enumerate(layers):
             transfer.maps[step].load_state_dict(swept[f"layer {layer}"].maps[step].state_dict())
     ablated["without"].sees_earlier = False
-    ablation = _train("ablation", ablated, material, recipe, 1 - SWEPT_SHARE, folder, device)
+    ablation = _train("ablation", ablated, material, recipe, 1 - SWEPT_SHARE)
     found = {
         "accuracy_by_layer": {name.split()[1]: row for name, row in accuracy.items()},
         "layers": list(layers),
         "ablation_of_attention_to_earlier_steps": ablation,
     }
-    (folder / FILE).write_text(json.dumps(found, indent=1) + "\n")
-    return solve(layers).continued(ablated["with"])
+    path.write_text(json.dumps(found, indent=1) + "\n")
+    return solved(layered, layers, material).continued(ablated["with"])
 
 
 def _train(
-    name: str,
-    candidates: dict[str, Transfer],
-    material: Material,
-    recipe: Recipe,
-    share: float,
-    folder: Path,
-    device: str,
+    name: str, candidates: dict[str, Transfer], material: Material, recipe: Recipe, share: float
 ) -> dict[str, list[float]]:
     recipe = replace(recipe, limit_minutes=recipe.limit_minutes * share)
+    folder, device = material.written.parent / name.replace(" ", "_"), material.target.device.type
     job = Comparison(name, recipe, candidates, material)
-    if not Trainer(job, recipe, folder / name.replace(" ", "_"), device).run():
+    if not Trainer(job, recipe, folder, device).run():
         raise RunFailed(f"The {name} was stopped before its end, so no layers are chosen; the next run begins it anew.")
     return job.accuracy
 

@@ -16,7 +16,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from engine.training.heads import Heads, train_heads
+from engine.training.head_training import train_heads
+from engine.training.heads import Heads
 from engine.training.material import Material
 from engine.training.recipes import Recipe
 from engine.training.runs import Order

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from engine.drafters.heads.mlp_speculator.network import EPS, mixing_ratio
 from engine.training import activations
-from engine.training.heads import Heads, labels_of, least_squares, train_heads
+from engine.training.head_training import train_heads
+from engine.training.heads import Heads, least_squares
 from engine.training.material import Material
 from engine.training.packing import IGNORED
 from engine.training.recipes import Recipe
@@ -76,7 +77,7 @@ class SpeculatorHeads(Heads):
 
         `output (v, h)` turns hidden states into scores. Steps of gradient descent are dear; this is worth a hundred.
         """
-        labels = labels_of(ids, self.num_heads, self.end_ids, self.begin_ids)
+        labels = self.labels(ids)
         pairs: list[tuple[Tensor, Tensor]] = []
         for i, state in enumerate(self.states(ids.clamp(min=0), hidden.float())):
             is_asked = labels[i] != IGNORED
@@ -120,14 +121,12 @@ def _rms(x: Tensor) -> Tensor:
 
 def make(material: Material, recipe: Recipe) -> SpeculatorHeads:
     """Untrained heads for a target."""
-    heads = SpeculatorHeads(material.hidden_size, material.vocab_size, INNER, NUM_HEADS, is_tied=True)
-    return heads
+    return SpeculatorHeads(material.hidden_size, material.vocab_size, INNER, NUM_HEADS, is_tied=True)
 
 
 def make_fitted(material: Material, recipe: Recipe) -> SpeculatorHeads:
     """Heads whose embeddings and output layers begin with what the target knows."""
-    heads = make(material, recipe)
-    heads.end_ids, heads.begin_ids = material.end_ids, material.begin_ids
+    heads = make(material, recipe).reading(material)
     if material.hidden_size == INNER:
         table = material.input_table * (INNER**-0.5 / material.input_table.std())
         for embed in heads.embed:

@@ -54,7 +54,7 @@ def _chats(name: str, documents: Sequence[Document], limit: int) -> list[list[ta
 
 @torch.inference_mode()
 def _answer_loss(target: Target, chats: Sequence[list[tasks.Message]]) -> float:
-    tokenizer, total, count = target.loaded.tokenizer, 0.0, 0
+    tokenizer, total, count = target.facts.tokenizer, 0.0, 0
     for chat in chats:
         prompt = tasks.prompt_ids(chat[:-1], tokenizer)
         (whole,) = encode([chat], tokenizer)

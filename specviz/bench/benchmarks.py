@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from engine import bench, drafters
 from engine.bench import Cell, Plan, Skipped, estimate, journal
@@ -27,22 +27,14 @@ from engine.target import Target
 from specviz.bench.progress import Phase, Progress
 from specviz.bench.request import Asked
 from specviz.bench.shelf import Shelf
-from specviz.decoding.desk import Recorder
 from specviz.decoding.line import LineClosed, LineFull
 from specviz.decoding.session import PATIENCE_S, Sessions
-from specviz.store import StoreError
+from specviz.store import Store, StoreError
 
 KIND = "benchmark"
 ROW_COST_S = 2.0
 _RETRY_S = 1.0
 _log = logging.getLogger(__name__)
-
-
-class GroupRecorder(Recorder, Protocol):
-    """What of the store a benchmark needs."""
-
-    def get_group(self, group_id: str) -> object:
-        """Raises UnknownGroup."""
 
 
 @dataclass
@@ -64,7 +56,7 @@ class _Work:
 class Benchmarks:
     """The one place where a benchmark is started, stopped and watched. Safe to share between threads."""
 
-    def __init__(self, sessions: Sessions, store: GroupRecorder, shelf: Shelf) -> None:
+    def __init__(self, sessions: Sessions, store: Store, shelf: Shelf) -> None:
         self.shelf = shelf
         self._sessions, self._store = sessions, store
         self._changed = threading.Condition()

@@ -8,45 +8,14 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from engine.events import Event, SessionFinished, SessionStarted
 from engine.metrics import Tally
 from specviz.decoding.device import Device, Request
 from specviz.explaining.examples import task_of
 from specviz.showing.notices import Audited, Auditing, Happening, InLane, Opened, Preparing, Role, Unsaved
-
-
-class RunRecord(Protocol):
-    """A run that is being written."""
-
-    def append(self, event: Event) -> None:
-        """Take in the next event."""
-
-
-class Recorder(Protocol):
-    """What of the store a session needs."""
-
-    @property
-    def problem(self) -> str | None:
-        """Why something is not saved."""
-
-    def begin(
-        self, started: SessionStarted, *, group_id: str | None = None, task: str = "", visitor: str = ""
-    ) -> RunRecord:
-        """Open a run with its first event."""
-
-    def set_audit(self, run_id: str, audit: dict[str, Any]) -> None:
-        """Keep a verdict."""
-
-    def set_baseline(self, run_id: str, baseline_run_id: str) -> None:
-        """Say which plain run a speedup is against."""
-
-    def add_group(self, kind: str, title: str, details: dict[str, Any] | None = None) -> str:
-        """Make a group; its id goes to `begin`. Raises StoreError."""
-
-    def set_group_details(self, group_id: str, details: dict[str, Any]) -> None:
-        """Write anew what is known of a group as a whole."""
+from specviz.store import RunWriter, Store
 
 
 @dataclass(frozen=True)
@@ -54,7 +23,7 @@ class Desk:
     """One visitor's turn."""
 
     device: Device
-    store: Recorder
+    store: Store
     put: Callable[[Happening], None]
     """Hands a happening to the page. Never blocks."""
     should_stop: Callable[[], bool]
@@ -81,7 +50,7 @@ class Desk:
         """One session, to its end: to the page and to the store. Raises EngineError."""
         self.put(Opened(role))
         events: list[Event] = []
-        run: RunRecord | None = None
+        run: RunWriter | None = None
         for event in _with_end(self.events(request, run_id)):
             if isinstance(event, SessionStarted):
                 run = self.store.begin(event, group_id=group_id, task=task_of(request.prompt), visitor=self.visitor)

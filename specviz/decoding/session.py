@@ -17,11 +17,12 @@ from dataclasses import replace
 
 from engine.errors import BadInput, EngineError
 from engine.events import Event
-from specviz.decoding.desk import Desk, Recorder, has_ended_by_itself
+from specviz.decoding.desk import Desk, has_ended_by_itself
 from specviz.decoding.device import PLAIN, Device, Request
 from specviz.decoding.line import Line, Ticket
 from specviz.decoding.visitors import Visitors
 from specviz.showing.notices import Ended, Failed, Happening, Waiting
+from specviz.store import Store
 
 MAX_TICKETS = 17
 """One running, sixteen waiting."""
@@ -63,7 +64,7 @@ class Job:
 class Sessions:
     """The door to the device."""
 
-    def __init__(self, device: Device, store: Recorder, visitors: Visitors | None = None) -> None:
+    def __init__(self, device: Device, store: Store, visitors: Visitors | None = None) -> None:
         self.device = device
         self.visitors = visitors or Visitors()
         self._store = store

@@ -9,8 +9,10 @@ from typing import Any, ClassVar
 
 from gradio.components import Component
 
+from engine.errors import BadInput
 from specviz.explaining import recording
 from specviz.pages.drawn import drawn
+from specviz.showing import listing
 from specviz.showing.trace import trace
 from specviz.store import Reader, StoreError
 from specviz.text import first_line, to_wire, without_surrogates
@@ -22,7 +24,6 @@ SCRIPTS = (
 )
 """All that draws a run from a trace, without a server."""
 NUM_RUNS = 40
-MAX_ID_CHARS = 80
 MAX_STEP_CHARS = 9
 PROMPT_CHARS = 60
 
@@ -41,18 +42,16 @@ class Inspector:
         wanted = query.get("run") or runs[0]["id"]
         step = query.get("step", "")
         is_number = step.isascii() and step.isdigit() and len(step) <= MAX_STEP_CHARS
-        message = {"run": wanted[:MAX_ID_CHARS], "runs": runs, "step": int(step) if is_number else None}
+        message = {"run": wanted[: listing.MAX_ID_CHARS], "runs": runs, "step": int(step) if is_number else None}
         return (to_wire(message | {"nonce": uuid.uuid4().hex}),)
 
     def read(self, run_id: object) -> str:
         """A whole run as one text for the page's scripts, or a sentence about why there is none."""
-        if not isinstance(run_id, str) or not 0 < len(run_id) <= MAX_ID_CHARS:
-            return to_wire({"alert": "That is not a run's id."})
         if run_id == recording.ID:
             return to_wire(trace(recording.events()))
         try:
-            return to_wire(trace(self.store.events(without_surrogates(run_id))))
-        except StoreError as error:
+            return to_wire(trace(self.store.events(listing.run_id(run_id))))
+        except (BadInput, StoreError) as error:
             return to_wire({"alert": without_surrogates(str(error))})
 
     def build(self) -> Sequence[Component]:

@@ -6,16 +6,14 @@ from collections.abc import Mapping
 
 import gradio as gr
 
+from engine.errors import BadInput
 from specviz.pages.drawn import Answer, drawn
-from specviz.showing import channel
+from specviz.showing import channel, listing
 from specviz.showing.channel import Streams
 from specviz.showing.fold import ViewState, fold_all
 from specviz.showing.replay import replay
 from specviz.showing.wire import Stream
 from specviz.store import Reader, StoreError
-from specviz.text import without_surrogates
-
-MAX_ID_CHARS = 80
 
 SCRIPTS = (
     *("dom", "address", "tooltip", "glossary", "card", "writing", "tokens", "legend"),
@@ -25,11 +23,9 @@ SCRIPTS = (
 
 def saved_run(archive: Reader, streams: Streams, run_id: object) -> str:
     """A saved run as one message for the stage; a sentence where there is none."""
-    if not isinstance(run_id, str) or not 0 < len(run_id) <= MAX_ID_CHARS:
-        return channel.alert("That is not a run's id.")
     try:
-        state = fold_all(ViewState(), replay(archive, without_surrogates(run_id)))
-    except StoreError as error:
+        state = fold_all(ViewState(), replay(archive, listing.run_id(run_id)))
+    except (BadInput, StoreError) as error:
         return channel.alert(str(error))
     return streams.keep(Stream()).snapshot(state)
 

@@ -7,11 +7,10 @@ from typing import Any
 
 from engine.errors import BadInput
 from specviz.decoding.request import MOST_LANES
+from specviz.showing.listing import MAX_ID_CHARS
 from specviz.showing.notices import Ended, Failed, Happening, InLane, Lane, Racing
 from specviz.showing.replay import replay
 from specviz.store import Reader, RunRow, StoreError, UnknownRun
-
-MAX_ID_CHARS = 80
 
 
 def run_ids(address: str) -> tuple[str, ...]:

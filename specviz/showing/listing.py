@@ -16,6 +16,7 @@ NUM_ROWS = 50
 MAX_TEXT_CHARS = 200
 MAX_PAGE = 1_000_000
 MAX_IDS = 200
+MAX_ID_CHARS = 80
 _TEXTS = ("search", "method", "model", "task", "tag", "group_id")
 _WORDS: dict[str, tuple[str, ...]] = {"status": get_args(RunStatus), "sampling": get_args(Sampling)}
 _DAYS = ("since", "until")
@@ -69,6 +70,13 @@ def text(given: object, name: str, most_chars: int = MAX_TEXT_CHARS) -> str:
     if not isinstance(given, str) or len(given) > most_chars:
         raise BadInput(f"The {name} is longer than {most_chars:,} characters, or no text.")
     return without_surrogates(given).strip()
+
+
+def run_id(given: object) -> str:
+    """The id of one run. Raises BadInput."""
+    if not isinstance(given, str) or not 0 < len(given) <= MAX_ID_CHARS:
+        raise BadInput("That is not a run's id.")
+    return without_surrogates(given)
 
 
 def run_ids(given: object, most: int = MAX_IDS) -> list[str]:

@@ -93,11 +93,16 @@ def test_a_term_that_is_none_is_a_sentence(visit: Open) -> None:
 
 
 def test_an_open_mark_is_accessible_light_and_dark(visit: Open) -> None:
-    for theme in ("", "&__theme=dark"):
-        page = visit("?view=learn&term=audit" + theme).page
-        named(page, "audit")
-        assert_accessible(page, "#learn")
-        page = visit("?view=play" + theme).page
+    seen = visit("?view=learn&term=audit")
+    page = seen.page
+    named(page, "audit")
+    assert_accessible(page, "#learn")
+    page.click("#theme-switch")
+    assert_accessible(page, "#learn")
+    seen.open("?view=play")
+    for theme in ("dark", "light"):
+        assert page.evaluate("document.body.classList.contains('dark')") == (theme == "dark")
         page.get_by_role("button", name="What is Speed?").focus()
         page.locator("#stage .sv-tip-text:popover-open").wait_for()
         assert_accessible(page, "#stage")
+        page.click("#theme-switch")

@@ -10,6 +10,8 @@ from urllib.parse import parse_qs, quote
 
 import pytest
 
+from tests.browser.conftest import Held
+
 Open = Callable[..., Any]
 IS_DARK = "() => document.body.classList.contains('dark')"
 HUB = b"""<!doctype html><body><iframe style="width:1300px;height:900px"></iframe><script>
@@ -90,9 +92,9 @@ def test_in_a_frame_the_address_is_told_and_followed(visit: Open, scripted_serve
         each.close()
 
 
-def test_a_reload_in_the_middle_of_a_run_shows_what_was_saved(visit: Open, scripted_server: str) -> None:
+def test_a_reload_in_the_middle_of_a_run_shows_what_was_saved(visit: Open, scripted_server: str, held: Held) -> None:
     seen = visit(server=scripted_server)
-    seen.choose("scripted", 400, prompt="Tell a story.")
+    seen.choose("scripted", 400, prompt=held.prompt())
     seen.run()
     seen.page.wait_for_function("new URLSearchParams(location.search).get('run') !== null")
     run = seen.stage.get_attribute("data-session")

@@ -13,7 +13,7 @@ from engine.drafters.base import Context, Room
 from engine.events import SessionFinished, Stepped, from_json, to_json
 from engine.loop import generate
 from engine.sampling import displayed
-from engine.target import Scored
+from engine.target import Pending
 from engine.tree import EMPTY_TREE, DraftTree, chain
 
 
@@ -24,11 +24,11 @@ class BrokenScores(TableTarget):
         super().__init__(Table(5))
         self.number, self.rows = number, rows
 
-    def score(self, root_id: int, tree: DraftTree) -> Scored:
-        scored = super().score(root_id, tree)
+    def launch(self, root_id: int, tree: DraftTree) -> Pending:
+        pending = super().launch(root_id, tree)
         if self.num_passes > 2:
-            scored.logits[self.rows] = self.number
-        return scored
+            pending.scored.logits[self.rows] = self.number
+        return pending
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")], ids=str)

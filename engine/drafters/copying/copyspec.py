@@ -74,7 +74,7 @@ class CopySpec(Drafter):
 
     def __init__(self, options: CopySpecOptions, target: Target) -> None:
         super().__init__(options, target)
-        self._eos_ids = target.loaded.eos_ids
+        self._eos_ids = target.facts.eos_ids
 
     def start(self, context: Context) -> None:
         super().start(context)

@@ -48,7 +48,7 @@ class Iad(Drafter):
 
     def __init__(self, options: IadOptions, target: Target) -> None:
         super().__init__(options, target)
-        self._model = target.loaded
+        self._model = target.facts
 
     def start(self, context: Context) -> None:
         super().start(context)
@@ -68,14 +68,14 @@ class Iad(Drafter):
 
     def _begin(self, ids: Sequence[int]) -> int | None:
         """The first token behind the marker's text; None without a marker, or where it is not found."""
-        marker, decode = self.options.marker, self._model.tokenizer.decode
-        if not marker or marker not in decode(list(ids)):
+        marker, decode = self.options.marker, self._model.decode
+        if not marker or marker not in decode(ids):
             return None
         # The shortest beginning that holds the marker: its length grows with the text, so bisect.
         low, high = 0, len(ids)
         while low < high:
             middle = (low + high) // 2
-            low, high = (low, middle) if marker in decode(list(ids[:middle])) else (middle + 1, high)
+            low, high = (low, middle) if marker in decode(ids[:middle]) else (middle + 1, high)
         return low
 
     def _follow(self, ids: Sequence[int]) -> None:

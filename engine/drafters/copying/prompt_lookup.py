@@ -59,7 +59,7 @@ class PromptLookup(Drafter):
         super().__init__(options, target)
         if options.min_ngram > options.max_ngram:
             raise BadInput(f"Option min_ngram is {options.min_ngram}, above max_ngram {options.max_ngram}.")
-        self._eos_ids = target.loaded.eos_ids
+        self._eos_ids = target.facts.eos_ids
 
     def start(self, context: Context) -> None:
         super().start(context)

@@ -27,7 +27,7 @@ from engine.drafters.budget import FREE, MeasuredBudget, budget_option
 from engine.drafters.copying._automaton import Cursor, SuffixAutomaton
 from engine.drafters.fallback import fallback_option
 from engine.drafters.ngrams import copy
-from engine.models import LoadedModel
+from engine.facts import TargetFacts
 from engine.options import option
 from engine.tree import EMPTY_TREE, DraftTree
 
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 NO_CORPUS = "none"
 BRANCHING = 8
+COPIED_DECAY = 0.95
+"""A copy is right for long or not at all."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class StaticAutomaton:
         return [(-count / counts[state], token, child) for count, token, child in ranked]
 
 
-def static_automaton(path: str, model: LoadedModel) -> StaticAutomaton:
+def static_automaton(path: str, model: TargetFacts) -> StaticAutomaton:
     """The automaton of a corpus file, built once for all sessions. Raises BadInput."""
     file = Path(path).expanduser()
     key = ("static automaton", path, file.stat().st_mtime_ns if file.is_file() else 0)
@@ -88,11 +90,11 @@ class SamDecoding(Drafter):
 
     def __init__(self, options: SamDecodingOptions, target: Target) -> None:
         super().__init__(options, target)
-        self._eos_ids = target.loaded.eos_ids
+        self._eos_ids = target.facts.eos_ids
         self._costs: Sequence[float] = FREE
         self._budgets: dict[tuple[bool, int], MeasuredBudget] = {}
         """By what is copied and the match's length to the next power of two: a longer one is more often right."""
-        self._corpus = None if options.corpus == NO_CORPUS else static_automaton(options.corpus, target.loaded)
+        self._corpus = None if options.corpus == NO_CORPUS else static_automaton(options.corpus, target.facts)
 
     def fit(self, costs: Costs) -> None:
         if self.options.budget == "measured":
@@ -115,7 +117,9 @@ class SamDecoding(Drafter):
         is_static = static_match > self._dynamic.length
         most = min(self.options.depth, 1 + int(self.options.alpha * match), room.nodes if is_static else room.chain)
         key = is_static, match.bit_length()
-        budget = self._asked = self._budgets.setdefault(key, MeasuredBudget(self._costs, self.options.depth))
+        budget = self._asked = self._budgets.setdefault(
+            key, MeasuredBudget(self._costs, self.options.depth, rate_decay=COPIED_DECAY)
+        )
         num_nodes = budget.choose(range(most)) if room.depth else 0
         return budget.offer(self._grow(num_nodes, room.depth) if is_static else self._copy(num_nodes))
 

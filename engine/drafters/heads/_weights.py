@@ -17,9 +17,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from engine.drafters import shapes
+from engine.drafters.shapes import Shape
 from engine.errors import BadInput
 from engine.models import weights_folder
-from engine.runtime.compiled import runs_compiled
 
 if TYPE_CHECKING:
     from engine.models import LoadedModel
@@ -27,11 +28,9 @@ if TYPE_CHECKING:
 
 CONFIG_FILE, WEIGHTS_FILE, INDEX_FILE = "config.json", "model.safetensors", "model.safetensors.index.json"
 SHAPE_FILE = "shape.json"
-"""The static tree that was measured for these weights (`_shape.py`)."""
+"""The static tree that was measured for these weights (`shapes.Shape.rows`)."""
 SHARES_FILE = "shares.json"
 """For trees that change with the text: in which share of steps the i-th node drafted was accepted."""
-MOST_COMPILED = 8_000_000
-"""Parameters of a matrix up to which it is run compiled; beyond, reading it costs more than calls."""
 VOCABULARY_FILE = "vocabulary.json"
 """Tokens that are worth drafting: ids, those the target writes most often first."""
 
@@ -40,6 +39,7 @@ VOCABULARY_FILE = "vocabulary.json"
 class Weights:
     """What a folder holds."""
 
+    method: str
     folder: Path
     config: dict[str, Any]
     tensors: dict[str, Tensor]
@@ -60,10 +60,10 @@ class Weights:
             raise BadInput(f"{key} in {self.folder / CONFIG_FILE} is {value!r}; wanted a whole number from {low}.")
         return value
 
-    def shape_rows(self) -> Any:
-        """The measured tree as `_shape.from_rows` reads it; None where none was measured."""
+    def shape(self) -> Shape | None:
+        """The static tree that was measured for them; None where none was. Raises BadInput."""
         path = self.folder / SHAPE_FILE
-        return _read_json(path) if path.is_file() else None
+        return shapes.from_rows(_read_json(path)) if path.is_file() else None
 
     def shares(self) -> list[float] | None:
         """Share of steps in which each node was accepted, in the order of drafting; None where none was measured."""
@@ -81,18 +81,27 @@ class Weights:
             raise BadInput(f"{path} is not a list of different token ids below {vocab_size}.")
         return np.array(ids, np.int64)
 
+    def check_sizes(self, loaded: LoadedModel, width: int, vocab_size: int) -> None:
+        """Raises BadInput where they are made for another width or number of tokens than the target's."""
+        output = loaded.model.get_output_embeddings()
+        if (width, vocab_size) != (output.in_features, output.out_features):
+            raise BadInput(
+                f"These {self.method} weights are for a target of width {width} with {vocab_size} tokens; "
+                f"{loaded.name} has width {output.in_features} and {output.out_features} tokens."
+            )
+
 
 def find_weights(target: Target, method: str, given: str) -> Weights:
     """The weights of a method for a target: its own ("auto"), or those of a folder.
 
     Raises BadInput where there are none, where they cannot be read, or where they are another target's.
     """
-    folder = weights_folder(target.loaded, method) if given == "auto" else Path(given).expanduser()
+    folder = weights_folder(target.facts, method) if given == "auto" else Path(given).expanduser()
     if folder is None:
         raise BadInput(_how_to_train(target, method))
     if not folder.is_dir():
         raise BadInput(f"There is no folder {given}; give auto, or a folder that `engine train {method}` wrote.")
-    weights = target.loaded.keep(("weights", folder, _stamp(folder)), lambda: _load(folder))
+    weights = target.facts.keep(("weights", method, folder, _stamp(folder)), lambda: _load(method, folder))
     if reason := _is_for_another(weights.config, folder, target, method):
         raise BadInput(reason)
     return weights
@@ -102,7 +111,7 @@ def missing_reason(target: Target | None, method: str) -> str | None:
     """Why a target has no weights of its own for a method, in a sentence; None where it has."""
     if target is None:
         return None
-    folder = weights_folder(target.loaded, method)
+    folder = weights_folder(target.facts, method)
     if folder is None:
         return _how_to_train(target, method)
     try:
@@ -112,7 +121,7 @@ def missing_reason(target: Target | None, method: str) -> str | None:
 
 
 def _how_to_train(target: Target, method: str) -> str:
-    name = target.loaded.name
+    name = target.facts.name
     return (
         f"No {method} weights are known for {name}; train them with python -m engine train {method} --target {name} "
         "--data TEXTS --out FOLDER, and name the folder with the option weights."
@@ -121,12 +130,12 @@ def _how_to_train(target: Target, method: str) -> str:
 
 def _is_for_another(config: dict[str, Any], folder: Path, target: Target, method: str) -> str | None:
     """Why these weights are not this target's; None where they are, or do not say."""
-    theirs, ours = config.get("target_fingerprint"), target.loaded.weights_fingerprint
+    theirs, ours = config.get("target_fingerprint"), target.facts.weights_fingerprint
     if theirs is None or theirs == ours:
         return None
     return (
         f"The {method} weights in {folder} were trained for {config.get('target')} ({theirs}), and this target is "
-        f"{target.loaded.name} ({ours}); train them for it, or load the target that they belong to."
+        f"{target.facts.name} ({ours}); train them for it, or load the target that they belong to."
     )
 
 
@@ -135,7 +144,7 @@ def _stamp(folder: Path) -> tuple[tuple[str, int], ...]:
     return tuple(sorted((path.name, path.stat().st_mtime_ns) for path in folder.iterdir() if path.is_file()))
 
 
-def _load(folder: Path) -> Weights:
+def _load(method: str, folder: Path) -> Weights:
     config = _read_config(folder)
     tensors: dict[str, Tensor] = {}
     for path in _weight_files(folder):
@@ -145,7 +154,7 @@ def _load(folder: Path) -> Weights:
             raise BadInput(
                 f"The weights {path} are missing, corrupt or cut off ({error}); fetch them again."
             ) from error
-    return Weights(folder, config, tensors)
+    return Weights(method, folder, config, tensors)
 
 
 def _weight_files(folder: Path) -> list[Path]:
@@ -172,10 +181,3 @@ def _read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise BadInput(f"{path} cannot be read as JSON: {error}") from error
-
-
-def small_output(loaded: LoadedModel) -> Tensor | None:
-    """The weight (v, h) of a target's output layer, where drafters that score with it run compiled: small, on a CPU."""
-    weight = getattr(loaded.model.get_output_embeddings(), "weight", None)
-    is_small = isinstance(weight, Tensor) and runs_compiled(weight.device) and weight.numel() <= MOST_COMPILED
-    return weight.detach() if isinstance(weight, Tensor) and is_small else None

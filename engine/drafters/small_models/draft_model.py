@@ -31,7 +31,8 @@ from engine.draws import Draws
 from engine.options import option
 from engine.runtime import guards
 from engine.runtime.longrope import make_runner
-from engine.runtime.runner import PREFILL_ROWS, Rows
+from engine.runtime.passes import Rows
+from engine.runtime.runner import PREFILL_ROWS
 from engine.sampling import displayed, fitted, warp
 from engine.tree import EMPTY_TREE, DraftTree, chain
 from engine.verify import Verdict
@@ -79,19 +80,19 @@ class DraftModel(Drafter):
     def __init__(self, options: DraftModelOptions, target: Target) -> None:
         super().__init__(options, target)
         spec = models.DraftSpec(options.model, options.device, options.dtype, options.max_context)
-        draft = models.load_draft(spec, target.loaded)
+        draft = models.load_draft(spec, target.facts)
         self.max_context = draft.max_context
         self.runner = make_runner(draft.model, draft.max_context, is_row_invariant=False)
         guards.check(self.runner, draft.name)
         self._budget = MeasuredBudget()
-        self._device = target.loaded.device
-        self._num_readable, self._num_scores = draft.vocab_size, target.loaded.vocab_size
+        self._device = target.facts.device
+        self._num_readable, self._num_scores = draft.vocab_size, target.facts.vocab_size
 
     @classmethod
     def unavailable(cls, target: Target | None = None) -> str | None:
-        if target is None or target.loaded.draft is not None:
+        if target is None or target.facts.draft is not None:
             return None
-        return f"No draft model is known for {target.loaded.name}; name one with the option model."
+        return f"No draft model is known for {target.facts.name}; name one with the option model."
 
     def fit(self, costs: Costs) -> None:
         if self.options.budget == "measured" and self.options.width > 1:

@@ -25,7 +25,7 @@ from engine.drafters import corpus
 from engine.drafters.base import Context, Drafter, Needs, Room
 from engine.drafters.budget import MeasuredBudget, budget_option
 from engine.drafters.fallback import fallback_option
-from engine.models import LoadedModel
+from engine.facts import TargetFacts
 from engine.options import option
 from engine.tree import DraftTree
 from engine.verify import Verdict
@@ -130,7 +130,7 @@ def filled_up(first: Ints, then: Ints) -> Ints:
     return np.array([[*row, *[UNKNOWN] * K][:K] for row in rows], dtype=np.int32).reshape(-1, K)
 
 
-def corpus_table(path: str, model: LoadedModel) -> Ints:
+def corpus_table(path: str, model: TargetFacts) -> Ints:
     """The table of a corpus file, made once for all sessions, which only read it. Raises BadInput."""
     file = Path(path).expanduser()
     key = ("successors", path, file.stat().st_mtime_ns if file.is_file() else 0)
@@ -149,7 +149,7 @@ class TokenRecycling(Drafter):
 
     def __init__(self, options: TokenRecyclingOptions, target: Target) -> None:
         super().__init__(options, target)
-        model = target.loaded
+        model = target.facts
         self._num_tokens = len(model.tokenizer)
         self._template = template(options.nodes, options.k)
         self._budget = MeasuredBudget()

@@ -7,9 +7,9 @@ enters a product are of the model's dtype, everything between is float32. Weight
 from __future__ import annotations
 
 import functools
+import itertools
 import sys
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,14 +29,13 @@ from engine.runtime.cpu.rotary import RotaryTables
 from engine.runtime.cpu.rows import Floats
 from engine.runtime.cpu.vectors import LANES
 from engine.runtime.cpu.whole_pass import run
-from engine.runtime.extra import Layout
+from engine.runtime.extra import Mask
 from engine.runtime.families import COMPILED
+from engine.runtime.passes import Found, Inputs, Pass
 
 DTYPES = (torch.bfloat16, torch.float16, torch.float32)
 _SMALL_BYTES = 3_000_000
 """Of weights: a pass over less is done before another thread has woken."""
-
-Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 def supports(model: PreTrainedModel) -> bool:
@@ -139,9 +138,11 @@ class CompiledDecoder:
         pairs = [torch.stack((layer.self_attn.q_norm.weight, layer.self_attn.k_norm.weight)) for layer in layers]
         return numbers(torch.stack(pairs))
 
-    def embed(self, ids: Sequence[int]) -> Floats:
-        """Rows (m, h) of the embedding, in float32."""
-        rows: Any = self._embedding[np.asarray(ids)]
+    def entering(self, inputs: Inputs) -> Floats:
+        """Rows (m, h) as they enter the first layer of a pass, in float32: states as they are, ids embedded."""
+        if isinstance(inputs, Tensor):
+            return numbers(inputs)
+        rows: Any = self._embedding[np.asarray(inputs)]
         if self.dtype == torch.bfloat16:
             rows = (rows.astype(np.uint32) << np.uint32(16)).view(np.float32)
         elif self.dtype == torch.float16:
@@ -149,64 +150,46 @@ class CompiledDecoder:
         found: Floats = rows
         return found
 
-    def forward(
-        self,
-        ids: Sequence[int],
-        positions: Sequence[int],
-        mask: Mask,
-        num_committed: int,
-        cache: CompiledCache,
-        hidden_layers: Sequence[int],
-        scored: slice,
-        layout: Layout | None = None,
-    ) -> tuple[Tensor, tuple[Tensor, ...] | None]:
-        """Rows (m,) → logits (k, v) float32 of the k `scored` ones and the asked-for hidden states, each (m, h).
+    def forward(self, wanted: Pass, cache: CompiledCache) -> Found:
+        """One pass; logits in float32. Extra rows are computed from their own layer on.
 
-        `mask (m, p)` is True where a row may look among the p columns behind the committed ones, the pass's own
-        among them. Keys and values go behind the cache's `length`. The extra rows of `layout` are computed from their
-        own layer on.
+        Keys and values go to the cache's columns from `wanted.column` on.
         """
         with self.lock:
-            return self._forward(ids, positions, mask, num_committed, cache, hidden_layers, scored, layout)
+            return self._forward(wanted, cache)
 
-    def _forward(
-        self,
-        ids: Sequence[int],
-        positions: Sequence[int],
-        mask: Mask,
-        num_committed: int,
-        cache: CompiledCache,
-        hidden_layers: Sequence[int],
-        scored: slice,
-        layout: Layout | None,
-    ) -> tuple[Tensor, tuple[Tensor, ...] | None]:
-        num_rows = len(positions)
-        cache.reserve(cache.length + num_rows)
-        memory = self.memory
+    def _forward(self, wanted: Pass, cache: CompiledCache) -> Found:
+        num_rows, memory, span, layout = len(wanted.positions), self.memory, wanted.span, wanted.layout
+        cache.reserve(wanted.column + num_rows)
         memory.reserve(num_rows, cache.capacity, CREW.size)
-        cos, sin = self.rotary.at(positions)
-        present = num_rows if layout is None else layout.num_real
-        memory.x[:present, : self.hidden_size] = self.embed(ids[:present])
+        cos, sin = self.rotary.at(wanted.positions)
+        present = wanted.num_real
+        memory.x[:present, : self.hidden_size] = self.entering(wanted.inputs)
         taken: dict[int, Tensor] = {}
-        wanted = {layer % (self.num_layers + 1) for layer in hidden_layers}
-        borders = sorted({0, self.num_layers, *wanted, *(layout.groups if layout is not None else ())})
-        num_scored = scored.stop - scored.start
+        num_scored = wanted.scored.stop - wanted.scored.start
         logits = np.empty((memory.padded(num_scored), len(self.weights.head) * COLUMNS), np.float32)
-        for first, end in zip(borders, [*borders[1:], self.num_layers + 1], strict=True):
-            if first in wanted and first < self.num_layers:
+        is_normed = False
+        for first, end in itertools.pairwise((*borders_of(wanted), self.num_layers + 1)):
+            if first in wanted.hidden_layers and first < self.num_layers:
                 taken[first] = memory.states(memory.x, present, self.dtype)
             if layout is not None and first in layout.groups:
                 entering = layout.entering(first, memory.states(memory.x, present, self.dtype))
                 memory.x[present : present + len(entering), : self.hidden_size] = entering.float().numpy()
                 present += len(entering)
-            if first == self.num_layers:
-                break
-            rows = Rows(cos[:present], sin[:present], *looks_of(mask, present, num_rows, num_committed))
-            shape = self.shape(first, end, present, cache.length, scored, is_last=borders[-1] == end)
+            if first in span.skip or (first == span.end and (is_normed or not wanted.is_normed)):
+                continue
+            rows = Rows(cos[:present], sin[:present], *looks_of(wanted.mask, present, num_rows, wanted.num_committed))
+            end = min(end, self.num_layers)
+            is_normed = wanted.is_normed and end == self.num_layers
+            shape = self.shape(first, end, present, wanted.column, wanted.scored, is_last=is_normed)
             self._run(shape, rows, cache, memory, logits)
-        taken[self.num_layers] = memory.states(memory.normed, present, self.dtype) if hidden_layers else torch.empty(0)
-        hidden = tuple(taken[layer % (self.num_layers + 1)] for layer in hidden_layers) if hidden_layers else None
-        return torch.from_numpy(logits)[:num_scored, : self.num_tokens], hidden
+        if self.num_layers in wanted.hidden_layers:
+            taken[self.num_layers] = memory.states(memory.normed, present, self.dtype)
+        return Found(
+            logits=torch.from_numpy(logits)[:num_scored, : self.num_tokens],
+            hidden=tuple(taken[layer] for layer in wanted.hidden_layers),
+            states=None if wanted.is_scored else memory.states(memory.x, wanted.num_real, torch.float32),
+        )
 
     def shape(self, first: int, end: int, num_rows: int, column: int, scored: slice, *, is_last: bool) -> Shape:
         """A pass over some of the layers; its keys and values go to the cache's columns from `column` on."""
@@ -236,6 +219,12 @@ class CompiledDecoder:
         num_threads = 1 if size * shape.num_rows < _SMALL_BYTES else min(CREW.size, self.memory.num_threads)
         work = memory.work(shape, num_threads, logits)
         CREW.run(run, shape, self.weights, cache.keys, cache.values, rows, work, num_threads=num_threads)
+
+
+def borders_of(wanted: Pass) -> list[int]:
+    """Layers before which a pass stops for a moment, its last border among them."""
+    groups = wanted.layout.groups if wanted.layout is not None else ()
+    return sorted({*wanted.span.borders, *groups, *wanted.hidden_layers})
 
 
 def looks_of(mask: Mask, present: int, num_all: int, num_committed: int) -> tuple[Any, Any, Any]:

@@ -1,11 +1,13 @@
 """Keys and values of every layer of one session, as compiled attention reads them; they grow with the text.
 
 Keys stand in blocks of 16 columns, a dimension after the other; values a column after the other. Committed columns come
-first, behind them pending ones. Numbers are kept in the model's dtype, bfloat16 and float16 as their bits.
+first, behind them pending ones; how many of each a layer has, waiting.py knows. Numbers are kept in the model's dtype,
+bfloat16 and float16 as their bits.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,9 +25,9 @@ _FIRST = 256
 
 
 @compiled
-def _move(keys: Numbers, values: Numbers, start: int, rows: Any) -> None:
-    """Columns `rows`, ascending, of keys (l, h, b, d, 16) and values (l, h, c, d) to `start …`."""
-    for layer in range(keys.shape[0]):
+def _move(keys: Numbers, values: Numbers, start: int, rows: Any, layers: Any) -> None:
+    """Columns `rows`, ascending, of some layers' keys (l, h, b, d, 16) and values (l, h, c, d) to `start …`."""
+    for layer in layers:
         for head in range(keys.shape[1]):
             for i in range(len(rows)):
                 place, row = start + i, rows[i]
@@ -41,7 +43,7 @@ class CompiledCache:
     """KV cache of `num_layers` layers with `num_heads` key heads of `head_dim` dimensions."""
 
     def __init__(self, num_layers: int, num_heads: int, head_dim: int, dtype: torch.dtype) -> None:
-        self.dtype, self.head_dim, self.length = dtype, head_dim, 0
+        self.dtype, self.head_dim = dtype, head_dim
         numbers = {torch.bfloat16: np.uint16, torch.float16: np.int16}.get(dtype, np.float32)
         width = width_of(head_dim, LANES)
         self.keys: Numbers = np.zeros((num_layers, num_heads, 0, width, LANES), numbers)
@@ -63,11 +65,10 @@ class CompiledCache:
         keys[:, :, :blocks], values[:, :, :old] = self.keys, self.values
         self.keys, self.values = keys, values
 
-    def keep(self, start: int, rows: list[int]) -> None:
-        """Keep `rows` (absolute, ascending) from `start` on, and drop everything behind them."""
-        if rows and rows != list(range(start, start + len(rows))):
-            _move(self.keys, self.values, start, np.array(rows))
-        self.length = start + len(rows)
+    def keep(self, start: int, rows: Sequence[int], layers: Sequence[int]) -> None:
+        """Keep `rows` (absolute, ascending) of these layers from `start` on."""
+        if list(rows) != list(range(start, start + len(rows))):
+            _move(self.keys, self.values, start, np.array(rows), np.array(layers))
 
     def write(self, layer: int, start: int, keys: Tensor, values: Tensor) -> None:
         """Keys and values (heads, t, d) of a layer into the columns from `start` on."""

@@ -36,6 +36,7 @@ from engine.runtime.cpu.whole_pass import (
     turn_rows,
 )
 from engine.runtime.device import has_fast_bf16
+from engine.runtime.passes import Inputs
 
 ROWS = 1024
 """Of a block: unpacking costs little beside them."""
@@ -44,30 +45,30 @@ FEWEST_ROWS = 128
 
 @torch.inference_mode()
 def read(
-    decoder: CompiledDecoder, ids: Sequence[int], start: int, cache: CompiledCache, hidden_layers: Sequence[int]
+    decoder: CompiledDecoder, inputs: Inputs, start: int, cache: CompiledCache, hidden_layers: Sequence[int]
 ) -> tuple[Tensor, ...] | None:
-    """Keys and values of a text's tokens from place `start` on; their hidden states (t, h) if asked for."""
-    cache.reserve(start + len(ids))
+    """Keys and values of a text's tokens, or states, from place `start` on; their hidden states (t, h) if asked for."""
+    cache.reserve(start + len(inputs))
     with decoder.lock:
-        found = _Block(decoder, ids, start, cache).read([layer % (decoder.num_layers + 1) for layer in hidden_layers])
-    cache.length = start + len(ids)
+        block = _Block(decoder, inputs, start, cache)
+        found = block.read([layer % (decoder.num_layers + 1) for layer in hidden_layers])
     return found if hidden_layers else None
 
 
 class _Block:
     """The rows of one block in the decoder's memory."""
 
-    def __init__(self, decoder: CompiledDecoder, ids: Sequence[int], start: int, cache: CompiledCache) -> None:
-        self.decoder, self.cache, self.num_rows = decoder, cache, len(ids)
+    def __init__(self, decoder: CompiledDecoder, inputs: Inputs, start: int, cache: CompiledCache) -> None:
+        self.decoder, self.cache, self.num_rows = decoder, cache, len(inputs)
         is_narrow = decoder.dtype == torch.bfloat16 and has_fast_bf16()
         self.dtype = torch.bfloat16 if is_narrow else torch.float32
         self.memory, self.num_threads = decoder.memory, CREW.size
-        self.memory.reserve(len(ids), cache.capacity, self.num_threads)
-        self.memory.x[: len(ids), : decoder.hidden_size] = decoder.embed(ids)
-        places = range(start, start + len(ids))
-        reach, none = np.arange(start, start + len(ids)) + 1, np.zeros(0, np.int64)
-        self.rows = Rows(*decoder.rotary.at(places), reach, np.zeros(len(ids) + 1, np.int64), none)
-        whole = decoder.shape(0, decoder.num_layers, len(ids), start, slice(0, 0), is_last=False)
+        self.memory.reserve(len(inputs), cache.capacity, self.num_threads)
+        self.memory.x[: len(inputs), : decoder.hidden_size] = decoder.entering(inputs)
+        places = range(start, start + len(inputs))
+        reach, none = np.asarray(places) + 1, np.zeros(0, np.int64)
+        self.rows = Rows(*decoder.rotary.at(places), reach, np.zeros(len(inputs) + 1, np.int64), none)
+        whole = decoder.shape(0, decoder.num_layers, len(inputs), start, slice(0, 0), is_last=False)
         self.shape = whole._replace(uses_tiles=is_narrow)
         weights = decoder.weights
         largest = max(part[0].size for part in (weights.qkv, weights.output, weights.gate_up, weights.down))

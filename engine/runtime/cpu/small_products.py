@@ -41,23 +41,24 @@ def row_buffer(num_rows: int, width: int) -> Floats:
     return np.zeros(((num_rows + ROWS - 1) // ROWS * ROWS, width + PAGE_OFFSET), np.float32)
 
 
-def packed(weight: torch.Tensor, dtype: torch.dtype = torch.float32) -> Matrix:
-    """A linear layer's weight (o, i) as `linear` reads it: (chunks, i, COLUMNS), the last chunk filled up with 0."""
-    num_chunks = -(-len(weight) // COLUMNS)
-    whole = weight.new_zeros(num_chunks * COLUMNS, weight.shape[1], dtype=dtype)
-    whole[: len(weight)] = weight
-    return numbers_of(whole.view(num_chunks, COLUMNS, -1).mT.contiguous())
+def packed(weights: torch.Tensor, dtype: torch.dtype = torch.float32) -> Matrix:
+    """Linear layers' weights (…, o, i) as `linear` reads each: (…, chunks, i, COLUMNS), the last chunk filled up."""
+    *several, num_results, width = weights.shape
+    num_chunks = -(-num_results // COLUMNS)
+    whole = weights.new_zeros(*several, num_chunks * COLUMNS, width, dtype=dtype)
+    whole[..., :num_results, :] = weights
+    return numbers_of(whole.view(*several, num_chunks, COLUMNS, width).mT)
 
 
-def packed_small(weight: torch.Tensor, dtype: torch.dtype) -> tuple[Matrix, Floats]:
-    """A linear layer's weight (o, i) packed, and the number (o,) that each result of it is to be multiplied with.
+def packed_small(weights: torch.Tensor, dtype: torch.dtype) -> tuple[Matrix, Floats]:
+    """Linear layers' weights (…, o, i) packed, and the numbers (…, o) that their results are to be multiplied with.
 
-    Of bfloat16 in bytes, each row of the weight with its own scale; any other dtype as it is, with 1.
+    Of bfloat16 in bytes, each row of a weight with its own scale; any other dtype as it is, with 1.
     """
     if dtype != torch.bfloat16:
-        return packed(weight, dtype), np.ones(len(weight), np.float32)
-    scales = (weight.float().abs().amax(dim=1) / MOST_BYTE).clamp(min=1e-12)
-    return packed((weight.float() / scales[:, None]).round(), torch.int8), scales.numpy()
+        return packed(weights, dtype), np.ones(weights.shape[:-1], np.float32)
+    scales = (weights.float().abs().amax(dim=-1) / MOST_BYTE).clamp(min=1e-12)
+    return packed((weights.float() / scales[..., None]).round(), torch.int8), scales.numpy()
 
 
 def numbers_of(tensor: torch.Tensor) -> Matrix:

@@ -96,7 +96,7 @@ def test_a_model_whose_rows_depend_on_each_other_says_so_beforehand(
     words += ["--max-new-tokens", "2"]
     assert cli.main(words) == 0
     assert "Near-tie possible" not in capsys.readouterr().err
-    monkeypatch.setattr("engine.runtime.runner.can_compile", lambda model: False)
+    monkeypatch.setattr("engine.runtime.cpu.decoder.supports", lambda model: False)
     monkeypatch.setattr("engine.runtime.runner.are_row_invariant", lambda model: False)
     models.forget()
     assert cli.main(words) == 0

@@ -14,7 +14,7 @@ from engine.drafters.base import Context
 from engine.drafters.costs import NUM_ROWS, roofline, row_costs
 from engine.events import Stepped
 from engine.loop import generate
-from engine.target import Scored, Target
+from engine.target import Pending, Target
 from engine.tree import EMPTY_TREE, MAX_BUDGET, DraftTree
 
 
@@ -32,10 +32,10 @@ class Clocked(TableTarget):
         for clock in ("perf_counter", "monotonic"):
             monkeypatch.setattr(f"engine.drafters.costs.time.{clock}", lambda: self.now)
 
-    def score(self, root_id: int, tree: DraftTree) -> Scored:
+    def launch(self, root_id: int, tree: DraftTree) -> Pending:
         self.passes.append((self.kv_length, len(tree) + 1))
         self.now += max(self.one, self.a_row * (len(tree) + 1))
-        return super().score(root_id, tree)
+        return super().launch(root_id, tree)
 
 
 def test_the_benchs_curve_is_measured_at_the_context_length_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

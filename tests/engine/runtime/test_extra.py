@@ -14,7 +14,8 @@ from transformers import PreTrainedModel
 from engine.errors import RunFailed
 from engine.models import LoadedModel
 from engine.runtime.extra import ExtraRows, decoder_layers
-from engine.runtime.runner import MAX_PENDING, ModelRunner
+from engine.runtime.runner import ModelRunner
+from engine.runtime.waiting import MAX_PENDING
 from engine.target import Target
 from engine.tree import EMPTY_TREE, DraftTree
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import transformers
 from toys import FAMILIES, MAX_CONTEXT, REFUSED, VOCAB_SIZE, build, loaded, tiny
 
 from engine.errors import BadInput
-from engine.runtime import guards
+from engine.runtime import guards, waiting
+from engine.runtime.extra import Layout, Mask
 from engine.runtime.families import refuse_unsupported
 from engine.runtime.runner import ModelRunner
+from engine.runtime.waiting import Waiting
 from engine.target import Target
 
 
@@ -54,45 +56,38 @@ def test_families_that_are_served_pass_within_the_rounding_of_a_prompts_products
     Target(tiny(family))
 
 
-def sees_its_sibling(runner: ModelRunner) -> None:
-    runner._ancestors[:] = True
-    runner._add_pending = lambda parents: _depths(runner, parents)  # type: ignore[method-assign]
+class Spoilt(Waiting):
+    """Rows whose places or looks are wrong."""
+
+    def copy(self) -> Waiting:
+        raise AssertionError("all layers hold the same rows")
 
 
-def misses_its_parent(runner: ModelRunner) -> None:
-    def add(parents: Any) -> None:
-        _depths(runner, parents)
-        runner._ancestors[:] = False
-        for row in range(len(runner._depths)):
-            runner._ancestors[row, row] = True
-
-    runner._add_pending = add  # type: ignore[method-assign]
+class SeesItsSibling(Spoilt):
+    def mask(self, first: int, layout: Layout | None) -> Mask:
+        return np.ones_like(super().mask(first, layout))
 
 
-def stands_in_line(runner: ModelRunner) -> None:
-    add = runner._add_pending
-
-    def in_line(parents: Any) -> None:
-        add(parents)
-        runner._depths[:] = range(1, len(runner._depths) + 1)
-
-    runner._add_pending = in_line  # type: ignore[method-assign]
+class MissesItsParent(Spoilt):
+    def mask(self, first: int, layout: Layout | None) -> Mask:
+        mask = super().mask(first, layout)
+        return np.eye(*mask.shape, k=first, dtype=np.bool_)
 
 
-def _depths(runner: ModelRunner, parents: Any) -> None:
-    for parent in parents:
-        runner._depths.append(1 if parent < 0 else runner._depths[parent] + 1)
+class StandsInLine(Spoilt):
+    def positions(self, first: int = 0, layout: Layout | None = None) -> list[int]:
+        return list(range(self.num_committed + first, self.num_committed + len(self)))
 
 
-@pytest.mark.parametrize("spoil", [sees_its_sibling, misses_its_parent, stands_in_line])
+@pytest.mark.parametrize("spoil", [SeesItsSibling, MissesItsParent, StandsInLine])
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gpt_neox"])
 @pytest.mark.parametrize("dtype", guards.TOLERANCES)
 def test_a_wrong_mask_or_position_is_beyond_every_tolerance(
-    dtype: torch.dtype, family: str, spoil: Callable[[ModelRunner], None]
+    dtype: torch.dtype, family: str, spoil: type[Spoilt], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(waiting, "Waiting", spoil)
     model = build(FAMILIES[family](), "bfloat16" if dtype == torch.bfloat16 else "float32")
     runner = ModelRunner(model, MAX_CONTEXT, is_row_invariant=True)
-    spoil(runner)
     before, tokens = guards._ids(model)
     found, alone = guards._as_tree(runner, before, tokens), guards._alone(runner, before, tokens)
     assert guards.deviation(found, alone) > guards.TOLERANCES[dtype]

@@ -32,7 +32,8 @@ from engine.runtime.cpu import reading
 from engine.runtime.cpu.kv import CompiledCache
 from engine.runtime.cpu.rotary import RotaryTables
 from engine.runtime.families import refuse_unsupported
-from engine.runtime.runner import MAX_PENDING, PREFILL_ROWS, ModelRunner
+from engine.runtime.runner import PREFILL_ROWS, ModelRunner
+from engine.runtime.waiting import MAX_PENDING
 from engine.tree import DraftTree
 
 # Not LongRoPE: test_longrope.py, by its own runner.

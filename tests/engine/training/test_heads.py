@@ -20,7 +20,7 @@ from engine.drafters.heads._weights import WEIGHTS_FILE
 from engine.errors import BadInput
 from engine.loop import generate
 from engine.target import Target
-from engine.training import acceptance, activations, heads, material, recipes, runs, written
+from engine.training import acceptance, activations, head_training, material, recipes, runs, written
 from engine.training.heads import Heads, labels_of
 from engine.training.packing import IGNORED
 from engine.training.recipes import Progress
@@ -84,7 +84,7 @@ def test_held_out_ranks_are_taken_at_every_place_of_the_answer() -> None:
     """Two tokens of prompt, five of answer: a draft behind each but the last, whose root ends the text."""
     text = torch.tensor([1, 2, 3, 4, 5, 6, END])
     hidden = torch.arange(6.0)[:, None].bfloat16()
-    ranks = heads.heldout_ranks(Copying(text), material.Answers("story", [(2, text, hidden)]))
+    ranks = head_training.heldout_ranks(Copying(text), material.Answers("story", [(2, text, hidden)]))
     unknown = shapes.MAX_NODES**2
     assert ranks.tolist() == [[0, 0], [0, 0], [0, 0], [0, unknown]]
 
@@ -178,7 +178,7 @@ def test_the_stages_take_their_text_from_the_corpus_and_from_the_target(
     gathered = material.gather(order, recipe)
     from engine.training.medusa import make
 
-    job = heads.HeadTraining("medusa", recipe, make(gathered, recipe), gathered)
+    job = head_training.HeadTraining("medusa", recipe, make(gathered, recipe), gathered)
     sources = {}
     for name, folder in (("text", gathered.text), ("written", gathered.written)):
         sources[name] = {tuple(row.tolist()) for ids, _ in activations.shards(folder, 0) for row in ids}

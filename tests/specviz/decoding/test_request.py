@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from asking import asked, run_all, settings
@@ -12,8 +13,9 @@ from racing import contenders
 from scripted import ScriptedDevice, ScriptedRecorder
 
 from engine.errors import BadInput, UnknownName
+from engine.options import OptionSpec
 from specviz.decoding import request
-from specviz.decoding.device import Request
+from specviz.decoding.device import Method, Request
 from specviz.decoding.session import Sessions
 from specviz.showing.notices import Happening, Opened
 
@@ -137,3 +139,27 @@ def test_settings_of_other_methods_are_left_alone() -> None:
         "baseline",
         "method",
     ]
+
+
+def test_a_fallback_is_any_other_method_and_its_options_are_checked_as_its_own() -> None:
+    fallback = OptionSpec("fallback", "none", "Another method.")
+    depth = OptionSpec("depth", 4, "How deep.", low=1, high=8)
+    methods = [
+        Method(name, name, name, "tests", "exact", specs)
+        for name, specs in (("plain", ()), ("copy", (fallback,)), ("draft", (depth,)))
+    ]
+    device = SimpleNamespace(methods=lambda: methods, draft_models=lambda: ("models/draft",))
+    copy: Any = methods[1]
+
+    def checked(**given: Any) -> Any:
+        return request.method_options(cast(Any, device), copy, {name.replace("_", "."): v for name, v in given.items()})
+
+    assert request.page_spec(cast(Any, device), fallback).choices == ("none", "copy", "draft")
+    assert checked(fallback="draft", fallback_depth="6") == {"fallback": "draft", "fallback.depth": 6}
+    for given, says in (
+        ({"fallback": "models/draft"}, "choose one of: none, copy, draft"),
+        ({"fallback": "draft", "fallback_depth": 9}, "wanted a whole number from 1 to 8"),
+        ({"fallback_depth": 6}, "option of copy 'fallback.depth'"),
+    ):
+        with pytest.raises(BadInput, match=says):
+            checked(**given)

@@ -1,5 +1,1 @@
-"""The method `chimera`; `DRAFTER` is its class."""
-
-from engine.drafters.heads.chimera.method import DRAFTER
-
-__all__ = ["DRAFTER"]
+"""The method `chimera`: its drafter is in method.py."""

@@ -1,4 +1,4 @@
-"""Chimera's network for small targets on a CPU: `_chimera_kernel.py` behind the interface of `_chimera.py`.
+"""Chimera's network for small targets on a CPU: kernel.py behind the interface of network.py.
 
 Knows which loop runs where and in which form weights are handed to it; no arithmetic.
 """
@@ -6,12 +6,14 @@ Knows which loop runs where and in which form weights are handed to it; no arith
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from engine.drafters.heads._candidates import LogProbs, Tokens
+from engine.drafters.heads._candidates import Candidates
+from engine.drafters.heads._compiled import ranked, run
 from engine.drafters.heads.chimera import kernel
 from engine.drafters.heads.chimera.network import (
     MAX_DRAFT_COLUMNS,
@@ -21,8 +23,7 @@ from engine.drafters.heads.chimera.network import (
     Triple,
     angles,
 )
-from engine.runtime.cpu.small_products import Matrix, numbers_of, packed
-from engine.runtime.cpu.threads import compiled_threads
+from engine.runtime.cpu.small_products import numbers_of, packed
 
 
 class CompiledNetwork(Network):
@@ -36,15 +37,11 @@ class CompiledNetwork(Network):
         # What each token adds to a trigram as its first, second or third.
         slots = weights.parts.to(self.dtype).view(4 * size, 3, size).transpose(0, 1)
         self._table = numbers_of(torch.stack([embedding.to(self.dtype) @ slot.mT for slot in slots], dim=1))
-        self._bias, self._down = weights.bias.numpy(), self._packed(weights.down)
-        self._known = self._packed(weights.known)
-        self._heads = [self._packed(head) for head in weights.heads]
-        self._output = self._packed(output)
-        self._qkv, self._projection = self._packed(weights.qkv), self._packed(weights.output)
-        self._gate_up, self._mlp_down = self._packed(weights.gate_up), self._packed(weights.mlp_down)
-
-    def _packed(self, weight: Tensor) -> Matrix:
-        return packed(weight, self.dtype)
+        pack = partial(packed, dtype=self.dtype)
+        self._bias, self._down, self._known = weights.bias.numpy(), pack(weights.down), pack(weights.known)
+        self._heads, self._output = [pack(head) for head in weights.heads], pack(output)
+        self._qkv, self._projection = pack(weights.qkv), pack(weights.output)
+        self._gate_up, self._mlp_down = pack(weights.gate_up), pack(weights.mlp_down)
 
     def context(self, max_context: int) -> CompiledContext:
         return CompiledContext(self, max_context)
@@ -52,36 +49,24 @@ class CompiledNetwork(Network):
     def layer(self, num_positions: int) -> kernel.Layer:
         """The encoder, for positions below this."""
         cos, sin = angles(self.shape, num_positions, self.device)
-        return kernel.Layer(
-            qkv=self._qkv,
-            output=self._projection,
-            gate_up=self._gate_up,
-            down=self._mlp_down,
-            cos=cos.numpy(),
-            sin=sin.numpy(),
-            eps=np.float32(self.shape.rms_norm_eps),
-        )
+        matrices = self._qkv, self._projection, self._gate_up, self._mlp_down
+        return kernel.Layer(*matrices, cos.numpy(), sin.numpy(), np.float32(self.shape.rms_norm_eps))
 
     def grams(self, triples: Sequence[Triple]) -> Tensor:
         found = torch.empty(len(triples), self.shape.hidden_size)
-        with compiled_threads():
-            tokens = np.array(triples, np.int64).reshape(-1, 3)
-            kernel.grams(self._table, self._bias, self._down, tokens, found.numpy())
+        tokens = np.array(triples, np.int64).reshape(-1, 3)
+        run(kernel.grams, self._table, self._bias, self._down, tokens, found.numpy())
         return found
 
     def known_part(self, hidden: Tensor) -> Tensor:
         found = torch.empty(1, self.shape.num_heads * self.shape.hidden_size)
-        with compiled_threads():
-            kernel.multiply(hidden.float().numpy(), self._known, found.numpy())
+        run(kernel.multiply, hidden.float().numpy(), self._known, found.numpy())
         return found.view(-1, self.shape.hidden_size)
 
-    def likeliest(self, head: int, known: Tensor, encoded: Tensor, top_k: int) -> tuple[Tokens, LogProbs]:
-        size = (len(encoded), min(top_k, self.shape.vocab_size))
-        tokens, log_probs = np.empty(size, np.int64), np.empty(size)
-        with compiled_threads():
-            numbers = known.numpy(), self._output, self.shape.vocab_size, encoded.numpy()
-            kernel.rank(self._heads[head], *numbers, tokens, log_probs)
-        return tokens, log_probs
+    def likeliest(self, head: int, known: Tensor, encoded: Tensor, top_k: int) -> Candidates:
+        num_tokens = self.shape.vocab_size
+        numbers = self._heads[head], known.numpy(), self._output, num_tokens, encoded.numpy()
+        return ranked(kernel.rank, *numbers, size=(len(encoded), min(top_k, num_tokens)))
 
 
 class CompiledContext(FullContext):
@@ -98,8 +83,6 @@ class CompiledContext(FullContext):
         looks = np.ones((num_asked, end), np.bool_)
         looks[:, end - mask.shape[1] :] = mask.numpy()
         where = kernel.Pass(positions.numpy(), columns.numpy(), looks)
-        with compiled_threads():
-            kernel.encode(
-                self._layer, rows.float().numpy(), where, self.keys.mT.numpy(), self.values.numpy(), found.numpy()
-            )
+        cache = self.keys.mT.numpy(), self.values.numpy()
+        run(kernel.encode, self._layer, rows.float().numpy(), where, *cache, found.numpy())
         return found

@@ -1,7 +1,6 @@
 """Chimera's network compiled: trigrams, a pass of the full-context encoder, and the likeliest tokens, a call each.
 
-A small network's draft is mostly the cost of calls: torch's take several times as long (docs/log.md, 2026-11-21). Same
-arithmetic as `_chimera.Network`, in float32 with weights as they are. Knows numbers only.
+Same arithmetic as `network.TorchNetwork`, in float32 with weights as they are. Knows numbers only.
 """
 
 from __future__ import annotations
@@ -9,14 +8,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from engine.drafters.heads._compiled import compiled
 from engine.runtime.cpu.rowwise_attention import Mask, attend
 from engine.runtime.cpu.small_products import Matrix, linear, row_buffer, widened
 from engine.runtime.cpu.softmax import Doubles, Floats, Integers, likeliest, silu
 
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
-_compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 
 
 class Layer(NamedTuple):
@@ -39,7 +37,7 @@ class Pass(NamedTuple):
     mask: Mask
 
 
-@_compiled
+@compiled
 def grams(table: Matrix, bias: Floats, down: Matrix, triples: Integers, out: Floats) -> None:
     """Trigram outputs (m, d) of tokens (m, 3), of the sums of their parts in the table (v, 3, 4d)."""
     num_rows, size = out.shape
@@ -57,7 +55,7 @@ def grams(table: Matrix, bias: Floats, down: Matrix, triples: Integers, out: Flo
         out[row] += found[row, :size]
 
 
-@_compiled
+@compiled
 def encode(layer: Layer, rows: Floats, where: Pass, keys: Floats, values: Floats, out: Floats) -> None:
     """Keep keys (h, e, c) and values (h, c, e) of rows (m, d); the layer's output of the last q rows → out (q, d)."""
     (num_rows, size), (num_asked, num_heads) = rows.shape, (len(out), len(keys))
@@ -78,7 +76,7 @@ def encode(layer: Layer, rows: Floats, where: Pass, keys: Floats, values: Floats
     _feed_forward(layer, x, out)
 
 
-@_compiled
+@compiled
 def rank(
     head: Matrix,
     known: Floats,
@@ -100,7 +98,7 @@ def rank(
     likeliest(scores, num_rows, vocab_size, tokens, log_probs)
 
 
-@_compiled
+@compiled
 def multiply(x: Floats, matrix: Matrix, out: Floats) -> None:
     """Rows (m, i) times a packed matrix → (m, o)."""
     rows, found = row_buffer(*x.shape), row_buffer(*out.shape)
@@ -109,7 +107,7 @@ def multiply(x: Floats, matrix: Matrix, out: Floats) -> None:
     out[:] = found[: out.shape[0], : out.shape[1]]
 
 
-@_compiled
+@compiled
 def _feed_forward(layer: Layer, normed: Floats, out: Floats) -> None:
     """Add down(SiLU(gate) · up) of the normed rows to `out (q, d)`."""
     (num_rows, size), width = out.shape, layer.down.shape[1]
@@ -124,7 +122,7 @@ def _feed_forward(layer: Layer, normed: Floats, out: Floats) -> None:
         out[row] += found[row, :size]
 
 
-@_compiled
+@compiled
 def _normalise(x: Floats, eps: np.float32, out: Floats) -> None:
     """X ÷ √(mean x² + ε) of (d,) numbers."""
     total = _ZERO
@@ -135,7 +133,7 @@ def _normalise(x: Floats, eps: np.float32, out: Floats) -> None:
         out[e] = x[e] * scale
 
 
-@_compiled
+@compiled
 def _place(qkv: Floats, cos: Floats, sin: Floats, where: Pass, keys: Floats, values: Floats, queries: Floats) -> None:
     """Rotate queries and keys of rows of 3 · h · e numbers; keep keys and values; `queries (m, h, e)` are written."""
     num_heads, width, _ = keys.shape

@@ -17,23 +17,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from engine.drafters import shapes
-from engine.drafters.base import Context, Drafter, Needs, Room
-from engine.drafters.heads._weights import Weights, find_weights, missing_reason
-from engine.drafters.heads.chimera.loading import load_network
-from engine.drafters.heads.chimera.network import Triple, read_shape
-from engine.errors import BadInput
+from engine.drafters.base import Context, Room
+from engine.drafters.heads._layers import small_output
+from engine.drafters.heads._trained import TrainedDrafter, TrainedOptions
+from engine.drafters.heads._weights import Weights
+from engine.drafters.heads.chimera.network import Network, TorchNetwork, Triple, read_weights
 from engine.options import option
 from engine.tree import EMPTY_TREE, DraftTree
 
 if TYPE_CHECKING:
     from engine.drafters.costs import Costs
+    from engine.models import LoadedModel
     from engine.target import Scored, Target
     from engine.verify import Verdict
 
@@ -43,14 +44,13 @@ _PUBLISHED = (
     "0 1 2 3 00 01 02 10 11 20 21 30 000 001 002 010 011 020 021 100 0000 0001 0002 00000 00001"  # EAGLE's 25 nodes
 )
 PUBLISHED_PATHS = tuple(tuple(map(int, path)) for path in _PUBLISHED.split())
+PUBLISHED = shapes.Shape(PUBLISHED_PATHS, (0.0,) * len(PUBLISHED_PATHS))
 
 
 @dataclass(frozen=True)
-class ChimeraOptions:
+class ChimeraOptions(TrainedOptions):
     """Which weights, and how much of the measured tree."""
 
-    weights: str = option("auto", "Weights: the target's own (auto), or a folder.")
-    budget: int = option(0, "Most nodes to draft; 0 fits this machine.", low=0, high=64, unit="nodes")
     depth: int = option(0, "Most draft steps; 0 takes one for each head.", low=0, high=16, unit="tokens")
     top_k: int = option(0, "Most candidates behind a node; 0 takes the measured tree's.", low=0, high=16, unit="tokens")
     remembers: bool = option(True, "Remember the trigram encoder's outputs by their three tokens.")
@@ -110,31 +110,24 @@ def plan(shape: shapes.Shape, device: torch.device) -> list[Level]:
     return levels
 
 
-class Chimera(Drafter):
+class Chimera(TrainedDrafter):
     """Grows a static tree level by level with one small layer."""
 
     name = "chimera"
     title = "Chimera"
     summary = "One small layer drafts from the target's hidden states and from trigrams of what it has drafted."
     source = "arXiv 2402.15758"
-    needs = Needs(weights=True, hidden_layers=(-1,))
     Options = ChimeraOptions
     options: ChimeraOptions
 
     def __init__(self, options: ChimeraOptions, target: Target) -> None:
         super().__init__(options, target)
-        weights = find_weights(target, self.name, options.weights)
-        _check(weights, target)
-        self.network = load_network(weights, target.loaded, target.runner.output_layer)
+        self.network = self._shared(target, load_network, target.runner.output_layer)
         self.max_context = target.max_context
         self._plans: dict[tuple[int, int], list[Level]] = {}
-        rows = weights.shape_rows()
-        self._is_measured = rows is not None
-        self.shape = self._whole_shape(rows)
-
-    @classmethod
-    def unavailable(cls, target: Target | None = None) -> str | None:
-        return missing_reason(target, cls.name)
+        measured, num_heads = self.weights.shape(), self.network.shape.num_heads
+        self._is_measured = measured is not None
+        self.shape = self._asked(PUBLISHED if measured is None else measured, target, num_heads)
 
     def fit(self, costs: Costs) -> None:
         if self._is_measured and len(self.shape) and not self.options.budget:
@@ -167,6 +160,7 @@ class Chimera(Drafter):
 
         They wait for the next draft, which may be several steps away where another drafter proposes too.
         """
+        super().observe(verdict, emitted, scored)
         assert scored.hidden is not None
         verified = scored.hidden[0][[0, *(node + 1 for node in verdict.path)]]
         self._hidden = torch.cat((self._hidden, verified)) if len(self._hidden) else verified
@@ -192,15 +186,15 @@ class Chimera(Drafter):
         sees_all = torch.ones(1, 0, dtype=torch.bool, device=self.network.device)
         encoded = self.cache.encode(rows, 1, positions, columns, 2 * root, sees_all)
         self._num_hidden = self._num_grams = root
-        if len(hidden):
-            self._last_hidden, self._hidden = hidden[-1:], hidden[:0]
+        self._hidden = hidden[:0]
         return encoded
 
     @torch.inference_mode()
     def _grow(self, ids: Sequence[int], levels: Sequence[Level], num_nodes: int) -> DraftTree:
         root = len(ids) - 1
         encoded = self._catch_up(ids)
-        known = self.network.known_part(self._last_hidden)
+        assert self._state is not None
+        known = self.network.known_part(self._state)
         tokens, parents, probs = [0] * num_nodes, [-1] * num_nodes, [0.0] * num_nodes
         paths: dict[int, tuple[int, ...]] = {-1: ()}
         end = 2 * root
@@ -235,26 +229,18 @@ class Chimera(Drafter):
             self._trigrams.update(zip(missing, self.network.grams(missing), strict=True))
         return torch.stack([self._trigrams[triple] for triple in triples])
 
-    def _whole_shape(self, rows: Any) -> shapes.Shape:
-        """As much of the measured tree as options say; of the published one where none was measured."""
-        options, sizes = self.options, self.network.shape
-        depth = min(options.depth or sizes.num_heads, sizes.num_heads)
-        top_k = min(options.top_k or sizes.vocab_size, sizes.vocab_size)
-        published = shapes.Shape(PUBLISHED_PATHS, (0.0,) * len(PUBLISHED_PATHS))
-        whole = published if rows is None else shapes.from_rows(rows)
-        return whole.limited(options.budget or shapes.MAX_NODES, depth, top_k)
 
+def load_network(weights: Weights, loaded: LoadedModel, output_layer: nn.Module) -> Network:
+    """The network in the form in which it runs for a target. Raises BadInput."""
+    read = read_weights(weights)
+    weights.check_sizes(loaded, read.shape.hidden_size, read.shape.vocab_size)
+    output = small_output(loaded)
+    if output is None:
+        return TorchNetwork(read, loaded, output_layer)
+    from engine.drafters.heads.chimera.compiled import CompiledNetwork
 
-def _check(weights: Weights, target: Target) -> None:
-    """Raises BadInput where the weights are made for other widths than the target's."""
-    shape = read_shape(weights)
-    wanted = tuple(cast(nn.Embedding, target.loaded.model.get_input_embeddings()).weight.shape)
-    found = (shape.vocab_size, shape.hidden_size)
-    if found != wanted:
-        raise BadInput(
-            f"These chimera weights are for a target of width {found[1]} with {found[0]} tokens; "
-            f"{target.loaded.name} has width {wanted[1]} and {wanted[0]} tokens."
-        )
+    embedding = cast(nn.Embedding, loaded.model.get_input_embeddings()).weight
+    return CompiledNetwork(read, embedding.detach(), output)
 
 
 def triple_at(ids: Sequence[int], place: int) -> Triple:

@@ -1,7 +1,7 @@
 """Chimera's network on draft trees: trigram encoder, full-context encoder with its cache, heads.
 
 The same weights and arithmetic as `engine/training/chimera.py` on a few rows at a time, through torch; compiled, where
-small and on a CPU, in `_chimera_compiled.py`. `Network` is what sessions share; `FullContext` is one session's cache.
+small and on a CPU, in compiled.py. `Network` is what sessions share; `FullContext` is one session's cache.
 Knows tokens, places and rows of tensors; knows nothing of tree shapes, options or verdicts.
 
 Place p of a text is where the target's hidden state h of token p and the trigram output g of token p + 1 stand
@@ -14,16 +14,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from engine.drafters.heads._candidates import LogProbs, Tokens, likeliest
+from engine.drafters.heads._candidates import Candidates, likeliest
+from engine.drafters.heads._layers import linear, normed
 from engine.drafters.heads._weights import Weights
 from engine.errors import BadInput
 from engine.runtime.attention import attend_fused
-from engine.runtime.linear import pack
 
 if TYPE_CHECKING:
     from engine.models import LoadedModel
@@ -128,7 +129,7 @@ class Network(ABC):
         """What a hidden state (1, d) adds to each head's input, (n, d)."""
 
     @abstractmethod
-    def likeliest(self, head: int, known: Tensor, encoded: Tensor, top_k: int) -> tuple[Tokens, LogProbs]:
+    def likeliest(self, head: int, known: Tensor, encoded: Tensor, top_k: int) -> Candidates:
         """The likeliest tokens behind each row of c (q, d) and their log-probabilities; `known (d,)` is h's part."""
 
 
@@ -169,14 +170,12 @@ class TorchNetwork(Network):
     def __init__(self, weights: NetworkWeights, loaded: LoadedModel, output_layer: nn.Module) -> None:
         self.shape, self.dtype, self.device = weights.shape, loaded.dtype, loaded.device
         self.parts, self.bias = (part.to(self.device, self.dtype) for part in (weights.parts, weights.bias))
-        self.down, self.qkv, self.output = map(self._linear, (weights.down, weights.qkv, weights.output))
-        self.gate_up, self.mlp_down, self.known = map(self._linear, (weights.gate_up, weights.mlp_down, weights.known))
-        self.heads = [self._linear(head) for head in weights.heads]
+        packed = partial(linear, loaded)
+        self.down, self.qkv, self.output = map(packed, (weights.down, weights.qkv, weights.output))
+        self.gate_up, self.mlp_down, self.known = map(packed, (weights.gate_up, weights.mlp_down, weights.known))
+        self.heads = [packed(head) for head in weights.heads]
         self.embedding = cast(nn.Embedding, loaded.model.get_input_embeddings()).weight
         self.output_layer = output_layer
-
-    def _linear(self, weight: Tensor) -> nn.Module:
-        return pack(weight.to(self.device, self.dtype).contiguous(), None)
 
     def context(self, max_context: int) -> TorchContext:
         return TorchContext(self, max_context)
@@ -194,24 +193,17 @@ class TorchNetwork(Network):
         known: Tensor = self.known.forward(hidden.to(self.dtype))
         return known.view(-1, self.shape.hidden_size)
 
-    def likeliest(self, head: int, known: Tensor, encoded: Tensor, top_k: int) -> tuple[Tokens, LogProbs]:
+    def likeliest(self, head: int, known: Tensor, encoded: Tensor, top_k: int) -> Candidates:
         projected = self.heads[head].forward(encoded).add_(known)
         return likeliest(self.output_layer.forward(projected), top_k)
 
     def finish(self, x: Tensor, attended: Tensor) -> Tensor:
         """The layer's output (m, d) from its input and what attention gave."""
         x = self.output.forward(attended).add_(x)
-        gate_up = self.gate_up.forward(self.normed(x))
+        gate_up = self.gate_up.forward(normed(x, self.shape.rms_norm_eps))
         half = gate_up.shape[1] // 2
         encoded: Tensor = self.mlp_down.forward(nn.functional.silu(gate_up[:, :half]).mul_(gate_up[:, half:])).add_(x)
         return encoded
-
-    def normed(self, x: Tensor) -> Tensor:
-        """X ÷ √(mean x² + ε), the mean in float32."""
-        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
-        scale = norm.square_().div_(x.shape[-1]).add_(self.shape.rms_norm_eps).rsqrt_()
-        normed: Tensor = (x * scale).to(x.dtype)
-        return normed
 
 
 class TorchContext(FullContext):
@@ -234,7 +226,7 @@ class TorchContext(FullContext):
     def _write(self, rows: Tensor, positions: Tensor, columns: Tensor) -> Tensor:
         """Keep keys and values; the rows' queries (m, heads, e)."""
         shape, network = self.network.shape, self.network
-        qkv = network.qkv.forward(network.normed(rows)).float()
+        qkv = network.qkv.forward(normed(rows, shape.rms_norm_eps)).float()
         cos, sin = self._cos[positions][:, None], self._sin[positions][:, None]
         query, key, value = qkv.view(len(rows), 3, shape.num_attention_heads, shape.head_dim).unbind(1)
         query, key = _rotated(query, cos, sin), _rotated(key, cos, sin)

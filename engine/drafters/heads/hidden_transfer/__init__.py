@@ -1,5 +1,1 @@
-"""The method `hidden_transfer`; `DRAFTER` is its class."""
-
-from engine.drafters.heads.hidden_transfer.method import DRAFTER
-
-__all__ = ["DRAFTER"]
+"""The method `hidden_transfer`: its drafter is in method.py."""

@@ -1,59 +1,62 @@
 """Hidden Transfer's guesses compiled: one call corrects an end's pseudo states, scores them and ranks their tokens.
 
-Same arithmetic as `_transfer_guesses.Guesses`, in float32, with weights in bytes where they are of bfloat16: behind a
-small target's pass torch's calls cost more than the numbers (docs/log.md, 2026-11-22). Knows numbers only.
+Same arithmetic as `guesses.Guesses`, in float32. Knows numbers only.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from numba import njit
+from torch import Tensor
 
-from engine.runtime.cpu.small_products import Matrix, linear, linear_each, row_buffer, widened
-from engine.runtime.cpu.softmax import Doubles, Floats, Integers, likeliest, silu
+from engine.drafters.heads._candidates import Candidates
+from engine.drafters.heads._compiled import Layers, Output, compiled, layers_of, output_of, ranked, read_out
+from engine.runtime.cpu.small_products import Matrix, linear_each, numbers_of, row_buffer, widened
+from engine.runtime.cpu.softmax import Doubles, Floats, Integers
 
 
 class Reader(NamedTuple):
-    """Weights, matrices packed for `linear`."""
+    """Weights of n steps' corrections; where n is 0 nothing is corrected."""
 
-    corrections: Matrix
-    """(n, …): a packed matrix of the owner's state and the token's embedding, 2d entries, for each of n steps."""
-    scales: Floats
-    """(n, d): what the matrix's results are multiplied with, here and below."""
-    biases: Floats
-    """(n, d); where n is 0 nothing is corrected."""
-    blocks: Matrix
-    block_scales: Floats
-    block_biases: Floats
+    corrections: Layers
+    """(n, d, 2d), of the owner's state and the token's embedding."""
+    blocks: Layers
+    """(1, n, d, d), or of no block."""
     table: Matrix
     """(v, d) embeddings."""
-    output: Matrix
-    output_scales: Floats
-    """(v,)."""
+    output: Output
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@compiled
 def guesses(reader: Reader, states: Floats, owner: Floats, root_id: int, tokens: Integers, log_probs: Doubles) -> None:
     """The likeliest tokens of k steps' states (k, d) and their log-probabilities, (k, most) each."""
-    (num_steps, size), vocab_size = states.shape, len(reader.output_scales)
-    y, scores = row_buffer(num_steps, size), row_buffer(num_steps, vocab_size)
+    num_steps, size = states.shape
+    y = row_buffer(num_steps, size)
     y[:num_steps, :size] = states
-    if len(reader.biases):
+    first = reader.corrections
+    if len(first.biases):
         known, moved = row_buffer(num_steps, 2 * size), row_buffer(num_steps, size)
         known[:num_steps, :size] = owner
         for e in range(size):
             known[:num_steps, size + e] = widened(reader.table[root_id, e])
-        linear_each(known, reader.corrections[:num_steps], moved)
+        linear_each(known, first.numbers[:num_steps], moved)
         for step in range(num_steps):
-            y[step, :size] += moved[step, :size] * reader.scales[step] + reader.biases[step]
-        linear_each(y, reader.blocks[:num_steps], moved)
-        for step in range(num_steps):
-            moved[step, :size] *= reader.block_scales[step]
-            moved[step, :size] += reader.block_biases[step]
-            silu(moved[step, :size])
-            y[step, :size] += moved[step, :size]
-    linear(y, num_steps, reader.output, scores)
-    for step in range(num_steps):
-        scores[step, :vocab_size] *= reader.output_scales
-    likeliest(scores, num_steps, vocab_size, tokens, log_probs)
+            y[step, :size] += moved[step, :size] * first.scales[step] + first.biases[step]
+    read_out(y, num_steps, reader.blocks, reader.output, tokens, log_probs)
+
+
+class CompiledGuesses:
+    """Reads pseudo states beside a small target's output layer."""
+
+    def __init__(self, parts: tuple[Tensor, Tensor, Tensor, Tensor], table: Tensor, output: Tensor) -> None:
+        """Of `guesses.Corrections` and the target's tables (v, d)."""
+        weight, bias, block, block_bias = parts
+        one = slice(0, len(bias))  # of a single block, or of none where nothing is corrected
+        blocks = layers_of(block[None][one], block_bias[None][one], table.dtype)
+        first = layers_of(weight, bias, table.dtype)
+        self._reader = Reader(first, blocks, numbers_of(table), output_of(output, table.dtype))
+
+    def likeliest(self, states: Tensor, owner: Tensor, root_id: int, top_k: int) -> Candidates:
+        """As `guesses.Guesses.likeliest`."""
+        size = len(states), min(top_k, len(self._reader.output.scales))
+        return ranked(guesses, self._reader, states.float().numpy(), owner[0].float().numpy(), root_id, size=size)

@@ -17,7 +17,7 @@ from engine.errors import BadInput
 from engine.runtime.linear import pack
 
 if TYPE_CHECKING:
-    from engine.target import Target
+    from engine.models import LoadedModel
 
 
 class Maps:
@@ -38,25 +38,21 @@ class Maps:
         return pack(torch.cat(weights), torch.cat(biases))
 
 
-def load_maps(weights: Weights, target: Target) -> Maps:
+def read_maps(weights: Weights, loaded: LoadedModel) -> Maps:
     """The maps as a target's pass takes them. Raises BadInput where they do not fit it."""
-    config = target.loaded.model.config.get_text_config()
-    layers = weights.config.get("layers")
-    num_steps = weights.number("num_steps")
+    layers, num_steps = weights.config.get("layers"), weights.number("num_steps")
     if not isinstance(layers, list) or len(layers) != num_steps or not all(isinstance(n, int) for n in layers):
         raise BadInput(f"layers in {weights.folder} is {layers!r}; wanted {num_steps} whole numbers.")
+    config = loaded.model.config.get_text_config()
     if not all(0 <= layer < config.num_hidden_layers for layer in layers):
         raise BadInput(
-            f"The maps in {weights.folder} enter before layers {layers}; the target {target.loaded.name} has "
+            f"The maps in {weights.folder} enter before layers {layers}; the target {loaded.name} has "
             f"{config.num_hidden_layers} layers, counted from 0."
         )
-    make = functools.partial(
-        _maps, weights, tuple(layers), config.hidden_size, target.loaded.dtype, target.loaded.device
+    width = config.hidden_size
+    sizes = {"weight": (width, width), "bias": (width,)}
+    found = (
+        [weights.take(f"transfer.{step}.{name}", *size).to(loaded.device, loaded.dtype) for step in range(num_steps)]
+        for name, size in sizes.items()
     )
-    return target.loaded.keep(("hidden transfer maps", weights), make)
-
-
-def _maps(weights: Weights, layers: tuple[int, ...], width: int, dtype: torch.dtype, device: torch.device) -> Maps:
-    found = [weights.take(f"transfer.{step}.weight", width, width) for step in range(len(layers))]
-    biases = [weights.take(f"transfer.{step}.bias", width) for step in range(len(layers))]
-    return Maps(layers, [part.to(device, dtype) for part in found], [part.to(device, dtype) for part in biases])
+    return Maps(tuple(layers), *found)

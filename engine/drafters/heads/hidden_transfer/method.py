@@ -12,7 +12,7 @@ other end the next step drafts nothing; the first step of a session is such a st
 deterministically, so sampling is exact with node-sampling.
 
 One part is ours and not the paper's: a pseudo state was made before the target chose the token behind its owner, and by
-the time it is read that token is the new root. A trained correction tells the guesses of it (_transfer_guesses.py);
+the time it is read that token is the new root. A trained correction tells the guesses of it (guesses.py);
 `correction=none` reads pseudo states as they are.
 """
 
@@ -26,11 +26,12 @@ import numpy as np
 from torch import Tensor
 
 from engine.drafters import shapes
-from engine.drafters.base import Context, Drafter, Needs, Room
-from engine.drafters.heads import _likeliest_tree
-from engine.drafters.heads._weights import Weights, find_weights, missing_reason
-from engine.drafters.heads.hidden_transfer.guesses import load_guesses
-from engine.drafters.heads.hidden_transfer.maps import load_maps
+from engine.drafters.base import Context, Room
+from engine.drafters.heads import _trees
+from engine.drafters.heads._trained import TrainedDrafter, TrainedOptions
+from engine.drafters.heads._weights import Weights
+from engine.drafters.heads.hidden_transfer.guesses import read_guesses
+from engine.drafters.heads.hidden_transfer.maps import read_maps
 from engine.drafters.heads.hidden_transfer.plan import Plan, pass_cost, plan
 from engine.drafters.shapes import Shape
 from engine.options import option
@@ -42,18 +43,15 @@ if TYPE_CHECKING:
     from engine.drafters.costs import Costs
     from engine.target import Scored, Target
 
-MOST_RANKS, LEAST_SHARE = 8, 0.01
-"""Candidates of a step that the likeliest tree is chosen from, and what a path's probability must be."""
 UNMEASURED_RATE, DEPTH_DECAY, RANK_DECAY = 0.5, 0.8, 0.4
 """Without a measured shape: the candidate of rank r of step d + 1 is taken to be right 0.5 · 0.8^d · 0.4^r of times."""
 
 
 @dataclass(frozen=True)
-class HiddenTransferOptions:
+class HiddenTransferOptions(TrainedOptions):
     """Size of the tree, and who looks ahead."""
 
     weights: str = option("auto", "Trained maps: the target's own (auto), or a folder.")
-    budget: int = option(0, "Most nodes to draft; 0 fits this machine.", low=0, high=64, unit="nodes")
     depth: int = option(0, "Steps to use; 0 fits this machine, or is all for a budget.", low=0, high=8, unit="tokens")
     top_k: int = option(0, "Candidates of a step; 0 takes all in the tree.", low=0, high=16, unit="tokens")
     ends: int = option(0, "Most rows that look ahead, root included; 0 fits this machine.", low=0, high=32, unit="rows")
@@ -69,7 +67,7 @@ class HiddenTransferOptions:
     )
 
 
-class HiddenTransfer(Drafter):
+class HiddenTransfer(TrainedDrafter):
     """Pseudo hidden states in the target's own pass."""
 
     name = "hidden_transfer"
@@ -78,19 +76,16 @@ class HiddenTransfer(Drafter):
         "Linear maps put hidden states of coming tokens into the target's upper layers; one pass drafts and verifies."
     )
     source = "arXiv 2404.12022"
-    needs = Needs(weights=True, hidden_layers=(-1,))
     Options = HiddenTransferOptions
     options: HiddenTransferOptions
 
     def __init__(self, options: HiddenTransferOptions, target: Target) -> None:
         super().__init__(options, target)
-        weights = find_weights(target, self.name, options.weights)
-        self._maps = load_maps(weights, target)
-        self._guesses = load_guesses(weights, target.loaded, is_corrected=options.correction == "root")
-        num_tokens = target.loaded.model.get_output_embeddings().out_features
-        shape = measured_shape(weights, len(self._maps.layers))
-        self._shape = shape.limited(top_k=min(options.top_k or shapes.MAX_NODES, num_tokens))
-        self._num_layers = target.loaded.model.config.get_text_config().num_hidden_layers
+        self._maps = self._shared(target, read_maps)
+        self._guesses = self._shared(target, read_guesses, options.correction)
+        num_steps = len(self._maps.layers)
+        self._shape = self._asked(measured_shape(self.weights, num_steps), target, num_steps)
+        self._num_layers = target.facts.num_layers
         self._known_rows: dict[tuple[int, ...], ExtraRows] = {}
 
     def fit(self, costs: Costs) -> None:
@@ -106,15 +101,11 @@ class HiddenTransfer(Drafter):
         row_costs = (1.0,) if options.budget and options.ends else costs.rows
         plans: dict[int, Plan] = {}
         for depth in depths:
-            limited = self._shape.limited(options.budget or shapes.MAX_NODES, depth)
             rows_cost = pass_cost(row_costs, extra_rows(self._maps.layers[:depth], self._num_layers))
+            limited = self._shape.limited(depth=depth)
             plans[depth] = plan(limited, rows_cost, num_nodes=options.budget, num_ends=options.ends)
         best = max(plans, key=lambda depth: plans[depth].rate)
         return plans[best], best
-
-    @classmethod
-    def unavailable(cls, target: Target | None = None) -> str | None:
-        return missing_reason(target, cls.name)
 
     def start(self, context: Context) -> None:
         super().start(context)
@@ -127,25 +118,22 @@ class HiddenTransfer(Drafter):
         if self._end is None:
             return DraftTree(extra=self._rows((-1,)))
         shape, ends = self._plan.shape, self._plan.ends
-        is_static = self.options.tree == "static"
-        most_ranks = 1 + int(shape.ranks.max(initial=0)) if is_static else self.options.top_k or MOST_RANKS
-        found, log_probs = self._guesses.likeliest(*self._end, context.root_id, most_ranks)
-        probs, parents, nodes = np.exp(log_probs), shape.parents, (shape.depths, shape.ranks)
-        if not is_static:
-            # As many nodes and ends as planned, the likeliest where steps are right independently of each other.
-            grown = _likeliest_tree.grow(probs, len(shape), LEAST_SHARE)
-            parents, nodes = tuple(grown.parents.tolist()), (grown.depths, grown.ranks)
-            ends = _likeliest_tree.ends(grown, len(ends))
-        tree = DraftTree(tuple(found[nodes].tolist()), parents, tuple(probs[nodes].tolist()), extra=self._rows(ends))
-        return tree.pruned(room.nodes, room.depth)
+        num_ranks = _trees.num_ranks(self.options, shape)
+        tokens, log_probs = self._guesses.likeliest(*self._end, context.root_id, num_ranks)
+        probs = np.exp(log_probs)
+        nodes = _trees.chosen(self.options, shape, probs)
+        if isinstance(nodes, _trees.Grown):  # as many ends as planned, too
+            ends = _trees.ends(nodes, len(ends))
+        return _trees.filled(tokens, probs, nodes, self._rows(ends)).pruned(room.nodes, room.depth)
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
         """Keep what the end of the accepted path foresees; nothing where it did not look ahead."""
+        super().observe(verdict, emitted, scored)
         extra, end = self.context.tree.extra, verdict.path[-1] if verdict.path else -1
         own = [place for place, owner in enumerate(extra.owners) if owner == end] if extra else []
         self._end = None
-        if own and scored.extra and scored.hidden:
-            self._end = scored.extra.states(own[0], own[-1] + 1), scored.hidden[0][end + 1 : end + 2]
+        if own and scored.extra and self._state is not None:
+            self._end = scored.extra.states(own[0], own[-1] + 1), self._state
 
     def _rows(self, ends: tuple[int, ...]) -> ExtraRows:
         """Every step's row to each of these; the same again for the same ends, which keeps their layout."""
@@ -158,9 +146,9 @@ class HiddenTransfer(Drafter):
 
 def measured_shape(weights: Weights, num_steps: int) -> Shape:
     """The tree that was measured for these maps, or one that is likely where none was."""
-    rows = weights.shape_rows()
-    if rows is not None:
-        return shapes.from_rows(rows)
+    shape = weights.shape()
+    if shape is not None:
+        return shape
     guess = [[UNMEASURED_RATE * DEPTH_DECAY**d * RANK_DECAY**r for r in range(10)] for d in range(num_steps)]
     return shapes.grow(guess, shapes.MAX_NODES)
 

@@ -1,5 +1,1 @@
-"""The method `medusa`; `DRAFTER` is its class."""
-
-from engine.drafters.heads.medusa.method import DRAFTER
-
-__all__ = ["DRAFTER"]
+"""The method `medusa`: its drafter is in method.py."""

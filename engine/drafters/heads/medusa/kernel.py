@@ -1,48 +1,37 @@
 """Medusa's heads compiled: one call for the candidates of all.
 
-A small network's draft is mostly the cost of calls: torch's take several times as long (docs/log.md, 2026-11-21). Same
-arithmetic as `_medusa.MedusaHeads`, in float32, with weights in bytes where they are of bfloat16. Knows numbers only.
+Same arithmetic as `network.MedusaHeads`, in float32. Knows numbers only.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import torch
+from torch import Tensor
 
-from numba import njit
-
-from engine.runtime.cpu.small_products import Matrix, linear, linear_each, row_buffer
-from engine.runtime.cpu.softmax import Doubles, Floats, Integers, likeliest, silu
-
-
-class Heads(NamedTuple):
-    """Weights of n heads of b residual blocks, matrices packed for `linear`."""
-
-    blocks: Matrix
-    """(b, n) packed matrices, and what their results are multiplied with, (b, n, d)."""
-    block_scales: Floats
-    biases: Floats
-    """(b, n, d)."""
-    output: Matrix
-    output_scales: Floats
-    """(v,)."""
+from engine.drafters.heads._candidates import Candidates
+from engine.drafters.heads._compiled import Layers, Output, compiled, layers_of, output_of, ranked, read_out
+from engine.runtime.cpu.small_products import row_buffer
+from engine.runtime.cpu.softmax import Doubles, Floats, Integers
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def candidates(heads: Heads, state: Floats, tokens: Integers, log_probs: Doubles) -> None:
-    """The likeliest tokens of each head and their log-probabilities, (n, k) each, from the state (d,)."""
-    num_blocks, num_heads, size = heads.biases.shape
-    vocab_size = len(heads.output_scales)
-    y, mixed = row_buffer(num_heads, size), row_buffer(num_heads, size)
-    scores = row_buffer(num_heads, vocab_size)
+@compiled
+def candidates(blocks: Layers, output: Output, state: Floats, tokens: Integers, log_probs: Doubles) -> None:
+    """The likeliest tokens of n heads of blocks (b, n, d, d) and their log-probabilities, (n, k), from a state (d,)."""
+    num_heads, size = blocks.biases.shape[1:]
+    y = row_buffer(num_heads, size)
     y[:num_heads, :size] = state
-    for block in range(num_blocks):
-        linear_each(y, heads.blocks[block], mixed)
-        for head in range(num_heads):
-            mixed[head, :size] *= heads.block_scales[block, head]
-            mixed[head, :size] += heads.biases[block, head]
-            silu(mixed[head, :size])
-            y[head, :size] += mixed[head, :size]
-    linear(y, num_heads, heads.output, scores)
-    for head in range(num_heads):
-        scores[head, :vocab_size] *= heads.output_scales
-    likeliest(scores, num_heads, vocab_size, tokens, log_probs)
+    read_out(y, num_heads, blocks, output, tokens, log_probs)
+
+
+class CompiledHeads:
+    """Heads that share a small target's output layer."""
+
+    def __init__(self, matrices: Tensor, biases: Tensor, output: Tensor, dtype: torch.dtype) -> None:
+        """Of blocks (b, n, d, d) and (b, n, d), and the output layer's weight (v, d)."""
+        self._weights = layers_of(matrices, biases, dtype), output_of(output, dtype)
+        self._num_heads, self._vocab_size = biases.shape[1], len(output)
+
+    def likeliest(self, hidden: Tensor, top_k: int) -> Candidates:
+        """As `network.MedusaHeads.likeliest`."""
+        size = self._num_heads, min(top_k, self._vocab_size)
+        return ranked(candidates, *self._weights, hidden[0].float().numpy(), size=size)

@@ -15,39 +15,32 @@ which is lossy.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor
 
 from engine.drafters import shapes
-from engine.drafters.base import Context, Drafter, Needs, Room
-from engine.drafters.heads import _likeliest_tree
-from engine.drafters.heads._weights import Weights, find_weights, missing_reason
-from engine.drafters.heads.medusa.network import load_heads
+from engine.drafters.base import Context, Room
+from engine.drafters.heads import _trees
+from engine.drafters.heads._trained import TrainedDrafter, TrainedOptions
+from engine.drafters.heads.medusa.network import MedusaHeads
 from engine.options import option
 from engine.tree import EMPTY_TREE, DraftTree
 
 if TYPE_CHECKING:
     from engine.drafters.costs import Costs
-    from engine.target import Scored, Target
-    from engine.verify import Verdict
+    from engine.target import Target
 
 MOST_HEADS = 16
-MOST_RANKS, LEAST_SHARE = 8, 0.01
-"""Candidates of a head that the likeliest tree is chosen from, and what a path's probability must be."""
 _LOGGED = ((0.560, 0.780), (0.316, 0.563), (0.201, 0.417), (0.147, 0.340), (0.118, 0.300))
 """Accuracy of the first and of the first five candidates of each head: the authors' training log for Vicuna 7B."""
 
 
 @dataclass(frozen=True)
-class MedusaOptions:
+class MedusaOptions(TrainedOptions):
     """Which weights, and which part of their tree."""
 
-    weights: str = option("auto", "Weights: the target's own (auto), or a folder.")
-    budget: int = option(0, "Most nodes to draft; 0 fits this machine.", low=0, high=64, unit="nodes")
     depth: int = option(0, "Heads to use; 0 uses all there are.", low=0, high=MOST_HEADS, unit="tokens")
     top_k: int = option(0, "Candidates of each head; 0 takes all in the tree.", low=0, high=16, unit="tokens")
     tree: str = option(
@@ -66,64 +59,34 @@ def default_shape(num_heads: int) -> shapes.Shape:
     return shapes.grow(table, shapes.MAX_NODES)
 
 
-class Medusa(Drafter):
+class Medusa(TrainedDrafter):
     """A static tree filled with the heads' candidates."""
 
     name = "medusa"
     title = "Medusa"
     summary = "Heads on the target's hidden state foresee several places at once, each on its own."
     source = "arXiv 2401.10774"
-    needs = Needs(weights=True, hidden_layers=(-1,))
     Options = MedusaOptions
     options: MedusaOptions
 
     def __init__(self, options: MedusaOptions, target: Target) -> None:
         super().__init__(options, target)
-        weights = find_weights(target, self.name, options.weights)
-        self.heads = load_heads(weights, target.loaded)
-        self.shape = self._choose_shape(weights, target)
-        self._state: Tensor | None = None
-
-    @classmethod
-    def unavailable(cls, target: Target | None = None) -> str | None:
-        return missing_reason(target, cls.name)
+        self.heads = self._shared(target, MedusaHeads)
+        num_heads, measured = self.heads.num_heads, self.weights.shape()
+        whole = default_shape(num_heads) if measured is None else measured
+        self.shape = self._asked(whole, target, num_heads)
 
     def fit(self, costs: Costs) -> None:
         if not self.options.budget:
             self.shape = shapes.choose(self.shape, costs.rows, costs.draft(self, self.heads))
 
-    def start(self, context: Context) -> None:
-        super().start(context)
-        self._state = context.prompt_hidden[0][-1:] if context.prompt_hidden else None
-
     def propose(self, context: Context, room: Room) -> DraftTree:
         shape = self.shape.within(room.nodes, room.depth)
         if self._state is None or not len(shape):
             return EMPTY_TREE
-        is_static = self.options.tree == "static"
-        most_ranks = self.options.top_k or MOST_RANKS
-        tokens, log_probs = self.heads.likeliest(self._state, int(shape.ranks.max()) + 1 if is_static else most_ranks)
+        tokens, log_probs = self.heads.likeliest(self._state, _trees.num_ranks(self.options, shape))
         probs = np.exp(log_probs)
-        if is_static:
-            chosen, parents = (shape.depths, shape.ranks), shape.parents
-        else:
-            grown = _likeliest_tree.grow(probs[: shape.depth], len(shape), LEAST_SHARE)
-            chosen, parents = (grown.depths, grown.ranks), tuple(grown.parents.tolist())
-        return DraftTree(tuple(tokens[chosen].tolist()), parents, tuple(probs[chosen].tolist()))
-
-    def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
-        assert scored.hidden is not None
-        row = verdict.path[-1] + 1 if verdict.path else 0
-        self._state = scored.hidden[0][row : row + 1]
-
-    def _choose_shape(self, weights: Weights, target: Target) -> shapes.Shape:
-        """The weights' own tree, as deep, wide and large as asked for."""
-        rows = weights.shape_rows()
-        whole = default_shape(self.heads.num_heads) if rows is None else shapes.from_rows(rows)
-        depth = min(self.options.depth or self.heads.num_heads, self.heads.num_heads)
-        fitting = whole.limited(depth=depth, top_k=self.options.top_k or shapes.MAX_NODES)
-        fitting = fitting.limited(top_k=target.loaded.model.get_output_embeddings().out_features)
-        return fitting.limited(self.options.budget or shapes.MAX_NODES)
+        return _trees.filled(tokens, probs, _trees.chosen(self.options, shape, probs[: shape.depth]))
 
 
 DRAFTER = Medusa

@@ -1,5 +1,1 @@
-"""The method `mlp_speculator`; `DRAFTER` is its class."""
-
-from engine.drafters.heads.mlp_speculator.method import DRAFTER
-
-__all__ = ["DRAFTER"]
+"""The method `mlp_speculator`: its drafter is in method.py."""

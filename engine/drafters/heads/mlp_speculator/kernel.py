@@ -1,18 +1,20 @@
 """MLP Speculator's stages compiled: one call drafts all levels.
 
-A small network's draft is mostly the cost of calls: torch's take several times as long (docs/log.md, 2026-11-21). Same
-arithmetic as `_speculator.Speculator`, in float32 with weights as they are. Knows numbers only.
+Same arithmetic as `network.Speculator`, in float32 with weights as they are. Knows numbers only.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
+import torch
+from torch import Tensor
 
-from engine.runtime.cpu.small_products import Matrix, linear, row_buffer, widened
+from engine.drafters.heads._compiled import compiled, run
+from engine.runtime.cpu.small_products import Matrix, linear, numbers_of, packed, row_buffer, widened
 from engine.runtime.cpu.softmax import Doubles, Floats, Integers, likeliest
 
 EPS = np.float32(1e-6)
@@ -36,7 +38,7 @@ class Stages(NamedTuple):
 
 
 class Grown(NamedTuple):
-    """Branches of each level, (levels, most): `_speculator.Level` by columns, of which the first `sizes` count."""
+    """Branches of each level, (levels, most): `network.Level` by columns, of which the first `sizes` count."""
 
     tokens: Integers
     parents: Integers
@@ -44,7 +46,7 @@ class Grown(NamedTuple):
     sizes: Integers
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@compiled
 def grow(stages: Stages, state: Floats, root_id: int, top_k: Integers, most: int, grown: Grown) -> None:
     """The `top_k[i]` best tokens behind each of the `most` best branches of every level, from the state (d,)."""
     num_scores, inner = len(stages.vocabulary), stages.tables.shape[2]
@@ -77,7 +79,7 @@ def grow(stages: Stages, state: Floats, root_id: int, top_k: Integers, most: int
             x[row] = states[order[row] // size]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@compiled
 def _activate(mixed: Floats, embedding: Matrix, weight: Floats, bias: Floats, state: Floats) -> None:
     """GELU(norm(mixed + embedding)) of (m,) numbers; the norm takes no mean off."""
     total = np.float32(0.0)
@@ -88,3 +90,34 @@ def _activate(mixed: Floats, embedding: Matrix, weight: Floats, bias: Floats, st
     for e in range(len(mixed)):
         y = mixed[e] * scale * weight[e] + bias[e]
         state[e] = _HALF * y * (_ONE + np.float32(math.erf(y * _ROOT_HALF)))
+
+
+class CompiledStages:
+    """The stages, beside a small target."""
+
+    def __init__(self, projs: Sequence[Tensor], own: Sequence[Any], vocabulary: Integers, dtype: torch.dtype) -> None:
+        """Of n stages their projections and, of n or of one that is tied, the other parts of `network.Stage`."""
+        tables, norm_weights, norm_biases, heads = (
+            torch.stack([getattr(stage, name) for stage in own])
+            for name in ("embedding", "norm_weight", "norm_bias", "head")
+        )
+        inner = norm_weights.shape[1]
+        self._stages = Stages(
+            first=packed(projs[0], dtype),
+            later=packed(torch.stack([torch.zeros(inner, inner), *projs[1:]])[1:], dtype),
+            own=np.minimum(np.arange(len(projs)), len(own) - 1),
+            tables=numbers_of(tables.to(dtype)),
+            norm_weights=norm_weights.numpy(),
+            norm_biases=norm_biases.numpy(),
+            heads=packed(heads, dtype),
+            vocabulary=vocabulary,
+        )
+
+    def grow(
+        self, state: Tensor, root_id: int, top_k: Sequence[int], most: int
+    ) -> list[tuple[Integers, Integers, Doubles]]:
+        """Tokens, parents and values of each level, as `network.Level` has them."""
+        size, sizes = (len(top_k), most * max(top_k, default=0)), np.zeros(len(top_k), np.int64)
+        grown = Grown(np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size), sizes)
+        run(grow, self._stages, state[0].numpy(), root_id, np.array(top_k, np.int64), most, grown)
+        return [(grown.tokens[i, :n], grown.parents[i, :n], grown.values[i, :n]) for i, n in enumerate(sizes.tolist())]

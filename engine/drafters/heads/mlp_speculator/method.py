@@ -25,20 +25,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor
 
 from engine.drafters import shapes
-from engine.drafters.base import Context, Drafter, Needs, Room
-from engine.drafters.heads._weights import find_weights, missing_reason
-from engine.drafters.heads.mlp_speculator.network import Level, load_speculator
-from engine.errors import BadInput
+from engine.drafters.base import Context, Room
+from engine.drafters.heads._trained import TrainedDrafter, TrainedOptions
+from engine.drafters.heads.mlp_speculator.network import Level, Speculator
 from engine.options import option
 from engine.tree import EMPTY_TREE, DraftTree
 
 if TYPE_CHECKING:
     from engine.drafters.costs import Costs
-    from engine.target import Scored, Target
-    from engine.verify import Verdict
+    from engine.target import Target
 
 MOST_HEADS = 16
 MOST_BRANCHES = 4
@@ -47,11 +44,9 @@ MOST_CANDIDATES = 256
 
 
 @dataclass(frozen=True)
-class MlpSpeculatorOptions:
+class MlpSpeculatorOptions(TrainedOptions):
     """Which weights, and which tree."""
 
-    weights: str = option("auto", "Weights: the target's own (auto), or a folder.")
-    budget: int = option(0, "Most nodes to draft; 0 fits this machine.", low=0, high=64, unit="nodes")
     depth: int = option(0, "Stages to run; 0 runs all there are.", low=0, high=MOST_HEADS, unit="tokens")
     top_k: int = option(0, "Candidates of each stage; 0 takes the weights' own.", low=0, high=16, unit="tokens")
     vocabulary: str = option(
@@ -65,41 +60,29 @@ class MlpSpeculatorOptions:
     )
 
 
-class MlpSpeculator(Drafter):
+class MlpSpeculator(TrainedDrafter):
     """Stages from the root's hidden state on; the best branches become one tree."""
 
     name = "mlp_speculator"
     title = "MLP Speculator"
     summary = "Small stages foresee a few tokens from the target's hidden state, each knowing the one before."
     source = "arXiv 2404.19124"
-    needs = Needs(weights=True, hidden_layers=(-1,))
     Options = MlpSpeculatorOptions
     options: MlpSpeculatorOptions
 
     def __init__(self, options: MlpSpeculatorOptions, target: Target) -> None:
         super().__init__(options, target)
-        weights = find_weights(target, self.name, options.weights)
-        self.speculator = load_speculator(weights, target.loaded, options.vocabulary)
-        self._check(target)
+        self.speculator = self._shared(target, Speculator, options.vocabulary)
         self.depth = min(options.depth or self.speculator.num_heads, self.speculator.num_heads)
         self.top_k = [options.top_k or k for k in self.speculator.top_k][: self.depth]
-        self._state: Tensor | None = None
-        self._shares = weights.shares()
+        self._shares = self.weights.shares()
         # Of weights without measured shares as many as the paper's candidates have.
         most = shapes.MAX_NODES if self._shares else self.speculator.num_candidates * self.speculator.num_heads
         self.num_nodes = options.budget or min(shapes.MAX_NODES, most)
 
-    @classmethod
-    def unavailable(cls, target: Target | None = None) -> str | None:
-        return missing_reason(target, cls.name)
-
     def fit(self, costs: Costs) -> None:
         if self._shares and not self.options.budget:
             self.num_nodes = shapes.best_size(self._shares, costs.rows, costs.draft(self, self.speculator))
-
-    def start(self, context: Context) -> None:
-        super().start(context)
-        self._state = context.prompt_hidden[0][-1:] if context.prompt_hidden else None
 
     def propose(self, context: Context, room: Room) -> DraftTree:
         if self._state is None or room.chain < 1:
@@ -110,27 +93,10 @@ class MlpSpeculator(Drafter):
             return best_candidates(levels, num_candidates).pruned(room.nodes, room.depth)
         return best_nodes(levels, min(room.nodes, self.num_nodes))
 
-    def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
-        assert scored.hidden is not None
-        row = verdict.path[-1] + 1 if verdict.path else 0
-        self._state = scored.hidden[0][row : row + 1]
-
     def _levels(self, root_id: int, depth: int) -> list[Level]:
         assert self._state is not None
         most = MOST_BRANCHES if self.options.tree == "nodes" else MOST_CANDIDATES
         return self.speculator.levels(self._state, root_id, self.top_k[:depth], most)
-
-    def _check(self, target: Target) -> None:
-        """Raises BadInput where the weights are made for other widths than the target's."""
-        config = target.loaded.model.config.get_text_config()
-        output = target.loaded.model.get_output_embeddings()
-        wanted = (config.hidden_size, getattr(output, "out_features", config.vocab_size))
-        found = (self.speculator.width, self.speculator.vocab_size)
-        if found != wanted:
-            raise BadInput(
-                f"These mlp_speculator weights are for a target of width {found[0]} with {found[1]} tokens; "
-                f"{target.loaded.name} has width {wanted[0]} and {wanted[1]} tokens."
-            )
 
 
 def best_nodes(levels: Sequence[Level], num_nodes: int) -> DraftTree:

@@ -1,5 +1,1 @@
-"""The method `aded`; `DRAFTER` is its class."""
-
-from engine.drafters.tables.aded.method import DRAFTER
-
-__all__ = ["DRAFTER"]
+"""The method `aded`: its drafter is in method.py."""

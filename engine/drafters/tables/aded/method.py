@@ -78,7 +78,7 @@ class Aded(Drafter):
     def __init__(self, options: AdedOptions, target: Target) -> None:
         super().__init__(options, target)
         self._table = _find_table(options.table, target)
-        self._warm_key = (f"{target.loaded.name} {target.loaded.vocabulary_fingerprint}", options.table)
+        self._warm_key = (f"{target.facts.name} {target.facts.vocabulary_fingerprint}", options.table)
         self._budget = MeasuredBudget(most=options.nodes or MOST_NODES)
         _compile()
 
@@ -133,9 +133,9 @@ def _compile() -> None:
 def _find_table(given: str, target: Target) -> TrigramTable:
     if given == "none":
         return EMPTY_TABLE
-    fingerprint = target.loaded.vocabulary_fingerprint
+    fingerprint = target.facts.vocabulary_fingerprint
     if given == "auto":
-        folder = weights_folder(target.loaded, Aded.name)
+        folder = weights_folder(target.facts, Aded.name)
         return load_table(folder / TABLE_FILE, fingerprint) if folder else EMPTY_TABLE
     path = Path(given)
     if not path.is_file():

@@ -18,7 +18,7 @@ from engine.config import GenerationConfig
 from engine.drafters import shapes
 from engine.drafters.base import Context, Room
 from engine.drafters.heads._weights import Weights, find_weights
-from engine.drafters.heads.chimera import compiled
+from engine.drafters.heads.chimera import method
 from engine.drafters.heads.chimera.method import PUBLISHED_PATHS, Chimera, plan, triple_at
 from engine.drafters.heads.chimera.network import ChimeraShape, TorchNetwork
 from engine.errors import BadInput
@@ -81,7 +81,7 @@ def step(target: Target, drafter: Chimera, context: Context, path: Sequence[int]
 def chimera(request: pytest.FixtureRequest, llama: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Chimera:
     """In the form for small targets on a CPU, and in the one for all others."""
     if request.param == "torch":
-        monkeypatch.setattr(compiled, "small_output", lambda loaded: None)
+        monkeypatch.setattr(method, "small_output", lambda loaded: None)
     found = make(llama, tmp_path)
     assert isinstance(found.network, TorchNetwork) == (request.param == "torch")
     return found

@@ -29,8 +29,8 @@ from engine.runtime.extra import ExtraRows, Foreseen
 from engine.runtime.runner import ModelRunner
 from engine.target import Scored, Target
 from engine.training import layer_sweep
-from engine.training.hidden_transfer import Transfer
 from engine.training.layered import Layered
+from engine.training.transfer import Transfer
 from engine.tree import DraftTree
 from engine.verify import Verdict
 

@@ -19,7 +19,8 @@ from engine import drafters, verify
 from engine.config import GenerationConfig
 from engine.drafters import shapes
 from engine.drafters.base import Context, Room
-from engine.drafters.heads.medusa.method import LEAST_SHARE, Medusa, default_shape
+from engine.drafters.heads._trees import LEAST_SHARE
+from engine.drafters.heads.medusa.method import Medusa, default_shape
 from engine.errors import BadInput
 from engine.events import SessionStarted, Stepped
 from engine.loop import generate

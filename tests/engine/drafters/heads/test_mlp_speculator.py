@@ -14,7 +14,7 @@ import torch
 import transformers
 from safetensors.torch import save_file
 from torch import Tensor
-from toys import VOCAB_SIZE, Rows, build, create, greedy_text, prompt_ids, stock, tiny
+from toys import VOCAB_SIZE, Rows, build, create, greedy_text, prompt_ids, stock, tiny, write_weights
 from toys import loaded as roof
 
 from engine import drafters, verify
@@ -72,8 +72,7 @@ every_kind = pytest.mark.parametrize(("is_tied", "is_scaled"), KINDS, ids=["plai
 
 
 def loaded(target: Target, folder: Path) -> Speculator:
-    weights = find_weights(target, "mlp_speculator", str(folder))
-    return Speculator(weights, torch.float32, torch.device("cpu"))
+    return Speculator(find_weights(target, "mlp_speculator", str(folder)), target.loaded)
 
 
 def by_hand(folder: Path, hidden: np.ndarray[Any, Any], tokens: list[int], *, is_tied: bool, is_scaled: bool) -> Any:
@@ -128,11 +127,7 @@ def test_stages_in_training_score_as_stages_that_draft(is_tied: bool, llama: Tar
     torch.manual_seed(0)
     heads = SpeculatorHeads(WIDTH, VOCAB_SIZE, INNER, NUM_HEADS, is_tied=is_tied)
     torch.nn.init.normal_(heads.norm_bias[0])
-    folder = tmp_path / "w"
-    folder.mkdir()
-    save_file({name: t.detach().contiguous() for name, t in heads.tensors().items()}, folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps(heads.config()))
-    speculator = loaded(llama, folder)
+    speculator = loaded(llama, write_weights(tmp_path / "w", heads.tensors(), heads.config()))
     ids, hidden = torch.tensor([prompt_ids(9)]), torch.randn(1, 8, WIDTH)
     with torch.inference_mode():
         wanted = torch.stack(list(heads.scores(ids, hidden)))
@@ -275,7 +270,7 @@ def test_only_frequent_tokens_are_drafted_and_all_where_asked(is_compiled: bool,
     hidden = torch.randn(1, WIDTH, generator=torch.Generator().manual_seed(2))
     drafted = {}
     for vocabulary in ("frequent", "all"):
-        speculator = Speculator(weights, torch.float32, torch.device("cpu"), vocabulary)
+        speculator = Speculator(weights, llama.loaded, vocabulary)
         speculator.compiled = speculator.compiled if is_compiled else None
         drafted[vocabulary] = {token for level in speculator.levels(hidden, 7, [10, 3], 4) for token in level.tokens}
     assert drafted["frequent"] == set(frequent)

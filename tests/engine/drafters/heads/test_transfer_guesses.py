@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
-from toys import create, logits_of, stock
+from toys import create, logits_of, stock, write_weights
 
 from engine import drafters
 from engine.drafters.heads._candidates import likeliest
-from engine.drafters.heads._weights import CONFIG_FILE, WEIGHTS_FILE
-from engine.drafters.heads.hidden_transfer.guesses import Correction, Guesses
+from engine.drafters.heads.hidden_transfer.guesses import Corrections, Guesses
 from engine.target import Target
-from engine.training.hidden_transfer import Transfer
 from engine.training.layered import Layered
+from engine.training.transfer import Transfer
 
 
 def transfer_at(layers: tuple[int, ...]) -> Transfer:
@@ -26,15 +23,15 @@ def transfer_at(layers: tuple[int, ...]) -> Transfer:
     return Transfer(Layered(stock("llama")), layers, 64)
 
 
-def correction(step: int) -> Correction:
-    generator = torch.Generator().manual_seed(step)
+def corrections(num_steps: int) -> Corrections:
+    generator = torch.Generator().manual_seed(1)
     shapes = ((64, 128), (64,), (64, 64), (64,))
-    return Correction(*(torch.randn(shape, generator=generator) / 8 for shape in shapes))
+    return Corrections(*(torch.randn(num_steps, *shape, generator=generator) / 8 for shape in shapes))
 
 
 @pytest.mark.parametrize("num_corrections", [0, 3])
 def test_compiled_guesses_are_those_of_torch(llama: Target, num_corrections: int) -> None:
-    guesses = Guesses(llama.loaded, [correction(step) for step in range(num_corrections)])
+    guesses = Guesses(llama.loaded, corrections(num_corrections))
     for num_steps in (1, 2, 3):
         states, owner = torch.randn(num_steps, 64), torch.randn(1, 64)
         wanted_tokens, wanted = likeliest(guesses.scores(states, owner, 7), 6)
@@ -50,10 +47,7 @@ def test_a_correction_is_what_training_makes_of_it(llama: Target, tmp_path: Path
     assert transfer.corrections is not None
     for parameter in transfer.corrections.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
-    folder = tmp_path / "weights"
-    folder.mkdir()
-    save_file({name: part.detach().contiguous() for name, part in transfer.tensors().items()}, folder / WEIGHTS_FILE)
-    (folder / CONFIG_FILE).write_text(json.dumps(transfer.config()))
+    folder = write_weights(tmp_path / "weights", transfer.tensors(), transfer.config())
     drafter: Any = drafters.create("hidden_transfer", {"weights": str(folder), "budget": 4}, llama)
     states, owner = torch.randn(2, 64), torch.randn(1, 64)
     with torch.inference_mode():

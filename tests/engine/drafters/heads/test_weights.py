@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
-from toys import FAMILIES, build, tiny
+from toys import FAMILIES, build, tiny, write_weights
 
 from engine.drafters.heads._weights import find_weights, missing_reason
 from engine.errors import BadInput
@@ -20,10 +20,7 @@ TENSORS = {"head.0.weight": torch.ones(4, 3), "head.1.weight": torch.zeros(4, 3)
 
 
 def write(folder: Path, tensors: dict[str, torch.Tensor] = TENSORS, **config: Any) -> Path:
-    folder.mkdir(exist_ok=True)
-    (folder / "config.json").write_text(json.dumps({"n": 2, **config}))
-    save_file(tensors, folder / "model.safetensors")
-    return folder
+    return write_weights(folder, tensors, {"n": 2, **config})
 
 
 def test_weights_are_read_once_and_again_where_they_changed(llama: Target, tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def test_a_search_repeats_by_seed_and_obeys_its_bounds() -> None:
     visits = search(overlay, before, root, transitions=2)
     assert visits[()] == 150
     assert max(map(len, visits)) == 2
-    tokens, parents = search.draft(before, root, 150, 3, 24, 9, 32.0, 8.0, 1, overlay.arrays)
+    tokens, parents = puct.draft(before, root, 150, 3, 24, 9, 32.0, 8.0, 1, overlay.arrays)
     assert len(tokens) <= 9
     assert all(parent < place for place, parent in enumerate(parents))
     assert len({(int(p), int(t)) for t, p in zip(tokens, parents, strict=True)}) == len(tokens), "no twin siblings"
@@ -128,7 +128,7 @@ def test_a_search_repeats_by_seed_and_obeys_its_bounds() -> None:
 
 def test_a_draft_ends_with_the_heaviest_successor() -> None:
     overlay = overlay_of([1, 2, 3, 4, 5, 6])
-    tokens, parents = search.draft(1, 2, 150, 3, 24, 64, 32.0, 8.0, 1, overlay.arrays)
+    tokens, parents = puct.draft(1, 2, 150, 3, 24, 64, 32.0, 8.0, 1, overlay.arrays)
     assert tokens.tolist() == [3, 4, 5, 6]
     assert parents.tolist() == [-1, 0, 1, 2]
 

@@ -29,7 +29,6 @@ def filled(num_columns: int, head_dim: int, dtype: torch.dtype) -> tuple[Compile
     cache.reserve(num_columns)
     for layer in range(LAYERS):
         cache.write(layer, 0, *numbers[:, layer])
-    cache.length = num_columns
     return cache, numbers
 
 
@@ -81,10 +80,16 @@ def test_a_path_is_moved_to_where_the_text_goes_on(data: st.DataObject, head_dim
     start = data.draw(st.integers(0, num_columns))
     rows = sorted(data.draw(st.sets(st.integers(start, num_columns - 1)))) if start < num_columns else []
     cache, numbers = filled(num_columns, head_dim, dtype)
-    cache.keep(start, rows)
-    assert cache.length == start + len(rows)
+    cache.keep(start, rows, range(LAYERS))
     wanted = torch.cat([numbers[..., :start, :], numbers[..., rows, :]], dim=-2)
-    assert torch.equal(read(cache, cache.length), wanted)
+    assert torch.equal(read(cache, start + len(rows)), wanted)
+
+
+def test_a_path_of_some_layers_is_moved_in_these_alone() -> None:
+    cache, numbers = filled(20, 8, torch.float32)
+    cache.keep(3, [5, 9], [1])
+    assert torch.equal(read(cache, 20)[:, 0], numbers[:, 0])
+    assert torch.equal(read(cache, 5)[:, 1, :, 3:], numbers[:, 1, :, [5, 9]])
 
 
 def test_numbers_are_kept_as_the_model_has_them() -> None:

@@ -73,3 +73,14 @@ def test_a_row_of_zeros_gives_zeros() -> None:
     numbers, scales = packed_small(torch.zeros(4, 8), torch.bfloat16)
     assert not numbers.any()
     assert np.isfinite(scales).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_several_weights_are_packed_as_each_alone(dtype: torch.dtype) -> None:
+    weights = drawn(2, 3, 130, 40)
+    numbers, scales = packed_small(weights, dtype)
+    for place in np.ndindex(2, 3):
+        alone, its_scales = packed_small(weights[place], dtype)
+        assert np.array_equal(numbers[place], alone)
+        assert np.array_equal(scales[place], its_scales)
+    assert packed_small(weights[:0], dtype)[0].shape == (0, 3, 2, 40, 128)

@@ -14,7 +14,8 @@ from toys import build, prompt_ids
 
 from engine.runtime.cpu import crew, decoder
 from engine.runtime.cpu.crew import CREW
-from engine.runtime.runner import MAX_PENDING, ModelRunner
+from engine.runtime.runner import ModelRunner
+from engine.runtime.waiting import MAX_PENDING
 
 VOCAB = 100
 ROOM = 2000

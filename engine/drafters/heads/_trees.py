@@ -1,20 +1,45 @@
-"""The likeliest tree of a step's guesses, where guesses of different depths are right independently of each other.
+"""Trees of guesses for several places, where guesses of different depths are right independently of each other.
 
-What `_shape.grow` is for a table of accuracies, compiled, since here the table is a step's own probabilities and behind
-a small target's pass Python's objects take a hundredth of it (docs/log.md, 2026-11-22). Knows probabilities and ranks;
-no tokens, no model.
+Every node of a depth draws on one list of candidates. Which nodes are drafted is either one measured shape, or each
+step's likeliest: what `shapes.grow` is for a table of accuracies, compiled, since here the table is a step's own
+probabilities and behind a small target's pass Python's objects take a hundredth of it (docs/log.md, 2026-11-22). Knows
+probabilities, ranks and candidates; no model.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from engine.drafters.heads._candidates import LogProbs, Tokens
+from engine.drafters.shapes import Shape
 from engine.runtime.compiled import njit
+from engine.tree import DraftTree
 
 if TYPE_CHECKING:
     from engine.runtime.cpu.softmax import Doubles, Integers
+    from engine.runtime.extra import ExtraRows
+
+MOST_RANKS, LEAST_SHARE = 8, 0.01
+"""Candidates of a depth that the likeliest tree is chosen from, and what a path's probability must be."""
+
+
+def num_ranks(options: Any, shape: Shape) -> int:
+    """How many candidates of each depth are looked at, by the options `tree` and `top_k`."""
+    return 1 + int(shape.ranks.max(initial=0)) if options.tree == "static" else options.top_k or MOST_RANKS
+
+
+def chosen(options: Any, shape: Shape, probs: Doubles) -> Shape | Grown:
+    """The nodes to draft of probabilities (d, r), each row falling: the shape's, or as many, the likeliest."""
+    return shape if options.tree == "static" else grow(probs, len(shape), LEAST_SHARE)
+
+
+def filled(tokens: Tokens, probs: LogProbs, nodes: Shape | Grown, extra: ExtraRows | None = None) -> DraftTree:
+    """A draft of nodes with their candidates and probabilities, of (d, r) each."""
+    at, parents = (nodes.depths, nodes.ranks), nodes.parents
+    parents = parents if isinstance(parents, tuple) else tuple(parents.tolist())
+    return DraftTree(tuple(tokens[at].tolist()), parents, tuple(probs[at].tolist()), extra=extra)
 
 
 class Grown(NamedTuple):

@@ -1,0 +1,67 @@
+"""The drafter around a trained network: its weights, the last hidden state, as much of a shape as is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from torch import Tensor
+
+from engine.drafters.base import Context, Drafter, Needs
+from engine.drafters.heads._weights import find_weights, missing_reason
+from engine.drafters.shapes import MAX_NODES, Shape
+from engine.options import option
+
+if TYPE_CHECKING:
+    from engine.target import Scored, Target
+    from engine.verify import Verdict
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class TrainedOptions:
+    """Which weights, and how much they draft. Methods add `depth` and `top_k`, in their own words."""
+
+    weights: str = option("auto", "Weights: the target's own (auto), or a folder.")
+    budget: int = option(0, "Most nodes to draft; 0 fits this machine.", low=0, high=64, unit="nodes")
+
+
+class TrainedDrafter(Drafter):
+    """Drafts with a network that was trained for its target; keeps the hidden state that produced the root."""
+
+    needs = Needs(weights=True, hidden_layers=(-1,))
+    Options = TrainedOptions
+    options: Any
+
+    def __init__(self, options: Any, target: Target) -> None:
+        """Raises BadInput where there are no weights, or another target's."""
+        super().__init__(options, target)
+        self.weights = find_weights(target, self.name, options.weights)
+        self._state: Tensor | None = None
+        """(1, h) behind the last norm; None before any was computed."""
+
+    @classmethod
+    def unavailable(cls, target: Target | None = None) -> str | None:
+        return missing_reason(target, cls.name)
+
+    def start(self, context: Context) -> None:
+        super().start(context)
+        self._state = context.prompt_hidden[0][-1:] if context.prompt_hidden else None
+
+    def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
+        assert scored.hidden is not None
+        row = verdict.path[-1] + 1 if verdict.path else 0
+        self._state = scored.hidden[0][row : row + 1]
+
+    def _shared(self, target: Target, make: Callable[..., T], *settings: Hashable) -> T:
+        """What `make(weights, loaded, *settings)` gives, made once for all sessions of a target. Raises BadInput."""
+        key = (make, self.weights, *settings)
+        return target.loaded.keep(key, lambda: make(self.weights, target.loaded, *settings))
+
+    def _asked(self, shape: Shape, target: Target, num_steps: int = MAX_NODES) -> Shape:
+        """A shape as large, deep and wide as options ask, of at most so many steps and of no more ranks than tokens."""
+        num_tokens = target.loaded.model.get_output_embeddings().out_features
+        top_k = min(self.options.top_k or MAX_NODES, num_tokens)
+        return shape.limited(self.options.budget or MAX_NODES, min(self.options.depth or num_steps, num_steps), top_k)

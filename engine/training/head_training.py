@@ -1,0 +1,228 @@
+"""Heads trained in two stages, measured and written as a weights folder.
+
+First the corpus, then text that the target wrote (arXiv 2404.19124, Section 3); then how often held-out tokens are
+foreseen is measured by head and rank, and the folder is written that `drafters/heads/_weights.py` reads. What heads
+learn from is material.py's, what they are heads.py's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from engine import models
+from engine.drafters import shapes
+from engine.drafters.heads._weights import CONFIG_FILE, SHAPE_FILE, SHARES_FILE, VOCABULARY_FILE, WEIGHTS_FILE
+from engine.target import Target
+from engine.training import acceptance, activations, written
+from engine.training.card import write_card
+from engine.training.heads import Heads, Soft, labels_of
+from engine.training.material import Answers, Material, gather
+from engine.training.packing import IGNORED
+from engine.training.recipes import Progress, Recipe, stage_at
+from engine.training.runs import Order, has_checkpoint, run_trainer
+from engine.training.trainer import Micro, Trainer, num_parameters
+
+TOP_K = 10
+NUM_SOFT = 16
+EVALUATED_NODES = 32
+CONTINUED_RATE = 0.2
+"""Of the learning rate, where trained weights go on: more spoils them at first (docs/log.md, 2026-11-28)."""
+
+
+class HeadTraining:
+    """Heads on stored hidden states, stage after stage; a `trainer.Job`."""
+
+    def __init__(self, method: str, recipe: Recipe, heads: Heads, material: Material) -> None:
+        self.name, self.method, self.recipe, self.material = f"story-{method}", method, recipe, material
+        self.heads = heads.reading(material)
+        self.module: nn.Module = heads
+        self.figures: dict[str, str] = {}
+        self.flags = ""
+        """What was said beside the method's name, for the card."""
+
+    def batches(self, progress: Progress) -> Iterator[list[Micro]]:
+        """Rows of one pass over a stage's shards after another; a pass ends early where its stage does."""
+        recipe = self.recipe
+        while True:
+            stage = stage_at(recipe, progress.share(recipe))
+            folder = self.material.written if stage.is_written else self.material.text
+            for place, batch in enumerate(self._batches_of(folder, recipe.seed * 1000 + progress.epoch)):
+                if place < progress.offset:
+                    continue
+                progress.offset += 1
+                yield batch
+                if stage_at(recipe, progress.share(recipe)) != stage:
+                    break
+            progress.epoch, progress.offset = progress.epoch + 1, 0
+
+    def _batches_of(self, folder: Path, seed: int) -> Iterator[list[Micro]]:
+        generator = torch.Generator().manual_seed(seed)
+        for ids, hidden in activations.shards(folder, seed):
+            order = torch.randperm(len(ids), generator=generator)
+            num_rows = max(1, self.recipe.batch_tokens // (ids.shape[1] - 1))
+            num_micro = max(1, self.recipe.micro_tokens // (ids.shape[1] - 1))
+            for chosen in order.split(num_rows):
+                yield list(zip(ids[chosen].split(num_micro), hidden[chosen].split(num_micro), strict=True))
+
+    def loss(self, network: nn.Module, micro: Micro) -> Tensor:
+        """The heads' loss in nats."""
+        ids, hidden = micro
+        loss: Tensor = network(ids, hidden, self._soft(hidden)) if self.heads.is_distilled else network(ids, hidden)
+        return loss
+
+    @torch.no_grad()
+    def _soft(self, hidden: Tensor) -> Soft:
+        """What the target itself expects next at every place; a final softcap would not change the order."""
+        output = self.material.target.get_output_embeddings()
+        scores = output(hidden.to(self.material.target.dtype)).float()
+        likely = scores.topk(NUM_SOFT, dim=-1)
+        return likely.indices, likely.values.softmax(dim=-1)
+
+    def evaluate(self) -> dict[str, float]:
+        """Mean rank-0 accuracy of the first and last head, and what a tree of 32 nodes would emit a step."""
+        ranks = torch.cat([heldout_ranks(self.heads, answers) for answers in self.material.heldout])
+        right = (ranks == 0).float().mean(dim=0)
+        tree = shapes.measured(ranks, EVALUATED_NODES, TOP_K)
+        return {"first_head": right[0].item(), "last_head": right[-1].item(), "tree_of_32": tree.expected_emitted}
+
+    def save(self, folder: Path) -> None:
+        """Weights in bf16, config with the target's fingerprint, measured acceptance and tree, card."""
+        tensors = {name: t.detach().bfloat16().cpu().contiguous() for name, t in self.heads.tensors().items()}
+        save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+        config = {**self.heads.config(), **self.material.identity()}
+        (folder / CONFIG_FILE).write_text(json.dumps(config, indent=1) + "\n")
+        self.figures = write_figures(self.heads, self.material.heldout, folder)
+        self.write_card(folder)
+
+    def write_card(self, folder: Path) -> None:
+        """The weights' `README.md`."""
+        write_card(folder, self.name, {**self._facts(), **self.figures}, has_samples=False)
+
+    def _facts(self) -> dict[str, str]:
+        return {
+            "target": f"{self.material.name}, weights {self.material.identity()['target_fingerprint']}",
+            "parameters": f"{num_parameters(self.heads) / 1e6:.2f} M in {self.heads.num_heads} heads",
+            "data": "the target's hidden states on its training chats, then on answers that it wrote itself, four "
+            "of five greedily and the rest at temperature 1; licences in assets/models/README.md",
+            "weights": "bf16 safetensors, Apache-2.0",
+            "made by": f"`python -m engine train {self.method}{self.flags}`",
+        }
+
+
+@torch.inference_mode()
+def heldout_ranks(heads: Heads, answers: Answers) -> Tensor:
+    """(n, heads): the rank that each head gives the true token, at every place of an answer where all are asked.
+
+    A draft is made behind each emitted token, so places start where the root is the answer's first token. Behind
+    the end of a text there is nothing to foresee, and no rank is good: `shapes.MAX_NODES`.
+    """
+    device = next(heads.parameters()).device
+    found = []
+    for num_prompt, ids, hidden in answers.rows:
+        ids, hidden = _padded(ids, hidden, heads.num_heads)
+        labels = labels_of(ids[None], heads.num_heads, heads.end_ids)[:, 0]
+        scores = heads.scores(ids[None].clamp(min=0).to(device), hidden[None].float().to(device))
+        ranks = [_rank(s[0].float().cpu(), label) for s, label in zip(scores, labels, strict=True)]
+        found.append(torch.stack(ranks, dim=1)[num_prompt - 1 :])
+    kept = torch.cat(found)
+    return kept[kept[:, 0] < shapes.MAX_NODES**2]
+
+
+def _padded(ids: Tensor, hidden: Tensor, num_heads: int) -> tuple[Tensor, Tensor]:
+    """Padding behind an answer, so that its last places are asked as well."""
+    more = nn.functional.pad(hidden, (0, 0, 0, num_heads - 1))
+    return nn.functional.pad(ids, (0, num_heads - 1), value=IGNORED), more
+
+
+def _rank(scores: Tensor, labels: Tensor) -> Tensor:
+    """Tokens that score above the label, (p,); without a label more than any tree has nodes."""
+    own = scores.gather(1, labels.clamp(min=0)[:, None])
+    ranks = (scores > own).sum(dim=1)
+    return ranks.masked_fill(labels < 0, shapes.MAX_NODES**2)
+
+
+def write_figures(heads: Heads, heldout: Sequence[Answers], folder: Path) -> dict[str, str]:
+    """`acceptance.json` by task, head and rank, and the tree that all tasks give; a line a task for the card."""
+    ranks = {answers.task: heldout_ranks(heads, answers) for answers in heldout}
+    tree = shapes.measured(torch.cat(list(ranks.values())), top_k=TOP_K)
+    if heads.has_static_tree:
+        (folder / SHAPE_FILE).write_text(json.dumps(tree.rows()) + "\n")
+    found = {task: _figures(part) for task, part in ranks.items()}
+    (folder / "acceptance.json").write_text(json.dumps(found, indent=1) + "\n")
+    return {f"acceptance on {task}": _line(figures) for task, figures in found.items()}
+
+
+def _figures(ranks: Tensor) -> dict[str, Any]:
+    accuracy = shapes.accuracy_of(ranks, TOP_K)
+    tree = shapes.measured(ranks, EVALUATED_NODES, TOP_K)
+    return {
+        "places": len(ranks),
+        "by_head_and_rank": [[round(share, 4) for share in row] for row in accuracy],
+        "tree_of_32": round(tree.expected_emitted, 3),
+    }
+
+
+def _line(figures: dict[str, Any]) -> str:
+    table = figures["by_head_and_rank"]
+    heads = ", ".join(f"{row[0]:.0%} ({sum(row[:5]):.0%})" for row in table)
+    return f"heads 1 to {len(table)} put the true token first (among the first 5) in {heads} of places"
+
+
+def train_heads(order: Order, recipe_name: str, make: Callable[[Material, Recipe], Heads]) -> bool:
+    """What `train METHOD` does for a method whose heads read stored hidden states. Whether the run came to its end."""
+    recipe = order.recipe(recipe_name)
+    material = gather(order, recipe)
+    torch.manual_seed(recipe.seed)
+    heads = make(material, recipe)
+    if order.begin is not None:
+        heads.begin_with(order.begin)
+        recipe = replace(recipe, lr=CONTINUED_RATE * recipe.lr)
+    job = HeadTraining(order.name, recipe, heads, material)
+    job.flags = " --begin" if order.begin else ""
+    trainer = Trainer(job, recipe, order.folder, order.device, is_compiled=order.is_compiled)
+    is_finished = run_trainer(trainer, order.is_resumed and has_checkpoint(order.folder))
+    if is_finished:
+        write_vocabulary(order)
+        job.figures |= measure_drafts(order, material, has_shares=not job.heads.has_static_tree)
+        job.write_card(order.folder)
+    return is_finished
+
+
+def write_vocabulary(order: Order) -> None:
+    """The tokens worth drafting, beside the weights."""
+    tokens = written.frequent_tokens(order.material / "written.jsonl")
+    (order.folder / VOCABULARY_FILE).write_text(json.dumps(tokens) + "\n")
+
+
+def measure_drafts(order: Order, material: Material, *, has_shares: bool) -> dict[str, str]:
+    """Greedy decoding of held-out prompts with a tree of 32 nodes: a line a task for the card.
+
+    With `has_shares` the acceptance of each node, over all tasks, is kept with the weights.
+    """
+    target = Target(models.load(str(order.target), order.device))
+    found: dict[str, dict[str, Any]] = {}
+    for answers in material.heldout:
+        prompts = [ids[:num_prompt].tolist() for num_prompt, ids, _ in answers.rows[: acceptance.NUM_PROMPTS]]
+        options = {"weights": str(order.folder), "budget": EVALUATED_NODES}
+        found[answers.task] = acceptance.tree_figures(target, prompts, order.name, options)
+    if has_shares:
+        counted = torch.tensor([figures["by_node"] for figures in found.values()])
+        weights = torch.tensor([float(figures["steps"]) for figures in found.values()])
+        shares = (counted * weights[:, None]).sum(dim=0) / weights.sum().clamp(min=1)
+        (order.folder / SHARES_FILE).write_text(json.dumps([round(share, 5) for share in shares.tolist()]) + "\n")
+    return {f"block efficiency on {task}": _block_line(figures) for task, figures in found.items()}
+
+
+def _block_line(figures: dict[str, Any]) -> str:
+    return (
+        f"{figures['block_efficiency']} tokens a step with {EVALUATED_NODES} nodes, greedy, "
+        f"{figures['steps']} steps on held-out prompts"
+    )
