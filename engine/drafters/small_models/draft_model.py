@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from engine.drafters.costs import Costs
     from engine.target import Scored, Target
 
+Ids = Sequence[int]
 GPUS = ("cuda:0", "cuda:1")
 
 
@@ -252,13 +253,7 @@ class DraftModel(Drafter):
         )
 
     def _children(
-        self,
-        context: Context,
-        logits: Tensor,
-        frontier: Sequence[int],
-        tokens: Sequence[int],
-        parents: Sequence[int],
-        depth: int,
+        self, context: Context, logits: Tensor, frontier: Ids, tokens: Ids, parents: Ids, depth: int
     ) -> list[tuple[int, int, float]]:
         """The `width` best children (parent, token, probability) of each frontier node."""
         probs = displayed(logits, context.config, _contexts(context, frontier, tokens, parents))
@@ -289,9 +284,7 @@ class DraftModel(Drafter):
         return self._budget.offer(tree.only(kept), {kept.index(i): place for place, i in enumerate(ranked)})
 
 
-def _contexts(
-    context: Context, nodes: Sequence[int], tokens: Sequence[int], parents: Sequence[int]
-) -> list[list[int]] | None:
+def _contexts(context: Context, nodes: Ids, tokens: Ids, parents: Ids) -> list[list[int]] | None:
     """Token ids before what follows each of these nodes, where the settings look back."""
     if context.config.repetition_penalty == 1:
         return None
