@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from specviz import routes
+from specviz import ASSETS, routes
 from specviz.api import Api
 from specviz.bench import Benchmarks, Shelf
 from specviz.decoding.session import Sessions
@@ -104,7 +104,7 @@ def launch_options(has_mcp: bool = False) -> dict[str, Any]:
         "theme": theme(),
         "css": files.styles(),
         "js": files.script("page"),
-        "favicon_path": str(files.ASSETS / "logo.svg"),
+        "favicon_path": str(ASSETS / "logo.svg"),
         "enable_monitoring": False,
         "run_history": False,
         "footer_links": [],

@@ -13,8 +13,9 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from typing import Any
 
-MISSING = {"numba", "llvmlite", "gradio", "plotly", "sqlalchemy", "alembic", "starlette", "pyarrow", "markdown_it"}
-LEFT_OUT = ("__main__", "kernel", "compiled")
+MISSING = {"numba", "llvmlite", "specviz", "app", "gradio", "fastapi", "starlette", "plotly", "markdown_it"}
+MISSING |= {"sqlalchemy", "alembic", "pyarrow"}
+LEFT_OUT = ("__main__", "kernel", "compiled", "_compiled")
 METHODS: dict[str, dict[str, int]] = {
     "plain": {},
     "draft_model": {"width": 2},
@@ -66,7 +67,7 @@ def searched() -> list[Any]:
     """What ADED's search and a step's likeliest tree make of known numbers."""
     import numpy as np
 
-    from engine.drafters.heads import _likeliest_tree
+    from engine.drafters.heads import _trees
     from engine.drafters.tables.aded import search
     from engine.drafters.trigrams import Overlay, build_table
 
@@ -74,7 +75,7 @@ def searched() -> list[Any]:
     overlay = Overlay(build_table([ids.tolist()]))
     overlay.adapt(ids[:50], 0.04, 3.0)
     trees = [search.draft(a, b, 40, 3, 12, 16, 32.0, 8.0, a + b, overlay.arrays) for a in range(4) for b in range(4)]
-    grown = _likeliest_tree.grow(np.array([[0.5, 0.3, 0.1], [0.6, 0.2, 0.1]]), 6)
+    grown = _trees.grow(np.array([[0.5, 0.3, 0.1], [0.6, 0.2, 0.1]]), 6)
     return [[part.tolist() for part in found] for found in (*trees, grown)]
 
 

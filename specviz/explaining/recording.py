@@ -9,7 +9,7 @@ import functools
 
 from engine import events as records
 from engine.events import Event
-from specviz.pages.files import ASSETS
+from specviz import ASSETS
 
 ID = "recorded"
 """Where an address names it as a run."""

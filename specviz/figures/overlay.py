@@ -8,7 +8,7 @@ from typing import Any
 from engine.events import Event
 from engine.metrics import tally, time_per_token
 from specviz.figures.race import acceptance, lane_keys, time_split, tokens_over_time
-from specviz.race.board import Row
+from specviz.figures.row import Row
 from specviz.showing.comparison import BLOCK, paired
 
 

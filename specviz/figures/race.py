@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.events import Event
 from engine.metrics import DEFINITIONS, acceptance_by_position
 from specviz.decoding.device import PLAIN
-from specviz.race.board import Row
-from specviz.race.fold import RaceState
+from specviz.figures.row import Row
 from specviz.showing.steps import step_ms, steps_of
+
+if TYPE_CHECKING:
+    from specviz.race.fold import RaceState
 
 PHASES = {"draft": "draft_ms", "target": "target_ms", "host": "host_ms"}
 

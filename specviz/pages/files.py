@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import functools
 import json
-from pathlib import Path
 from typing import Any
 
+from specviz import ASSETS
 from specviz.explaining import glossary
 from specviz.explaining.examples import examples as examples
 from specviz.text import to_wire
 
-ASSETS = Path(__file__).resolve().parents[2] / "assets"
 TEMPLATE = '<div class="sv-root"></div>'
 """Of every component that a script draws. Static: Gradio compiles what stands in `${}` or `{{}}`."""
 

@@ -3,49 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from engine.events import Event
-from engine.metrics import TimePerToken, speedup, tally, time_per_token, wasted_drafts_per_token
+from engine.metrics import speedup, tally, time_per_token, wasted_drafts_per_token
 from specviz.decoding.device import PLAIN, Method
+from specviz.figures.row import Row
 from specviz.race.fold import RaceState
 from specviz.showing.fold import ViewState
 from specviz.showing.notices import Lane
 from specviz.text import without_surrogates
 
 MAX_OPTION_CHARS = 40
-
-
-@dataclass(frozen=True)
-class Row:
-    """One lane; None where there is nothing to divide by, or nothing to compare with."""
-
-    label: str
-    method: str
-    guarantee: str
-    turn: int | None
-    """When it ran; 1 is first."""
-    phase: str
-    emitted: int
-    limit: int | None
-    """Most tokens that were asked for."""
-    decode_ms: float
-    tokens_per_second: float | None
-    speedup: float | None
-    block_efficiency: float | None
-    acceptance_rate: float | None
-    wasted_drafts_per_token: float | None
-    time_per_token: TimePerToken | None
-    verdict: str
-    """Empty where the run was not audited."""
-    verdict_text: str
-    problem: str
-    """Why it failed or was not run; empty where all is well."""
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether this is the baseline."""
-        return self.method == PLAIN
 
 
 def rows(state: RaceState, methods: Mapping[str, Method]) -> tuple[Row, ...]:

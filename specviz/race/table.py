@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from specviz.race.board import Row
+from specviz.figures.row import Row
 from specviz.text import harmless
 
 Value = str | int | float | None

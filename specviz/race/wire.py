@@ -14,8 +14,8 @@ from typing import Any
 from engine.events import Event
 from specviz.decoding.device import Method
 from specviz.figures.race import figures, growing, lane_keys
+from specviz.figures.row import Row
 from specviz.race import board, table, words
-from specviz.race.board import Row
 from specviz.race.differences import differences, warnings
 from specviz.race.divergence import divergence
 from specviz.race.fold import RaceState

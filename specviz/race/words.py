@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.events import Prefilled, SessionStarted
-from specviz.race.board import Row
+from specviz.figures.row import Row
 from specviz.race.divergence import Divergence, Side
 from specviz.race.fold import RaceState
 from specviz.showing.tiles import NONE, VERDICT_TONES, number, waiting_text

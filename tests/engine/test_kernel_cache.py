@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import engine
-import engine.runtime.runner
+import engine.runtime.cpu.reading
 from engine import kernel_cache
 from engine.kernel_cache import fingerprint, kernel_folder
 
