@@ -14,8 +14,8 @@ from typing import Literal
 
 from torch import Tensor
 
-from engine import drafters, verify
-from engine.config import GenerationConfig
+from engine import drafters
+from engine.config import AUTO, GenerationConfig
 from engine.distributions import Distributions
 from engine.events import Event, SessionFinished, SessionStarted, Stepped
 from engine.loop import generate
@@ -52,7 +52,7 @@ class Audit:
     def text(self) -> str:
         """In a few words, as shown."""
         if self.verdict == "not auditable":
-            return "not auditable: rule rejection keeps the distribution, not the text"
+            return "not auditable: this rule keeps the distribution, not the text"
         if self.verdict == "identical":
             return f"identical to plain decoding ({self.num_compared} tokens)"
         if self.verdict == "lossy":
@@ -79,7 +79,7 @@ def output_ids(events: Iterable[Event]) -> list[int]:
 
 def plain_run(target: Target, prompt_ids: Sequence[int], config: GenerationConfig) -> list[Event]:
     """Plain decoding of the same prompt with the same settings."""
-    rule = config.rule if verify.get(config.verification_rule).is_reproducible else "auto"
+    rule = config.rule if config.verification_rule.is_reproducible else AUTO
     plain = GenerationConfig(**{**vars(config), "rule": rule})
     return list(generate(target, drafters.create("plain", {}, target), prompt_ids, plain))
 
@@ -88,7 +88,7 @@ def audit(target: Target, plain: Sequence[Event], run: Sequence[Event]) -> Audit
     """Compare a run with the plain run of the same prompt and settings."""
     started = next(e for e in run if isinstance(e, SessionStarted))
     config = GenerationConfig(**{**started.config, "stop_strings": tuple(started.config["stop_strings"])})
-    if not verify.get(config.verification_rule).is_reproducible:
+    if not config.verification_rule.is_reproducible:
         return Audit("not auditable", 0)
     expected, given = output_ids(plain), output_ids(run)
     shared = min(len(expected), len(given))
@@ -126,7 +126,7 @@ class Reading:
 
     def __init__(self, target: Target, config: GenerationConfig, prompt_ids: list[int], given: list[int]) -> None:
         self.target, self.config, self.prompt_ids, self.given = target, config, prompt_ids, given
-        self.rule, self.noise = verify.get(config.verification_rule)(), Noise(config.seed)
+        self.rule, self.noise = config.verification_rule(), Noise(config.seed)
 
     def verdict(self, position: int) -> Audit:
         """Of a run that must equal plain decoding and first differs at `position`."""

@@ -6,12 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from engine import options
+from engine import options, verify
 from engine.errors import BadInput
 from engine.options import option
+from engine.verify import DraftMode, Rule
 
 MAX_STOP_CHARS = 200
-RULES = ("auto", "greedy", "node_sampling", "rejection", "typical")
+AUTO = "auto"
+"""The rule that is the default at the session's temperature."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class GenerationConfig:
     repetition_penalty: float = option(1.0, "Above 1 makes tokens of the context less likely.", low=0.1, high=10.0)
     seed: int = option(0, "Same seed, same text.", low=0, high=2**53)
     timeout_s: float = option(0.0, "Stop after this time; 0 never.", low=0.0, high=86_400.0, unit="seconds")
-    rule: str = option("auto", "Verification rule.", choices=RULES)
+    rule: str = option(AUTO, "Verification rule.", choices=(AUTO, *verify.names()))
     has_detail: bool = option(True, "Record probabilities and alternatives in each step's event.")
     stop_strings: tuple[str, ...] = ()
 
@@ -43,10 +45,15 @@ class GenerationConfig:
             raise BadInput(f"A stop text is empty or too long; wanted 1 to {MAX_STOP_CHARS} characters.")
         if self.top_p <= 0:
             raise BadInput(f"Option top_p is {self.top_p!r}; wanted a number above 0, up to 1.")
-        if self.rule == "greedy" and self.temperature > 0:
-            raise BadInput(f"Rule greedy needs temperature 0, and temperature is {self.temperature:g}.")
-        if self.rule in ("rejection", "typical") and self.temperature == 0:
-            raise BadInput(f"Rule {self.rule} needs a temperature above 0; at temperature 0 use rule greedy.")
+        self._check_temperature()
+
+    def _check_temperature(self) -> None:
+        needed = self.verification_rule.needs_temperature
+        if needed == "zero" and not self.is_greedy:
+            raise BadInput(f"Rule {self.rule} needs temperature 0, and temperature is {self.temperature:g}.")
+        if needed == "above zero" and self.is_greedy:
+            other = verify.default("zero").name
+            raise BadInput(f"Rule {self.rule} needs a temperature above 0; at temperature 0 use rule {other}.")
 
     @property
     def is_greedy(self) -> bool:
@@ -54,11 +61,16 @@ class GenerationConfig:
         return self.temperature == 0
 
     @property
-    def verification_rule(self) -> str:
-        """The rule that `auto` stands for."""
-        if self.rule != "auto":
-            return self.rule
-        return "greedy" if self.is_greedy else "node_sampling"
+    def verification_rule(self) -> type[Rule]:
+        """The rule that is asked for, or the default."""
+        if self.rule != AUTO:
+            return verify.get(self.rule)
+        return verify.default("zero" if self.is_greedy else "above zero")
+
+    @property
+    def draft_mode(self) -> DraftMode:
+        """How a draft's tokens are to be chosen."""
+        return "likeliest" if self.is_greedy else self.verification_rule.draft_mode
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, fit for JSON."""

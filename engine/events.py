@@ -17,7 +17,9 @@ from typing import Any, Literal
 
 from engine.errors import BadInput
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READABLE = (1, SCHEMA_VERSION)
+"""Version 1 had no `Judged`; its records are read as ones of this version that judged nothing."""
 
 Origin = Literal["accepted", "correction", "bonus", "plain"]
 Status = Literal["accepted", "rejected", "unreached"]
@@ -98,6 +100,24 @@ class Emitted:
 
 
 @dataclass(frozen=True)
+class Judged:
+    """One draw, by a rule that weighs what it was from, q, against what is left of the target's distribution, p.
+
+    A node that was drawn several times is judged as often.
+    """
+
+    node: int
+    overlap: float | None = None
+    """Sum of min(p, q): how likely such a draw is to be accepted."""
+    ratio: float | None = None
+    """p / q of the node's token: accepted with this probability, if it is below 1."""
+    draw: float | None = None
+    """The number drawn from 0 … 1; below the ratio, the node is accepted."""
+    residual_mass: float | None = None
+    """Share of the target's distribution that neither this draw nor its earlier siblings can have covered."""
+
+
+@dataclass(frozen=True)
 class Stepped:
     """One step: propose, one target pass, verify, commit."""
 
@@ -116,6 +136,8 @@ class Stepped:
     kv_length: int
     proposed_by: str | None = None
     """The method that the nodes come from, in a session that has two of them."""
+    judged: tuple[Judged, ...] = ()
+    """The draws that were examined, in their order; empty without detail, and by rules that weigh none."""
     kind: str = "stepped"
 
 
@@ -188,8 +210,11 @@ def from_dict(row: dict[str, Any]) -> Event:
     kind = row.get("kind") if isinstance(row, dict) else None
     if not isinstance(kind, str) or kind not in _KINDS:
         raise BadInput(f"Unknown event kind {kind!r}; there are: {', '.join(_KINDS)}.")
-    if row.get("schema_version", SCHEMA_VERSION) != SCHEMA_VERSION:
-        raise BadInput(f"Event schema version {row['schema_version']!r}; this program reads {SCHEMA_VERSION}.")
+    if row.get("schema_version", SCHEMA_VERSION) not in READABLE:
+        known = " and ".join(map(str, READABLE))
+        raise BadInput(f"Event schema version {row['schema_version']!r}; this program reads {known}.")
+    if "schema_version" in row:
+        row = {**row, "schema_version": SCHEMA_VERSION}
     try:
         return typing.cast(Event, _build(_KINDS[kind], row))
     except (TypeError, ValueError, KeyError) as error:

@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from engine import verify
 from engine.config import GenerationConfig
 from engine.distributions import Distributions, TokensBefore
 from engine.drafters.base import Context, Drafter, Room
@@ -91,7 +90,7 @@ class Session:
         if len(self.prompt_ids) >= target.max_context:
             raise ContextFull(len(self.prompt_ids), target.max_context)
         self.context = Context(list(self.prompt_ids), config, Noise(config.seed))
-        self.rule = verify.get(config.verification_rule)()
+        self.rule = config.verification_rule(config.has_detail)
         self.texts = TokenTexts(target.facts.tokenizer)
         self.detokenizer = Detokenizer(target.facts.tokenizer)
         self.detokenizer.prime(self.prompt_ids)
@@ -171,7 +170,8 @@ class Session:
         laps.lap("commit_ns")
         shown = self._shown(tree, verdict, token_ids[: len(pieces)], target)
         self._advance(tree, verdict, token_ids[: len(pieces)], scored)
-        nodes = self._nodes(tree, tree.statuses(verdict.path, len(pieces)), shown.node_probs)
+        statuses = tree.statuses(verdict.path, len(pieces))
+        nodes = self._nodes(tree, statuses, shown.node_probs)
         emitted = self._emitted(verdict, token_ids, pieces, shown)
         laps.lap("host_ns")
         ns = laps.ns()
@@ -189,6 +189,7 @@ class Session:
             host_ns=ns["host_ns"],
             kv_length=self.target.kv_length,
             proposed_by=tree.proposed_by,
+            judged=tuple(judged for judged in verdict.judged if statuses[judged.node] != "unreached"),
         )
         return step, reason
 

@@ -140,3 +140,13 @@ def _nucleus(logits: Tensor, top_p: float) -> Tensor:
     ranked[ranked.cumsum(dim=1) - ranked >= top_p] = 0
     kept = torch.zeros_like(probs).scatter_(1, order, ranked)
     return kept / kept.sum(dim=1, keepdim=True)
+
+
+def fitted(logits: Tensor, num_tokens: int) -> Tensor:
+    """A drafter's scores (m, v) as float32 scores (m, num_tokens) of the target's tokens.
+
+    Tables are padded to round sizes, each model's to its own: what only the drafter has is cut off, what it lacks
+    is -inf.
+    """
+    missing = max(0, num_tokens - logits.shape[1])
+    return torch.nn.functional.pad(logits[:, :num_tokens].float(), (0, missing), value=-torch.inf)

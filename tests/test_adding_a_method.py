@@ -30,7 +30,6 @@ CHECKS = (
     "test_options_are_frozen_data_with_help_and_bounds",
     "test_an_unknown_option_is_refused",
     "test_at_the_ends_of_its_options_a_method_is_exact_or_says_why_not",
-    "test_proposals_are_trees_within_the_budget_and_the_vocabulary",
     "test_counts_add_up",
     "test_nothing_that_a_session_learns_reaches_another",
 )
@@ -83,6 +82,12 @@ def test_the_contract_of_every_method_holds(check: str, llama: Target) -> None:
     assert "echo" in contract.NAMES
     wanted = getattr(contract, check)
     wanted("echo", llama) if "llama" in wanted.__annotations__ else wanted("echo")
+
+
+def test_it_drafts_no_more_than_there_is_room_for(llama: Target) -> None:
+    contract = loaded(ROOT / "tests/engine/drafters/test_room.py")
+    contract.test_no_more_is_drafted_than_may_still_be_emitted("echo", llama)
+    contract.test_proposals_are_trees_within_the_room_and_the_vocabulary("echo", {}, llama)
 
 
 @pytest.mark.parametrize("settings", [{}, {"temperature": 0.9, "top_p": 0.9, "seed": 3}], ids=["greedy", "sampled"])

@@ -171,7 +171,7 @@ class Rows:
 
 @st.composite
 def trees(draw: st.DrawFn, max_nodes: int = 12, vocab_size: int = 3) -> DraftTree:
-    """Any tree, siblings with the same token included."""
+    """Any tree, siblings with the same token included, as they are drawn."""
     num_nodes = draw(st.integers(0, max_nodes))
     parents = tuple(draw(st.integers(-1, i - 1)) for i in range(num_nodes))
     tokens = tuple(draw(st.integers(0, vocab_size - 1)) for _ in range(num_nodes))
@@ -221,7 +221,7 @@ def wrong(text: Sequence[int], vocab_size: int, depth: int = 4) -> Script:
 
 
 def random_trees(vocab_size: int, seed: int = 0, num_nodes: int = 12, truth: Sequence[int] = ()) -> Script:
-    """Random shapes and tokens, siblings with the same token among them; sometimes the true token."""
+    """Random shapes and tokens; sometimes the true token."""
 
     def script(context: Context, budget: int) -> DraftTree:
         rng = random.Random(f"{seed} {len(context.ids)}")
@@ -232,29 +232,10 @@ def random_trees(vocab_size: int, seed: int = 0, num_nodes: int = 12, truth: Seq
             place = len(context.ids) + depth - 1
             is_true = place < len(truth) and rng.random() < 0.5
             tokens.append(truth[place] if is_true else rng.randrange(vocab_size))
-        return DraftTree(tuple(tokens), parents)
+        drawn = DraftTree(tuple(tokens), parents)
+        return DraftTree.merged([drawn.tokens[i] for i in drawn.path_to(node)] for node in range(len(drawn)))
 
     return script
-
-
-def duplicates(script: Script) -> Script:
-    """Each node twice, as siblings; both copies have the same children."""
-
-    def doubled(context: Context, budget: int) -> DraftTree:
-        tree = script(context, budget)
-        tokens: list[int] = []
-        parents: list[int] = []
-        copies: dict[int, list[int]] = {-1: [-1]}
-        for node, (token, parent) in enumerate(zip(tree.tokens, tree.parents, strict=True)):
-            copies[node] = []
-            for parent_copy in copies[parent][:2]:
-                for _ in range(2):
-                    copies[node].append(len(tokens))
-                    tokens.append(token)
-                    parents.append(parent_copy)
-        return DraftTree(tuple(tokens[:100]), tuple(parents[:100]))
-
-    return doubled
 
 
 def greedy_text(target: Target, prompt_ids: Sequence[int], num_tokens: int, **settings: Any) -> list[int]:

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from torch import Tensor
 
+from engine import verify
 from engine.config import GenerationConfig
 from engine.errors import BadInput
 from engine.noise import Noise
 from engine.tree import EMPTY_TREE, MAX_BUDGET, DraftTree
-from engine.verify import Verdict
+from engine.verify import DraftMode, Verdict
 
 if TYPE_CHECKING:
     from engine.drafters.costs import Costs
@@ -93,6 +94,11 @@ class Context:
     """The draft as it was last scored: cut to the budget, and not always of this drafter's making."""
 
     @property
+    def draft_mode(self) -> DraftMode:
+        """How the tokens of a draft are to be chosen."""
+        return self.config.draft_mode
+
+    @property
     def root_id(self) -> int:
         """The last emitted token, not yet in the KV cache."""
         return self.ids[-1]
@@ -138,8 +144,9 @@ class Drafter(ABC):
 
     def check(self, config: GenerationConfig) -> None:
         """Raises BadInput where it cannot work under these settings."""
-        if config.rule == "rejection" and not self.states_draws:
-            raise BadInput(f"Rule rejection needs sampled drafts, and {self.name} chooses them; use node_sampling.")
+        if config.draft_mode == "drawn" and not self.states_draws:
+            other = verify.default("above zero").name
+            raise BadInput(f"Rule {config.rule} needs sampled drafts, and {self.name} chooses them; use {other}.")
 
     def fit(self, costs: Costs) -> None:  # noqa: B027
         """Take the size that pays where passes and drafts cost this; before any session, by who makes the drafter."""

@@ -29,9 +29,13 @@ class _Ended(Exception):
     """Leaves a forward behind the last layer that is asked for."""
 
 
-@torch.inference_mode()
 def forward(
-    model: PreTrainedModel, wanted: Pass, cache: KVCache, last_position: int, sliding_window: int | None
+    model: PreTrainedModel,
+    device: torch.device,
+    wanted: Pass,
+    cache: KVCache,
+    last_position: int,
+    sliding_window: int | None,
 ) -> Found:
     """One pass; keys and values go to the cache's columns from `wanted.column` on.
 
@@ -39,22 +43,22 @@ def forward(
     """
     cache.write_from(wanted.column, wanted.span.layers)
     places = np.minimum(wanted.positions, last_position)
-    masks = {kind: torch.from_numpy(mask).to(model.device) for kind, mask in _masks(wanted, places, sliding_window)}
+    masks = {kind: torch.from_numpy(mask).to(device) for kind, mask in _masks(wanted, places, sliding_window)}
     output: Any = None
     extra = riding(model, wanted.layout, list(masks.values()), wanted.column)
     with _hooked(model, wanted) as seen, extra, suppress(_Ended):
         output = model(
-            input_ids=_ids(wanted, model.device),
-            position_ids=torch.from_numpy(places).to(model.device)[None],
+            input_ids=_ids(wanted, device),
+            position_ids=torch.from_numpy(places).to(device)[None],
             attention_mask=masks if len(masks) > 1 else masks["full_attention"],
             past_key_values=cache,
             use_cache=True,
-            logits_to_keep=_kept(wanted, model.device),
+            logits_to_keep=_kept(wanted, device),
         )
     hidden = tuple(seen[layer] for layer in wanted.hidden_layers)
     if wanted.is_scored:
         return Found(output.logits[0], hidden, None)
-    none = torch.empty(0, model.config.get_text_config().vocab_size, dtype=model.dtype, device=model.device)
+    none = torch.empty(0, model.config.get_text_config().vocab_size, dtype=model.dtype, device=device)
     return Found(none, hidden, seen[_LAST][: wanted.num_real])
 
 
@@ -73,10 +77,12 @@ def _kept(wanted: Pass, device: torch.device) -> int | Tensor:
 
 def _masks(wanted: Pass, places: Any, sliding_window: int | None) -> Iterator[tuple[str, Any]]:
     """Who may look at whom by kind of layer, (1, 1, rows, columns)."""
-    looks = np.pad(wanted.mask, ((0, 0), (wanted.num_committed, 0)), constant_values=True)
+    num_before = wanted.num_committed
+    looks = np.ones((len(wanted.mask), num_before + wanted.mask.shape[1]), np.bool_)
+    looks[:, num_before:] = wanted.mask
     yield "full_attention", looks[None, None]
     if sliding_window is not None:
-        columns = np.concatenate((np.arange(wanted.num_committed), np.asarray(wanted.waiting, np.int64), places))
+        columns = np.concatenate((np.arange(num_before), np.asarray(wanted.waiting, np.int64), places))
         yield "sliding_attention", (looks & (places[:, None] - columns < sliding_window))[None, None]
 
 

@@ -243,7 +243,8 @@ class ModelRunner:
         if self._decoder is not None:
             return self._decoder.forward(wanted, cast("CompiledCache", self._cache))
         cache = cast(KVCache, self._cache)
-        return hooked_pass.forward(self.model, wanted, cache, self._last_position, self.sliding_window)
+        how = self._last_position, self.sliding_window
+        return hooked_pass.forward(self.model, self.device, wanted, cache, *how)
 
     @torch.inference_mode()
     def commit(self, rows: Sequence[int], layers: range | None = None) -> None:

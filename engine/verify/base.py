@@ -9,9 +9,14 @@ from typing import ClassVar, Literal, Protocol
 
 from torch import Tensor
 
-from engine.events import Origin
+from engine.events import Judged, Origin
 from engine.noise import Noise
 from engine.tree import DraftTree
+
+DraftMode = Literal["likeliest", "coupled", "drawn"]
+"""How the tokens of a draft are chosen: the drafter's likeliest ones; those that the session's own noise picks from the
+drafter's distribution, as it will pick the target's; or drawn with noise of their own, the tree saying from what."""
+Temperatures = Literal["zero", "above zero"]
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,8 @@ class Verdict:
     next_token: int
     next_origin: Origin
     """bonus: the path ended at a leaf; correction: at a rejection; plain: there was no draft."""
+    judged: tuple[Judged, ...] = ()
+    """How each examined draw fared, in the order of examination; for a rule that has detail to tell."""
 
 
 class TargetRows(Protocol):
@@ -39,12 +46,22 @@ class TargetRows(Protocol):
 
 
 class Rule(ABC):
-    """One verification rule. `guarantee` is exact or lossy."""
+    """One verification rule: a file beside this one, of its name, with `RULE`. `guarantee` is exact or lossy."""
 
     name: ClassVar[str]
     guarantee: ClassVar[Literal["exact", "lossy"]] = "exact"
+    draft_mode: ClassVar[DraftMode]
+    """What it needs of a draft, above temperature 0; there, nothing is drawn, and every draft takes the likeliest."""
     is_reproducible: ClassVar[bool] = True
     """Whether model, prompt, settings and seed alone decide the text, whatever is drafted (a lossy rule's aside)."""
+    needs_temperature: ClassVar[Temperatures | None] = None
+    """The temperatures that it works at; None: any."""
+    default_at: ClassVar[Temperatures | None] = None
+    """The temperatures at which it is taken where no rule is asked for. One rule for each."""
+
+    def __init__(self, has_detail: bool = False) -> None:
+        """`has_detail`: whether verdicts say how each draw was judged, by rules that can."""
+        self.has_detail = has_detail
 
     @abstractmethod
     def verify(self, tree: DraftTree, target: TargetRows, noise: Noise, position: int) -> Verdict:

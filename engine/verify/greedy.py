@@ -11,6 +11,9 @@ class Greedy(Rule):
     """Arg-max match, ties to the lowest id as in plain decoding. For any tree."""
 
     name = "greedy"
+    draft_mode = "likeliest"
+    needs_temperature = "zero"
+    default_at = "zero"
 
     def verify(self, tree: DraftTree, target: TargetRows, noise: Noise, position: int) -> Verdict:
         path: list[int] = []
@@ -22,3 +25,6 @@ class Greedy(Rule):
                 return Verdict(tuple(path), token, ending(tree, path))
             path.append(child)
             node = child
+
+
+RULE = Greedy

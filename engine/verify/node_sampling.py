@@ -16,6 +16,8 @@ class NodeSampling(Rule):
     """One draw per node; the safe default for sampled decoding."""
 
     name = "node_sampling"
+    draft_mode = "coupled"
+    default_at = "above zero"
 
     def verify(self, tree: DraftTree, target: TargetRows, noise: Noise, position: int) -> Verdict:
         path: list[int] = []
@@ -27,3 +29,6 @@ class NodeSampling(Rule):
                 return Verdict(tuple(path), token, ending(tree, path))
             path.append(child)
             node = child
+
+
+RULE = NodeSampling

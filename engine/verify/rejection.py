@@ -4,8 +4,8 @@ At a node, children are examined in draw order: child i with token x, drawn from
 probability min(1, p(x) / q_i(x)); else p becomes norm((p - q_i)+) and the next child is examined;
 if none survives, the correction is drawn from what is left of p. For chains this is arXiv
 2211.17192 (Algorithm 1) and 2302.01318; for several children it holds by induction over the
-residuals, and SpecInfer's (2305.09781) and RSD's (2402.14160) rules are cases of it. q_i must be the
-exact conditional distribution given the earlier siblings, drawn with or without replacement.
+residuals, and SpecInfer's (2305.09781) and RSD's (2402.14160) rules are cases of it. q_i is the
+exact law of the draw given those before it (`engine/draws.py`); a token that was drawn twice is examined twice.
 """
 
 from __future__ import annotations
@@ -15,39 +15,55 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from engine.errors import RunFailed
+from engine.events import Judged
 from engine.noise import Noise
 from engine.tree import DraftTree
 from engine.verify.base import Rule, TargetRows, Verdict, ending
 
 
 class Rejection(Rule):
-    """Refuses a tree that does not carry its draw distributions."""
+    """Refuses a tree that does not say what its nodes were drawn from."""
 
     name = "rejection"
+    draft_mode = "drawn"
     is_reproducible = False
+    needs_temperature = "above zero"
 
     def verify(self, tree: DraftTree, target: TargetRows, noise: Noise, position: int) -> Verdict:
         if tree and not tree.is_sampled:
-            raise RunFailed("Rule rejection needs to know what each node was drawn from; this drafter does not say.")
+            raise RunFailed(f"Rule {self.name} needs to know what each node was drawn from; this drafter does not say.")
+        judged: list[Judged] | None = [] if self.has_detail else None
         path: list[int] = []
         node = -1
         while True:
             place = position + len(path)
             uniforms = noise.uniforms(place, "acceptance")
-            child, residual = examine(tree, node, target[node + 1].double(), uniforms)
+            child, residual = examine(tree, node, target[node + 1].double(), uniforms, judged)
             if child is None:
-                return Verdict(tuple(path), noise.draw(residual, place, "correction"), ending(tree, path))
+                token = noise.draw(residual, place, "correction")
+                return Verdict(tuple(path), token, ending(tree, path), tuple(judged or ()))
             path.append(child)
             node = child
 
 
-def examine(tree: DraftTree, node: int, probs: Tensor, uniforms: Iterator[float]) -> tuple[int | None, Tensor]:
-    """The surviving child of a node, or None, and what is left of the target distribution."""
-    for child in tree.children[node + 1]:
-        assert tree.drawn_from is not None
-        drawn_from = tree.drawn_from[child].to(probs)
+def examine(
+    tree: DraftTree, node: int, probs: Tensor, uniforms: Iterator[float], judged: list[Judged] | None = None
+) -> tuple[int | None, Tensor]:
+    """The surviving child of a node, or None, and what is left of the target distribution; `judged` gets each draw."""
+    earlier: list[int] = []
+    left = 1.0
+    for place in tree.draws_below[node + 1]:
+        assert tree.draws is not None
+        child = tree.draws.order[place]
         token = tree.tokens[child]
-        if next(uniforms) * drawn_from[token].item() < probs[token].item():
+        drawn_from = tree.draws.law(place, earlier).to(probs)
+        earlier.append(token)
+        uniform, wanted, stated = next(uniforms), probs[token].item(), drawn_from[token].item()
+        if judged is not None:
+            overlap = probs.minimum(drawn_from).sum().item()
+            left *= max(0.0, 1 - overlap)
+            judged.append(Judged(child, overlap, wanted / stated if stated > 0 else None, uniform, left))
+        if uniform * stated < wanted:
             return child, probs
         probs = residual_of(probs, drawn_from)
     return None, probs
@@ -58,3 +74,6 @@ def residual_of(probs: Tensor, drawn_from: Tensor) -> Tensor:
     residual = (probs - drawn_from).clamp_(min=0)
     total = residual.sum()
     return residual / total if total > 0 else probs
+
+
+RULE = Rejection

@@ -29,6 +29,8 @@ class Typical(Rule):
 
     name = "typical"
     guarantee = "lossy"
+    draft_mode = "coupled"
+    needs_temperature = "above zero"
 
     def verify(self, tree: DraftTree, target: TargetRows, noise: Noise, position: int) -> Verdict:
         path = self._longest(tree, target)
@@ -53,3 +55,6 @@ class Typical(Rule):
 def least_plausible(probs: Tensor) -> float:
     """The probability that a token must exceed under this distribution (v,)."""
     return min(EPSILON, DELTA * math.exp(-float(torch.special.entr(probs).sum())))
+
+
+RULE = Typical

@@ -23,6 +23,7 @@ MOST_INTEGER = 2**46
 MOST_NAME_CHARS = 200
 _ID = re.compile(r"[A-Za-z0-9._-]{1,80}")
 _NAMES = ("method", "guarantee", "model", "device", "dtype")
+_SHARES = ("probability", "overlap", "draw", "residual_mass")
 _NOISE = 1e-3
 """How far rounding may take a probability above 1."""
 
@@ -91,6 +92,9 @@ def _check_step(step: Stepped) -> None:
     for parent, index in zip(parents, step.path, strict=False):
         if not (0 <= index < len(step.nodes) and step.nodes[index].parent == parent):
             raise BadInput(f"Step {step.step}: the accepted path is not a path of its tree.")
+    for judged in step.judged:
+        if not 0 <= judged.node < len(step.nodes):
+            raise BadInput(f"Step {step.step}: node {judged.node} was judged, which is not there.")
     for token in step.emitted:
         if token.node is not None and not 0 <= token.node < len(step.nodes):
             raise BadInput(f"Step {step.step}: an emitted token names node {token.node}, which is not there.")
@@ -137,10 +141,12 @@ def _record_checker(wanted: Any) -> Check:
 
 def _range_of(name: str) -> Check:
     """Counts and times are not negative; probabilities lie between 0 and 1."""
-    if name.endswith("_prob") or name == "probability":
+    if name.endswith("_prob") or name in _SHARES:
         return lambda value: "" if value is None or 0 <= value <= 1 + _NOISE else _not("a probability", value)
     if name == "parent":
         return lambda value: "" if value >= -1 else _not("a node", value)
+    if name == "ratio":
+        return lambda value: "" if value is None or value >= 0 else _not("zero or more", value)
     return lambda value: _not("zero or more", value) if type(value) is int and value < 0 else ""
 
 

@@ -94,9 +94,9 @@ def _take(runs: list[tuple[list[Event], dict[str, Any]]], row: dict[str, Any]) -
 
 def _annotations(row: dict[str, Any]) -> dict[str, Any]:
     given = {name: value for name, value in row.items() if name not in ("kind", "schema_version")}
-    unknown = sorted(given.keys() - set(_WRITTEN))
-    if unknown or row.get("schema_version", SCHEMA_VERSION) != SCHEMA_VERSION:
-        raise BadInput(f"annotations of another version: {', '.join(unknown)[:60] or row['schema_version']!r}.")
+    unknown, version = sorted(given.keys() - set(_WRITTEN)), row.get("schema_version", SCHEMA_VERSION)
+    if unknown or version not in events.READABLE:
+        raise BadInput(f"annotations of another version: {', '.join(unknown)[:60] or version!r}.")
     tags = given.get("tags", [])
     is_fit = {
         "task": _is_text(given.get("task", ""), MOST_NAME_CHARS),

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from engine import verify
+from engine.config import AUTO
 from engine.events import Emitted, Event, Prefilled, SessionFinished, SessionStarted, Stepped
 from specviz.showing import whatif
 from specviz.showing.steps import own_text
@@ -46,7 +48,7 @@ def trace(events: Iterable[Event]) -> dict[str, Any]:
             case Prefilled():
                 run["promptTokens"] = event.num_prompt_tokens
             case Stepped():
-                steps.append(_step(event, pieces, run.get("rule", "")))
+                steps.append(_step(event, pieces, is_drawn=draws_at_nodes(run.get("rule", ""))))
             case SessionFinished():
                 run["reason"] = event.reason
     return {"run": run, "pieces": pieces.texts, "steps": steps}
@@ -68,11 +70,22 @@ def _run(event: SessionStarted) -> dict[str, Any]:
 
 def rule_of(config: dict[str, Any]) -> str:
     """The verification rule that a recorded config stands for; `auto` goes by the temperature."""
-    rule = str(config.get("rule", "auto"))
-    return rule if rule != "auto" else "node_sampling" if config.get("temperature") else "greedy"
+    rule = str(config.get("rule", AUTO))
+    return rule if rule != AUTO else verify.default("above zero" if config.get("temperature") else "zero").name
 
 
-def _step(step: Stepped, pieces: Pieces, rule: str) -> dict[str, Any]:
+def draws_at_nodes(name: str) -> bool:
+    """Whether a rule draws the target's token at each node and keeps the child that holds it; no unknown one does.
+
+    An exact rule whose text is the same whatever is drafted can do nothing else.
+    """
+    if name not in verify.names():
+        return False
+    rule = verify.get(name)
+    return rule.draft_mode == "coupled" and rule.is_reproducible and rule.guarantee == "exact"
+
+
+def _step(step: Stepped, pieces: Pieces, *, is_drawn: bool) -> dict[str, Any]:
     nodes = step.nodes
     maker = {"by": without_surrogates(step.proposed_by)} if step.proposed_by else {}
     times = (step.draft_ns, step.target_ns, step.commit_ns, step.verify_ns, step.host_ns)
@@ -88,7 +101,7 @@ def _step(step: Stepped, pieces: Pieces, rule: str) -> dict[str, Any]:
         "p": [_short(node.target_prob) for node in nodes],
         "q": [_short(node.draft_prob) for node in nodes],
         "k": [_emitted(token, pieces) for token in step.emitted],
-        "cuts": _cuts(step, rule),
+        "cuts": _cuts(step, is_drawn=is_drawn),
         "ranks": _path_ranks(step),
     }
 
@@ -106,8 +119,8 @@ def _emitted(token: Emitted, pieces: Pieces) -> dict[str, Any]:
     }
 
 
-def _cuts(step: Stepped, rule: str) -> dict[str, list[list[Any]]]:
-    found = whatif.cuts(step, rule)
+def _cuts(step: Stepped, *, is_drawn: bool) -> dict[str, list[list[Any]]]:
+    found = whatif.cuts(step, is_drawn=is_drawn)
     return {"budget": _rows(found.budget), "depth": _rows(found.depth), "topk": _rows(found.top_k)}
 
 

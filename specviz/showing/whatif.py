@@ -5,9 +5,9 @@ the nodes no deeper than `depth`, and the `top_k` likeliest children of each nod
 
 - *accepted*: how much of the path that survived lies inside the cut. That is what this very step would have kept,
   provided that the drafter had proposed the rest of its tree unchanged.
-- *expected*: the mean over all draws, from the recorded target probabilities; only where the rule draws.
-  Node-sampling reaches a node with the product of the target probabilities along its path, so the expected accepted
-  length is the sum of these products over the cut. None where a probability is missing.
+- *expected*: the mean over all draws, from the recorded target probabilities; only where the rule draws the target's
+  token and keeps the node that holds it. It reaches a node with the product of the target probabilities along its
+  path, so the expected accepted length is the sum of these products over the cut. None where a probability is missing.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Cut:
     num_nodes: int
     accepted: int
     expected: float | None
-    """None where the rule is greedy or a probability is missing."""
+    """None where nothing is drawn or a probability is missing."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class Cuts:
     top_k: tuple[Cut, ...]
 
 
-def cuts(step: Stepped, rule: str) -> Cuts:
-    """The smaller drafts of a step; empty where nothing was proposed."""
-    chances = reach(step.nodes) if rule == "node_sampling" else None
+def cuts(step: Stepped, *, is_drawn: bool) -> Cuts:
+    """The smaller drafts of a step; empty where nothing was proposed. `is_drawn`: a node survives if it is the draw."""
+    chances = reach(step.nodes) if is_drawn else None
     places = range(1, len(step.nodes) + 1)
     return Cuts(
         budget=_family(step, chances, BUDGETS, list(places)),
@@ -72,7 +72,7 @@ def _family(
 
 
 def reach(nodes: Sequence[Node]) -> list[float] | None:
-    """How likely each node is to survive under node-sampling: the product of target probabilities from the root."""
+    """How likely each node is to be drawn, and all above it: the product of target probabilities from the root."""
     chances: list[float] = []
     for node in nodes:
         if node.target_prob is None:

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.browser.conftest import ARGUMENTS, ROOT, Visit, chromium, free_port, serve
+from tests.browser.conftest import ARGUMENTS, ROOT, chromium, free_port, serve
+from tests.browser.windows import Visit
 
 NUM_TOKENS = 2_000
 SCRIPTED = (str(ROOT / "tests/browser/scripted_app.py"),)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.browser.accessible import assert_accessible
-from tests.browser.conftest import Visit, Windows
+from tests.browser.windows import Visit, Windows
 
 
 def open_sessions(visit: Any, address: str = "?view=sessions", **options: Any) -> Visit:

@@ -12,7 +12,8 @@ import pytest
 from engine import events, metrics
 from tests.docs.sections import first_cells, own_part, read, section
 
-RECORDS = ("SessionStarted", "Prefilled", "Stepped", "Node", "Emitted", "Candidate", "SessionFinished", "Counts")
+STEP_RECORDS = ("Stepped", "Node", "Judged", "Emitted", "Candidate")
+RECORDS = ("SessionStarted", "Prefilled", *STEP_RECORDS, "SessionFinished", "Counts")
 
 
 @pytest.mark.parametrize("name", RECORDS)

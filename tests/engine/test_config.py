@@ -38,11 +38,18 @@ def test_a_setting_out_of_range_is_refused_and_named(said: str, settings: dict[s
 
 
 def test_auto_stands_for_greedy_at_temperature_zero_and_node_sampling_above() -> None:
-    assert GenerationConfig().verification_rule == "greedy"
+    assert GenerationConfig().verification_rule.name == "greedy"
     assert GenerationConfig().is_greedy
-    assert GenerationConfig(temperature=0.7).verification_rule == "node_sampling"
-    assert GenerationConfig(temperature=0.7, rule="rejection").verification_rule == "rejection"
-    assert GenerationConfig(rule="node_sampling").verification_rule == "node_sampling"
+    assert GenerationConfig(temperature=0.7).verification_rule.name == "node_sampling"
+    assert GenerationConfig(temperature=0.7, rule="rejection").verification_rule.name == "rejection"
+    assert GenerationConfig(rule="node_sampling").verification_rule.name == "node_sampling"
+
+
+def test_what_a_draft_is_made_of_follows_rule_and_temperature() -> None:
+    assert GenerationConfig().draft_mode == "likeliest"
+    assert GenerationConfig(rule="node_sampling").draft_mode == "likeliest"
+    assert GenerationConfig(temperature=0.7).draft_mode == "coupled"
+    assert GenerationConfig(temperature=0.7, rule="rejection").draft_mode == "drawn"
 
 
 def test_settings_survive_json() -> None:

@@ -17,6 +17,7 @@ from engine.events import (
     Counts,
     Emitted,
     Event,
+    Judged,
     Node,
     Prefilled,
     SessionFinished,
@@ -48,12 +49,13 @@ STARTED = st.builds(
     dtype=TEXTS,
     config=VALUES,
     machine=VALUES,
-    schema_version=st.just(1),
+    schema_version=st.just(events.SCHEMA_VERSION),
     kind=st.just("session_started"),
 )
 NODES = st.builds(Node, NUMBERS, TEXTS, st.integers(-1, 9), target_prob=SHARES, draft_prob=SHARES)
 CANDIDATES = tuples(st.builds(Candidate, NUMBERS, TEXTS, st.floats(0, 1)))
 EMITTED = st.builds(Emitted, NUMBERS, TEXTS, node=st.none() | NUMBERS, target_prob=SHARES, alternatives=CANDIDATES)
+JUDGED = tuples(st.builds(Judged, NUMBERS, SHARES, st.none() | st.floats(0, 1e9), SHARES, SHARES))
 TIMES = dict.fromkeys(("draft_ns", "target_ns", "verify_ns", "commit_ns", "host_ns"), NUMBERS)
 STEPPED = st.builds(
     Stepped,
@@ -63,6 +65,7 @@ STEPPED = st.builds(
     path=tuples(NUMBERS),
     emitted=tuples(EMITTED),
     kv_length=NUMBERS,
+    judged=JUDGED,
     kind=st.just("stepped"),
     **TIMES,
 )
@@ -106,7 +109,7 @@ BAD = {
     "unknown field": json.dumps({**GOOD, "colour": "red"}),
     "missing field": json.dumps({k: v for k, v in GOOD.items() if k != "kv_length"}),
     "other version": json.dumps({"kind": "session_started", "schema_version": 99}),
-    "former version": json.dumps({"kind": "session_started", "schema_version": events.SCHEMA_VERSION - 1}),
+    "version before the first": json.dumps({"kind": "session_started", "schema_version": 0}),
     "counts is a number": json.dumps({**FINISHED_ROW, "counts": 3}),
     "counts is a list": json.dumps({**FINISHED_ROW, "counts": []}),
     "counts has an unknown field": json.dumps({**FINISHED_ROW, "counts": {"tokens": 1}}),

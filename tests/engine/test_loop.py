@@ -17,7 +17,6 @@ from toys import (
     ScriptedDrafter,
     Table,
     TableTarget,
-    duplicates,
     finished,
     greedy_text,
     output_ids,
@@ -359,7 +358,7 @@ def test_without_detail_the_same_tokens_come_and_no_probabilities(table_target: 
 def test_the_same_session_twice_gives_the_same_events_apart_from_times(settings: dict[str, Any]) -> None:
     for target, vocab_size in ((TableTarget(Table(5)), 5), (Target(tiny("llama", "bfloat16")), VOCAB_SIZE)):
         config = GenerationConfig(max_new_tokens=25, **settings)
-        script = duplicates(random_trees(vocab_size, 2))
+        script = random_trees(vocab_size, 2)
         assert timeless(run(target, script, config)) == timeless(run(target, script, config))
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 from toys import ScriptedDrafter, Table, TableTarget, greedy_text, random_trees
 
 from engine.config import GenerationConfig
+from engine.drafters.base import Context, Room
 from engine.events import SessionFinished, Stepped, from_json, to_json
 from engine.loop import generate
 from engine.sampling import displayed
@@ -86,3 +88,39 @@ def test_events_tell_of_each_node_and_token_what_the_plain_definition_gives() ->
                 assert best == pytest.approx({i: p for i, p in enumerate(row.tolist()) if p > 0}, abs=1e-6)
                 assert list(best.values()) == sorted(best.values(), reverse=True)
                 context.append(token.token_id)
+
+
+def test_a_step_tells_how_its_draws_were_judged_as_far_as_its_text_goes_and_only_with_detail() -> None:
+    table = Table(5)
+
+    def drawn(context: Context, room: Room) -> DraftTree:
+        rows = torch.stack([table.probs([*context.ids]), torch.full((5,), 0.2, dtype=torch.float64)])
+        tokens = [context.noise.draw(row, context.position + depth, "draft") for depth, row in enumerate(rows)]
+        return chain(tokens, None, rows)
+
+    settings: dict[str, Any] = {"temperature": 1.0, "rule": "rejection", "max_new_tokens": 12}
+    target = TableTarget(table)
+    told = list(generate(target, ScriptedDrafter(drawn), [0, 3, 1], GenerationConfig(**settings)))
+    lean = list(generate(target, ScriptedDrafter(drawn), [0, 3, 1], GenerationConfig(**settings, has_detail=False)))
+    assert [from_json(to_json(event)) for event in told] == told
+    steps = [event for event in told if isinstance(event, Stepped)]
+    for step in steps:
+        assert [judged.node for judged in step.judged] == [
+            i for i, node in enumerate(step.nodes) if node.status != "unreached"
+        ]
+        for first in step.judged[:1]:  # drawn from the target itself
+            assert (first.overlap, first.ratio, first.residual_mass) == pytest.approx((1, 1, 0), abs=1e-6)
+    assert {len(step.judged) for step in steps} >= {2}
+    assert all(event.judged == () for event in lean if isinstance(event, Stepped))
+
+
+def test_where_a_text_ends_inside_its_path_nothing_behind_is_judged() -> None:
+    sure = Table(5)
+    sure.logits = torch.full_like(sure.logits, -1e9)
+    sure.logits[..., 2] = 0.0
+    drafter = ScriptedDrafter(lambda context, budget: chain([2] * 3, None, torch.eye(5)[[2, 2, 2]]))
+    config = GenerationConfig(temperature=1.0, rule="rejection", max_new_tokens=9)
+    run = list(generate(TableTarget(sure, eos_id=2), drafter, [0, 3, 1], config))
+    step = next(event for event in run if isinstance(event, Stepped))
+    assert [node.status for node in step.nodes] == ["accepted", "unreached", "unreached"]
+    assert [judged.node for judged in step.judged] == [0]

@@ -17,7 +17,6 @@ from toys import (
     TableTarget,
     assert_fits,
     create,
-    duplicates,
     greedy_text,
     output_ids,
     prompt_ids,
@@ -30,6 +29,7 @@ from toys import (
 from engine import drafters
 from engine.config import GenerationConfig
 from engine.drafters.base import Context
+from engine.draws import Draws
 from engine.events import SessionFinished, Stepped
 from engine.loop import generate
 from engine.target import Target
@@ -48,7 +48,6 @@ def adversaries(text: Sequence[int]) -> dict[str, Script]:
         "wrong": wrong(text, VOCAB_SIZE),
         "random": random_trees(VOCAB_SIZE, seed=1),
         "half right": random_trees(VOCAB_SIZE, seed=2, num_nodes=20, truth=text),
-        "doubled": duplicates(random_trees(VOCAB_SIZE, seed=3, num_nodes=6, truth=text)),
     }
 
 
@@ -117,7 +116,7 @@ def drawn(parents: Sequence[int], drafter: Table, *, is_replaced: bool = True) -
                 row[[tokens[i] for i in range(node) if parents[i] == parent]] = 0
             rows.append(row / row.sum())
             tokens.append(context.noise.draw(rows[-1], context.position, f"node {node}"))
-        return DraftTree(tuple(tokens), tuple(parents), None, torch.stack(rows))
+        return DraftTree(tuple(tokens), tuple(parents), None, Draws(torch.stack(rows), tuple(range(len(rows)))))
 
     return script
 
@@ -165,11 +164,12 @@ def test_rejection_keeps_the_law_of_the_first_three_tokens(name: str) -> None:
     assert_fits(counts, joint_law(TABLE, [0]))
 
 
-def test_rejection_keeps_the_law_with_a_draft_model(draft_models: None) -> None:
+@pytest.mark.parametrize("width", [1, 2], ids=["chain", "tree"])
+def test_rejection_keeps_the_law_with_a_draft_model(width: int, draft_models: None) -> None:
     target, counts = TableTarget(TABLE), torch.zeros(3, 3, 3)
     for seed in range(500):
         settings: dict[str, Any] = {"temperature": 1.0, "rule": "rejection", "seed": seed, "has_detail": False}
-        drafter = create("draft_model", target, depth=2)
+        drafter = create("draft_model", target, depth=2, width=width)
         config = GenerationConfig(max_new_tokens=3, **settings)
         counts[tuple(output_ids(generate(target, drafter, [0], config)))] += 1
     assert_fits(counts, joint_law(TABLE, [0]))

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toys import trees
 
+from engine.draws import Draws
 from engine.errors import RunFailed
 from engine.tree import EMPTY_TREE, DraftTree, chain
 
@@ -61,16 +62,17 @@ def test_what_was_drafted_behind_the_end_of_a_text_is_unreached() -> None:
 @given(trees(), st.integers(0, 13), st.integers(0, 6))
 def test_pruning_keeps_a_tree_that_is_closed_under_parents(tree: DraftTree, max_nodes: int, max_depth: int) -> None:
     rows = torch.arange(len(tree) * 3.0).view(len(tree), 3)
-    whole = DraftTree(tree.tokens, tree.parents, tuple(range(len(tree))), rows)
+    whole = DraftTree(tree.tokens, tree.parents, tuple(range(len(tree))), Draws(rows, tuple(range(len(tree)))))
     pruned = whole.pruned(max_nodes, max_depth)
     assert len(pruned) == min(max_nodes, sum(depth <= max_depth for depth in whole.depths))
     assert pruned.depth <= max_depth
     assert pruned.draft_probs is not None
-    assert pruned.drawn_from is not None
+    assert pruned.draws is not None
+    assert pruned.draws.order == tuple(range(len(pruned)))
     for node, old in enumerate(int(prob) for prob in pruned.draft_probs):
         # The whole way down to a node is kept: same tokens, own draw distribution.
         assert [pruned.tokens[i] for i in pruned.path_to(node)] == [whole.tokens[i] for i in whole.path_to(old)]
-        assert torch.equal(pruned.drawn_from[node], rows[old])
+        assert torch.equal(pruned.draws.rows[pruned.draws.row_of[node]], rows[old])
 
 
 @given(trees(), st.integers(0, 13), st.integers(0, 6))
@@ -101,6 +103,5 @@ def test_no_draft_is_an_empty_tree() -> None:
     ids=["lengths differ", "own parent", "below the root", "first has a parent", "a row too few"],
 )
 def test_a_malformed_tree_is_refused(tokens: tuple[int, ...], parents: tuple[int, ...], rows: int | None) -> None:
-    drawn_from = None if rows is None else torch.ones(rows, 3)
     with pytest.raises(RunFailed):
-        DraftTree(tokens, parents, None, drawn_from)
+        DraftTree(tokens, parents, None, None if rows is None else Draws(torch.ones(rows, 3), tuple(range(rows))))

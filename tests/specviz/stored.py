@@ -59,7 +59,7 @@ def session(session_id: str = "a", num_steps: int = 2, *, decode_ns: int = 77, *
     return [started(session_id, **fields), Prefilled(3, 1000, 3), *steps, finished(decode_ns=decode_ns)]
 
 
-def copy_of(session_id: str, decode_ns: int = 77, **fields: Any) -> RunCopy:
+def copy_of(session_id: str = "a", decode_ns: int = 77, **fields: Any) -> RunCopy:
     """A session apart from any store."""
     return RunCopy(tuple(session(session_id, decode_ns=decode_ns, **fields)))
 

@@ -96,7 +96,7 @@ def test_times_in_utc_compare_as_texts() -> None:
 
 
 def test_a_time_that_has_no_place_in_utc_is_refused() -> None:
-    copy = copy_of(created_at="0001-01-01T00:00:00+09:00")
+    copy = copy_of("a", created_at="0001-01-01T00:00:00+09:00")
     with pytest.raises(BadInput, match="created_at"):
         lines.from_lines("\n".join(lines.to_lines([copy])))
 

@@ -4,11 +4,11 @@ Jacobi decoding of text: arXiv 2305.10427. The window's guesses are a draft chai
 guess behind the accepted ones becomes what the target says at its place, given the guesses before
 it; new places at the window's end are guessed from the context (`start_from`).
 
-What a guess is follows the verification rule:
-- greedy: the target's likeliest token.
-- node_sampling: the token that the target's own noise of that place stands for, so that sampling is
+What a guess is follows the verification rule's draft mode:
+- likeliest: the target's likeliest token.
+- coupled: the token that the target's own noise of that place stands for, so that sampling is
   a fixed point too, and the text is plain decoding's.
-- rejection: Speculative Jacobi Decoding (arXiv 2410.01699). Each guess is drawn afresh from the
+- drawn: Speculative Jacobi Decoding (arXiv 2410.01699). Each guess is drawn afresh from the
   target's distribution at its place, which is kept: the next pass accepts guess i with probability
   min(1, p_i / q_i) and corrects from the residual. Exact: guess i was drawn from q_i with noise of
   its own, and neither p_i nor the fate of the guesses before it depends on it. First guesses are
@@ -97,7 +97,7 @@ class Jacobi(Drafter):
 
     def propose(self, context: Context, room: Room) -> DraftTree:
         self._index.extend(context.ids)
-        is_drawn = context.config.verification_rule == "rejection"
+        is_drawn = context.draft_mode == "drawn"
         if is_drawn and self._vocab_size is None:
             return EMPTY_TREE
         self._refill(context)
@@ -125,12 +125,12 @@ class Jacobi(Drafter):
 
     def _renewed(self, logits: Tensor, contexts: Sequence[Sequence[int]]) -> list[Guess]:
         """What the target says behind each of these contexts, by the rule in use."""
-        config, noise = self.context.config, self.context.noise
+        config, mode, noise = self.context.config, self.context.draft_mode, self.context.noise
         probs = warp(logits, config, contexts)
-        if config.verification_rule == "rejection":
+        if mode == "drawn":
             stream = f"{self.name} at {self.context.position}"
             return [Guess(noise.draw(row, place, stream), row) for place, row in enumerate(probs)]
-        if config.is_greedy:
+        if mode == "likeliest":
             return [Guess(int(token)) for token in probs.argmax(dim=1)]
         return [Guess(noise.draw(row, len(before))) for row, before in zip(probs, contexts, strict=True)]
 

@@ -15,6 +15,7 @@ The window's rows are dropped with the rejected nodes. A window that needs more 
 After a pass level 0 becomes level 1, …, and the last level the new tokens: one place further on,
 however many tokens were accepted, as in the released code. At first level 0 is window + ngram - 3
 random tokens of the prompt, and each pass adds a level.
+Candidates are drafted as far as they pay on this machine, and the window runs where it does (`WindowWorth`).
 Above temperature 0 the window's tokens are drawn with the target's own noise of their places. The repetition penalty
 counts the text and the row's ancestors, as it does for the target's own tokens.
 """

@@ -96,12 +96,12 @@ def find_weights(target: Target, method: str, given: str) -> Weights:
 
     Raises BadInput where there are none, where they cannot be read, or where they are another target's.
     """
-    folder = weights_folder(target.loaded, method) if given == "auto" else Path(given).expanduser()
+    folder = weights_folder(target.facts, method) if given == "auto" else Path(given).expanduser()
     if folder is None:
         raise BadInput(_how_to_train(target, method))
     if not folder.is_dir():
         raise BadInput(f"There is no folder {given}; give auto, or a folder that `engine train {method}` wrote.")
-    weights = target.loaded.keep(("weights", method, folder, _stamp(folder)), lambda: _load(method, folder))
+    weights = target.facts.keep(("weights", method, folder, _stamp(folder)), lambda: _load(method, folder))
     if reason := _is_for_another(weights.config, folder, target, method):
         raise BadInput(reason)
     return weights
@@ -111,7 +111,7 @@ def missing_reason(target: Target | None, method: str) -> str | None:
     """Why a target has no weights of its own for a method, in a sentence; None where it has."""
     if target is None:
         return None
-    folder = weights_folder(target.loaded, method)
+    folder = weights_folder(target.facts, method)
     if folder is None:
         return _how_to_train(target, method)
     try:
@@ -121,7 +121,7 @@ def missing_reason(target: Target | None, method: str) -> str | None:
 
 
 def _how_to_train(target: Target, method: str) -> str:
-    name = target.loaded.name
+    name = target.facts.name
     return (
         f"No {method} weights are known for {name}; train them with python -m engine train {method} --target {name} "
         "--data TEXTS --out FOLDER, and name the folder with the option weights."
@@ -130,12 +130,12 @@ def _how_to_train(target: Target, method: str) -> str:
 
 def _is_for_another(config: dict[str, Any], folder: Path, target: Target, method: str) -> str | None:
     """Why these weights are not this target's; None where they are, or do not say."""
-    theirs, ours = config.get("target_fingerprint"), target.loaded.weights_fingerprint
+    theirs, ours = config.get("target_fingerprint"), target.facts.weights_fingerprint
     if theirs is None or theirs == ours:
         return None
     return (
         f"The {method} weights in {folder} were trained for {config.get('target')} ({theirs}), and this target is "
-        f"{target.loaded.name} ({ours}); train them for it, or load the target that they belong to."
+        f"{target.facts.name} ({ours}); train them for it, or load the target that they belong to."
     )
 
 

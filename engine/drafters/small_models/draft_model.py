@@ -10,9 +10,9 @@ remains exactly drawn: no token is dropped for what it is. With `width` above 1 
 `width` nodes of highest path probability are expanded, and the best `nodes` of all are proposed
 (EAGLE-2's growth, 2406.16858, on a draft model).
 
-How tokens are chosen follows the verification rule: greedy takes the likeliest; node-sampling draws
-with the target's own Gumbel noise (docs/decisions/0003), which changes how often drafts are
-accepted and never what is emitted; rejection draws afresh and says from what.
+How tokens are chosen follows the rule's draft mode: the likeliest; coupled, with the target's own noise
+(docs/decisions/0003), which changes what is accepted, never what is emitted; or drawn afresh, and then the tree
+says from what, and keeps all that was drawn, since a cut by probability would go by the tokens.
 """
 
 from __future__ import annotations
@@ -25,16 +25,15 @@ import torch
 from torch import Tensor
 
 from engine import models
-from engine.config import GenerationConfig
 from engine.drafters.base import Context, Drafter, Needs, Room
 from engine.drafters.budget import MeasuredBudget, budget_option
-from engine.errors import BadInput
+from engine.draws import Draws
 from engine.options import option
 from engine.runtime import guards
 from engine.runtime.longrope import make_runner
 from engine.runtime.passes import Rows
 from engine.runtime.runner import PREFILL_ROWS
-from engine.sampling import displayed, warp
+from engine.sampling import displayed, fitted, warp
 from engine.tree import EMPTY_TREE, DraftTree, chain
 from engine.verify import Verdict
 
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
     from engine.drafters.costs import Costs
     from engine.target import Scored, Target
 
-
+Ids = Sequence[int]
 GPUS = ("cuda:0", "cuda:1")
 
 
@@ -96,11 +95,6 @@ class DraftModel(Drafter):
             return None
         return f"No draft model is known for {target.facts.name}; name one with the option model."
 
-    def check(self, config: GenerationConfig) -> None:
-        super().check(config)
-        if config.rule == "rejection" and self.options.width > 1:
-            raise BadInput("Rule rejection needs a sampled chain: set width to 1, or choose node_sampling.")
-
     def fit(self, costs: Costs) -> None:
         if self.options.budget == "measured" and self.options.width > 1:
             self._budget = MeasuredBudget(costs.rows, self.options.nodes)
@@ -120,7 +114,8 @@ class DraftModel(Drafter):
         self.runner.expect(len(context.ids))
         logits = self._feed(context.ids[self.runner.num_committed :])
         if self.options.width > 1:
-            return self._grow(context, logits, room)
+            grow = self._draw_tree if context.draft_mode == "drawn" else self._grow
+            return grow(context, logits, room)
         return self._chain(context, logits, min(self._depth(), room.chain))
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
@@ -157,10 +152,8 @@ class DraftModel(Drafter):
         return [min(token, self._num_readable - 1) for token in ids]
 
     def _scores(self, rows: Rows) -> Tensor:
-        """Scores (m, v) for the target's v tokens: rows beyond them are cut off, missing ones are -inf."""
-        logits = rows.logits.float().to(self._device)
-        missing = max(0, self._num_scores - logits.shape[1])
-        return torch.nn.functional.pad(logits[:, : self._num_scores], (0, missing), value=-torch.inf)
+        """Scores (m, v) for the target's v tokens, where the target is."""
+        return fitted(rows.logits.to(self._device), self._num_scores)
 
     def _chain(self, context: Context, logits: Tensor, depth: int) -> DraftTree:
         tokens: list[int] = []
@@ -179,9 +172,9 @@ class DraftModel(Drafter):
 
     def _choose(self, context: Context, logits: Tensor, path: Sequence[int]) -> tuple[int, float, Tensor | None]:
         """The next token of a chain, its draft probability, and what it was sampled from, if it was."""
-        config = context.config
+        config, mode = context.config, context.draft_mode
         contexts = [[*context.ids, *path]] if config.repetition_penalty != 1 else None
-        if config.verification_rule == "rejection":
+        if mode == "drawn":
             distribution = warp(logits, config, contexts)[0]
             token = context.noise.draw(distribution, context.position + len(path), self.name)
             return token, distribution[token].item(), distribution
@@ -191,9 +184,45 @@ class DraftModel(Drafter):
 
     def _raced(self, context: Context, probs: Tensor, depth: int) -> Tensor:
         """What is highest for the token to choose first (…, v): above temperature 0 with the target's noise."""
-        if context.config.is_greedy:
+        if context.draft_mode == "likeliest":
             return probs
         return probs / context.noise.waits(context.position + depth, probs.shape[-1], device=probs.device)
+
+    def _draw_tree(self, context: Context, logits: Tensor, room: Room) -> DraftTree:
+        """Level by level: draw children of the best nodes, without replacement, as long as there is room.
+
+        Where to draw may go by the tokens that are there; a drawn node is never dropped for its own.
+        """
+        tokens: list[int] = []
+        parents: list[int] = []
+        probs: list[float] = []
+        values = {-1: 1.0}
+        laws: dict[int, Tensor] = {}
+        frontier = [-1]
+        num_nodes, depth_left = min(self.options.nodes, room.nodes), min(self._depth(), room.depth)
+        for depth in range(depth_left):
+            first, contexts = len(tokens), _contexts(context, frontier, tokens, parents)
+            for node, law in zip(frontier, warp(logits, context.config, contexts), strict=True):
+                for token, prob in self._drawn(context, law, depth, num_nodes - len(tokens)):
+                    values[len(tokens)] = values[node] * prob
+                    tokens.append(token)
+                    parents.append(node)
+                    probs.append(prob)
+                    laws[node] = law
+            if len(tokens) == num_nodes or depth + 1 == depth_left:
+                break
+            frontier = sorted(range(first, len(tokens)), key=lambda node: -values[node])[: self.options.width]
+            logits = self._feed_nodes(frontier, tokens, parents)
+        row_of = {node: row for row, node in enumerate(laws)}
+        draws = Draws(torch.stack([*laws.values()]), tuple(row_of[node] for node in parents), "without_replacement")
+        return DraftTree(tuple(tokens), tuple(parents), tuple(probs), draws)
+
+    def _drawn(self, context: Context, law: Tensor, depth: int, num_left: int) -> list[tuple[int, float]]:
+        """Children of a node by a law (v,), without replacement: tokens in the order of their draws, probabilities."""
+        num_drawn = min(self.options.width, num_left, int(law.count_nonzero()))
+        waits = context.noise.waits(context.position + depth, len(law), self.name, law.device)
+        tokens = (law / waits).topk(num_drawn).indices
+        return list(zip(tokens.tolist(), law[tokens].tolist(), strict=True))
 
     def _grow(self, context: Context, logits: Tensor, room: Room) -> DraftTree:
         """Level by level: expand the best nodes, then keep the best of all."""
@@ -224,21 +253,10 @@ class DraftModel(Drafter):
         )
 
     def _children(
-        self,
-        context: Context,
-        logits: Tensor,
-        frontier: Sequence[int],
-        tokens: Sequence[int],
-        parents: Sequence[int],
-        depth: int,
+        self, context: Context, logits: Tensor, frontier: Ids, tokens: Ids, parents: Ids, depth: int
     ) -> list[tuple[int, int, float]]:
         """The `width` best children (parent, token, probability) of each frontier node."""
-        config = context.config
-        contexts = None
-        if config.repetition_penalty != 1:
-            tree = DraftTree(tuple(tokens), tuple(parents))
-            contexts = [[*context.ids, *(tokens[i] for i in tree.path_to(node))] for node in frontier]
-        probs = displayed(logits, config, contexts)
+        probs = displayed(logits, context.config, _contexts(context, frontier, tokens, parents))
         chosen = self._raced(context, probs, depth).topk(min(self.options.width, probs.shape[1]), dim=1).indices
         return [
             (node, token, row[token].item())
@@ -264,6 +282,14 @@ class DraftModel(Drafter):
         kept = sorted(ranked)
         self._rows = [self._rows[i] if i < len(self._rows) else None for i in kept]
         return self._budget.offer(tree.only(kept), {kept.index(i): place for place, i in enumerate(ranked)})
+
+
+def _contexts(context: Context, nodes: Ids, tokens: Ids, parents: Ids) -> list[list[int]] | None:
+    """Token ids before what follows each of these nodes, where the settings look back."""
+    if context.config.repetition_penalty == 1:
+        return None
+    tree = DraftTree(tuple(tokens), tuple(parents))
+    return [[*context.ids, *(tokens[i] for i in tree.path_to(node))] for node in nodes]
 
 
 DRAFTER = DraftModel

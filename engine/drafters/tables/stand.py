@@ -7,10 +7,10 @@ It learns from each verified position. A draft fills a tree of fixed shape: at e
 n-gram that is known gives a distribution p^(1/temperature) over its tokens, and the node's children
 are drawn from it without replacement by Gumbel-top-k: log-probability plus noise, the largest first.
 
-Whose noise, by verification rule. greedy: none, the likeliest. node_sampling: the target's own noise
-of the place, so that draft and target tend to draw alike; exact, as any tree is. rejection: noise of
-its own; each child says that it was drawn from the stored distribution without its earlier siblings,
-renormalised, in draw order, which makes acceptance by residual exact.
+Whose noise, by the verification rule's draft mode. likeliest: none. coupled: the target's own noise
+of the place, so that draft and target tend to draw alike; exact, as any tree is. drawn: noise of its
+own; the tree says that a node's children were drawn from the stored distribution without replacement,
+which makes acceptance by residual exact.
 State lives with the session. Several samples of one problem may share a memory: the caller's
 explicit choice (`share`). A draft costs three look-ups a node, whatever the context's length.
 """
@@ -19,16 +19,17 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from torch import Tensor
 
 from engine.drafters.base import Context, Drafter, Needs, Room
 from engine.drafters.budget import MeasuredBudget, budget_option
 from engine.drafters.fallback import fallback_option
+from engine.draws import Draws
 from engine.noise import TARGET
 from engine.options import option
 from engine.sampling import Floats
@@ -184,11 +185,10 @@ def usefulness(paths: tuple[Path, ...]) -> tuple[int, ...]:
 
 
 class Child(NamedTuple):
-    """A chosen token, its stored probability, and what it was drawn from: weight by token."""
+    """A chosen token and its stored probability."""
 
     token: int
     prob: float
-    drawn_from: dict[int, float] | None = None
 
 
 # Children of a node
@@ -210,22 +210,19 @@ def perturbed(entry: Entry, num_children: int, temperature: float, waits: Sequen
 
 
 def drawn(entry: Entry, num_children: int, temperature: float, waits: Sequence[float]) -> list[Child]:
-    """The same; each child with its law given the children before it."""
-    pairs = zip(entry.tokens, entry.probs, strict=True)
-    logits = {token: math.log(prob) / temperature for token, prob in pairs if prob > 0}
-    children = []
-    for child in perturbed(entry, num_children, temperature, waits):
-        children.append(child._replace(drawn_from=softmax(logits)))
-        del logits[child.token]
-    return children
+    """The same, of the tokens that the law knows: draws from it without replacement."""
+    known = law(entry, temperature)
+    children = perturbed(entry, len(entry.tokens), temperature, waits)
+    return [child for child in children if child.token in known][:num_children]
 
 
-def softmax(logits: Mapping[int, float]) -> dict[int, float]:
-    """Probabilities by token."""
-    top = max(logits.values())
-    weights = {token: math.exp(logit - top) for token, logit in logits.items()}
+def law(entry: Entry, temperature: float) -> dict[int, float]:
+    """p^(1/temperature), normalised, by token; without those for which that is no number above 0."""
+    pairs = [(token, prob) for token, prob in zip(entry.tokens, entry.probs, strict=True) if prob > 0]
+    top = max(prob for _, prob in pairs)
+    weights = {token: math.exp(math.log(prob / top) / temperature) for token, prob in pairs}
     total = sum(weights.values())
-    return {token: weight / total for token, weight in weights.items()}
+    return {token: weight / total for token, weight in weights.items() if weight > sys.float_info.min}
 
 
 class Stand(Drafter):
@@ -268,14 +265,14 @@ class Stand(Drafter):
                 self.memory.add(context.ids, end, tokens, probs)
 
     def propose(self, context: Context, room: Room) -> DraftTree:
-        is_drawn = context.config.verification_rule == "rejection"
+        is_drawn = context.draft_mode == "drawn"
         if is_drawn and self._vocab_size is None:
             return EMPTY_TREE
         parents, children, places = self._grow(context, room)
         if not children:
             return EMPTY_TREE
         tokens, probs = tuple(child.token for child in children), tuple(child.prob for child in children)
-        tree = DraftTree(tokens, tuple(parents), probs, self._rows(children) if is_drawn else None)
+        tree = DraftTree(tokens, tuple(parents), probs, self._draws(context, tokens, parents) if is_drawn else None)
         # Where the text of a seed hangs on what is drafted, that does not hang on what the machine is like.
         return tree.pruned(room.nodes, room.depth) if is_drawn else self._budget.fitted(tree, places, room.nodes)
 
@@ -300,11 +297,10 @@ class Stand(Drafter):
 
     def _chooser(self, context: Context) -> Callable[[Entry, Slots], list[Child]]:
         """How a node's children are chosen under the rule in use."""
-        config, noise, size = context.config, context.noise, self._vocab_size
-        if config.is_greedy or size is None:
+        config, mode, noise, size = context.config, context.draft_mode, context.noise, self._vocab_size
+        if mode == "likeliest" or size is None:
             return lambda entry, slots: likeliest(entry, slots.num_children)
-        is_drawn = config.verification_rule == "rejection"
-        choose, stream = (drawn, self.name) if is_drawn else (perturbed, TARGET)
+        choose, stream = (drawn, self.name) if mode == "drawn" else (perturbed, TARGET)
         levels: list[Floats] = []
 
         def chosen(entry: Entry, slots: Slots) -> list[Child]:
@@ -315,14 +311,19 @@ class Stand(Drafter):
 
         return chosen
 
-    def _rows(self, children: Sequence[Child]) -> Tensor:
-        """What each node was drawn from (n, v)."""
+    def _draws(self, context: Context, tokens: Sequence[int], parents: Sequence[int]) -> Draws:
+        """What the children of each node were drawn from."""
         assert self._vocab_size is not None
-        rows = torch.zeros(len(children), self._vocab_size)
-        for row, child in zip(rows, children, strict=True):
-            assert child.drawn_from is not None
-            row[list(child.drawn_from)] = torch.tensor(list(child.drawn_from.values()))
-        return rows
+        tree, row_of = DraftTree(tuple(tokens), tuple(parents)), dict[int, int]()
+        rows = torch.zeros(len(set(parents)), self._vocab_size, dtype=torch.float64)
+        for node in dict.fromkeys(parents):
+            row_of[node] = len(row_of)
+            text = (*context.ids[-MAX_NGRAM:], *(tokens[i] for i in tree.path_to(node)))
+            entry = self.memory.get(text[-MAX_NGRAM:])
+            assert entry is not None
+            weights = law(entry, context.config.temperature)
+            rows[row_of[node], list(weights)] = torch.tensor(list(weights.values()), dtype=torch.float64)
+        return Draws(rows, tuple(row_of[node] for node in parents), "without_replacement")
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
         """Learn from the root and the accepted nodes."""

@@ -4,8 +4,10 @@ arXiv 2408.08696. `M[token]` holds the k tokens that the target last found likel
 is a tree of fixed shape (the paper's: 80 nodes, 6 deep) filled depth by depth: the child of rank r of
 a node is M[node's token][r]. After each pass the rows of all tokens that were fed, rejected ones
 included, are replaced by the top k of their raw logits; where a token was fed twice, the last in
-tree order stays. Entries that were never written propose nothing.
-Cold, the table holds the prompt's own successors (`reads_prompt`) and nothing else; `corpus` gives it
+tree order stays. Entries that were never written propose nothing. Of the nodes that are known as many
+are drafted as pay on this machine, by depth + rank (`budget.py`); `budget=fixed` drafts all.
+Cold, the table holds the prompt's own successors (`reads_prompt`), behind them the target's candidates
+of the prompt's tokens if asked for (`prompt_scores`), and nothing else; `corpus` gives it
 each token's most frequent successors in a text file, a read-only table that every session copies.
 Cost of a draft: one gather per depth, whatever the context's length. Memory: (v, 8) int32.
 """

@@ -14,7 +14,6 @@ import pytest
 import torch
 from toys import (
     MAX_CONTEXT,
-    VOCAB_SIZE,
     Table,
     TableTarget,
     assert_fits,
@@ -27,7 +26,6 @@ from toys import (
 
 from engine import drafters, options
 from engine.config import GenerationConfig
-from engine.drafters.base import Context, Room
 from engine.errors import BadInput, UnknownName
 from engine.events import Event, Prefilled, SessionFinished, Stepped
 from engine.loop import generate
@@ -188,57 +186,6 @@ def test_under_the_rejection_rule_drafts_say_what_they_were_drawn_from_or_are_re
 
 
 # Trees, counts, cache
-
-
-def proposed(name: str, target: Target, config: GenerationConfig, room: Room, **given: Any) -> DraftTree:
-    """The draft of a session's third step, whose rows and tables are warm."""
-    drafter = create(name, target, **given)
-    trees: list[DraftTree] = []
-    propose = drafter.propose
-
-    def third(context: Context, full: Room) -> DraftTree:
-        trees.append(propose(context, room if len(trees) == 2 else full))
-        return trees[-1]
-
-    drafter.propose = third  # type: ignore[method-assign]
-    list(generate(target, drafter, REPEATING, dataclasses.replace(config, max_new_tokens=40)))
-    return trees[2]
-
-
-@every_method
-@pytest.mark.parametrize("settings", [{}, SAMPLED], ids=["greedy", "sampled"])
-def test_proposals_are_trees_within_the_room_and_the_vocabulary(
-    name: str, settings: dict[str, Any], llama: Target
-) -> None:
-    config = GenerationConfig(**settings)
-    given: dict[str, Any] = {"width": 3} if name == "draft_model" else {}
-    for room in (Room(0, 0), Room(1), Room(3), Room(64, 1), Room(64, 2), Room(5, 2), Room(64)):
-        tree = proposed(name, llama, config, room, **given)
-        assert len(tree) <= room.nodes
-        assert tree.depth <= room.depth
-        assert all(0 <= token < VOCAB_SIZE for token in tree.tokens)
-        assert tree.draft_probs is None or all(0 <= prob <= 1 for prob in tree.draft_probs)
-        assert not tree.is_sampled
-
-
-@every_method
-def test_no_more_is_drafted_than_may_still_be_emitted(name: str, llama: Target) -> None:
-    """The loop cuts nothing: what it is given fits, to the end of the text and of the context."""
-    drafter, seen = create(name, llama), []
-    propose = drafter.propose
-
-    def watched(context: Context, room: Room) -> DraftTree:
-        left = min(12 - (len(context.ids) - len(prompt)), MAX_CONTEXT - len(context.ids))
-        assert room.depth == left - 1
-        seen.append((propose(context, room), room))
-        return seen[-1][0]
-
-    drafter.propose = watched  # type: ignore[method-assign]
-    for prompt in (REPEATING, prompt_ids(MAX_CONTEXT - 6)):
-        output_ids(generate(llama, drafter, prompt, GenerationConfig(max_new_tokens=12, has_detail=False)))
-    for tree, room in seen:
-        assert tree.depth <= room.depth
-        assert len(tree) <= room.nodes
 
 
 @every_method

@@ -17,7 +17,7 @@ from engine import drafters
 from engine.config import GenerationConfig
 from engine.drafters.base import Context, Room
 from engine.drafters.tables.aded.method import Aded
-from engine.drafters.tables.stand import Entry, Stand, drawn, perturbed
+from engine.drafters.tables.stand import Entry, Stand, perturbed
 from engine.drafters.tables.token_recycling import successors
 from engine.loop import generate
 from engine.noise import Noise
@@ -58,13 +58,6 @@ def test_noise_is_added_to_log_probability_by_temperature() -> None:
     assert [child.token for child in perturbed(entry, 3, 0.5, waits)] == [7, 8, 9]
     assert [child.token for child in perturbed(entry, 3, 1.0, waits)] == [8, 7, 9]
     assert [child.prob for child in perturbed(entry, 2, 1.0, waits)] == [0.3, 0.6]
-
-
-def test_a_fresh_draw_states_its_law_at_the_temperature() -> None:
-    entry = Entry([7, 8], [0.8, 0.2], 1)
-    first, second = drawn(entry, 2, 0.5, [0.5, 0.5])
-    assert first.drawn_from == pytest.approx({7: 0.64 / 0.68, 8: 0.04 / 0.68})
-    assert second.drawn_from == {second.token: 1.0}
 
 
 def test_stand_draws_each_level_with_the_noise_of_its_place() -> None:

@@ -49,7 +49,7 @@ def test_a_foreign_file_is_refused(given: str) -> None:
 @pytest.mark.parametrize(
     "written",
     [{"tags": "x"}, {"tags": ["x" * 41]}, {"tags": [str(n) for n in range(21)]}, {"note": 3}, {"audit": [1]},
-     {"note": "x" * 5_000}, {"owner": "me"}, {"schema_version": 2}],
+     {"note": "x" * 5_000}, {"owner": "me"}, {"schema_version": 3}],
 )  # fmt: skip
 def test_annotations_that_are_not_ours_are_refused(written: dict[str, Any]) -> None:
     line = json.dumps({"kind": "annotations", **written})

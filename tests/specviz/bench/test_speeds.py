@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from benching import ASKED, IDS, OWN, Place, Runs, cell, report, until_it_ends
+from stored import save, session
 
 from specviz.bench import Shelf, speeds
-from specviz.store import RunRow, StoreError
+from specviz.store import RunRow, StoreError, open_store
 
 
 def test_the_time_is_told_from_what_is_known_best(place: Place) -> None:
@@ -28,6 +29,13 @@ def test_the_time_is_told_from_what_is_known_best(place: Place) -> None:
     assert own is not None
     assert own.source == "earlier benchmarks"
     assert set(own.seconds_per_token) == {"plain", "prompt_lookup"}
+
+
+@pytest.fixture(scope="module")
+def row() -> RunRow:
+    with open_store(":memory:") as store:
+        save(store, session("a"))
+        return replace(store.get_run("a"), model="toy", prefill_ns=1_000_000_000, decode_ns=3_000_000_000, emitted=8)
 
 
 def test_the_speed_of_saved_runs_is_all_time_by_all_tokens(row: RunRow) -> None:

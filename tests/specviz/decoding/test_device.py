@@ -113,7 +113,7 @@ def test_the_loaded_target_says_what_cannot_run_on_it(model: str, monkeypatch: p
     """A folder without a draft model; nobody knows of a model that is not loaded."""
     device = LocalDevice("folder")
     loaded = SimpleNamespace(name="folder", draft=None)
-    monkeypatch.setattr(device, "_target", (model, SimpleNamespace(loaded=loaded)))
+    monkeypatch.setattr(device, "_target", (model, SimpleNamespace(loaded=loaded, facts=loaded)))
     names = runnable(device)
     assert ("draft_model" in names, "medusa" in names) == ((False, False) if model == "folder" else (True, True))
     assert {"plain", "prompt_lookup"} <= set(names)

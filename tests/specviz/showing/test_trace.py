@@ -8,8 +8,9 @@ from dataclasses import replace
 from scripted import HOSTILE, started, stepped
 from stored import STEP, node, tree_step
 
+from engine import verify
 from engine.events import Candidate, Counts, Emitted, Event, Prefilled, SessionFinished, Stepped
-from specviz.showing.trace import rule_of, trace
+from specviz.showing.trace import draws_at_nodes, rule_of, trace
 from specviz.text import to_wire
 
 
@@ -40,6 +41,11 @@ def test_the_rule_is_the_recorded_one_or_goes_by_the_temperature() -> None:
     assert rule_of({"rule": "rejection", "temperature": 1.0}) == "rejection"
     assert rule_of({"rule": "auto", "temperature": 0.7}) == "node_sampling"
     assert rule_of({"temperature": 0.0}) == "greedy"
+
+
+def test_only_an_exact_reproducible_rule_that_draws_keeps_the_node_that_it_drew() -> None:
+    names = (*verify.names(), "coin", "")
+    assert [name for name in names if draws_at_nodes(name)] == ["node_sampling"]
 
 
 def test_a_trace_of_hostile_texts_is_ascii_json() -> None:

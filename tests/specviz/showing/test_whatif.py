@@ -10,7 +10,7 @@ from specviz.showing import whatif
 
 
 def test_smaller_drafts_keep_what_lies_inside_the_cut() -> None:
-    cuts = whatif.cuts(tree_step(), "greedy")
+    cuts = whatif.cuts(tree_step(), is_drawn=False)
     assert [(cut.limit, cut.num_nodes, cut.accepted) for cut in cuts.budget] == [
         (1, 1, 1),
         (2, 2, 1),
@@ -23,7 +23,7 @@ def test_smaller_drafts_keep_what_lies_inside_the_cut() -> None:
 
 
 def test_the_expected_length_is_the_sum_of_path_probabilities() -> None:
-    cuts = whatif.cuts(tree_step(), "node_sampling")
+    cuts = whatif.cuts(tree_step(), is_drawn=True)
     reach = [0.8, 0.1, 0.8 * 0.2, 0.8 * 0.5, 0.8 * 0.5 * 0.25, 0.1 * 0.5]
     assert cuts.budget[-1].expected == pytest.approx(sum(reach))
     assert cuts.budget[1].expected == pytest.approx(0.9)
@@ -33,5 +33,5 @@ def test_the_expected_length_is_the_sum_of_path_probabilities() -> None:
 
 def test_no_draft_and_no_detail_have_no_answers() -> None:
     empty = Stepped(0, 9, (), (), (Emitted(1, "a", "plain"),), 1, 1, 1, 1, 1, 1)
-    assert whatif.cuts(empty, "greedy") == whatif.Cuts((), (), ())
+    assert whatif.cuts(empty, is_drawn=False) == whatif.Cuts((), (), ())
     assert whatif.reach([node(-1, "accepted", None)]) is None

@@ -85,7 +85,7 @@ class HiddenTransfer(TrainedDrafter):
         self._guesses = self._shared(target, read_guesses, options.correction)
         num_steps = len(self._maps.layers)
         self._shape = self._asked(measured_shape(self.weights, num_steps), target, num_steps)
-        self._num_layers = target.loaded.model.config.get_text_config().num_hidden_layers
+        self._num_layers = target.facts.num_layers
         self._known_rows: dict[tuple[int, ...], ExtraRows] = {}
 
     def fit(self, costs: Costs) -> None:

@@ -65,12 +65,12 @@ def test_the_guess_of_a_place_comes_from_the_row_before_it(rule: str, num_accept
         elif rule == "node_sampling":
             assert after.tokens[i] == context.noise.draw(probs[row], 3 + row)
         else:
-            assert after.drawn_from is not None
-            torch.testing.assert_close(after.drawn_from[i], probs[row])
+            assert after.draws is not None
+            torch.testing.assert_close(after.draws.rows[i], probs[row])
     assert len(after) == 6
     if rule == "rejection":
-        assert after.drawn_from is not None
-        firsts = after.drawn_from[6 - num_accepted :]
+        assert after.draws is not None
+        firsts = after.draws.rows[6 - num_accepted :]
         assert firsts.tolist() == torch.eye(9)[list(after.tokens[6 - num_accepted :])].tolist()
 
 
@@ -173,13 +173,13 @@ def test_a_guess_that_was_not_examined_is_kept_at_its_place(num_accepted: int) -
         logits = torch.randn(7, 9, generator=torch.Generator().manual_seed(len(emitted)))
         drafter.observe(Verdict(tuple(range(accepted)), 8, "correction"), emitted, Scored(logits, None))
     after = drafter.propose(context, Room(64))
-    assert before.drawn_from is not None
-    assert after.drawn_from is not None
+    assert before.draws is not None
+    assert after.draws is not None
     # The last guess of the second draft was a first guess, without a law to keep it by.
     for i in range(6 - 1 - num_accepted - 1):
         old = num_accepted + 1 + i
         assert after.tokens[i] == before.tokens[old]
-        torch.testing.assert_close(after.drawn_from[i], before.drawn_from[old])
+        torch.testing.assert_close(after.draws.rows[i], before.draws.rows[old])
 
 
 def test_guesses_of_another_drafters_step_are_forgotten() -> None:

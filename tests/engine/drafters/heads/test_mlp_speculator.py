@@ -182,7 +182,7 @@ def levels(llama: Target, folder: Path, hidden: Tensor, **options: Any) -> Any:
     drafter = drafters.create("mlp_speculator", {"weights": str(folder), **options}, llama)
     assert isinstance(drafter, MlpSpeculator)
     drafter._state = hidden
-    return drafter._levels(root_id=3)
+    return drafter._levels(root_id=3, depth=4)
 
 
 def paths(tree: DraftTree) -> set[tuple[int, ...]]:

@@ -15,7 +15,7 @@ from reciter import block_efficiency
 from toys import Table, TableTarget, assert_fits, create, output_ids
 
 from engine.config import GenerationConfig
-from engine.drafters.base import Context
+from engine.drafters.base import Context, Room
 from engine.drafters.tables.stand import (
     NUM_KEPT,
     TREE,
@@ -25,9 +25,9 @@ from engine.drafters.tables.stand import (
     Stand,
     drawn,
     fitted_tree,
+    law,
     likeliest,
     shape,
-    softmax,
     start_tree,
 )
 from engine.events import SessionFinished, Stepped
@@ -118,20 +118,44 @@ def test_children_are_drawn_without_replacement_as_one_after_another() -> None:
         counts[first.token, second.token] += 1
     weights = torch.tensor(entry.probs, dtype=torch.float64) ** (1 / temperature)
     q = weights / weights.sum()
-    law = torch.stack([q[i] * q / (1 - q[i]) for i in range(4)])
-    law.fill_diagonal_(0)
-    assert_fits(counts, law)
+    pairs = torch.stack([q[i] * q / (1 - q[i]) for i in range(4)])
+    pairs.fill_diagonal_(0)
+    assert_fits(counts, pairs)
 
 
-def test_each_child_says_what_it_was_drawn_from() -> None:
-    entry = Entry(list(range(4)), [0.5, 0.3, 0.15, 0.05], 1)
-    gone: set[int] = set()
-    for child in drawn(entry, 4, 2.0, [0.3, 0.1, 2.0, 0.5]):
-        wanted = {t: p**0.5 for t, p in zip(entry.tokens, entry.probs, strict=True) if t not in gone}
-        assert child.drawn_from == pytest.approx({t: w / sum(wanted.values()) for t, w in wanted.items()})
-        gone.add(child.token)
-    assert drawn(entry, 2, 1e-3, [0.3, 0.1, 2.0, 0.5])[0].token == 0, "no overflow near temperature 0"
-    assert softmax({1: -1e6, 2: -1e6}) == {1: 0.5, 2: 0.5}
+def test_the_law_is_the_stored_one_at_the_temperature() -> None:
+    entry = Entry(list(range(4)), [0.5, 0.3, 0.15, 0.0], 1)
+    weights = {token: prob**0.5 for token, prob in zip(entry.tokens, entry.probs, strict=True) if prob}
+    assert law(entry, 2.0) == pytest.approx({token: w / sum(weights.values()) for token, w in weights.items()})
+    assert law(Entry([7, 8], [1e-300, 1e-300], 1), 1e-3) == {7: 0.5, 8: 0.5}, "no overflow near temperature 0"
+
+
+def test_what_has_no_number_in_the_law_is_not_drawn() -> None:
+    entry = Entry([7, 8, 9], [0.5, 0.5, 0.25], 1)
+    assert set(law(entry, 1e-4)) == {7, 8}
+    assert {child.token for child in drawn(entry, 3, 1e-4, [1.0, 2.0, 3.0])} == {7, 8}
+
+
+def test_children_say_that_they_were_drawn_from_their_parents_law_without_replacement() -> None:
+    drafter, context = (
+        made(TableTarget(Table(64)), nodes=12),
+        Context([1, 2, 3], GenerationConfig(**REJECTION), Noise(3)),
+    )
+    drafter.start(context)
+    drafter._vocab_size = 64
+    drafter.memory.add([1, 2, 3], 3, [10, 20, 30, 40], [0.4, 0.3, 0.2, 0.1])
+    for token in (10, 20, 30, 40):
+        drafter.memory.add([2, 3, token], 3, [50, 60], [0.7, 0.3])
+    tree = drafter.propose(context, Room(64))
+    assert tree.draws is not None
+    assert tree.draws.scheme == "without_replacement"
+    assert tree.draws.order == tuple(range(len(tree)))
+    for node, parent in enumerate(tree.parents):
+        entry = drafter.memory.get((1, 2, 3, *(tree.tokens[i] for i in tree.path_to(parent)))[-4:])
+        assert entry is not None
+        row = tree.draws.rows[tree.draws.row_of[node]]
+        assert {token: row[token].item() for token in row.nonzero().flatten().tolist()} == pytest.approx(law(entry, 1))
+    assert len(set(tree.draws.row_of)) == len(set(tree.parents)) > 1
 
 
 def law_of(table: Table, prompt: Sequence[int], length: int) -> torch.Tensor:
