@@ -12,8 +12,6 @@ all of their parts.
 
 from __future__ import annotations
 
-import threading
-import weakref
 from collections.abc import Callable, Sequence, Set
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, cast
@@ -27,16 +25,15 @@ from engine.errors import ContextFull, RunFailed
 from engine.runtime import hooked_pass
 from engine.runtime.attention import FUSED, ROW_INVARIANT
 from engine.runtime.cache import KVCache
-from engine.runtime.compiled import runs_compiled
 from engine.runtime.extra import ExtraRows, Foreseen, Layout
 from engine.runtime.families import install_attention, refuse_unsupported
-from engine.runtime.linear import are_row_invariant, pack_linears
+from engine.runtime.linear import are_row_invariant
 from engine.runtime.passes import Found, Inputs, Pass, Rows, Span
+from engine.runtime.prepared import prepare
 from engine.runtime.prompt import many_rows
 from engine.runtime.waiting import WaitingByLayer
 
 if TYPE_CHECKING:
-    from engine.runtime.cpu.decoder import CompiledDecoder
     from engine.runtime.cpu.kv import CompiledCache
 
 PREFILL_ROWS = 256
@@ -284,34 +281,6 @@ def rows_of(found: Found, num_rows: int, layout: Layout | None) -> Rows:
         foreseen = Foreseen(hidden[-1][layout.num_real :], layout.places)
         hidden = hidden[:-1]
     return Rows(found.logits, tuple(layer[:num_rows] for layer in hidden) or None, foreseen, found.states)
-
-
-_PREPARED: weakref.WeakKeyDictionary[PreTrainedModel, CompiledDecoder | None] = weakref.WeakKeyDictionary()
-_PREPARING = threading.Lock()
-"""Packing frees a model's own weights: who comes second must not pack what is left."""
-
-
-def prepare(model: PreTrainedModel) -> CompiledDecoder | None:
-    """Bring a model's weights into the form its passes run in, once for all who share it.
-
-    None means transformers' own forward.
-    """
-    with _PREPARING:
-        if model not in _PREPARED:
-            _PREPARED[model] = _compiled(model) if runs_compiled(model.device) else None
-        return _PREPARED[model]
-
-
-def _compiled(model: PreTrainedModel) -> CompiledDecoder | None:
-    """Its compiled pass; of a family that has none, products and experts are brought into their form for a CPU."""
-    from engine.runtime.cpu.decoder import CompiledDecoder, supports
-    from engine.runtime.cpu.experts import run_row_by_row
-
-    if supports(model):
-        return CompiledDecoder(model)
-    pack_linears(model)
-    run_row_by_row(model)
-    return None
 
 
 def sliding_window(model: PreTrainedModel) -> int | None:

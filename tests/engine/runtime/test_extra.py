@@ -125,7 +125,7 @@ def test_real_rows_have_the_same_bits_with_and_without_extra_rows(
 def test_the_compiled_pass_and_the_hooks_agree(layers: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
     for is_compiled in (True, False):
-        monkeypatch.setattr("engine.runtime.runner.can_compile", lambda model, answer=is_compiled: answer)
+        monkeypatch.setattr("engine.runtime.prepared.runs_compiled", lambda device, answer=is_compiled: answer)
         runner = ModelRunner(build(FAMILIES["llama"]()), MAX_CONTEXT, is_row_invariant=True)
         runner.prefill(prompt_ids(12))
         extra = runner.extend(*rows_of(random_tree(2, 12)), extra=attached(LoudTransfer(layers), [0, 3, 12])).extra

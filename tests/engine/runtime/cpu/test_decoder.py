@@ -15,7 +15,8 @@ from transformers import PreTrainedModel
 from engine.runtime.cpu.decoder import interleaved, looks_of, supports
 from engine.runtime.cpu.memory import Memory
 from engine.runtime.cpu.products import COLUMNS
-from engine.runtime.runner import ModelRunner, prepare
+from engine.runtime.prepared import prepare
+from engine.runtime.runner import ModelRunner
 
 MISTRAL, QWEN2, QWEN3, LLAMA = (
     transformers.MistralConfig,
