@@ -12,7 +12,7 @@ from engine import drafters, options
 from engine.config import GenerationConfig
 from engine.drafters import Costs
 from engine.drafters.budget import EXPLORE_EVERY, FREE, MeasuredBudget
-from engine.drafters.tables.stand import TREE, usefulness
+from engine.drafters.tables.stand.shape import TREE, usefulness
 from engine.loop import generate
 from engine.target import Target
 from engine.tree import DraftTree, chain

@@ -17,7 +17,9 @@ from engine import drafters
 from engine.config import GenerationConfig
 from engine.drafters.base import Context, Room
 from engine.drafters.tables.aded.method import Aded
-from engine.drafters.tables.stand import Entry, Stand, perturbed
+from engine.drafters.tables.stand.children import perturbed
+from engine.drafters.tables.stand.memory import Entry
+from engine.drafters.tables.stand.method import Stand
 from engine.drafters.tables.token_recycling import successors
 from engine.loop import generate
 from engine.noise import Noise

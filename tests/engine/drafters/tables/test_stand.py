@@ -16,20 +16,10 @@ from toys import Table, TableTarget, assert_fits, create, output_ids
 
 from engine.config import GenerationConfig
 from engine.drafters.base import Context, Room
-from engine.drafters.tables.stand import (
-    NUM_KEPT,
-    TREE,
-    Entry,
-    Memory,
-    Path,
-    Stand,
-    drawn,
-    fitted_tree,
-    law,
-    likeliest,
-    shape,
-    start_tree,
-)
+from engine.drafters.tables.stand.children import drawn, law, likeliest
+from engine.drafters.tables.stand.memory import NUM_KEPT, Entry, Memory, Path
+from engine.drafters.tables.stand.method import Stand
+from engine.drafters.tables.stand.shape import TREE, fitted_tree, shape, start_tree
 from engine.events import SessionFinished, Stepped
 from engine.loop import generate
 from engine.noise import Noise

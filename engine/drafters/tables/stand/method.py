@@ -17,18 +17,18 @@ explicit choice (`share`). A draft costs three look-ups a node, whatever the con
 
 from __future__ import annotations
 
-import functools
-import math
-import sys
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
 from engine.drafters.base import Context, Drafter, Needs, Room
 from engine.drafters.budget import MeasuredBudget, budget_option
 from engine.drafters.fallback import fallback_option
+from engine.drafters.tables.stand.children import Child, drawn, law, likeliest, perturbed
+from engine.drafters.tables.stand.memory import MAX_NGRAM, MIN_NGRAM, NUM_KEPT, Entry, Memory
+from engine.drafters.tables.stand.shape import TREE, Slots, shape, usefulness
 from engine.draws import Draws
 from engine.noise import TARGET
 from engine.options import option
@@ -40,12 +40,6 @@ if TYPE_CHECKING:
     from engine.drafters.costs import Costs
     from engine.target import Scored, Target
 
-MIN_NGRAM, MAX_NGRAM = 2, 4
-NUM_KEPT = 10
-MAX_DEPTH = 12
-NUM_START_NODES = 625
-Path = tuple[int, ...]
-
 
 @dataclass(frozen=True)
 class StandOptions:
@@ -56,173 +50,6 @@ class StandOptions:
     reads_prompt: bool = option(True, "Begin with what followed each n-gram in the prompt.")
     prompt_scores: bool = option(False, "Begin with what the target finds likely behind each n-gram of the prompt.")
     fallback: str = fallback_option()
-
-
-@dataclass
-class Entry:
-    """What followed an n-gram: tokens by falling mean probability, at most `NUM_KEPT`."""
-
-    tokens: list[int] = field(default_factory=list)
-    probs: list[float] = field(default_factory=list)
-    num_visits: int = 0
-
-    def add(self, tokens: Sequence[int], probs: Sequence[float]) -> None:
-        """One more visit with these probabilities."""
-        k = self.num_visits
-        mean = {token: prob * k / (k + 1) for token, prob in zip(self.tokens, self.probs, strict=True)}
-        for token, prob in zip(tokens, probs, strict=True):
-            mean[token] = mean.get(token, 0.0) + prob / (k + 1)
-        ranked = sorted(mean.items(), key=lambda item: (-item[1], item[0]))[:NUM_KEPT]
-        self.tokens, self.probs = [token for token, _ in ranked], [prob for _, prob in ranked]
-        self.num_visits = k + 1
-
-
-class Memory:
-    """Entries by n-gram."""
-
-    def __init__(self) -> None:
-        self.entries: dict[tuple[int, ...], Entry] = {}
-
-    def add(self, ids: Sequence[int], end: int, tokens: Sequence[int], probs: Sequence[float]) -> None:
-        """What follows `ids[:end]`, for each n-gram that ends there."""
-        for length in range(MIN_NGRAM, min(MAX_NGRAM, end) + 1):
-            self.entries.setdefault(tuple(ids[end - length : end]), Entry()).add(tokens, probs)
-
-    def get(self, last: tuple[int, ...]) -> Entry | None:
-        """The entry of the longest n-gram that ends these (at most `MAX_NGRAM`) tokens."""
-        for begin in range(len(last) - MIN_NGRAM + 1):
-            entry = self.entries.get(last[begin:])
-            if entry is not None:
-                return entry
-        return None
-
-    def ranks(self, ids: Sequence[int], following: Sequence[int]) -> Path:
-        """Which child, from the likeliest, would have been right at each place: as far as any would."""
-        path: list[int] = []
-        last = tuple(ids[-MAX_NGRAM:])
-        for token in following[:MAX_DEPTH]:
-            entry = self.get(last)
-            if entry is None or token not in entry.tokens:
-                break
-            path.append(entry.tokens.index(token))
-            last = (*last, token)[-MAX_NGRAM:]
-        return tuple(path)
-
-
-# The tree
-
-
-def start_tree(num_nodes: int = NUM_START_NODES) -> list[Path]:
-    """The search for a shape begins here: paths of ranks, of least sum of log2(rank + 1) + 1/2 a step.
-
-    The paper starts from 625 nodes too; how they are laid out it does not say.
-    """
-    found: list[tuple[float, Path]] = [(0.0, ())]
-    for _ in range(MAX_DEPTH):
-        longer = [(cost + math.log2(rank + 1) + 0.5, (*path, rank)) for cost, path in found for rank in range(NUM_KEPT)]
-        found = sorted({*found, *longer})[: num_nodes + 1]
-    return [path for _, path in found[1:]]
-
-
-def fitted_tree(observed: Iterable[Path], num_nodes: int) -> list[Path]:
-    """The `num_nodes` nodes of the start tree that lie on most of the observed paths, parents first."""
-    start = start_tree()
-    counts = dict.fromkeys(start, 0)
-    for path in observed:
-        for length in range(1, len(path) + 1):
-            if path[:length] in counts:
-                counts[path[:length]] += 1
-    place = {path: i for i, path in enumerate(start)}
-    # No node lies on more paths, or stands earlier in the start tree, than its parent.
-    return sorted(start, key=lambda path: (-counts[path], place[path]))[:num_nodes]
-
-
-_FITTED = (
-    "0 00 000 0000 00000 000000 0000000 00000000 000000000 0000000000 00000000000 1 01 2 001 10 0001 010 "
-    "100 02 0010 00001 1000 00010 3 0100 4 00100 000001 0000001 002 000010 000100 00000001 01000 10000 "
-    "000000001 5 0002 001000 100000 0000010 0000100 00000010 000000010 04 010000 0001000 1000000 "
-    "10000000 6 40 7 004 102 0004 0010000 0100000 00004 00000100 00001000 00100000 000004 000000100 "
-    "000001000 100000000 0000004 20 11 30 200 011 300 05 21 0011 07 1001 00002 021"
-)
-TREE: tuple[Path, ...] = tuple(tuple(map(int, path)) for path in _FITTED.split(" "))
-"""`fitted_tree` on six texts of the model `story`, two of each suite: ranks by path, the most useful first."""
-
-
-class Slots(NamedTuple):
-    """The children of one node of the shape."""
-
-    parent: int
-    """Its place in the shape, which stands level by level; -1 is the root."""
-    first: int
-    """Place of the first child; the others follow it."""
-    num_children: int
-    depth: int
-    """Of the parent."""
-
-
-@functools.cache
-def shape(paths: tuple[Path, ...]) -> tuple[Slots, ...]:
-    """Where the children of each node stand, level by level."""
-    ordered = sorted(paths, key=lambda path: (len(path), path))
-    place = {(): -1, **{path: i for i, path in enumerate(ordered)}}
-    found: dict[int, Slots] = {}
-    for i, path in enumerate(ordered):
-        parent = place[path[:-1]]
-        first = found[parent].first if parent in found else i
-        found[parent] = Slots(parent, first, i + 1 - first, len(path) - 1)
-    return tuple(found.values())
-
-
-@functools.cache
-def usefulness(paths: tuple[Path, ...]) -> tuple[int, ...]:
-    """Of each node of the shape its place among `paths`; of children the first ones stand first, as they are drawn."""
-    place = {path: i for i, path in enumerate(paths)}
-    found: dict[Path, list[int]] = {}
-    for path in paths:
-        found.setdefault(path[:-1], []).append(place[path])
-    left = {parent: sorted(places) for parent, places in found.items()}
-    return tuple(left[path[:-1]].pop(0) for path in sorted(paths, key=lambda path: (len(path), path)))
-
-
-class Child(NamedTuple):
-    """A chosen token and its stored probability."""
-
-    token: int
-    prob: float
-
-
-# Children of a node
-
-
-def likeliest(entry: Entry, num_children: int) -> list[Child]:
-    """The most probable tokens."""
-    return [Child(*pair) for pair in zip(entry.tokens[:num_children], entry.probs, strict=False)]
-
-
-def perturbed(entry: Entry, num_children: int, temperature: float, waits: Sequence[float]) -> list[Child]:
-    """Gumbel-top-k with given noise, an exponential wait for each token of the entry."""
-    scored = [
-        (math.log(prob) / temperature - math.log(wait), token, prob)
-        for token, prob, wait in zip(entry.tokens, entry.probs, waits, strict=True)
-        if prob > 0
-    ]
-    return [Child(token, prob) for _, token, prob in sorted(scored, reverse=True)[:num_children]]
-
-
-def drawn(entry: Entry, num_children: int, temperature: float, waits: Sequence[float]) -> list[Child]:
-    """The same, of the tokens that the law knows: draws from it without replacement."""
-    known = law(entry, temperature)
-    children = perturbed(entry, len(entry.tokens), temperature, waits)
-    return [child for child in children if child.token in known][:num_children]
-
-
-def law(entry: Entry, temperature: float) -> dict[int, float]:
-    """p^(1/temperature), normalised, by token; without those for which that is no number above 0."""
-    pairs = [(token, prob) for token, prob in zip(entry.tokens, entry.probs, strict=True) if prob > 0]
-    top = max(prob for _, prob in pairs)
-    weights = {token: math.exp(math.log(prob / top) / temperature) for token, prob in pairs}
-    total = sum(weights.values())
-    return {token: weight / total for token, weight in weights.items() if weight > sys.float_info.min}
 
 
 class Stand(Drafter):

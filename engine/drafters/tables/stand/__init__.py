@@ -1,0 +1,1 @@
+"""The method `stand`: its drafter is in method.py."""
