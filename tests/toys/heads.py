@@ -15,8 +15,6 @@ import torch
 import transformers
 from safetensors.torch import save_file
 from torch import Tensor
-from toys.families import sizes
-from toys.networks import build
 from transformers import PreTrainedModel
 
 from engine import drafters
@@ -26,6 +24,8 @@ from engine.target import Target
 from engine.training.heads import Heads
 from engine.training.material import Material
 from engine.training.recipes import RECIPES
+from toys.families import sizes
+from toys.networks import build
 
 
 def untrained(name: str, hidden_size: int, vocab_size: int) -> Heads:

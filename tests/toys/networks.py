@@ -10,11 +10,11 @@ from typing import Any, cast
 import torch
 import transformers
 from torch import Tensor
-from toys.families import FAMILIES, VOCAB_SIZE, sizes
-from toys.letters import loaded
 from transformers import PreTrainedModel
 
 from engine.models import LoadedModel, context_length
+from toys.families import FAMILIES, VOCAB_SIZE, sizes
+from toys.letters import loaded
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from toys.drafting import ScriptedDrafter
-
 from engine.config import GenerationConfig
 from engine.events import Event, SessionFinished, Stepped
 from engine.loop import generate
 from engine.target import Target
 from engine.tree import EMPTY_TREE
+from toys.drafting import ScriptedDrafter
 
 
 def greedy_text(target: Target, prompt_ids: Sequence[int], num_tokens: int, **settings: Any) -> list[int]:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from toys.letters import loaded, stand_in
 
 from engine.runtime.runner import Tell
 from engine.target import Pending, Scored, Target
 from engine.tree import DraftTree
+from toys.letters import loaded, stand_in
 
 
 class Table:

@@ -4,33 +4,18 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
 import torch
 import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toys import (
-    DTYPES,
-    FAMILIES,
-    MAX_CONTEXT,
-    VOCAB_SIZE,
-    WINDOW,
-    build,
-    prompt_ids,
-    stock,
-    stock_logits,
-    tiny,
-    trees,
-)
+from toys import DTYPES, FAMILIES, MAX_CONTEXT, VOCAB_SIZE, WINDOW, build, prompt_ids, stock, stock_logits, tiny, trees
 
 from engine import models
 from engine.errors import BadInput, ContextFull, RunFailed
 from engine.models import LoadedModel
 from engine.runtime.cpu import reading
-from engine.runtime.cpu.kv import CompiledCache
-from engine.runtime.cpu.rotary import RotaryTables
 from engine.runtime.families import refuse_unsupported
 from engine.runtime.runner import PREFILL_ROWS, ModelRunner
 from engine.runtime.waiting import MAX_PENDING
@@ -249,31 +234,6 @@ def test_a_recurrent_model_is_refused_with_a_sentence() -> None:
         model = build(config)
         with pytest.raises(BadInput, match="cannot be rolled back"):
             refuse_unsupported(model)
-
-
-@pytest.mark.parametrize("scaling", [{}, {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 256}])
-def test_rotary_tables_are_the_models_own_in_any_order_of_rows(scaling: dict[str, Any]) -> None:
-    config = FAMILIES["llama"]()
-    config.max_position_embeddings = 2048
-    config.rope_parameters = {"rope_theta": 10000.0, "rope_type": "default", **scaling}
-    model = build(config)
-    for positions in ([3], [0, 7, 5], [1000, 2000, 1999]):  # a shallower node may stand last
-        wanted = model.get_decoder().rotary_emb(torch.zeros(1), torch.tensor([positions]))
-        found = RotaryTables(model).at(positions)
-        for own, theirs in zip(found, wanted, strict=True):
-            half = theirs.shape[-1] // 2
-            torch.testing.assert_close(torch.from_numpy(own), theirs[0, :, :half], atol=1e-5, rtol=1e-5)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_cache_that_grows_keeps_its_keys_and_values(dtype: torch.dtype) -> None:
-    cache = CompiledCache(2, 3, 8, dtype)
-    cache.reserve(20)
-    keys, values = torch.randn(2, 3, 20, 8).to(dtype)
-    cache.write(1, 0, keys, values)
-    cache.reserve(cache.capacity + 1)
-    for own, wanted in zip(cache.read(1, 20), (keys, values), strict=True):
-        assert torch.equal(own, wanted)
 
 
 @pytest.mark.parametrize(("family", "num_tokens"), [("gpt2", PREFILL_ROWS + 44), ("llama", reading.ROWS + 30)])

@@ -130,3 +130,14 @@ def test_rotary_tables_are_made_as_far_as_a_session_comes() -> None:
     assert len(tables._cos) <= 1024
     tables.at([700])
     assert len(tables._cos) <= 2048
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_cache_that_grows_keeps_its_keys_and_values(dtype: torch.dtype) -> None:
+    cache = CompiledCache(2, 3, 8, dtype)
+    cache.reserve(20)
+    keys, values = torch.randn(2, 3, 20, 8).to(dtype)
+    cache.write(1, 0, keys, values)
+    cache.reserve(cache.capacity + 1)
+    for own, wanted in zip(cache.read(1, 20), (keys, values), strict=True):
+        assert torch.equal(own, wanted)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from toys import build
+from toys import FAMILIES, build
 
 from engine.runtime.cpu.rotary import RotaryTables
 
@@ -65,3 +65,17 @@ def test_positions_may_repeat_and_stand_in_any_order() -> None:
     assert np.array_equal(cos[0], cos[2])
     assert np.array_equal(cos[1], tables.at([3])[0][0])
     assert np.array_equal(tables.at(range(3, 8))[0][[4, 0]], cos[:2])
+
+
+@pytest.mark.parametrize("scaling", [{}, {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 256}])
+def test_rotary_tables_are_the_models_own_in_any_order_of_rows(scaling: dict[str, Any]) -> None:
+    config = FAMILIES["llama"]()
+    config.max_position_embeddings = 2048
+    config.rope_parameters = {"rope_theta": 10000.0, "rope_type": "default", **scaling}
+    model = build(config)
+    for positions in ([3], [0, 7, 5], [1000, 2000, 1999]):  # a shallower node may stand last
+        wanted = model.get_decoder().rotary_emb(torch.zeros(1), torch.tensor([positions]))
+        found = RotaryTables(model).at(positions)
+        for own, theirs in zip(found, wanted, strict=True):
+            half = theirs.shape[-1] // 2
+            torch.testing.assert_close(torch.from_numpy(own), theirs[0, :, :half], atol=1e-5, rtol=1e-5)
