@@ -13,7 +13,8 @@ from torch import Tensor
 from engine.runtime.cpu import linear, tiles
 from engine.runtime.cpu.crew import CREW
 from engine.runtime.cpu.products import COLUMNS, GROUP, Matrix, empty, pack, width_of
-from engine.runtime.cpu.rows import powers, rotate, round_row, scale_of
+from engine.runtime.cpu.rounding import round_row
+from engine.runtime.cpu.rows import powers, rotate, scale_of
 from engine.runtime.cpu.vectors import LANES
 from engine.runtime.cpu.whole_pass import activate
 

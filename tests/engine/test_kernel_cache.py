@@ -22,6 +22,8 @@ KERNELS = (
     "runtime/cpu/products.py",
     "runtime/cpu/tiles.py",
     "runtime/cpu/attention.py",
+    "runtime/cpu/pass_attention.py",
+    "runtime/cpu/rounding.py",
     "runtime/cpu/rows.py",
     "runtime/cpu/crew.py",
     "runtime/cpu/kv.py",

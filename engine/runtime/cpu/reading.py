@@ -19,6 +19,7 @@ from engine.runtime.cpu.crew import CREW, DONE, NEXT, Control, enter, finish, le
 from engine.runtime.cpu.decoder import CompiledDecoder
 from engine.runtime.cpu.kv import CompiledCache
 from engine.runtime.cpu.linear import unpacked
+from engine.runtime.cpu.pass_attention import attend
 from engine.runtime.cpu.products import COLUMNS, Matrix
 from engine.runtime.cpu.records import Rows, Shape, Weights, Work
 from engine.runtime.cpu.rows import Floats, compiled
@@ -31,7 +32,6 @@ from engine.runtime.cpu.whole_pass import (
     ROTATE,
     ROWS_AT_ONCE,
     activate,
-    attend,
     norm_rows,
     turn_rows,
 )

@@ -1,4 +1,4 @@
-"""What happens to one row between products: norm, rotation, softmax, gated activation, rounding.
+"""What happens to one row between products: norm, rotation, softmax, gated activation.
 
 Sums run over 16 lanes by place and are folded in one order, products and additions are fused where it is written and
 nowhere else: the same bits on every processor. Rows are filled up to whole groups with zeros. Knows numbers only.
@@ -11,12 +11,10 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic
 
 from engine.runtime.cpu.vectors import (
-    F32,
     I32,
-    I64,
     LANES,
     VECTOR,
     ZEROS,
@@ -75,75 +73,6 @@ def _silu(builder: Any, x: Any) -> Any:
     return builder.fmul(x, share)
 
 
-def _bfloat(builder: Any, x: Any) -> Any:
-    """The nearest bfloat16, ties to even, as the upper half of a float32's bits; what is not a number stays none."""
-    bits = builder.bitcast(x, with_lanes(x, I32))
-    odd = builder.and_(builder.lshr(bits, like(bits, 16)), like(bits, 1))
-    rounded = builder.add(builder.add(bits, like(bits, 0x7FFF)), odd)
-    is_none = builder.fcmp_unordered("uno", x, x)
-    found = builder.select(is_none, builder.or_(bits, like(bits, 0x400000)), rounded)
-    return builder.and_(found, like(bits, -65536))
-
-
-def _bfloat_bits(context: Any, number: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.trunc(builder.lshr(_bfloat(builder, args[0]), ir.Constant(I32, 16)), ir.IntType(16))
-
-    return types.uint16(types.float32), generate
-
-
-def _bfloat_of(context: Any, number: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.bitcast(_bfloat(builder, args[0]), F32)
-
-    return types.float32(types.float32), generate
-
-
-def _half_of(context: Any, number: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.fpext(builder.fptrunc(args[0], ir.HalfType()), F32)
-
-    return types.float32(types.float32), generate
-
-
-def _half_bits(context: Any, number: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.bitcast(builder.fptrunc(args[0], ir.HalfType()), ir.IntType(16))
-
-    return types.int16(types.float32), generate
-
-
-bfloat_bits: Any = intrinsic(_bfloat_bits)
-"""In compiled code: the nearest bfloat16 of a number, as its bits."""
-bfloat_of: Any = intrinsic(_bfloat_of)
-"""In compiled code: the nearest bfloat16 of a number, in float32."""
-half_of: Any = intrinsic(_half_of)
-half_bits: Any = intrinsic(_half_bits)
-
-
-def _round_vectors(context: Any, row: Any, bits: Any, num: Any, with_bits: Any) -> Any:
-    def body(builder: Any, arguments: list[Any]) -> None:
-        row, bits, num, with_bits = arguments
-
-        def vector(index: Any, _: list[Any]) -> list[Any]:
-            place = at(builder, row, times(builder, index, 4 * LANES))
-            found = _bfloat(builder, loaded(builder, place, VECTOR))
-            stored(builder, place, builder.bitcast(found, VECTOR))
-            with builder.if_then(builder.icmp_signed("!=", with_bits, ir.Constant(I64, 0))):
-                upper = builder.trunc(builder.lshr(found, like(found, 16)), ir.VectorType(ir.IntType(16), LANES))
-                stored(builder, at(builder, bits, times(builder, index, 2 * LANES)), upper, 2)
-            return []
-
-        with builder.if_then(builder.icmp_signed(">", num, ir.Constant(I64, 0))):
-            loop(builder, num, [], vector)
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.call(define(builder.module, "specviz_round", 4, body), args)
-        return context.get_dummy_value()
-
-    return types.void(*[types.int64] * 4), generate
-
-
 def _powers(context: Any, line: Any, num: Any, lanes: Any) -> Any:
     def body(builder: Any, arguments: list[Any]) -> None:
         line, num, lanes = arguments
@@ -198,7 +127,6 @@ def _activated(context: Any, found: Any, out: Any, num: Any) -> Any:
     return types.void(*[types.int64] * 3), generate
 
 
-_round_whole: Any = intrinsic(_round_vectors)
 _exponentiate: Any = intrinsic(_powers)
 activated: Any = intrinsic(_activated)
 """In compiled code: (gates and what they let through, 16 numbers in turn; out; pairs of 16) → silu(gate) · up."""
@@ -244,61 +172,3 @@ def rotate(x: Floats, half: int, cos: Floats, sin: Floats) -> None:
         low, high = x[j], x[j + half]
         x[j] = fma(low, cos[j], -(high * sin[j]))
         x[j + half] = fma(high, cos[j], low * sin[j])
-
-
-def store(numbers: Any, place: int, number: np.float32) -> None:
-    """In compiled code: write a number, rounded to what `numbers` holds."""
-    raise NotImplementedError
-
-
-def round_row(row: Floats, bits: Any, num: int, with_bits: bool) -> None:
-    """In compiled code: round the first numbers of a row to the dtype of `bits`, and write them there too if asked."""
-    raise NotImplementedError
-
-
-@overload(store, strict=False)
-def _store(numbers: Any, place: Any, number: Any) -> Any:
-    if numbers.dtype == types.uint16:
-
-        def bfloat(numbers: Any, place: int, number: np.float32) -> None:
-            numbers[place] = bfloat_bits(number)
-
-        return bfloat
-    if numbers.dtype == types.int16:
-
-        def half(numbers: Any, place: int, number: np.float32) -> None:
-            numbers[place] = half_bits(number)
-
-        return half
-
-    def single(numbers: Any, place: int, number: np.float32) -> None:
-        numbers[place] = number
-
-    return single
-
-
-@overload(round_row, strict=False)
-def _round_row(row: Any, bits: Any, num: Any, with_bits: Any) -> Any:
-    if bits.dtype == types.uint16:
-
-        def bfloat(row: Floats, bits: Any, num: int, with_bits: bool) -> None:
-            whole = num // LANES
-            _round_whole(row.ctypes.data, bits.ctypes.data, whole, 1 if with_bits else 0)
-            for i in range(whole * LANES, num):
-                row[i] = bfloat_of(row[i])
-                if with_bits:
-                    bits[i] = bfloat_bits(row[i])
-
-        return bfloat
-    if bits.dtype == types.int16:
-
-        def half(row: Floats, bits: Any, num: int, with_bits: bool) -> None:
-            for i in range(num):
-                row[i] = half_of(row[i])
-
-        return half
-
-    def single(row: Floats, bits: Any, num: int, with_bits: bool) -> None:
-        return None
-
-    return single

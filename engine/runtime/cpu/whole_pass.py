@@ -1,8 +1,8 @@
 """The layers of a Llama-shaped decoder over a few rows, compiled whole: one call a pass, shared by all threads.
 
 A row's bits depend on that row and its ancestors alone: products go by one definition (products.py), attention sums
-over a row's own context in its order, wherever in the cache its columns stand, and all else is done row by row
-(rows.py). What is shared out among threads are whole results. Knows numbers only.
+over a row's own context in its order, wherever in the cache its columns stand (pass_attention.py), and all else is
+done row by row (rows.py). What is shared out among threads are whole results. Knows numbers only.
 
 A layer is eight phases of units of work: norm, query-key-value product, rotation and cache, attention, output product,
 norm, gate and up product with activation, down product; behind the last layer come the final norm and the output layer.
@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from engine.runtime.cpu.attention import QUERIES, STEP, score, weigh, weigh_listed
 from engine.runtime.cpu.crew import DONE, NEXT, Control, enter, finish, leave, take, wait
+from engine.runtime.cpu.pass_attention import attend
 from engine.runtime.cpu.products import COLUMNS, Matrix
 from engine.runtime.cpu.records import Rows, Shape, Weights, Work
-from engine.runtime.cpu.rows import Floats, activated, compiled, powers, rotate, round_row, scale_of, store
+from engine.runtime.cpu.rounding import round_row, store
+from engine.runtime.cpu.rows import Floats, activated, compiled, rotate, scale_of
 from engine.runtime.cpu.tiles import product
 from engine.runtime.cpu.vectors import LANES, atomic_add, atomic_load, cycles, flush_denormals, restore_denormals
 
@@ -185,79 +186,6 @@ def _norm_head(x: Floats, weight: Floats, thread: int, shape: Shape, work: Work)
     scale = scale_of(room, shape.head_dim, shape.epsilon, work.lanes[thread])
     for i in range(shape.head_dim):
         x[i] = x[i] * scale * weight[i]
-
-
-@compiled
-def attend(thread: int, unit: int, shape: Shape, keys: Any, values: Any, rows: Rows, work: Work) -> None:
-    """Some queries of one key head: each is a row with one of the heads that share the key head."""
-    group = shape.num_heads // shape.num_kv_heads
-    num_queries = shape.num_rows * group
-    per_head = (num_queries + QUERIES - 1) // QUERIES
-    kv, first = unit // per_head, unit % per_head * QUERIES
-    count = min(QUERIES, num_queries - first)
-    scores, outputs = work.scores[thread], work.outputs[thread]
-    dim, width = shape.head_dim, shape.head_width
-    query, end = outputs[QUERIES:], 0
-    for i in range(count):
-        row, head = (first + i) // group, kv * group + (first + i) % group
-        last = rows.offsets[row + 1]
-        end = max(end, rows.seen[last - 1] + 1 if last > rows.offsets[row] else rows.reach[row])
-        query[i, :dim] = work.qkv[row, head * dim : (head + 1) * dim]
-        outputs[i, :width] = _ZERO
-    steps = (end + STEP - 1) // STEP
-    score(
-        scores.ctypes.data,
-        scores.strides[0],
-        query.ctypes.data,
-        query.strides[0],
-        count,
-        keys,
-        kv * keys.shape[1] * keys.shape[2] * LANES,
-        steps,
-        width,
-    )
-    base = kv * values.shape[1] * width
-    shared = rows.reach[first // group]
-    for i in range(count):
-        row, line = (first + i) // group, scores[i]
-        seen = rows.seen[rows.offsets[row] : rows.offsets[row + 1]]
-        reach = rows.reach[row]
-        shared = min(shared, reach)
-        for t in range(len(seen)):  # a row's own context side by side, in its order
-            line[reach + t] = line[seen[t]]
-        outputs[i, width] = powers(line, reach + len(seen), work.lanes[thread])
-    if shared > 0:
-        weigh(
-            outputs.ctypes.data,
-            outputs.strides[0],
-            scores.ctypes.data,
-            scores.strides[0],
-            count,
-            values,
-            base,
-            width,
-            shared,
-        )
-    for i in range(count):
-        row, head = (first + i) // group, kv * group + (first + i) % group
-        reach, offset, out_at = rows.reach[row], rows.offsets[row], outputs.ctypes.data + i * outputs.strides[0]
-        line_at = scores.ctypes.data + i * scores.strides[0]
-        if reach > shared:
-            weigh(out_at, 0, line_at + 4 * shared, 0, 1, values, base + shared * width, width, reach - shared)
-        if rows.offsets[row + 1] > offset:
-            weigh_listed(
-                out_at,
-                line_at + 4 * reach,
-                values,
-                base,
-                width,
-                rows.offsets[row + 1] - offset,
-                rows.seen.ctypes.data + 8 * offset,
-            )
-        total, out = outputs[i, width], work.attended[row, head * dim : (head + 1) * dim]
-        for e in range(dim):
-            out[e] = outputs[i, e] / total
-        round_row(out, work.attended_bits[row, head * dim : (head + 1) * dim], dim, shape.uses_tiles)
 
 
 @compiled

@@ -1,0 +1,88 @@
+"""Attention of a pass: a unit of work is some queries of one key head, over each row's own context in its order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from engine.runtime.cpu.attention import QUERIES, STEP, score, weigh, weigh_listed
+from engine.runtime.cpu.records import Rows, Shape, Work
+from engine.runtime.cpu.rounding import round_row
+from engine.runtime.cpu.rows import compiled, powers
+from engine.runtime.cpu.vectors import LANES
+
+_ZERO = np.float32(0.0)
+
+
+@compiled
+def attend(thread: int, unit: int, shape: Shape, keys: Any, values: Any, rows: Rows, work: Work) -> None:
+    """Some queries of one key head: each is a row with one of the heads that share the key head."""
+    group = shape.num_heads // shape.num_kv_heads
+    num_queries = shape.num_rows * group
+    per_head = (num_queries + QUERIES - 1) // QUERIES
+    kv, first = unit // per_head, unit % per_head * QUERIES
+    count = min(QUERIES, num_queries - first)
+    scores, outputs = work.scores[thread], work.outputs[thread]
+    dim, width = shape.head_dim, shape.head_width
+    query, end = outputs[QUERIES:], 0
+    for i in range(count):
+        row, head = (first + i) // group, kv * group + (first + i) % group
+        last = rows.offsets[row + 1]
+        end = max(end, rows.seen[last - 1] + 1 if last > rows.offsets[row] else rows.reach[row])
+        query[i, :dim] = work.qkv[row, head * dim : (head + 1) * dim]
+        outputs[i, :width] = _ZERO
+    steps = (end + STEP - 1) // STEP
+    score(
+        scores.ctypes.data,
+        scores.strides[0],
+        query.ctypes.data,
+        query.strides[0],
+        count,
+        keys,
+        kv * keys.shape[1] * keys.shape[2] * LANES,
+        steps,
+        width,
+    )
+    base = kv * values.shape[1] * width
+    shared = rows.reach[first // group]
+    for i in range(count):
+        row, line = (first + i) // group, scores[i]
+        seen = rows.seen[rows.offsets[row] : rows.offsets[row + 1]]
+        reach = rows.reach[row]
+        shared = min(shared, reach)
+        for t in range(len(seen)):  # a row's own context side by side, in its order
+            line[reach + t] = line[seen[t]]
+        outputs[i, width] = powers(line, reach + len(seen), work.lanes[thread])
+    if shared > 0:
+        weigh(
+            outputs.ctypes.data,
+            outputs.strides[0],
+            scores.ctypes.data,
+            scores.strides[0],
+            count,
+            values,
+            base,
+            width,
+            shared,
+        )
+    for i in range(count):
+        row, head = (first + i) // group, kv * group + (first + i) % group
+        reach, offset, out_at = rows.reach[row], rows.offsets[row], outputs.ctypes.data + i * outputs.strides[0]
+        line_at = scores.ctypes.data + i * scores.strides[0]
+        if reach > shared:
+            weigh(out_at, 0, line_at + 4 * shared, 0, 1, values, base + shared * width, width, reach - shared)
+        if rows.offsets[row + 1] > offset:
+            weigh_listed(
+                out_at,
+                line_at + 4 * reach,
+                values,
+                base,
+                width,
+                rows.offsets[row + 1] - offset,
+                rows.seen.ctypes.data + 8 * offset,
+            )
+        total, out = outputs[i, width], work.attended[row, head * dim : (head + 1) * dim]
+        for e in range(dim):
+            out[e] = outputs[i, e] / total
+        round_row(out, work.attended_bits[row, head * dim : (head + 1) * dim], dim, shape.uses_tiles)
