@@ -63,10 +63,10 @@ function outputPlace(step, node) {
 }
 
 // How likely the rule was to accept this node once it was reached; null where that is not a matter of chance.
-function survival(step, node, rule) {
+function survival(step, node, judgedBy) {
   const p = step.p[node], q = step.q[node];
-  if (rule === 'node_sampling') return p;
-  if (rule === 'rejection') return p === null || !q ? null : Math.min(1, p / q);
+  if (judgedBy === 'draw') return p;
+  if (judgedBy === 'ratio') return p === null || !q ? null : Math.min(1, p / q);
   return null;
 }
 
@@ -79,24 +79,24 @@ function reasonOf(trace, step, node) {
   if (status === 'unreached') return name + ' was never considered: what it follows did not survive.';
   const chosen = place < 0 ? null : step.k[place];
   const target = probability(step.p[node]);
-  if (status === 'accepted') return acceptedBecause(trace.run.rule, name, target, step, node);
+  if (status === 'accepted') return acceptedBecause(trace.run, name, target, step, node);
   if (chosen === null) return name + ' did not survive: the output ended here.';
   return rejectedBecause(trace, step, node, name, target, chosen);
 }
 
-function acceptedBecause(rule, name, target, step, node) {
-  if (rule === 'greedy') return name + ' is the target’s likeliest token here (' + target + '), so it was accepted.';
-  if (rule === 'node_sampling') return 'The target’s token here was drawn from its own distribution. The draw gave ' + name + ' (' + target + '), which was drafted, so it was accepted.';
-  if (rule === 'rejection') return name + ' passed its test. A first candidate passes with probability min(1, target ÷ draft) = ' + probability(survival(step, node, rule)) + '.';
+function acceptedBecause({ rule, judgedBy }, name, target, step, node) {
+  if (judgedBy === 'likeliest') return name + ' is the target’s likeliest token here (' + target + '), so it was accepted.';
+  if (judgedBy === 'draw') return 'The target’s token here was drawn from its own distribution. The draw gave ' + name + ' (' + target + '), which was drafted, so it was accepted.';
+  if (judgedBy === 'ratio') return name + ' passed its test. A first candidate passes with probability min(1, target ÷ draft) = ' + probability(survival(step, node, judgedBy)) + '.';
   return name + ' was accepted under rule ' + rule + '; the target gives it ' + target + '.';
 }
 
 function rejectedBecause(trace, step, node, name, target, chosen) {
-  const other = quoted(trace.pieces[chosen.raw]), mass = probability(chosen.p), rule = trace.run.rule;
+  const other = quoted(trace.pieces[chosen.raw]), mass = probability(chosen.p), { rule, judgedBy } = trace.run;
   const instead = chosen.o === 'accepted' ? ', a sibling that was drafted too' : '';
-  if (rule === 'greedy') return name + ' is not the target’s likeliest token here: the target gives it ' + target + ' and prefers ' + other + ' (' + mass + ')' + instead + '.';
-  if (rule === 'node_sampling') return 'The target’s token here was drawn from its own distribution. The draw gave ' + other + ' (' + mass + ')' + instead + ', not ' + name + ' (' + target + ').';
-  if (rule === 'rejection') return name + ' failed its test. A first candidate passes with probability min(1, target ÷ draft) = ' + probability(survival(step, node, rule)) + '; the output went on with ' + other + instead + '.';
+  if (judgedBy === 'likeliest') return name + ' is not the target’s likeliest token here: the target gives it ' + target + ' and prefers ' + other + ' (' + mass + ')' + instead + '.';
+  if (judgedBy === 'draw') return 'The target’s token here was drawn from its own distribution. The draw gave ' + other + ' (' + mass + ')' + instead + ', not ' + name + ' (' + target + ').';
+  if (judgedBy === 'ratio') return name + ' failed its test. A first candidate passes with probability min(1, target ÷ draft) = ' + probability(survival(step, node, judgedBy)) + '; the output went on with ' + other + instead + '.';
   return name + ' was rejected under rule ' + rule + '; the output went on with ' + other + '.';
 }
 

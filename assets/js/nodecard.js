@@ -34,7 +34,7 @@ function makeNodeCard() {
   function showNode(trace, step, node) {
     const name = STATUS[step.s[node]], place = outputPlace(step, node), facts = make('dl', 'sv-card-facts');
     const words = pathTo(step, node).map((index) => spelled(trace.pieces[step.t[index]]));
-    const chance = trace.run.rule === 'rejection' ? survival(step, node, trace.run.rule) : null;
+    const chance = trace.run.judgedBy === 'ratio' ? survival(step, node, trace.run.judgedBy) : null;
     row(facts, 'Node, depth', node + ', ' + words.length);
     row(facts, 'Token id', String(step.id[node]));
     if (chance !== null) row(facts, 'min(1, target ÷ draft)', probability(chance));

@@ -61,7 +61,7 @@ function wholeRun(trace, family, limit) {
 
 function drawCuts(body, trace, step) {
   empty(body);
-  const isDrawn = trace.run.rule === 'node_sampling';
+  const isDrawn = trace.run.judgedBy === 'draw';
   add(body, make('p', 'sv-fold-note', 'Cuts of the recorded tree, the rest unchanged. “Kept” is what this step would have accepted; a drafter that knows the smaller limit may draft otherwise, and every later step would begin elsewhere, so the last column is an estimate.'));
   if (!step.up.length) { add(body, make('p', 'sv-fold-note', 'Nothing was drafted at this step.')); return; }
   const holder = make('div', 'sv-cuts');

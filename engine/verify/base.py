@@ -58,6 +58,9 @@ class Rule(ABC):
     """The temperatures that it works at; None: any."""
     default_at: ClassVar[Temperatures | None] = None
     """The temperatures at which it is taken where no rule is asked for. One rule for each."""
+    judges_by: ClassVar[Literal["likeliest", "draw", "ratio"] | None] = None
+    """What decides over a node, for those who explain a run: whether it is the target's likeliest token; whether it is
+    the token that the target draws there; for a first candidate, chance min(1, target ÷ draft). None: another way."""
 
     def __init__(self, has_detail: bool = False) -> None:
         """`has_detail`: whether verdicts say how each draw was judged, by rules that can."""

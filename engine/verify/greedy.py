@@ -13,6 +13,7 @@ class Greedy(Rule):
     name = "greedy"
     draft_mode = "likeliest"
     needs_temperature = "zero"
+    judges_by = "likeliest"
     default_at = "zero"
 
     def verify(self, tree: DraftTree, target: TargetRows, noise: Noise, position: int) -> Verdict:

@@ -17,6 +17,7 @@ class NodeSampling(Rule):
 
     name = "node_sampling"
     draft_mode = "coupled"
+    judges_by = "draw"
     default_at = "above zero"
 
     def verify(self, tree: DraftTree, target: TargetRows, noise: Noise, position: int) -> Verdict:

@@ -28,6 +28,7 @@ class Rejection(Rule):
     draft_mode = "drawn"
     is_reproducible = False
     needs_temperature = "above zero"
+    judges_by = "ratio"
 
     def verify(self, tree: DraftTree, target: TargetRows, noise: Noise, position: int) -> Verdict:
         if tree and not tree.is_sampled:

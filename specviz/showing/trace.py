@@ -48,13 +48,14 @@ def trace(events: Iterable[Event]) -> dict[str, Any]:
             case Prefilled():
                 run["promptTokens"] = event.num_prompt_tokens
             case Stepped():
-                steps.append(_step(event, pieces, is_drawn=draws_at_nodes(run.get("rule", ""))))
+                steps.append(_step(event, pieces, is_drawn=run.get("judgedBy") == "draw"))
             case SessionFinished():
                 run["reason"] = event.reason
     return {"run": run, "pieces": pieces.texts, "steps": steps}
 
 
 def _run(event: SessionStarted) -> dict[str, Any]:
+    rule = rule_of(event.config)
     return {
         "id": event.session_id,
         "created": day_and_time(event.created_at),
@@ -62,7 +63,8 @@ def _run(event: SessionStarted) -> dict[str, Any]:
         "method": event.method,
         "model": without_surrogates(event.model),
         "guarantee": event.guarantee,
-        "rule": rule_of(event.config),
+        "rule": rule,
+        "judgedBy": judged_by(rule),
         "temperature": event.config.get("temperature", 0),
         "where": f"{event.dtype} on {event.device}",
     }
@@ -74,15 +76,9 @@ def rule_of(config: dict[str, Any]) -> str:
     return rule if rule != AUTO else verify.default("above zero" if config.get("temperature") else "zero").name
 
 
-def draws_at_nodes(name: str) -> bool:
-    """Whether a rule draws the target's token at each node and keeps the child that holds it; no unknown one does.
-
-    An exact rule whose text is the same whatever is drafted can do nothing else.
-    """
-    if name not in verify.names():
-        return False
-    rule = verify.get(name)
-    return rule.draft_mode == "coupled" and rule.is_reproducible and rule.guarantee == "exact"
+def judged_by(name: str) -> str:
+    """What decides over a node under a rule (`Rule.judges_by`); empty where that is not known."""
+    return (verify.get(name).judges_by or "") if name in verify.names() else ""
 
 
 def _step(step: Stepped, pieces: Pieces, *, is_drawn: bool) -> dict[str, Any]:

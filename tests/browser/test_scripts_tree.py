@@ -63,11 +63,12 @@ def test_the_place_that_a_node_stood_for(scripts: Scripts, node: int, place: int
 
 def test_how_likely_a_node_was_to_survive(scripts: Scripts) -> None:
     loaded = tree(scripts)
-    assert loaded("survival", REJECTED, 1, "node_sampling") == 0.1
-    assert loaded("survival", REJECTED, 1, "rejection") == pytest.approx(0.25)
-    assert loaded("survival", REJECTED, 0, "rejection") == 1
-    assert loaded("survival", REJECTED, 2, "rejection") is None
-    assert loaded("survival", REJECTED, 1, "greedy") is None
+    assert loaded("survival", REJECTED, 1, "draw") == 0.1
+    assert loaded("survival", REJECTED, 1, "ratio") == pytest.approx(0.25)
+    assert loaded("survival", REJECTED, 0, "ratio") == 1
+    assert loaded("survival", REJECTED, 2, "ratio") is None
+    assert loaded("survival", REJECTED, 1, "likeliest") is None
+    assert loaded("survival", REJECTED, 1, "") is None
 
 
 @pytest.mark.parametrize(

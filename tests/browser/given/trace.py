@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from specviz.pages.inspector import SCRIPTS
+from specviz.showing.trace import judged_by
 from tests.browser.scripts_page import Loaded, Scripts
 
 # Root ─ 0 " a" ─ 1 " b" ─ 2 " c"
@@ -52,7 +53,8 @@ BARE = (
 
 
 def trace(*steps: dict[str, Any], rule: str = "greedy") -> dict[str, Any]:
-    run = {"id": "r", "prompt": "p", "method": "m", "model": "toy", "where": "cpu", "rule": rule, "created": "then"}
+    run = {"id": "r", "prompt": "p", "method": "m", "model": "toy", "where": "cpu", "created": "then"}
+    run |= {"rule": rule, "judgedBy": judged_by(rule)}
     return {"run": run, "pieces": PIECES, "steps": list(steps)}
 
 

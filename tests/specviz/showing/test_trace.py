@@ -10,7 +10,7 @@ from stored import STEP, node, tree_step
 
 from engine import verify
 from engine.events import Candidate, Counts, Emitted, Event, Prefilled, SessionFinished, Stepped
-from specviz.showing.trace import draws_at_nodes, rule_of, trace
+from specviz.showing.trace import judged_by, rule_of, trace
 from specviz.text import to_wire
 
 
@@ -43,9 +43,16 @@ def test_the_rule_is_the_recorded_one_or_goes_by_the_temperature() -> None:
     assert rule_of({"temperature": 0.0}) == "greedy"
 
 
-def test_only_an_exact_reproducible_rule_that_draws_keeps_the_node_that_it_drew() -> None:
-    names = (*verify.names(), "coin", "")
-    assert [name for name in names if draws_at_nodes(name)] == ["node_sampling"]
+def test_what_decides_over_a_node_is_the_rules_own_word_and_of_no_unknown_one() -> None:
+    known = {name: word for name in (*verify.names(), "coin", "") if (word := judged_by(name))}
+    assert known == {"greedy": "likeliest", "node_sampling": "draw", "rejection": "ratio"}
+
+
+def test_a_run_says_by_what_its_nodes_were_judged_and_only_draws_have_chances() -> None:
+    for rule, word in (("greedy", "likeliest"), ("node_sampling", "draw"), ("typical", "")):
+        told = trace([replace(started(), config={"rule": rule}), tree_step()])
+        assert (told["run"]["rule"], told["run"]["judgedBy"]) == (rule, word)
+        assert (told["steps"][0]["cuts"]["budget"][0][3] is not None) == (word == "draw")
 
 
 def test_a_trace_of_hostile_texts_is_ascii_json() -> None:
