@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from engine import cli
+from engine.runtime.cpu.decoder import announce_compiling
 
 PROMPT = "Tim found a red ball. Tim found a red"
 
@@ -39,6 +40,8 @@ class Shell:
 
 @pytest.fixture
 def shell(capsys: pytest.CaptureFixture[str], model_folder: Path, draft_folder: Path) -> Shell:
+    announce_compiling()  # said once in a process, and where nothing is compiled yet
+    capsys.readouterr()
     return Shell(capsys, model_folder, draft_folder)
 
 

@@ -62,9 +62,8 @@ BAD: dict[str, tuple[str, str]] = {
         "generate --method draft_model --prompt x --model {m} --set model=models/story-draft",
         "vocabulary",
     ),
-    "rejection on a tree": (
-        "generate --method draft_model --prompt x --model {m} --set model={d} --set width=2 --rule rejection"
-        " --temperature 1",
+    "rejection of chosen drafts": (
+        "generate --method prompt_lookup --prompt x --model {m} --rule rejection --temperature 1",
         "rejection",
     ),
     "events nowhere": ("generate --method plain --prompt x --model {m} --events /no/such/folder/x", "/no/such/folder"),
