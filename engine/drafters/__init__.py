@@ -41,11 +41,6 @@ def names() -> list[str]:
     return list(_modules())
 
 
-def family(name: str) -> str:
-    """The family that a method belongs to; `plain` is one of its own."""
-    return _modules()[name].removeprefix(f"{__name__}.").partition(".")[0]
-
-
 def get(name: str) -> type[Drafter]:
     """A method's class. Raises UnknownName."""
     if name not in _modules():
