@@ -17,10 +17,12 @@ class Visit:
     page: Any
     errors: list[str] = field(default_factory=list)
     hosts: set[str] = field(default_factory=set)
+    is_leaving: bool = False
 
     def note_error(self, error: Any) -> None:
-        """Something was thrown and not caught."""
-        self.errors.append(str(error))
+        """Something was thrown and not caught; Gradio throws the requests that a page gives up when it is left."""
+        if not (self.is_leaving and error.name == "AbortError"):
+            self.errors.append(str(error))
 
     def note_message(self, message: Any) -> None:
         """Something was written to the console."""
@@ -51,7 +53,9 @@ class Visit:
 
     def open(self, address: str, server: str | None = None) -> None:
         """Another address, of the same server unless another one is given."""
+        self.is_leaving = True
         self.page.goto(f"{server or '{0.scheme}://{0.netloc}'.format(urlsplit(self.page.url))}/{address}")
+        self.is_leaving = False
         self.page.wait_for_selector(".sv-stage", state="attached")
 
     def choose(self, method: str, num_tokens: int, baseline: bool = False, prompt: str | None = None) -> None:
