@@ -144,7 +144,7 @@ class TokenRecycling(Drafter):
 
     name = "token_recycling"
     title = "Token Recycling"
-    summary = "Keeps the tokens that the target found likely after each token, and drafts a fixed tree from that table."
+    summary = "Keeps the tokens that the target found likely after each token, and drafts a tree from that table."
     source = "arXiv 2408.08696"
     Options = TokenRecyclingOptions
     options: TokenRecyclingOptions
