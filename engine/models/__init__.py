@@ -11,11 +11,12 @@ from engine.models.fingerprint import fingerprint_of
 from engine.models.loaded import LoadedModel, context_length, end_ids
 from engine.models.loading import DraftSpec, forget, load, load_draft
 from engine.models.locating import locate, weights_folder
-from engine.models.presets import ASSETS, DEFAULT_PRESET, Preset, presets
+from engine.models.presets import ASSETS, DEFAULT_PRESET, STORY, Preset, presets
 
 __all__ = [
     "ASSETS",
     "DEFAULT_PRESET",
+    "STORY",
     "DraftSpec",
     "LoadedModel",
     "Message",

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
-DEFAULT_PRESET = "story"
+STORY = "story"
+"""The model that this project trained; tests and the tour run on it."""
+DEFAULT_PRESET = STORY
 
 
 @dataclass(frozen=True)
