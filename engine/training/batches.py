@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -66,7 +66,8 @@ def continued(
         rows = list(range(len(texts)))
         is_going = [True] * len(texts)
         for _ in range(max_new_tokens):
-            output = model(ids, mask, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=1)
+            how = {"position_ids": positions, "past_key_values": cache, "use_cache": True, "logits_to_keep": 1}
+            output = model(ids, attention_mask=mask, **how)
             chosen = _choose(output.logits[:, -1], temperature, top_p)
             _append(texts, rows, is_going, read, chosen.tolist(), set(ends), mask)
             going = [place for place, row in enumerate(rows) if is_going[row]]
@@ -152,14 +153,14 @@ class _InPlace(DynamicLayer):
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
             self.keys, self.values = key_states[:, :, :0], value_states[:, :, :0]
+        keys, values = cast(Tensor, self.keys), cast(Tensor, self.values)
         end = self.length + key_states.shape[2]
-        if end > self.keys.shape[2]:
-            more = (0, 0, 0, -(-end // ROOM) * ROOM - self.keys.shape[2])
-            self.keys, self.values = (nn.functional.pad(part, more) for part in (self.keys, self.values))
-        self.keys[:, :, self.length : end] = key_states
-        self.values[:, :, self.length : end] = value_states
-        self.length = end
-        return self.keys, self.values
+        if end > keys.shape[2]:
+            more = (0, 0, 0, -(-end // ROOM) * ROOM - keys.shape[2])
+            keys, values = (nn.functional.pad(part, more) for part in (keys, values))
+        keys[:, :, self.length : end], values[:, :, self.length : end] = key_states, value_states
+        self.keys, self.values, self.length = keys, values, end
+        return keys, values
 
     def get_seq_length(self) -> int:
         """Tokens, without the room behind them."""
@@ -171,23 +172,33 @@ def _attend(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    attention_mask: Tensor | None,
+    attention_mask: Tensor,
     scaling: float | None = None,
+    softcap: float | None = None,
     **options: Any,
-) -> tuple[Tensor, None]:
-    """One query a row against (b, groups, t, d) keys, heads of a group together; several queries by the library."""
-    batch, num_heads, num_queries, size = query.shape
+) -> tuple[Tensor, Tensor | None]:
+    """A prompt by the library, where it can; else queries (b, heads, n, d), those of a group of keys together."""
+    num_queries = query.shape[2]
     if num_queries > 1:
-        key, value = key[:, :, :num_queries], value[:, :, :num_queries]  # a prompt: nothing is before it
+        key, value = key[:, :, :num_queries], value[:, :, :num_queries]  # nothing is before a prompt
+    if num_queries > 1 and softcap is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **options)
+    return _grouped(query * (scaling or query.shape[-1] ** -0.5), key, value, attention_mask, softcap), None
+
+
+def _grouped(query: Tensor, key: Tensor, value: Tensor, seen: Tensor, softcap: float | None) -> Tensor:
+    """(b, n, heads, d) of keys and values (b, groups, t, d); `seen` is True where a query looks."""
+    batch, num_heads, num_queries, size = query.shape
     groups, length = key.shape[1], key.shape[2]
-    grouped = (query * (scaling or size**-0.5)).reshape(batch * groups, -1, size)
-    scores = torch.bmm(grouped, key.reshape(batch * groups, length, size).mT).float().view(batch, groups, -1, length)
-    assert attention_mask is not None
-    seen = nn.functional.pad(attention_mask, (0, length - attention_mask.shape[-1]), value=False)
-    scores = scores.masked_fill(~seen, -torch.inf)
-    weights = scores.softmax(dim=-1).to(value.dtype).view(batch * groups, -1, length)
-    return torch.bmm(weights, value.reshape(batch * groups, length, size)).view(batch, 1, num_heads, size), None
+    together = query.reshape(batch * groups, -1, size)
+    scores = torch.bmm(together, key.reshape(batch * groups, length, size).mT).float()
+    scores = scores.view(batch, num_heads, num_queries, length)
+    if softcap is not None:
+        scores = torch.tanh(scores / softcap) * softcap
+    seen = nn.functional.pad(seen, (0, length - seen.shape[-1]), value=False)
+    weights = scores.masked_fill(~seen, -torch.inf).softmax(dim=-1).nan_to_num().to(value.dtype)
+    found = torch.bmm(weights.view(batch * groups, -1, length), value.reshape(batch * groups, length, size))
+    return found.view(batch, num_heads, num_queries, size).transpose(1, 2)
 
 
 def _mask(*args: Any, **options: Any) -> Tensor | None:

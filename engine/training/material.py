@@ -26,6 +26,7 @@ from engine.training.runs import Order, load_target
 NUM_HELDOUT = 20
 """Held-out prompts of each task or kind that the target answers."""
 CHATS_AT_ONCE = 200
+TEXTS, STATES = "written.jsonl", "activations"
 MOST_SCORED = 8192
 """Drafters of a target with more tokens score the most frequent ones only: an output layer costs more than the rest
 (FR-Spec, arXiv 2502.14856)."""
@@ -118,18 +119,24 @@ def gather(order: Order, recipe: Recipe) -> Material:
     """Load the target; write, compute and keep what is not there yet in the order's folder of written text."""
     target, tokenizer = load_target(str(order.target), order.device)
     folder, context = order.material, recipe.stages[-1].context
-    folder.mkdir(parents=True, exist_ok=True)
     documents, heldout = corpus.split_heldout(corpus.read_folder(order.data))
-    states, texts = folder / "activations", folder / "written.jsonl"
-    is_chat = _asks_requests(order, tokenizer)
-    asked = (requested if is_chat else practised)(order, recipe, target, tokenizer, documents, heldout)
+    asked = asked_of(order, recipe, target, tokenizer, documents, heldout)
+    states, texts = folder / STATES, folder / TEXTS
     written.write(target, tokenizer, asked.prompts, texts, seed=order.seed, states=states, context=context)
-    text = states if is_chat else folder / "text"
+    text = states if is_asked_requests(order, tokenizer) else folder / "text"
     if not any(text.glob("*.safetensors")):
         chats = _chats(documents, tokenizer, recipe.num_text_tokens, order.seed)
         activations.compute(target, packing.rows(chats, context), text)
     answers = _heldout_answers(target, tokenizer, asked.heldout, folder / "heldout.jsonl", order.seed)
     return Material(order.target_name, target, tokenizer, texts, text, states, answers)
+
+
+def answers_of(order: Order, recipe: Recipe) -> list[list[int]]:
+    """What a chat model answers to requests, without them; written where that is not done yet."""
+    texts = order.material / TEXTS
+    if not texts.is_file():
+        gather(order, recipe)
+    return [row.ids[row.num_prompt :] for row in written.read(texts)]
 
 
 @dataclass(frozen=True)
@@ -141,13 +148,29 @@ class Asked:
     """Prompts that nothing is learnt from, each with its task."""
 
 
-def _asks_requests(order: Order, tokenizer: PreTrainedTokenizerBase) -> bool:
+def is_asked_requests(order: Order, tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the target is asked as any chat model is, and not the story model's tasks."""
     if order.texts == "auto":
         return bool(tokenizer.chat_template) and order.target_name != models.STORY
     return order.texts == "requests"
 
 
-def practised(
+def asked_of(
+    order: Order,
+    recipe: Recipe,
+    target: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    documents: list[corpus.Document],
+    heldout: list[corpus.Document],
+) -> Asked:
+    """Prompts to learn from and held-out ones, of the order's kind."""
+    order.material.mkdir(parents=True, exist_ok=True)
+    if is_asked_requests(order, tokenizer):
+        return _requested(order, recipe, target, tokenizer, documents)
+    return _practised(order, recipe, target, tokenizer, documents, heldout)
+
+
+def _practised(
     order: Order,
     recipe: Recipe,
     target: PreTrainedModel,
@@ -165,13 +188,12 @@ def practised(
     return Asked(written.prompts(documents, tokenizer, recipe.num_written, order.seed), asked)
 
 
-def requested(
+def _requested(
     order: Order,
     recipe: Recipe,
     target: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     documents: list[corpus.Document],
-    heldout: list[corpus.Document],
 ) -> Asked:
     """Requests of many kinds, kept in a file; the first of each kind are held out."""
     path = order.material / "requests.jsonl"

@@ -27,7 +27,6 @@ from engine.training.pretrain import Pretraining, encode_epoch
 from engine.training.recipes import MAX_CONTEXT, RECIPES, VOCAB_SIZE, Recipe
 from engine.training.tokenizer import train_tokenizer
 from engine.training.trainer import Trainer, mixed_precision
-from engine.training.trigrams import write_table
 
 
 @dataclass(frozen=True)
@@ -192,12 +191,4 @@ def len_vocabulary(target: PreTrainedModel) -> int:
     return int(target.get_output_embeddings().weight.shape[0])
 
 
-def _build_table(order: Order) -> None:
-    loaded = models.load(str(order.target), "cpu")
-    table = write_table(
-        corpus.read_folder(order.data), loaded.tokenizer, loaded.vocabulary_fingerprint, order.folder, order.seed
-    )
-    print(f"{len(table.keys):,} pairs, {len(table.tokens):,} successors in {order.folder}.")
-
-
-_TRAINED: dict[str, Callable[[Order], None]] = {"target": _train_target, "draft": _train_draft, "aded": _build_table}
+_TRAINED: dict[str, Callable[[Order], None]] = {"target": _train_target, "draft": _train_draft}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from toys import FAMILIES, build
+from toys import stock
 
 from engine.training import batches
 
@@ -30,7 +30,7 @@ def alone(model: Any, prompt: list[int], num_tokens: int) -> tuple[list[int], to
 def test_every_row_is_what_it_is_by_itself(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of unlike lengths, ending at unlike times, across the steps by which room grows."""
     monkeypatch.setattr(batches, "ROOM", 4)
-    model = build(FAMILIES[family])
+    model = stock(family)
     own = model.config._attn_implementation
     found = batches.continued(model, PROMPTS, 9, (END,))
     assert model.config._attn_implementation == own
@@ -41,7 +41,7 @@ def test_every_row_is_what_it_is_by_itself(family: str, monkeypatch: pytest.Monk
 
 
 def test_rows_that_ended_are_let_go_and_the_others_stay_whole() -> None:
-    model = build(FAMILIES["llama"])
+    model = stock("llama")
     texts = [alone(model, prompt, 12)[0] for prompt in PROMPTS]
     ends = [texts[0][len(PROMPTS[0])], texts[2][len(PROMPTS[2]) + 1]]
     found = batches.continued(model, PROMPTS, 12, ends)

@@ -86,7 +86,7 @@ def test_only_tokens_that_the_weights_name_are_drafted(
     (folder / VOCABULARY_FILE).write_text(json.dumps(named))
     config = GenerationConfig(max_new_tokens=24)
     events = list(generate(llama, create(name, llama, weights=str(folder)), prompt_ids(6), config))
-    drafted = {node.token for event in events if isinstance(event, Stepped) for node in event.nodes}
+    drafted = {node.token_id for event in events if isinstance(event, Stepped) for node in event.nodes}
     assert drafted
     assert drafted <= set(named)
     assert output_ids(events) == output_ids(generate(llama, drafters.create("plain", {}, llama), prompt_ids(6), config))
