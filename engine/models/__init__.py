@@ -1,7 +1,7 @@
 """Names to loaded models: presets, hub ids, folders and GGUF files.
 
-Weights come from safetensors, or from GGUF files that are converted to them; remote code stays off. Loaded models are shared by all sessions of a process;
-they hold no session state.
+Weights come from safetensors, or from GGUF files that are converted to them; remote code stays off. Loaded models are
+shared by all sessions of a process; they hold no session state.
 """
 
 from __future__ import annotations

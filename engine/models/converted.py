@@ -41,7 +41,9 @@ def converted(source: Path, sha256: str | None = None) -> Path:
     except OSError as error:
         raise BadInput(f"The file {source} cannot be read: {error.strerror}.") from error
     if sha256 not in (None, found):
-        raise BadInput(f"The file {source} is not the one that is known (sha256 {found}, wanted {sha256}); fetch it again.")
+        raise BadInput(
+            f"The file {source} is not the one that is known (sha256 {found}, wanted {sha256}); fetch it again."
+        )
     try:
         return _noted(source, found) or _convert(source, found)
     except (OSError, SafetensorError, RuntimeError) as error:

@@ -2,7 +2,8 @@
 
 Reads and checks; knows no architecture. A folder that this project's training wrote names its target and
 carries the target's fingerprint, and is refused for any other that is not of its family (models/kin.py); a
-published one has none, and loads where its shapes fit. What is read is shared by all sessions of its target and never changed.
+published one has none, and loads where its shapes fit. What is read is shared by all sessions of its target and
+never changed.
 """
 
 from __future__ import annotations
