@@ -55,7 +55,7 @@ def converted(source: Path, sha256: str | None = None) -> Path:
 
 
 def kept(sha256: str) -> Path | None:
-    """The whole folder that was made from a file of this hash, though the file may be gone; None where there is none."""
+    """The whole folder made from a file of this hash, which itself may be gone; None where there is none."""
     return next((folder for folder, known in _manifests() if known["source"]["sha256"] == sha256), None)
 
 
@@ -83,8 +83,15 @@ def _manifests() -> Iterator[tuple[Path, dict[str, Any]]]:
         for path in sorted(_home().glob(f"*/{MANIFEST}")):
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
                 known = json.loads(path.read_text(encoding="utf-8"))
-                if known["form"] == FORM and all(_is_same(path.parent / n, f) for n, f in known["files"].items()):
+                if _is_whole(path.parent, known):
                     yield path.parent, known
+
+
+def _is_whole(folder: Path, known: dict[str, Any]) -> bool:
+    """Raises OSError where a file is gone, KeyError or TypeError where this is no manifest."""
+    has_source = isinstance(known["source"]["sha256"], str)
+    files = known["files"].items()
+    return known["form"] == FORM and has_source and all(_is_same(folder / name, file) for name, file in files)
 
 
 def _is_same(path: Path, known: dict[str, Any]) -> bool:
@@ -92,7 +99,7 @@ def _is_same(path: Path, known: dict[str, Any]) -> bool:
     stat = path.stat()
     if stat.st_size != known["size"]:
         return False
-    return stat.st_mtime_ns == known["mtime_ns"] or sha256_of(path) == known["sha256"]
+    return bool(stat.st_mtime_ns == known["mtime_ns"] or sha256_of(path) == known["sha256"])
 
 
 def _known_sha256(source: Path) -> str | None:

@@ -18,9 +18,9 @@ def family_of(target: TargetFacts) -> Preset | None:
     """The preset whose model a target is, wherever its weights come from; None where no preset tells."""
     for preset in presets().values():
         is_named = target.name in (preset.name, preset.target)
-        if preset.vocabulary and target.vocabulary_fingerprint == preset.vocabulary:
-            if is_named or target.weights_fingerprint in preset.fingerprints.values():
-                return preset
+        is_known = preset.vocabulary and (is_named or target.weights_fingerprint in preset.fingerprints.values())
+        if is_known and target.vocabulary_fingerprint == preset.vocabulary:
+            return preset
     return None
 
 

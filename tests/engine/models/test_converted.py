@@ -182,7 +182,7 @@ def test_of_two_processes_the_quicker_ones_folder_stays(converter: Converter, tm
 def test_manifests_that_say_nothing_are_passed_over(converter: Converter, tmp_path: Path) -> None:
     source = gguf(tmp_path / "a.gguf")
     folder = converted(source)
-    for text in ("{", "[]", "{}", '{"form": 1}', json.dumps({"form": 0, "source": {}, "files": {}})):
+    for text in ("{", "[]", "{}", '{"form": 1, "files": {}}', json.dumps({"form": 0, "source": {}, "files": {}})):
         (folder / "converted.json").write_text(text)
         assert kept(sha256_of(source)) is None
         assert converted(source) == folder

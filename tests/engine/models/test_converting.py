@@ -38,8 +38,8 @@ def test_a_gguf_file_is_a_model_with_its_tokenizer_template_and_end(tiny_gguf: P
     assert found.encode("abc") == [VOCAB_SIZE - 1, 3], "ab is one token"
     wanted = torch.from_numpy(values_of("blk.0.ffn_up.weight")).bfloat16()
     assert torch.equal(found.model.get_parameter(UP), wanted)
-    target = models.load_draft(models.DraftSpec(str(tiny_gguf)), found)
-    assert target.weights_fingerprint == found.weights_fingerprint, "a draft model is named likewise"
+    draft = models.load_draft(models.DraftSpec(str(tiny_gguf)), found)
+    assert draft.weights_fingerprint == found.weights_fingerprint, "a draft model is named likewise"
 
 
 def test_blocks_are_unpacked_to_bf16(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ SPOILT: dict[Callable[[bytes], bytes], str] = {
     nothing: "no GGUF file",
     text: "no GGUF file: it begins with b'Once'",
     unknown_architecture: "transformers does not read (GGUF model with architecture camel",
-    unknown_quantisation: "transformers does not read (99 is not a valid",
+    unknown_quantisation: "99) is not a valid GGMLQuantizationType",
 }
 
 
