@@ -13,12 +13,12 @@ from engine.models.kin import is_kin, origin
 from engine.models.loaded import LoadedModel, context_length, end_ids
 from engine.models.loading import DraftSpec, forget, load, load_draft
 from engine.models.locating import locate, weights_folder
-from engine.models.presets import ASSETS, EMBEDDED, PREFERRED, Preset, presets
+from engine.models.presets import ASSETS, PREFERRED, STORY, Preset, presets
 
 __all__ = [
     "ASSETS",
-    "EMBEDDED",
     "PREFERRED",
+    "STORY",
     "Default",
     "DraftSpec",
     "LoadedModel",

@@ -9,7 +9,7 @@ from engine.errors import BadInput
 from engine.models import found
 from engine.models.converted import kept
 from engine.models.locating import locate
-from engine.models.presets import EMBEDDED, PREFERRED, Preset, how_to_get, presets
+from engine.models.presets import STORY, PREFERRED, Preset, how_to_get, presets
 
 VARIABLE = "SPECVIZ_MODEL"
 """Names the default model in the environment: preset, hub id, folder or GGUF file."""
@@ -30,12 +30,12 @@ def default_model() -> Default:
     preset = presets()[PREFERRED]
     place = _place(preset)
     if place is None:
-        return Default(EMBEDDED, f"Model {EMBEDDED}. {how_to_get(preset)}")
+        return Default(STORY, f"Model {STORY}. {how_to_get(preset)}")
     try:
         locate(PREFERRED)
     except BadInput as error:
-        return Default(EMBEDDED, f"Model {EMBEDDED}, since {PREFERRED} cannot be opened. {error}")
-    return Default(PREFERRED, f"Model {PREFERRED}, {place}; {EMBEDDED} is the other, with --model {EMBEDDED}.")
+        return Default(STORY, f"Model {STORY}, since {PREFERRED} cannot be opened. {error}")
+    return Default(PREFERRED, f"Model {PREFERRED}, {place}; {STORY} is the other, with --model {STORY}.")
 
 
 def _place(preset: Preset) -> str | None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
-EMBEDDED = "story"
-"""The preset whose weights are part of the project: for tests, the tour, and machines that have no other."""
+STORY = "story"
+"""The model that this project trained; tests and the tour run on it, and machines that have no other."""
 PREFERRED = "smollm2-135m"
 """The preset to open where it is there."""
 

@@ -19,7 +19,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, 
 
 from engine import drafters, models, training
 from engine.errors import BadInput, UnknownName
-from engine.training import activations, corpus, packing, written
+from engine.training import corpus, written
 from engine.training.acceptance import write_acceptance
 from engine.training.align import Alignment
 from engine.training.card import write_card
@@ -47,11 +47,18 @@ class Order:
     """Where text that the target wrote and its hidden states lie, for several drafters; else below `out`."""
     begin: Path | None = None
     """Weights that heads go on from."""
+    texts: str = "auto"
+    """What the target is asked: the story model's `tasks`, or `requests` as of any chat model."""
 
     @property
     def folder(self) -> Path:
         """Where the model goes."""
-        return self.out or Path("runs") / f"story-{self.name}"
+        return self.out or Path("runs") / f"{self.target_name or 'story'}-{self.name}"
+
+    @property
+    def target_name(self) -> str:
+        """The target's preset, or the last part of its folder or hub id; empty where there is none."""
+        return str(self.target or "") if self.target in models.presets() else Path(str(self.target or "")).name
 
     @property
     def material(self) -> Path:
@@ -126,9 +133,9 @@ def _align(
     recipe = order.recipe("align", 0.5)
     train_documents, heldout = corpus.split_heldout(documents)
     prompt_ids = written.prompts(train_documents, tokenizer, recipe.num_written, order.seed)
-    texts = written.write(target, tokenizer, prompt_ids, order.material / "written.jsonl", seed=order.seed)
-    rows = packing.rows(texts, recipe.stages[-1].context)
-    activations.compute(target, rows, order.material / "activations")
+    states, context = order.material / "activations", recipe.stages[-1].context
+    file = order.material / "written.jsonl"
+    texts = written.write(target, tokenizer, prompt_ids, file, seed=order.seed, states=states, context=context)
     draft = LlamaForCausalLM.from_pretrained(order.folder / "pretrained", dtype=torch.float32)
     stream = encode_epoch(heldout, tokenizer, seed=0)
     job = Alignment("story-draft", recipe, draft, target, tokenizer, order.material / "activations", stream)

@@ -21,7 +21,7 @@ WARM_UP_TOKENS = 12
 class LocalDevice:
     """The models of this machine. Keeps one target; another one takes its place when asked for."""
 
-    def __init__(self, default_model: str = models.EMBEDDED) -> None:
+    def __init__(self, default_model: str = models.STORY) -> None:
         self._default_model = default_model
         self._target: tuple[str, Target] | None = None
         self._warm: set[tuple[str, str]] = set()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -32,6 +33,8 @@ SHAPE_FILE = "shape.json"
 """The static tree that was measured for these weights (`shapes.Shape.rows`)."""
 SHARES_FILE = "shares.json"
 """For trees that change with the text: in which share of steps the i-th node drafted was accepted."""
+SCALE = "scale"
+"""Behind the name of a matrix (o, i) that is kept in bytes: what its rows (o,) are multiplied with, float32."""
 VOCABULARY_FILE = "vocabulary.json"
 """Tokens that are worth drafting: ids, those the target writes most often first."""
 
@@ -52,7 +55,9 @@ class Weights:
         found = self.tensors[name]
         if tuple(found.shape) != shape:
             raise BadInput(f"{name} in {self.folder} has shape {tuple(found.shape)}; wanted {shape}.")
-        return found
+        if found.dtype != torch.int8:
+            return found
+        return found * self.take(f"{name}.{SCALE}", shape[0])[:, None]
 
     def number(self, key: str, low: int = 1, default: int | None = None) -> int:
         """A whole number of the config, at least `low`. Raises BadInput."""

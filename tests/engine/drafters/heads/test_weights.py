@@ -33,6 +33,12 @@ def test_weights_are_read_once_and_again_where_they_changed(llama: Target, tmp_p
     assert find_weights(llama, "medusa", str(folder)).number("n") == 3
 
 
+def test_matrices_in_bytes_are_their_rows_times_their_scales(llama: Target, tmp_path: Path) -> None:
+    tensors = {"a": torch.tensor([[127, -2], [0, 5]], dtype=torch.int8), "a.scale": torch.tensor([0.5, 2.0])}
+    found = find_weights(llama, "medusa", str(write(tmp_path / "w", tensors)))
+    assert found.take("a", 2, 2).tolist() == [[63.5, -1.0], [0.0, 10.0]]
+
+
 def test_shards_are_read_by_their_index(llama: Target, tmp_path: Path) -> None:
     folder = tmp_path / "w"
     folder.mkdir()
