@@ -9,7 +9,7 @@ from engine.errors import BadInput
 from engine.models import found
 from engine.models.converted import kept
 from engine.models.locating import locate
-from engine.models.presets import STORY, PREFERRED, Preset, how_to_get, presets
+from engine.models.presets import PREFERRED, STORY, Preset, how_to_get, presets
 
 VARIABLE = "SPECVIZ_MODEL"
 """Names the default model in the environment: preset, hub id, folder or GGUF file."""
