@@ -16,8 +16,9 @@ from engine.commands.flags import (
     add_suite_flags,
     check_at_least_one,
     config_of,
+    load_target,
     method_names,
-    tell_caveat,
+    tell_caveats,
 )
 from engine.config import GenerationConfig
 from engine.errors import RunFailed
@@ -40,14 +41,13 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; returns the exit status."""
-    from engine import models, suites
-    from engine.target import Target
+    from engine import suites
 
     names = method_names(args.methods)
     check_at_least_one("--limit", args.limit)
     config, questions = config_of(args), suites.questions(args.suite, args.limit)
-    target = Target(models.load(args.model, args.device, args.dtype))
-    tell_caveat(target)
+    target = load_target(args)
+    tell_caveats(target.caveat)
     if args.methods == "all":
         names = _available(names, target)
     rows = []

@@ -17,9 +17,25 @@ if TYPE_CHECKING:
 
 def add_model_flags(parser: argparse.ArgumentParser) -> None:
     """--model, --device and --dtype."""
-    parser.add_argument("--model", default="story", help="preset, hub id or folder (default: story)")
+    parser.add_argument(
+        "--model",
+        help="preset, hub id, folder, folder/file.gguf or hub-id:file.gguf (default: SPECVIZ_MODEL, else "
+        "smollm2-135m where it is there, else story)",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 … (default: auto)")
     parser.add_argument("--dtype", default="auto", help="auto, bf16, fp16 or fp32 (default: auto)")
+
+
+def load_target(args: argparse.Namespace) -> Target:
+    """The target of --model, --device and --dtype; which one it is where none is named, on stderr. Raises BadInput."""
+    from engine import models
+    from engine.target import Target
+
+    if args.model is None:
+        default = models.default_model()
+        tell_caveats(default.reason)
+        args.model = default.name
+    return Target(models.load(args.model, args.device, args.dtype))
 
 
 def add_suite_flags(parser: argparse.ArgumentParser, limit: int) -> None:
@@ -78,7 +94,7 @@ def write_file(path: Path, text: str) -> None:
         raise BadInput(f"The file {path} cannot be written: {error.strerror}.") from error
 
 
-def tell_caveat(target: Target) -> None:
-    """What runs on this target cannot promise, on stderr before they begin."""
-    if target.caveat:
-        print(target.caveat, file=sys.stderr)
+def tell_caveats(*caveats: str) -> None:
+    """What runs on a target, or of a drafter on it, cannot promise: on stderr before they begin."""
+    for caveat in filter(None, caveats):
+        print(caveat, file=sys.stderr)

@@ -172,9 +172,8 @@ def has_checkpoint(folder: Path) -> bool:
 
 
 def load_target(name: str, device: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """A frozen causal LM and its tokenizer, by preset, folder or hub id. Raises BadInput."""
-    preset = models.presets().get(name)
-    location = models.locate(preset.target if preset else name)
+    """A frozen causal LM and its tokenizer, by preset, folder, GGUF file or hub id. Raises BadInput."""
+    location = models.locate(name)
     options: dict[str, Any] = {"trust_remote_code": False}
     try:
         tokenizer = AutoTokenizer.from_pretrained(location, **options)

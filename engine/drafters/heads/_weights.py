@@ -1,8 +1,9 @@
 """A trained drafter's weights: a folder with `config.json` and safetensors, and whose drafter they are.
 
 Reads and checks; knows no architecture. A folder that this project's training wrote names its target and
-carries the target's fingerprint, and is refused for any other; a published one has none, and loads where its
-shapes fit. What is read is shared by all sessions of its target and never changed.
+carries the target's fingerprint, and is refused for any other that is not of its family (models/kin.py); a
+published one has none, and loads where its shapes fit. What is read is shared by all sessions of its target and
+never changed.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from torch import Tensor
 from engine.drafters import shapes
 from engine.drafters.shapes import Shape
 from engine.errors import BadInput
-from engine.models import weights_folder
+from engine.models import is_kin, origin, weights_folder
 
 if TYPE_CHECKING:
     from engine.models import LoadedModel
@@ -136,11 +137,22 @@ def _how_to_train(target: Target, method: str) -> str:
 def _is_for_another(config: dict[str, Any], folder: Path, target: Target, method: str) -> str | None:
     """Why these weights are not this target's; None where they are, or do not say."""
     theirs, ours = config.get("target_fingerprint"), target.facts.weights_fingerprint
-    if theirs is None or theirs == ours:
+    if theirs in (None, ours) or is_kin(str(theirs), config.get("target"), target.facts):
         return None
     return (
         f"The {method} weights in {folder} were trained for {config.get('target')} ({theirs}), and this target is "
         f"{target.facts.name} ({ours}); train them for it, or load the target that they belong to."
+    )
+
+
+def kinship(weights: Weights, target: Target) -> str:
+    """Which weights of its family they were trained on, where those are not the target's own; else empty."""
+    theirs, ours = weights.config.get("target_fingerprint"), target.facts.weights_fingerprint
+    if theirs in (None, ours):
+        return ""
+    return (
+        f"The {weights.method} weights were trained on {origin(str(theirs))}, and {target.facts.name} has "
+        f"{origin(ours)} of the same model: the text is as exact, and fewer drafts may be accepted."
     )
 
 
