@@ -14,9 +14,9 @@ from engine.commands.flags import (
     add_config_flags,
     add_model_flags,
     add_suite_flags,
-    check_at_least_one,
     config_of,
     method_names,
+    questions_of,
     tell_caveat,
 )
 from engine.config import GenerationConfig
@@ -40,12 +40,11 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; returns the exit status."""
-    from engine import models, suites
+    from engine import models
     from engine.target import Target
 
     names = method_names(args.methods)
-    check_at_least_one("--limit", args.limit)
-    config, questions = config_of(args), suites.questions(args.suite, args.limit)
+    config, questions = config_of(args), questions_of(args)
     target = Target(models.load(args.model, args.device, args.dtype))
     tell_caveat(target)
     if args.methods == "all":

@@ -20,6 +20,7 @@ from engine.commands.flags import (
     check_folder,
     config_of,
     method_names,
+    questions_of,
     write_file,
 )
 from engine.errors import RunFailed
@@ -65,15 +66,14 @@ def run(args: argparse.Namespace) -> int:
 
 def _plan(args: argparse.Namespace) -> tuple[Any, Any]:
     """The loaded target, and what is to be measured on it."""
-    from engine import bench, models, suites
+    from engine import bench, models
     from engine.bench.peers import load_peers
     from engine.target import Target
 
     names = method_names(args.methods)
-    check_at_least_one("--limit", args.limit)
     check_at_least_one("--repeats", args.repeats)
     # Peers record no probabilities of what else might have been said, so neither do we.
-    config, questions = dataclasses.replace(config_of(args), has_detail=False), suites.questions(args.suite, args.limit)
+    config, questions = dataclasses.replace(config_of(args), has_detail=False), questions_of(args)
     target = Target(models.load(args.model, args.device, args.dtype))
     preset = models.presets().get(args.model)
     peers = load_peers(target.loaded, preset.target if preset else args.model, config) if args.peers else []

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine import drafters, options
+from engine import drafters, models, options, suites
 from engine.config import GenerationConfig
 from engine.errors import BadInput
 
@@ -23,11 +23,26 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def add_suite_flags(parser: argparse.ArgumentParser, limit: int) -> None:
-    """--suite and --limit, with this default of questions."""
+    """--suite, --suites and --limit, with this default of questions."""
     parser.add_argument(
-        "--suite", default="all", help="suites or .jsonl files of questions, parted by commas, or all (default: all)"
+        "--suite",
+        default="all",
+        help=f"suites or .jsonl files of questions, parted by commas, or all of the model's kind (default: all); there "
+        f"are {', '.join(suites.names())}",
+    )
+    parser.add_argument(
+        "--suites",
+        metavar="FOLDER",
+        type=Path,
+        help=f"where {', '.join(suites.FIELD)} lie (default: {suites.FOLDER_VARIABLE}, or shared/data/bench)",
     )
     parser.add_argument("--limit", type=int, default=limit, help=f"questions per suite and category (default: {limit})")
+
+
+def questions_of(args: argparse.Namespace) -> list[suites.Question]:
+    """The questions that these flags ask for. Raises BadInput."""
+    check_at_least_one("--limit", args.limit)
+    return suites.questions(args.suite, args.limit, models.kind_of(args.model), args.suites)
 
 
 def add_config_flags(parser: argparse.ArgumentParser) -> None:

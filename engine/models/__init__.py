@@ -11,7 +11,7 @@ from engine.models.fingerprint import fingerprint_of
 from engine.models.loaded import LoadedModel, context_length, end_ids
 from engine.models.loading import DraftSpec, forget, load, load_draft
 from engine.models.locating import locate, weights_folder
-from engine.models.presets import ASSETS, DEFAULT_PRESET, Preset, presets
+from engine.models.presets import ASSETS, DEFAULT_PRESET, Preset, kind_of, presets
 
 __all__ = [
     "ASSETS",
@@ -24,6 +24,7 @@ __all__ = [
     "end_ids",
     "fingerprint_of",
     "forget",
+    "kind_of",
     "load",
     "load_draft",
     "locate",

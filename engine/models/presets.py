@@ -21,6 +21,8 @@ class Preset:
     """Folder below assets/, hub id or path."""
     draft: str | None = None
     note: str = ""
+    kind: str = "general"
+    """What it was taught: `general`, or `story` and its few tasks. Suites and examples are of a kind."""
 
 
 @functools.cache
@@ -34,6 +36,12 @@ def source_of(name: str) -> str:
     """Where a preset's target is to be found; any other name stands for itself."""
     preset = presets().get(name)
     return preset.target if preset else name
+
+
+def kind_of(name: str) -> str:
+    """The kind of a preset, or of a folder or hub id whose last part is a preset's target's; else `general`."""
+    last = Path(name).name
+    return next((p.kind for p in presets().values() if name == p.name or last == Path(p.target).name), "general")
 
 
 def draft_of(name: str) -> str | None:
