@@ -31,7 +31,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--methods", default="all", help="names parted by commas, or all (default: all)")
     add_suite_flags(parser, limit=8)
     parser.add_argument("--repeats", type=int, default=1, help="runs per prompt and method (default: 1)")
-    parser.add_argument("--peers", action="store_true", help="time transformers' generate on the same weights too")
+    parser.add_argument("--peers", action="store_true", help="time transformers' generate and llama.cpp too")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the report as JSON")
     parser.add_argument(
         "--resume", metavar="FILE", type=Path, help="keep finished runs in FILE; where it exists, go on from it"
@@ -76,9 +76,14 @@ def _plan(args: argparse.Namespace) -> tuple[Any, Any]:
     config, questions = dataclasses.replace(config_of(args), has_detail=False), questions_of(args)
     target = Target(models.load(args.model, args.device, args.dtype))
     preset = models.presets().get(args.model)
-    peers = load_peers(target.loaded, preset.target if preset else args.model, config) if args.peers else []
+    source = preset.target if preset else args.model
+    peers = load_peers(target.loaded, source, config, _tell) if args.peers else []
     names = [name for name in names if args.methods != "all" or drafters.get(name).unavailable(target) is None]
     return target, bench.Plan({name: {} for name in names}, questions, config, args.repeats, peers)
+
+
+def _tell(sentence: str) -> None:
+    print(sentence, file=sys.stderr)
 
 
 def _measured(plan: Any, finished: Sequence[Any], stream: Iterator[Any]) -> list[Any]:

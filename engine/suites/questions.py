@@ -33,9 +33,7 @@ class Question:
     category: str = ""
 
 
-def questions(
-    given: str, limit: int | None = None, kind: str = "story", folder: Path | None = None
-) -> list[Question]:
+def questions(given: str, limit: int | None = None, kind: str = "story", folder: Path | None = None) -> list[Question]:
     """The questions of suites or files, parted by commas, or of "all" that ship for a kind of model.
 
     `limit` keeps the first of each suite, and of each category where a suite has them. `folder` is where the field's

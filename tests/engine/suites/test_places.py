@@ -64,7 +64,8 @@ def test_the_fields_suites_are_found_in_the_folder_that_is_named(field: Path, mo
     assert suites.names("story") == STORY
     assert suites.names("story", field) == [*STORY, "spec_bench", "humaneval"]
     found = suites.questions("spec_bench,humaneval", None, "general", field)
-    assert [(q.suite, q.category) for q in found] == [("spec_bench", "mt_bench"), ("spec_bench", "qa"), ("humaneval", "")]
+    assert [q.suite for q in found] == ["spec_bench", "spec_bench", "humaneval"]
+    assert [q.category for q in found] == ["mt_bench", "qa", ""]
     assert found[-1].turns == ("Complete this Python function:\n\ndef f():",)
     monkeypatch.setenv(suites.FOLDER_VARIABLE, str(field))
     assert suites.questions("spec_bench,humaneval") == found

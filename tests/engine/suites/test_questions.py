@@ -122,7 +122,7 @@ def test_a_row_that_is_no_question_is_refused_with_its_line(line: str, tmp_path:
 
 
 def test_a_file_without_questions_or_text_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"holds no questions; wanted JSON lines with a field `prompt`, `turns` or `question`"):
+    with pytest.raises(BadInput, match=r"holds no questions; wanted .* a field `prompt`, `turns` or `question`"):
         suites.questions(write(tmp_path / "empty.jsonl"))
     (tmp_path / "binary.jsonl").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(BadInput, match="not UTF-8"):
