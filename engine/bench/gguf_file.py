@@ -72,9 +72,9 @@ def _neighbouring(weight: Tensor, num_heads: int) -> Tensor:
 
 
 def _check(config: PretrainedConfig) -> None:
-    scaling = (config.rope_parameters or {}).get("rope_type", "default")
-    is_plain = config.model_type == "llama" and not config.attention_bias and not config.mlp_bias
-    if not is_plain or scaling != "default":
+    scaling = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
+    is_llama = config.model_type == "llama" and scaling == "default"
+    if not is_llama or config.attention_bias or config.mlp_bias:
         raise BadInput(
             f"A model of type {config.model_type} with {scaling} rotary positions cannot be handed over; wanted a "
             "Llama model without biases and without stretched positions."
