@@ -82,13 +82,15 @@ def example_chips(device: Device, elem_id: str) -> gr.HTML:
 
 
 def follow_model(model: gr.Dropdown, prompt: gr.Textbox, chips: gr.HTML) -> None:
-    """The examples are of the chosen model's kind, and so is the prompt unless the visitor typed it."""
-
-    def follow(name: object, written: object) -> tuple[str, str]:
-        kind = kind_of(str(name))
-        return examples.prompt_for(kind, str(written)), kind
-
-    model.change(follow, [model, prompt], [prompt, chips], queue=False, **QUIET)
+    """The examples are of the model's kind; so is the prompt, where a visitor chose the model and typed no prompt."""
+    model.change(lambda name: kind_of(str(name)), [model], [chips], queue=False, **QUIET)
+    model.input(
+        lambda name, written: examples.prompt_for(kind_of(str(name)), str(written)),
+        [model, prompt],
+        [prompt],
+        queue=False,
+        **QUIET,
+    )
 
 
 def _first_kind(device: Device) -> str:
