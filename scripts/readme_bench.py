@@ -4,8 +4,8 @@
     python scripts/readme_bench.py --check    exit status 1 where a page says anything else
 
 The README shows a general chat model decoding greedily, by category; docs/bench.md the story model and what was
-measured above temperature 0. Until there is a report of a general model, the README shows the story model's. Newest is by
-`created_at`; a report of an interrupted bench is passed over.
+measured above temperature 0. Until there is a report of a general model, the README shows the story model's. Newest is
+by `created_at`; a report of an interrupted bench is passed over.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PretrainedConfig, PreTrainedModel
+from transformers import PreTrainedModel
 
 from engine.errors import BadInput
 
@@ -34,7 +34,7 @@ def write(path: Path, model: PreTrainedModel) -> None:
     """The model's weights and sizes. Raises BadInput for any model but a plain Llama, ImportError without `gguf`."""
     import gguf
 
-    config = model.config
+    config: Any = model.config
     _check(config)
     writer = gguf.GGUFWriter(path, "llama")
     _write_sizes(writer, config)
@@ -50,7 +50,8 @@ def write(path: Path, model: PreTrainedModel) -> None:
 
 def tensors(model: PreTrainedModel) -> Iterator[tuple[str, Tensor]]:
     """GGUF's names with their weights, the rows of queries and keys in llama.cpp's order."""
-    config, weights = model.config, model.state_dict()
+    config: Any = model.config
+    weights = model.state_dict()
     yield "token_embd.weight", weights["model.embed_tokens.weight"]
     for layer in range(config.num_hidden_layers):
         for name, gguf_name in _LAYER_NAMES.items():
@@ -71,7 +72,7 @@ def _neighbouring(weight: Tensor, num_heads: int) -> Tensor:
     return weight.view(num_heads, 2, size // 2, -1).transpose(1, 2).reshape(weight.shape)
 
 
-def _check(config: PretrainedConfig) -> None:
+def _check(config: Any) -> None:
     scaling = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
     is_llama = config.model_type == "llama" and scaling == "default"
     if not is_llama or config.attention_bias or config.mlp_bias:
@@ -81,7 +82,7 @@ def _check(config: PretrainedConfig) -> None:
         )
 
 
-def _write_sizes(writer: Any, config: PretrainedConfig) -> None:
+def _write_sizes(writer: Any, config: Any) -> None:
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
