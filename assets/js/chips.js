@@ -1,16 +1,22 @@
-// Example prompts by task. A press reports the example's place; the server answers with its text.
+// Example prompts by task, those of the chosen model's kind. A press reports the example's place; the server answers
+// with its text.
 
-const tasks = JSON.parse(TASKS);
+const menus = JSON.parse(MENUS);
 const chips = make('div', 'sv-chips');
-for (const task of tasks) {
+element.appendChild(chips);
+
+function makeRow(task) {
   const row = make('div', 'sv-chip-row');
   row.setAttribute('role', 'group');
   row.setAttribute('aria-label', task.task);
   add(row, make('span', 'sv-chip-task', task.task));
   for (const example of task.examples) {
-    const chip = makeButton('sv-chip', example.title, () => trigger('pick', { example: example.id }));
-    row.appendChild(chip);
+    row.appendChild(makeButton('sv-chip', example.title, () => trigger('pick', { example: example.id })));
   }
-  chips.appendChild(row);
+  return row;
 }
-element.appendChild(chips);
+
+function show() { chips.replaceChildren(...(menus[props.value || FIRST] || []).map(makeRow)); }
+
+watch('value', show);
+show();

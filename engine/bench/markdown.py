@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,9 +30,19 @@ def head(report: Json) -> str:
     return (
         f"Measured {report['created_at'][:10]} on {machine['processor']} ({machine['num_threads']} threads, "
         f"{machine['instructions']}), {report['device']}, {report['dtype']}, model `{report['model']}`, torch "
-        f"{machine['torch']}, transformers {machine['transformers']}, temperature {config['temperature']:g}, at most "
+        f"{machine['torch']}, transformers {machine['transformers']}, {_sampling(config)}, at most "
         f"{config['max_new_tokens']} tokens, commit {report['commit']}. {_SPEEDUP}"
     )
+
+
+def _sampling(config: Json) -> str:
+    """Greedy decoding knows neither rule nor seed."""
+    words = f"temperature {config['temperature']:g}"
+    if config["temperature"] == 0:
+        return words
+    off = {"top_k": 0, "top_p": 1.0}
+    cut = [f", {name} {config[name]:g}" for name, value in off.items() if config.get(name, value) != value]
+    return f"{words}{''.join(cut)}, rule {config.get('rule', 'auto')}, seed {config.get('seed', 0)}"
 
 
 def table(rows: Sequence[Json], *, has_shares: bool = False) -> str:
@@ -39,6 +50,47 @@ def table(rows: Sequence[Json], *, has_shares: bool = False) -> str:
     columns = ["suite", "method", "tokens/s", "speedup over plain", "block efficiency"]
     columns += ["speedup ÷ efficiency", "draft / target / host"] * has_shares + ["same text"]
     return _lines(columns, [_cells(row, has_shares) for row in rows if not row.get("category")])
+
+
+def by_category(rows: Sequence[Json]) -> str:
+    """A line per method, the quickest first, a column per category of each suite or per suite without categories.
+
+    A cell is the speedup with its interval and, behind the comma, the block efficiency; plain decoding's are its
+    tokens per second.
+    """
+    whole = [row for row in rows if not row["category"]]
+    has_categories = {row["suite"] for row in rows if row["category"]}
+    found = {
+        (row["method"], _column(row)): row for row in rows if row["category"] or row["suite"] not in has_categories
+    }
+    columns = list(dict.fromkeys(column for _, column in found))
+    methods = list(dict.fromkeys(row["method"] for row in whole))
+    speeds = {name: statistics.fmean(row["speedup"] for row in whole if row["method"] == name) for name in methods}
+    lines = [
+        [f"`{name}`", *(_speedup_cell(found.get((name, column))) for column in columns), _same_text(whole, name)]
+        for name in sorted(methods, key=lambda name: -speeds[name])
+    ]
+    return _lines(["method", *columns, "same text"], lines)
+
+
+def _column(row: Json) -> str:
+    return str(row["category"] or row["suite"])
+
+
+def _speedup_cell(row: Json | None) -> str:
+    """Of a method that was not asked in this column, a dash."""
+    if row is None:
+        return "–"
+    if row["method"] == "plain":
+        return f"{row['tokens_per_second']:.0f} tokens/s"
+    efficiency = row["block_efficiency"]
+    return _interval(row) + ("" if efficiency is None else f", {efficiency:.2f}")
+
+
+def _same_text(whole: Sequence[Json], method: str) -> str:
+    """Over all suites."""
+    counts = [row["same_text"].split("/") for row in whole if row["method"] == method]
+    return "/".join(str(sum(map(int, column))) for column in zip(*counts, strict=True))
 
 
 def spec_bench_table(suite: str, report: Json) -> str:

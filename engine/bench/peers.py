@@ -1,18 +1,20 @@
-"""transformers' own `generate` on the same weights: what a user has without this project.
+"""What a user has without this project, on the same weights: transformers' own `generate`, and llama.cpp.
 
-Loaded apart from the engine's model, with transformers' default attention, caches and settings: greedy, whatever else
+Loaded apart from the engine's model. transformers has its default attention, caches and settings: greedy, whatever else
 a model's own generation config asks for (beams, suppressed tokens, n-grams that may not repeat, …).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from transformers import AutoModelForCausalLM
 
 from engine import models
+from engine.bench import llamacpp
 from engine.config import GenerationConfig
 from engine.drafters.copying.prompt_lookup import PromptLookupOptions
 from engine.errors import BadInput
@@ -20,8 +22,21 @@ from engine.models import LoadedModel
 from engine.stock import plain_settings
 
 
-class Peer:
-    """One way of calling `generate`."""
+class Peer(Protocol):
+    """A contender that is not of this project."""
+
+    name: str
+
+    @property
+    def options(self) -> dict[str, object]:
+        """What it is given besides the prompt, in plain values."""
+
+    def generate(self, prompt_ids: list[int], max_new_tokens: int) -> list[int]:
+        """Greedy output token ids, end-of-text token included as the engine does."""
+
+
+class StockPeer:
+    """One way of calling transformers' `generate`."""
 
     def __init__(self, name: str, model: Any, **options: Any) -> None:
         self.name = name
@@ -47,22 +62,30 @@ class Peer:
         return [int(token) for token in output[0, len(prompt_ids) :]]
 
 
-def load_peers(loaded: LoadedModel, source: str, config: GenerationConfig) -> list[Peer]:
-    """Plain, assisted (where the target has a draft model) and prompt lookup.
+def load_peers(
+    loaded: LoadedModel, source: str, config: GenerationConfig, tell: Callable[[str], None] = print
+) -> list[Peer]:
+    """`generate` plain, assisted (where the target has a draft model) and with prompt lookup; llama.cpp plain and so.
+
+    `tell` is told in a sentence why llama.cpp is left out, where it is.
 
     Raises BadInput where the settings ask for more than greedy decoding.
     """
     if not config.is_greedy or config.repetition_penalty != 1 or config.stop_strings:
         raise BadInput("Peers decode greedily: --peers needs temperature 0, repetition penalty 1 and no --stop.")
     model = _stock(models.locate(source), loaded)
-    peers = [
-        Peer("generate", model),
+    peers: list[Peer] = [
+        StockPeer("generate", model),
         # As many as our own method copies: what is compared is the engine, not a setting.
-        Peer("generate(prompt_lookup)", model, prompt_lookup_num_tokens=PromptLookupOptions().depth),
+        StockPeer("generate(prompt_lookup)", model, prompt_lookup_num_tokens=PromptLookupOptions().depth),
     ]
     if loaded.draft is not None:
         assistant = _stock(models.locate(loaded.draft), loaded)
-        peers.append(Peer("generate(assistant)", model, assistant_model=assistant))
+        peers.append(StockPeer("generate(assistant)", model, assistant_model=assistant))
+    try:
+        peers += llamacpp.load(model, loaded)
+    except BadInput as error:
+        tell(f"llama.cpp is left out. {error}")
     return peers
 
 

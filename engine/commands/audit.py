@@ -14,10 +14,10 @@ from engine.commands.flags import (
     add_config_flags,
     add_model_flags,
     add_suite_flags,
-    check_at_least_one,
     config_of,
     load_target,
     method_names,
+    questions_of,
     tell_caveats,
 )
 from engine.config import GenerationConfig
@@ -41,11 +41,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; returns the exit status."""
-    from engine import suites
-
     names = method_names(args.methods)
-    check_at_least_one("--limit", args.limit)
-    config, questions = config_of(args), suites.questions(args.suite, args.limit)
+    config, questions = config_of(args), questions_of(args)
     target = load_target(args)
     tell_caveats(target.caveat)
     if args.methods == "all":

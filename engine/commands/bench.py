@@ -21,6 +21,7 @@ from engine.commands.flags import (
     config_of,
     load_target,
     method_names,
+    questions_of,
     write_file,
 )
 from engine.errors import RunFailed
@@ -31,7 +32,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--methods", default="all", help="names parted by commas, or all (default: all)")
     add_suite_flags(parser, limit=8)
     parser.add_argument("--repeats", type=int, default=1, help="runs per prompt and method (default: 1)")
-    parser.add_argument("--peers", action="store_true", help="time transformers' generate on the same weights too")
+    parser.add_argument("--peers", action="store_true", help="time transformers' generate and llama.cpp too")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the report as JSON")
     parser.add_argument(
         "--resume", metavar="FILE", type=Path, help="keep finished runs in FILE; where it exists, go on from it"
@@ -66,18 +67,21 @@ def run(args: argparse.Namespace) -> int:
 
 def _plan(args: argparse.Namespace) -> tuple[Any, Any]:
     """The loaded target, and what is to be measured on it."""
-    from engine import bench, suites
+    from engine import bench
     from engine.bench.peers import load_peers
 
     names = method_names(args.methods)
-    check_at_least_one("--limit", args.limit)
     check_at_least_one("--repeats", args.repeats)
     # Peers record no probabilities of what else might have been said, so neither do we.
-    config, questions = dataclasses.replace(config_of(args), has_detail=False), suites.questions(args.suite, args.limit)
+    config, questions = dataclasses.replace(config_of(args), has_detail=False), questions_of(args)
     target = load_target(args)
-    peers = load_peers(target.loaded, args.model, config) if args.peers else []
+    peers = load_peers(target.loaded, args.model, config, _tell) if args.peers else []
     names = [name for name in names if args.methods != "all" or drafters.get(name).unavailable(target) is None]
     return target, bench.Plan({name: {} for name in names}, questions, config, args.repeats, peers)
+
+
+def _tell(sentence: str) -> None:
+    print(sentence, file=sys.stderr)
 
 
 def _measured(plan: Any, finished: Sequence[Any], stream: Iterator[Any]) -> list[Any]:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine import drafters, options
+from engine import drafters, models, options, suites
 from engine.config import GenerationConfig
 from engine.errors import BadInput
 
@@ -28,22 +28,41 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
 
 def load_target(args: argparse.Namespace) -> Target:
     """The target of --model, --device and --dtype; which one it is where none is named, on stderr. Raises BadInput."""
-    from engine import models
     from engine.target import Target
 
+    return Target(models.load(_model_of(args), args.device, args.dtype))
+
+
+def _model_of(args: argparse.Namespace) -> str:
+    """--model, or the default, which is then named there."""
     if args.model is None:
         default = models.default_model()
         tell_caveats(default.reason)
         args.model = default.name
-    return Target(models.load(args.model, args.device, args.dtype))
+    return str(args.model)
 
 
 def add_suite_flags(parser: argparse.ArgumentParser, limit: int) -> None:
-    """--suite and --limit, with this default of questions."""
+    """--suite, --suites and --limit, with this default of questions."""
     parser.add_argument(
-        "--suite", default="all", help="suites or .jsonl files of questions, parted by commas, or all (default: all)"
+        "--suite",
+        default="all",
+        help=f"suites or .jsonl files of questions, parted by commas, or all of the model's kind (default: all); there "
+        f"are {', '.join(suites.names())}",
+    )
+    parser.add_argument(
+        "--suites",
+        metavar="FOLDER",
+        type=Path,
+        help=f"where {', '.join(suites.FIELD)} lie (default: {suites.FOLDER_VARIABLE}, or shared/data/bench)",
     )
     parser.add_argument("--limit", type=int, default=limit, help=f"questions per suite and category (default: {limit})")
+
+
+def questions_of(args: argparse.Namespace) -> list[suites.Question]:
+    """The questions that these flags ask for. Raises BadInput."""
+    check_at_least_one("--limit", args.limit)
+    return suites.questions(args.suite, args.limit, models.kind_of(_model_of(args)), args.suites)
 
 
 def add_config_flags(parser: argparse.ArgumentParser) -> None:

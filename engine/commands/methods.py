@@ -1,4 +1,4 @@
-"""`methods`: lists the decoding methods."""
+"""`methods`: lists the decoding methods, and the suites to measure them on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import dataclasses
 import json
 from typing import Any
 
-from engine import drafters, options
+from engine import drafters, options, suites
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +29,9 @@ def run(args: argparse.Namespace) -> int:
         )
         for spec in row["options"]:
             print(f"{'':<18} {spec['name']}={spec['default']}: {spec['help']}")
+    for kind in suites.OWN:
+        print(f"Suites for a {kind} model: {', '.join(suites.own_names(kind))}")
+    print(f"Suites of the field, found: {', '.join(suites.field_names()) or 'none'}")
     return 0
 
 

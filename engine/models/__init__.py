@@ -13,7 +13,7 @@ from engine.models.kin import is_kin, origin
 from engine.models.loaded import LoadedModel, context_length, end_ids
 from engine.models.loading import DraftSpec, forget, load, load_draft
 from engine.models.locating import locate, weights_folder
-from engine.models.presets import ASSETS, PREFERRED, STORY, Preset, presets
+from engine.models.presets import ASSETS, PREFERRED, STORY, Preset, kind_of, presets
 
 __all__ = [
     "ASSETS",
@@ -30,6 +30,7 @@ __all__ = [
     "fingerprint_of",
     "forget",
     "is_kin",
+    "kind_of",
     "load",
     "load_draft",
     "locate",

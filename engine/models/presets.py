@@ -49,6 +49,8 @@ class Preset:
     """Fingerprint of its vocabulary, where `fingerprints` are told."""
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     """Of weights of this one model, by where they come from."""
+    kind: str = "general"
+    """What it was taught: `general`, or `story` and its few tasks. Suites and examples are of a kind."""
 
 
 @functools.cache
@@ -60,6 +62,12 @@ def presets() -> dict[str, Preset]:
 
 def _preset(name: str, package: dict[str, str] | None = None, **row: Any) -> Preset:
     return Preset(name, package=Package(**package) if package else None, **row)
+
+
+def kind_of(name: str) -> str:
+    """The kind of a preset, or of a folder or hub id whose last part is a preset's target's; else `general`."""
+    last = Path(name).name
+    return next((p.kind for p in presets().values() if name == p.name or last == Path(p.target).name), "general")
 
 
 def draft_of(name: str) -> str | None:

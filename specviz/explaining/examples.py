@@ -1,4 +1,4 @@
-"""Example prompts by task, and which task a prompt is of."""
+"""Example prompts by task and by the kind of model, and which task a prompt is of."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ class Example:
     """A prompt to start from."""
 
     id: str
+    kind: str
+    """Of the models that it is for, as `Preset.kind`."""
     task: str
     title: str
     prompt: str
@@ -24,7 +26,18 @@ class Example:
 def examples() -> tuple[Example, ...]:
     """All example prompts, task by task."""
     tasks = json.loads(_FILE.read_text(encoding="utf-8"))
-    return tuple(Example(task=task["task"], **row) for task in tasks for row in task["examples"])
+    return tuple(Example(kind=task["kind"], task=task["task"], **row) for task in tasks for row in task["examples"])
+
+
+def first_prompt(kind: str) -> str:
+    """What stands in the prompt box at first, for this kind of model."""
+    return next(example.prompt for example in examples() if example.kind == kind)
+
+
+def prompt_for(kind: str, prompt: str) -> str:
+    """The prompt, or the first one of this kind of model where it is an unchanged example of another kind."""
+    is_others = any(example.prompt == prompt and example.kind != kind for example in examples())
+    return first_prompt(kind) if is_others else prompt
 
 
 def task_of(prompt: str) -> str:

@@ -12,11 +12,13 @@ from typing import Any
 import gradio as gr
 
 from engine.errors import BadInput
+from engine.models import kind_of
 from engine.options import OptionSpec
 from specviz.decoding import request
 from specviz.decoding.device import Device, problems
+from specviz.explaining import examples
 from specviz.pages import files
-from specviz.pages.drawn import drawn
+from specviz.pages.drawn import QUIET, drawn
 from specviz.showing import channel
 from specviz.showing.channel import Channel, S
 from specviz.showing.notices import Happening
@@ -60,28 +62,46 @@ def visitor_of(who: gr.Request | None) -> str:
     return str(getattr(who, "session_hash", None) or uuid.uuid4().hex)
 
 
-def prompt_box(elem_id: str) -> gr.Textbox:
-    """The prompt; at first an example's."""
+def prompt_box(device: Device, elem_id: str) -> gr.Textbox:
+    """The prompt; at first an example's, of the first model's kind."""
     return gr.Textbox(
         label="Prompt",
-        value=files.examples()[0].prompt,
+        value=examples.first_prompt(_first_kind(device)),
         lines=5,
         max_lines=14,
-        placeholder="Ask for a short story …",
+        placeholder="Ask for something …",
         elem_id=elem_id,
         elem_classes=["sv-prompt"],
     )
 
 
-def example_chips(elem_id: str) -> gr.HTML:
-    """Examples by task; its event `pick` goes to `pick`."""
-    return drawn(elem_id, ("dom", "chips"), known={"TASKS": files.example_menu()})
+def example_chips(device: Device, elem_id: str) -> gr.HTML:
+    """Examples by task, those of the kind of model that is its value; its event `pick` goes to `pick`."""
+    first = _first_kind(device)
+    return drawn(elem_id, ("dom", "chips"), first, known={"MENUS": files.example_menus(), "FIRST": first})
+
+
+def follow_model(model: gr.Dropdown, prompt: gr.Textbox, chips: gr.HTML) -> None:
+    """The examples are of the model's kind; so is the prompt, where a visitor chose the model and typed no prompt."""
+    model.change(lambda name: kind_of(str(name)), [model], [chips], queue=False, **QUIET)
+    model.input(
+        lambda name, written: examples.prompt_for(kind_of(str(name)), str(written)),
+        [model, prompt],
+        [prompt],
+        queue=False,
+        **QUIET,
+    )
+
+
+def _first_kind(device: Device) -> str:
+    """The kind of the model that is chosen at first."""
+    return kind_of(next(iter(device.models())))
 
 
 def pick(event: gr.EventData) -> str:
     """An example's prompt by its id."""
     wanted = getattr(event, "example", None)
-    found = next((example.prompt for example in files.examples() if example.id == wanted), None)
+    found = next((example.prompt for example in examples.examples() if example.id == wanted), None)
     return gr.skip() if found is None else found
 
 

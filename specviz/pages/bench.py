@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import gradio as gr
 from gradio.components import Component
 
-from engine import suites
+from engine import models, suites
 from engine.bench import markdown
 from engine.bench.report import DEFINITIONS
 from engine.errors import BadInput, EngineError
@@ -28,7 +28,8 @@ from specviz.times import MINUTES, day_and_time
 
 POLL_S = 1.0
 MAX_ENTRIES = 40
-FIRST_SUITES = ("story", "retell", "repair")
+FIRST_SUITES = {"story": ("story", "retell", "repair"), "general": ("ask", "code", "rewriting")}
+"""By the kind of model."""
 FIRST_METHODS = ("draft_model", "prompt_lookup", "aded", "token_recycling")
 FIRST_NUM_TOKENS = 96
 COLUMNS = {
@@ -177,6 +178,8 @@ class BenchView:
         stop.click(self.stop, None, None, queue=False, **QUIET)
         board.open(self.open, None, [board, shown], **QUIET)
         board.resume(self.resume, None, outputs, **QUIET)
+        model, chosen = inputs[:2]
+        model.change(lambda name: gr.CheckboxGroup(**suites_for(name)), [model], [chosen], **QUIET)
         timer.tick(self.poll, [shown], outputs, **QUIET)
         gr.on(
             [given.change for given in inputs], self.estimate, inputs, [estimate], trigger_mode="always_last", **QUIET
@@ -199,12 +202,12 @@ class BenchView:
             for method in self.device.methods()
             if method.name != PLAIN
         ]
-        models = [(title, name) for name, title in self.device.models().items()]
+        titled = [(title, name) for name, title in self.device.models().items()]
         names = [name for name in runnable(self.device) if name != PLAIN]
         first = [name for name in FIRST_METHODS if name in names] or names[:1]
         return [
-            gr.Dropdown(models, value=models[0][1], label="Model", elem_id="bench-model"),
-            gr.CheckboxGroup(suites.names(), value=list(FIRST_SUITES), label="Suites", elem_id="bench-suites"),
+            gr.Dropdown(titled, value=titled[0][1], label="Model", elem_id="bench-model"),
+            gr.CheckboxGroup(**suites_for(titled[0][1]), label="Suites", elem_id="bench-suites"),
             gr.Number(6, label="Prompts of each suite", precision=0, elem_id="bench-prompts"),
             gr.Textbox(label="Prompts of your own, one per line", lines=2, max_lines=8, elem_id="bench-own"),
             gr.CheckboxGroup(
@@ -225,6 +228,12 @@ class BenchView:
             gr.Number(FIRST_NUM_TOKENS, label="Max new tokens", precision=0, elem_id="bench-tokens"),
             gr.Number(0, label="Temperature", elem_id="bench-temperature"),
         ]
+
+
+def suites_for(model: object) -> dict[str, list[str]]:
+    """The suites to choose from for a model, and those that are chosen at first."""
+    kind = models.kind_of(str(model))
+    return {"choices": suites.names(kind), "value": list(FIRST_SUITES[kind])}
 
 
 def told_progress(progress: Progress) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from specviz.decoding.session import Sessions
 from specviz.pages import files
 from specviz.pages.asking import (
     example_chips,
+    follow_model,
     model_menu,
     pick,
     prompt_box,
@@ -133,6 +134,7 @@ class Compare:
         controls.run.click(self.run, inputs, outputs, **QUIET)
         controls.stop.click(self.stop, None, None, queue=False, **QUIET)
         controls.examples.pick(pick, None, [controls.prompt], queue=False, **QUIET)
+        follow_model(controls.model, controls.prompt, controls.examples)
 
 
 @dataclass(frozen=True)
@@ -153,8 +155,8 @@ def first_settings(device: Device) -> str:
 
 
 def _controls(device: Device) -> _Controls:
-    prompt = prompt_box("race-prompt")
-    examples = example_chips("race-examples")
+    prompt = prompt_box(device, "race-prompt")
+    examples = example_chips(device, "race-examples")
     with gr.Row(elem_classes=["sv-actions"]):
         run, stop = start_and_stop("Race", "race-run", "race-stop")
     model = model_menu(device, "race-model")

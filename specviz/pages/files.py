@@ -1,4 +1,4 @@
-"""What lies in assets/: scripts, styles, the logo, the menu of examples."""
+"""What lies in assets/: scripts, styles, the logo, the menus of examples."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from specviz import ASSETS
 from specviz.explaining import glossary
-from specviz.explaining.examples import examples as examples
+from specviz.explaining.examples import examples
 from specviz.text import to_wire
 
 TEMPLATE = '<div class="sv-root"></div>'
@@ -53,12 +53,14 @@ def logo() -> str:
     return (ASSETS / "logo.svg").read_text(encoding="utf-8")
 
 
-def example_menu() -> str:
-    """Tasks with their examples' titles, as JSON text for the page."""
-    menu: dict[str, list[dict[str, Any]]] = {}
+def example_menus() -> str:
+    """By kind of model, tasks with their examples' titles, as JSON text for the page."""
+    menus: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for example in examples():
-        menu.setdefault(example.task, []).append({"id": example.id, "title": example.title})
-    return json.dumps([{"task": task, "examples": rows} for task, rows in menu.items()])
+        tasks = menus.setdefault(example.kind, {})
+        tasks.setdefault(example.task, []).append({"id": example.id, "title": example.title})
+    named = {kind: [{"task": task, "examples": rows} for task, rows in tasks.items()] for kind, tasks in menus.items()}
+    return json.dumps(named)
 
 
 def _script(name: str) -> str:

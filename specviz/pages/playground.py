@@ -17,6 +17,7 @@ from specviz.decoding.device import Device, first_method
 from specviz.decoding.session import Sessions
 from specviz.pages.asking import (
     example_chips,
+    follow_model,
     model_menu,
     pick,
     prompt_box,
@@ -122,6 +123,7 @@ class Playground:
         controls.again.click(self.restore, [last], inputs, **QUIET).success(self.run, inputs, outputs, **QUIET)
         controls.stop.click(self.stop, None, None, queue=False, api_name="stop", **public)
         controls.examples.pick(pick, None, [controls.prompt], queue=False, **QUIET)
+        follow_model(controls.model, controls.prompt, controls.examples)
 
 
 @dataclass(frozen=True)
@@ -142,8 +144,8 @@ def default_settings(device: Device) -> str:
 
 
 def _controls(device: Device) -> _Controls:
-    prompt = prompt_box("prompt")
-    examples = example_chips("examples")
+    prompt = prompt_box(device, "prompt")
+    examples = example_chips(device, "examples")
     with gr.Row(elem_classes=["sv-actions"]):
         run, stop = start_and_stop("Run", "run", "stop")
         again = gr.Button("Same again", elem_id="again", interactive=False, min_width=96, scale=1)

@@ -140,8 +140,8 @@ def test_control_enter_runs(visit: Open) -> None:
 
 def test_an_example_fills_the_prompt(visit: Open) -> None:
     seen = visit()
-    seen.page.get_by_role("button", name="Sam and the dog").click()
-    seen.page.wait_for_function("document.querySelector('#prompt textarea').value.startsWith('Repeat this text.')")
+    seen.page.get_by_role("button", name="A variable renamed").click()
+    seen.page.wait_for_function("document.querySelector('#prompt textarea').value.startsWith('Rename the')")
 
 
 def test_each_method_brings_its_own_options(visit: Open) -> None:

@@ -151,10 +151,18 @@ def test_a_method_that_cannot_run_here_says_why(scripts: Scripts) -> None:
 
 
 def test_an_example_is_picked_by_its_id(scripts: Scripts) -> None:
-    tasks = json.dumps([{"task": "Story", "examples": [{"id": "x", "title": "X"}, {"id": "y", "title": "Y"}]}])
-    loaded = scripts.load("dom", "chips", TASKS=tasks)
+    tasks = [{"task": "Story", "examples": [{"id": "x", "title": "X"}, {"id": "y", "title": "Y"}]}]
+    loaded = scripts.load("dom", "chips", MENUS=json.dumps({"story": tasks}), FIRST="story")
     loaded.act(".sv-chip", "click", 1)
     assert (loaded.texts(".sv-chip"), loaded.said) == (["X", "Y"], [["pick", {"example": "y"}]])
+
+
+def test_examples_follow_the_kind_of_model(scripts: Scripts) -> None:
+    menus = {name: [{"task": name, "examples": [{"id": name, "title": name.upper()}]}] for name in ("story", "general")}
+    loaded = scripts.load("dom", "chips", MENUS=json.dumps(menus), FIRST="story")
+    assert loaded.texts(".sv-chip") == ["STORY"]
+    loaded.set("general")
+    assert (loaded.texts(".sv-chip"), loaded.texts(".sv-chip-task")) == (["GENERAL"], ["general"])
 
 
 def test_a_mark_explains_its_terms_and_leads_to_the_glossary(scripts: Scripts) -> None:

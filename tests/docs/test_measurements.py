@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from toys import draft_for
@@ -18,41 +19,79 @@ from scripts import readme_bench
 from tests.docs.sections import first_cells, read, section
 
 
-def test_readme_table_is_the_newest_report(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_tables_of_the_pages_are_the_newest_reports(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(sys, "argv", ["readme_bench.py", "--check"])
     assert (readme_bench.main(), capsys.readouterr().err) == (0, "")
 
 
+ROW = {"suite": "novel", "category": "", "method": "magic", "tokens_per_second": 9.0, "speedup": 2.0}
+ROW |= {"speedup_low": None, "speedup_high": None, "block_efficiency": None, "same_text": "1/1"}
+
+
+def made(folder: Path, name: str, day: int, model: str = "story", temperature: float = 0.0, **more: Any) -> Path:
+    """A report file."""
+    report = json.loads(readme_bench.newest(readme_bench.whole_reports()).path.read_text(encoding="utf-8"))
+    report |= {"created_at": f"2027-01-0{day}T00:00:00+00:00", "model": model, "rows": [ROW], **more}
+    report["config"]["temperature"] = temperature
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps(report))
+    return path
+
+
 def test_the_newest_whole_report_is_chosen_whatever_its_name(tmp_path: Path) -> None:
     for name, day, is_complete in (("a", 3, True), ("b", 1, True), ("c", 9, False)):
-        report = {"created_at": f"2026-01-0{day}T00:00:00+00:00", "is_complete": is_complete}
-        (tmp_path / f"{name}.json").write_text(json.dumps(report))
-    assert readme_bench.newest(tmp_path).name == "a.json"
+        made(tmp_path, name, day, is_complete=is_complete)
+    assert readme_bench.newest(readme_bench.whole_reports(tmp_path)).path.name == "a.json"
     with pytest.raises(SystemExit, match="holds no report"):
-        readme_bench.newest(tmp_path / "empty")
+        readme_bench.whole_reports(tmp_path / "empty")
 
 
-def test_a_new_report_changes_the_readme_between_the_marks_only(tmp_path: Path) -> None:
-    report = json.loads(readme_bench.newest().read_text(encoding="utf-8"))
-    row = {"suite": "novel", "category": "", "method": "magic", "tokens_per_second": 9.0, "speedup": 2.0}
-    row |= {"speedup_low": None, "speedup_high": None, "block_efficiency": None, "same_text": "1/1"}
+def between(text: str, mark: str) -> str:
+    return text.split(f"<!-- {mark}:start -->\n")[1].split(f"<!-- {mark}:end -->")[0]
+
+
+def test_each_report_stands_where_its_model_and_temperature_belong(tmp_path: Path) -> None:
+    pages = {"README.md": read("README.md"), "docs/bench.md": read("docs/bench.md")}
+    made(tmp_path, "story", 1)
+    first = readme_bench.updated(pages, readme_bench.whole_reports(tmp_path))
+    line = "| novel | `magic` | 9 | 2.00× | – | 1/1 |"
+    assert line in between(first["README.md"], "bench"), "the story model's until there is another"
+    assert line in between(first["docs/bench.md"], "story")
+    assert between(first["docs/bench.md"], "sampled") == ""
+    made(tmp_path, "greedy", 2, "smollm2-135m")
+    made(tmp_path, "sampled", 3, "smollm2-135m", 0.8)
+    found = readme_bench.updated(first, readme_bench.whole_reports(tmp_path))
+    assert "| `magic` | 2.00× | 1/1 |" in between(found["README.md"], "bench")
+    assert "greedy.json" in between(found["README.md"], "bench")
+    assert between(found["docs/bench.md"], "story") == between(first["docs/bench.md"], "story")
+    assert "temperature 0.8" in between(found["docs/bench.md"], "sampled")
+
+
+def test_a_new_report_changes_a_page_between_its_marks_only(tmp_path: Path) -> None:
     cost = {"num_context": 99, "passes": [{"num_rows": 1, "ms": 5.0, "ratio": 1.0}]}
-    report |= {
-        "rows": [row, {**row, "category": "qa"}],
-        "row_cost": cost,
-        "skipped": [{"suite": "novel", "category": "qa", "num_questions": 3}],
-    }
-    path = tmp_path / "new.json"
-    path.write_text(json.dumps(report))
-    given = read("README.md")
-    changed = readme_bench.updated(given, path)
-    for mark in ("<!-- bench:start -->", "<!-- bench:end -->"):
-        assert changed.count(mark) == 1
-    assert changed.split("<!-- bench:start -->")[0] == given.split("<!-- bench:start -->")[0]
-    assert changed.split("<!-- bench:end -->")[1] == given.split("<!-- bench:end -->")[1]
-    assert changed.count("| novel | `magic` | 9 | 2.00× | – | 1/1 |") == 1
-    assert "at 99 tokens of context: 1 → 5 ms (1.00×)." in changed
-    assert "Skipped, too long for the context: 3 of novel qa." in changed
+    skipped = [{"suite": "novel", "category": "qa", "num_questions": 3}]
+    made(tmp_path, "new", 1, rows=[ROW, {**ROW, "category": "qa"}], row_cost=cost, skipped=skipped)
+    given = {"README.md": read("README.md"), "docs/bench.md": read("docs/bench.md")}
+    changed = readme_bench.updated(given, readme_bench.whole_reports(tmp_path))
+    for page, mark in (("README.md", "bench"), ("docs/bench.md", "story")):
+        assert changed[page].split(f"<!-- {mark}:start -->")[0] == given[page].split(f"<!-- {mark}:start -->")[0]
+        block = between(changed[page], mark)
+        assert block.count("| novel | `magic` | 9 | 2.00× | – | 1/1 |") == 1
+        assert "at 99 tokens of context: 1 → 5 ms (1.00×)." in block
+        assert "Skipped, too long for the context: 3 of novel qa." in block
+    after = "<!-- bench:end -->"
+    assert changed["README.md"].split(after)[1] == given["README.md"].split(after)[1]
+    with pytest.raises(SystemExit, match=r"README\.md has no lines <!-- bench:start -->"):
+        readme_bench.updated({**given, "README.md": "no marks"}, readme_bench.whole_reports(tmp_path))
+
+
+def test_a_link_leads_from_the_page_to_the_report() -> None:
+    report = readme_bench.newest(readme_bench.whole_reports())
+    name = report.path.name
+    for page, link in (("README.md", f"docs/bench/{name}"), ("docs/bench.md", f"bench/{name}")):
+        assert f"Report: [{link}]({link}), by `" in readme_bench.block(report, page, lambda rows: "table")
 
 
 def test_bench_page_defines_every_figure_in_the_codes_own_words() -> None:

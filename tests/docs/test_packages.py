@@ -12,7 +12,7 @@ from engine import models
 from engine.models import found
 from tests.docs.sections import PACKAGES, ROOT, read
 
-IMPORT_NAMES = {"sqlalchemy": "SQLAlchemy", "markdown_it": "markdown-it-py"}
+IMPORT_NAMES = {"sqlalchemy": "SQLAlchemy", "markdown_it": "markdown-it-py", "llama_cpp": "llama-cpp-python"}
 
 
 def pins(name: str) -> dict[str, str]:
@@ -35,12 +35,15 @@ def imported(paths: list[Path]) -> set[str]:
 def test_everything_imported_is_pinned() -> None:
     paths = [ROOT / "app.py", *(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))]
     wanted = {IMPORT_NAMES.get(name, name) for name in imported(paths)}
-    assert wanted - set(pins("requirements.txt")) == set()
+    assert wanted - {*pins("requirements.txt"), *pins("requirements-peers.txt")} == set()
 
 
 def test_the_engine_needs_no_page_and_no_database() -> None:
     allowed = {"torch", "transformers", "tokenizers", "safetensors", "accelerate", "numpy", "numba", "llvmlite", "tqdm"}
-    assert imported(list((ROOT / "engine").rglob("*.py"))) <= allowed
+    optional = {"llama_cpp", "gguf"}
+    assert imported(list((ROOT / "engine").rglob("*.py"))) <= allowed | optional
+    files = [path for path in (ROOT / "engine").rglob("*.py") if imported([path]) & optional]
+    assert {path.parent.name for path in files} == {"bench"}, "what else needs them needs them always"
 
 
 def test_space_header_agrees_with_the_pins() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.bench.peers import Peer
+from engine.bench.peers import StockPeer
 from engine.bench.runner import Cell, Plan
 from engine.config import GenerationConfig
 from engine.suites import Question
@@ -13,7 +13,7 @@ CONFIG = GenerationConfig(max_new_tokens=6, has_detail=False)
 SETTINGS = {"model": "table", "config": {"max_new_tokens": 6}, "commit": "abc"}
 
 
-class CountingPeer(Peer):
+class CountingPeer(StockPeer):
     """Answers with the prompt's last token, again and again, and remembers what it was asked."""
 
     def __init__(self, name: str = "peer") -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,12 @@ from engine.models import LoadedModel
 from engine.suites import Question
 from engine.target import Target
 from tests.engine.bench.cells import CONFIG, SETTINGS, CountingPeer, plan
+
+
+@pytest.fixture(autouse=True)
+def without_llama(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine where its package is not installed."""
+    monkeypatch.setitem(sys.modules, "llama_cpp", None)
 
 
 class Scribe:

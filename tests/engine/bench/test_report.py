@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import bench
-from engine.bench import report
+from engine.bench import markdown, report
 from engine.bench.runner import Plan
 from engine.drafters.costs import RowCost
 from engine.suites import Question
@@ -114,6 +114,29 @@ def test_markdown_carries_what_the_figures_have_to_be_read_with() -> None:
     assert "1024 new tokens" in text
     assert "Interrupted" not in text
     assert "Interrupted" in bench.to_markdown(full_report(is_complete=False))
+
+
+def test_what_was_drawn_is_said_above_temperature_0_only() -> None:
+    greedy = {"temperature": 0.0, "max_new_tokens": 6, "top_k": 5, "rule": "auto", "seed": 3}
+    assert ", temperature 0, at most 6 tokens," in markdown.head(full_report(config=greedy))
+    sampled = markdown.head(full_report(config={**greedy, "temperature": 0.8}))
+    assert ", temperature 0.8, top_k 5, rule auto, seed 3, at most 6 tokens," in sampled
+    old = {"temperature": 0.5, "max_new_tokens": 6}
+    assert ", temperature 0.5, rule auto, seed 0," in markdown.head(full_report(config=old))
+
+
+def test_a_table_by_category_has_a_line_per_method_the_quickest_first() -> None:
+    rows = full_report()["rows"]
+    alone = [{**row, "suite": "humaneval"} for row in rows if not row["category"] and row["method"] != "generate"]
+    assert markdown.by_category([*rows, *alone]).splitlines() == [
+        "| method | rag | qa | humaneval | same text |",
+        "| --- | --- | --- | --- | --- |",
+        "| `fast` | 2.00×, 2.50 | 2.00×, 2.50 | 2.00×, 2.50 | 4/4 |",
+        "| `plain` | 10 tokens/s | 10 tokens/s | 10 tokens/s | 4/4 |",
+        "| `generate` | 0.50× | 0.50× | – | 2/2 |",
+    ]
+    wide = {**rows[0], "category": "", "suite": "t", "speedup_low": 1.5, "speedup_high": 3.0}
+    assert "2.00× [1.50, 3.00], 2.50" in markdown.by_category([wide])
 
 
 def test_every_figure_of_a_row_is_defined() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,14 @@ def bench_command(shell: Shell, tmp_path: Path) -> list[object]:
     return ["bench", "--suite", suite(tmp_path), "--model", shell.model, "--dtype", "fp32", *more]
 
 
-def test_bench_prints_a_table_and_writes_a_report(shell: Shell, tmp_path: Path) -> None:
+def test_bench_prints_a_table_and_writes_a_report(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "llama_cpp", None)
     path = tmp_path / "report.json"
     status, out, err = shell.run(*bench_command(shell, tmp_path), "--peers", "--json", path)
     assert status == 0, err
+    assert "llama.cpp is left out. Its package is not installed" in err
     report = json.loads(path.read_text())
     assert out.strip() == to_markdown(report).strip()
     contenders = ["plain", "prompt_lookup", "generate", "generate(prompt_lookup)"]
@@ -32,6 +37,13 @@ def test_bench_prints_a_table_and_writes_a_report(shell: Shell, tmp_path: Path) 
     assert str(tmp_path) not in report["command"]
     assert report["definitions"]["speedup_per_block_efficiency"]
     assert not report["config"]["has_detail"]
+
+
+def test_above_temperature_0_exact_methods_write_plain_decodings_text(shell: Shell, tmp_path: Path) -> None:
+    status, out, err = shell.run(*bench_command(shell, tmp_path), "--temperature", 0.8, "--seed", 5)
+    assert status == 0, err
+    assert ", temperature 0.8, rule auto, seed 5, at most 9 tokens," in out
+    assert out.count("| 4/4 |") == 2, "plain and prompt_lookup"
 
 
 def test_bench_leaves_out_methods_that_cannot_run_unless_they_are_asked_for(shell: Shell, tmp_path: Path) -> None:

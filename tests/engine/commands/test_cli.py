@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import drafters
+from engine import drafters, suites
 from tests.engine.commands.conftest import Shell
 
 ROOT = Path(__file__).parents[3]
@@ -28,6 +28,9 @@ def test_methods_lists_every_method_with_its_options(shell: Shell) -> None:
     status, out, _ = shell.run("methods")
     assert status == 0
     assert all(name in out for name in rows)
+    for kind in suites.OWN:
+        assert f"Suites for a {kind} model: {', '.join(suites.own_names(kind))}\n" in out
+    assert f"Suites of the field, found: {', '.join(suites.field_names()) or 'none'}\n" in out
 
 
 BAD: dict[str, tuple[str, str]] = {
@@ -69,6 +72,7 @@ BAD: dict[str, tuple[str, str]] = {
     "events nowhere": ("generate --method plain --prompt x --model {m} --events /no/such/folder/x", "/no/such/folder"),
     "unknown suite": ("audit --suite nosuch --model {m}", "nosuch"),
     "missing suite file": ("audit --suite nosuch.jsonl --model {m}", "nosuch.jsonl"),
+    "a suite of the field elsewhere": ("audit --suite mbpp --suites /no/such --model {m}", "mbpp.jsonl in /no/such."),
     "no prompts": ("audit --limit 0 --model {m}", "--limit"),
     "prompts in words": ("audit --limit all --model {m}", "--limit"),
     "unknown method to audit": ("audit --methods plain,magic --model {m}", "magic"),

@@ -88,7 +88,7 @@ def test_options_of_a_method_that_is_not_chosen_are_refused() -> None:
 
 
 def test_too_many_runs_are_refused_with_their_number() -> None:
-    given = ("toy", suites.names(), 24, "", ["prompt_lookup"], "", 20, 8, 0)
+    given = ("toy", suites.own_names("story"), 24, "", ["prompt_lookup"], "", 20, 8, 0)
     with pytest.raises(BadInput, match=r"6,720 runs.*at most 5,000"):
         parse(TinyDevice(), *given)
 

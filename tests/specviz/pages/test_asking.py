@@ -7,13 +7,13 @@ from types import SimpleNamespace
 
 from scripted import ScriptedDevice
 
-from specviz.pages import files
+from specviz.explaining.examples import examples
 from specviz.pages.asking import catalog, pick
 from specviz.pages.playground import default_settings
 
 
 def test_an_example_is_picked_by_its_id() -> None:
-    example = files.examples()[0]
+    example = examples()[0]
     assert pick(SimpleNamespace(example=example.id)) == example.prompt  # type: ignore[arg-type]
     assert not isinstance(pick(SimpleNamespace(example="../etc")), str)  # type: ignore[arg-type]
 

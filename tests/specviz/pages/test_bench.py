@@ -11,6 +11,7 @@ import pytest
 from benching import ASKED, CELL, IDS, Place, Runs, at_run, benchmarks, report, until_it_ends
 from scripted import PATIENCE_S, ScriptedDevice
 
+from engine import suites
 from specviz.bench import EXAMPLE, Benchmarks, Progress
 from specviz.pages import bench as page
 from specviz.pages.bench import BenchView, told_progress
@@ -50,6 +51,16 @@ def test_start_says_why_not_and_else_shows_progress_until_the_end(
     assert json.loads(told)["phase"] == "finished"
     assert (timer.active, stop.interactive) == (False, False)
     assert json.loads(board)["isComplete"]
+
+
+def test_the_suites_to_choose_from_are_the_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "mbpp.jsonl").write_text("{}")
+    monkeypatch.setenv(suites.FOLDER_VARIABLE, str(tmp_path))
+    for model, kind in (("story", "story"), ("toy", "general")):
+        made = page.suites_for(model)
+        assert made["choices"] == [*suites.own_names(kind), "mbpp"]
+        assert len(made["value"]) == 3
+        assert set(made["value"]) <= set(suites.own_names(kind))
 
 
 @pytest.mark.parametrize(

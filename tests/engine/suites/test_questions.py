@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from codecs import BOM_UTF8
 from pathlib import Path
@@ -25,11 +26,10 @@ def turns(category: str, *texts: str) -> dict[str, Any]:
 
 
 def test_every_suite_that_ships_has_questions_of_its_name() -> None:
-    for name in suites.names():
+    for name in suites.own_names():
         found = suites.questions(name, 3)
         assert len(found) == 3
         assert {(question.suite, question.category, len(question.turns)) for question in found} == {(name, "", 1)}
-    assert {question.suite for question in suites.questions("all", 1)} == set(suites.names())
 
 
 def test_rows_with_a_prompt_and_rows_with_turns_are_both_questions(tmp_path: Path) -> None:
@@ -64,6 +64,37 @@ def test_spec_bench_counts_the_categories_of_mt_bench_as_one(tmp_path: Path) -> 
     assert [question.category for question in among] == ["mt_bench"] * 8 + ["rag"]
 
 
+def test_within_spec_bench_the_categories_of_mt_bench_take_turns(tmp_path: Path) -> None:
+    rows = [turns(category, f"{category} {i}") for category in ("stem", "math", "rag") for i in range(3)]
+    found = suites.questions(write(tmp_path / "spec_bench.jsonl", *rows), 3)
+    assert [q.turns[0] for q in found if q.category == "mt_bench"] == ["stem 0", "math 0", "stem 1"]
+    assert [q.turns[0] for q in found if q.category == "rag"] == ["rag 0", "rag 1", "rag 2"]
+
+
+def test_rows_of_the_field_become_what_a_user_says(tmp_path: Path) -> None:
+    rows = [
+        {"question": "How many?", "answer": "#### 3"},
+        {"task_id": "HumanEval/0", "prompt": "def f(x):\n", "entry_point": "f", "canonical_solution": "    return x"},
+        {"text": "Write a function.", "code": "pass", "test_list": ["assert f(1)", "assert f(2)"]},
+    ]
+    assert [question.turns[0] for question in suites.questions(write(tmp_path / "mixed.jsonl", *rows))] == [
+        "How many?",
+        "Complete this Python function:\n\ndef f(x):\n",
+        "Write a function.\nYour code should pass these tests:\n\nassert f(1)\nassert f(2)",
+    ]
+
+
+def test_a_gzipped_file_is_read_and_a_broken_one_refused(tmp_path: Path) -> None:
+    path = tmp_path / "odd.jsonl.gz"
+    path.write_bytes(gzip.compress(b'{"prompt": "Hi."}\n' * 9))
+    assert suites.questions(str(path), 1) == [Question("odd", ("Hi.",))]
+    whole = path.read_bytes()
+    for broken in (whole[:-12], b"no gzip", whole[:12] + b"\xff" * 9 + whole[21:]):
+        path.write_bytes(broken)
+        with pytest.raises(BadInput, match=r"odd\.jsonl\.gz is corrupt or cut off; fetch it again"):
+            suites.questions(str(path))
+
+
 def test_a_limit_counts_within_each_suite_and_category(tmp_path: Path) -> None:
     first = write(tmp_path / "a.jsonl", *(turns(c, str(i)) for i in range(4) for c in ("qa", "rag")))
     second = write(tmp_path / "b.jsonl", *({"prompt": str(i)} for i in range(4)))
@@ -91,7 +122,7 @@ def test_a_row_that_is_no_question_is_refused_with_its_line(line: str, tmp_path:
 
 
 def test_a_file_without_questions_or_text_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"holds no questions; wanted JSON lines with a field `prompt` or `turns`"):
+    with pytest.raises(BadInput, match=r"holds no questions; wanted .* a field `prompt`, `turns` or `question`"):
         suites.questions(write(tmp_path / "empty.jsonl"))
     (tmp_path / "binary.jsonl").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(BadInput, match="not UTF-8"):
