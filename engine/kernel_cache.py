@@ -1,7 +1,7 @@
 """Where compiled loops are kept between starts: a folder for each state of their sources.
 
 numba looks only at the file of the function that it has compiled, and would go on with a loop whose callee in another
-file has changed; so all of these files together name the folder. Imports the standard library alone.
+file has changed; so all of these files together name the folder. Imports none but the standard library.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from engine.user_cache import user_cache
+
 _ENGINE = Path(__file__).resolve().parent
 _MARK = re.compile(rb"\bnjit\b|\bllvmlite\b|^@_?compiled\b|\(NamedTuple\)", re.MULTILINE)
 """What a file of compiled code cannot do without: a compiler's name, a decorator made with it, or records for it."""
@@ -26,13 +28,9 @@ def kernel_folder() -> Path:
     """The folder for the loops of these sources, in the user's cache, or a temporary one where it cannot be written."""
     name = fingerprint(_ENGINE)
     try:
-        return _made(_home() / "specviz" / "kernels", name)
+        return _made(user_cache() / "kernels", name)
     except (OSError, RuntimeError):  # Path.home() has no other word for a user without a home
         return _made(_temporary(), name)
-
-
-def _home() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
 def _temporary() -> Path:

@@ -23,8 +23,8 @@ NUM_TOKENS = 48
 def main() -> int:
     """Decode once and keep the events."""
     options = [word for setting in SETTINGS for word in ("--set", setting)]
-    command = [sys.executable, "-m", "engine", "generate", "--method", "draft_model", *options, "--prompt", PROMPT]
-    command += ["--max-new-tokens", str(NUM_TOKENS), "--events", str(RECORDING)]
+    command = [sys.executable, "-m", "engine", "generate", "--model", "story", "--method", "draft_model"]
+    command += [*options, "--prompt", PROMPT, "--max-new-tokens", str(NUM_TOKENS), "--events", str(RECORDING)]
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 

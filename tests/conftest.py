@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Whatever is installed here; tests of the default itself take this away.
+os.environ["SPECVIZ_MODEL"] = "story"
 # Threads of tiny products wait for each other, and on a busy machine far longer than the products take.
 # The variable is for programs that tests start; here a plugin may have loaded OpenMP before (set_num_threads below).
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -72,7 +72,7 @@ class ScriptedDevice:
     def cannot_run(self, model: str, method: str) -> str | None:
         return f"{method} lacks its weights." if method in self.lacking else None
 
-    def caveat(self, model: str) -> str:
+    def caveat(self, request: Request) -> str:
         return self.said_before
 
     def is_ready(self, model: str, method: str) -> bool:

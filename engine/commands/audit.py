@@ -15,9 +15,10 @@ from engine.commands.flags import (
     add_model_flags,
     add_suite_flags,
     config_of,
+    load_target,
     method_names,
     questions_of,
-    tell_caveat,
+    tell_caveats,
 )
 from engine.config import GenerationConfig
 from engine.errors import RunFailed
@@ -40,13 +41,10 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; returns the exit status."""
-    from engine import models
-    from engine.target import Target
-
     names = method_names(args.methods)
     config, questions = config_of(args), questions_of(args)
-    target = Target(models.load(args.model, args.device, args.dtype))
-    tell_caveat(target)
+    target = load_target(args)
+    tell_caveats(target.caveat)
     if args.methods == "all":
         names = _available(names, target)
     rows = []

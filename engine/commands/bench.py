@@ -19,6 +19,7 @@ from engine.commands.flags import (
     check_at_least_one,
     check_folder,
     config_of,
+    load_target,
     method_names,
     questions_of,
     write_file,
@@ -66,18 +67,15 @@ def run(args: argparse.Namespace) -> int:
 
 def _plan(args: argparse.Namespace) -> tuple[Any, Any]:
     """The loaded target, and what is to be measured on it."""
-    from engine import bench, models
+    from engine import bench
     from engine.bench.peers import load_peers
-    from engine.target import Target
 
     names = method_names(args.methods)
     check_at_least_one("--repeats", args.repeats)
     # Peers record no probabilities of what else might have been said, so neither do we.
     config, questions = dataclasses.replace(config_of(args), has_detail=False), questions_of(args)
-    target = Target(models.load(args.model, args.device, args.dtype))
-    preset = models.presets().get(args.model)
-    source = preset.target if preset else args.model
-    peers = load_peers(target.loaded, source, config, _tell) if args.peers else []
+    target = load_target(args)
+    peers = load_peers(target.loaded, args.model, config, _tell) if args.peers else []
     names = [name for name in names if args.methods != "all" or drafters.get(name).unavailable(target) is None]
     return target, bench.Plan({name: {} for name in names}, questions, config, args.repeats, peers)
 

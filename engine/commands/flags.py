@@ -17,9 +17,29 @@ if TYPE_CHECKING:
 
 def add_model_flags(parser: argparse.ArgumentParser) -> None:
     """--model, --device and --dtype."""
-    parser.add_argument("--model", default="story", help="preset, hub id or folder (default: story)")
+    parser.add_argument(
+        "--model",
+        help="preset, hub id, folder, folder/file.gguf or hub-id:file.gguf (default: SPECVIZ_MODEL, else "
+        "smollm2-135m where it is there, else story)",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 … (default: auto)")
     parser.add_argument("--dtype", default="auto", help="auto, bf16, fp16 or fp32 (default: auto)")
+
+
+def load_target(args: argparse.Namespace) -> Target:
+    """The target of --model, --device and --dtype. Raises BadInput."""
+    from engine.target import Target
+
+    return Target(models.load(chosen_model(args), args.device, args.dtype))
+
+
+def chosen_model(args: argparse.Namespace) -> str:
+    """--model; which one it is where none is named, once on stderr. Raises BadInput."""
+    if args.model is None:
+        default = models.default_model()
+        tell_caveats(default.reason)
+        args.model = default.name
+    return str(args.model)
 
 
 def add_suite_flags(parser: argparse.ArgumentParser, limit: int) -> None:
@@ -42,7 +62,7 @@ def add_suite_flags(parser: argparse.ArgumentParser, limit: int) -> None:
 def questions_of(args: argparse.Namespace) -> list[suites.Question]:
     """The questions that these flags ask for. Raises BadInput."""
     check_at_least_one("--limit", args.limit)
-    return suites.questions(args.suite, args.limit, models.kind_of(args.model), args.suites)
+    return suites.questions(args.suite, args.limit, models.kind_of(chosen_model(args)), args.suites)
 
 
 def add_config_flags(parser: argparse.ArgumentParser) -> None:
@@ -93,7 +113,7 @@ def write_file(path: Path, text: str) -> None:
         raise BadInput(f"The file {path} cannot be written: {error.strerror}.") from error
 
 
-def tell_caveat(target: Target) -> None:
-    """What runs on this target cannot promise, on stderr before they begin."""
-    if target.caveat:
-        print(target.caveat, file=sys.stderr)
+def tell_caveats(*caveats: str) -> None:
+    """What runs on a target, or of a drafter on it, cannot promise: on stderr before they begin."""
+    for caveat in filter(None, caveats):
+        print(caveat, file=sys.stderr)

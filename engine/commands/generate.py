@@ -16,7 +16,8 @@ from engine.commands.flags import (
     add_config_flags,
     add_model_flags,
     config_of,
-    tell_caveat,
+    load_target,
+    tell_caveats,
 )
 from engine.errors import BadInput
 from engine.events import Event, SessionFinished, SessionStarted, Stepped, to_json
@@ -42,19 +43,18 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; returns the exit status."""
-    from engine import models
     from engine.audit import audit, plain_run
     from engine.loop import generate
-    from engine.target import Target, warm_up
+    from engine.target import warm_up
 
     config, given = config_of(args), given_options(args.set)
     drafters.parse(args.method, given)
     prompt = _prompt(args)
-    target = Target(models.load(args.model, args.device, args.dtype))
+    target = load_target(args)
     drafter = drafters.create(args.method, given, target)
     stream = generate(target, drafter, prompt, config)
     warm_up(target)
-    tell_caveat(target)
+    tell_caveats(target.caveat, drafter.caveat)
     run = _show(stream, args)
     finished = run[-1]
     assert isinstance(finished, SessionFinished)

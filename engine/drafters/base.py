@@ -126,6 +126,8 @@ class Drafter(ABC):
     """Of the method, for tables and menus; an object may set its own, as they depend on the target."""
     states_draws: ClassVar[bool] = False
     """Whether, asked to, it samples its nodes and says from what."""
+    caveat: str = ""
+    """What is to be said before its runs on this target; else empty."""
     Options: ClassVar[type[Any]] = NoOptions
 
     def __init__(self, options: Any, target: Target) -> None:

@@ -45,6 +45,7 @@ class WithFallback(Drafter):
             "guarantee": "exact" if is_exact else "lossy",
             "needs": first.needs | second.needs,
             "states_draws": first.states_draws and second.states_draws,
+            "caveat": " ".join(filter(None, (first.caveat, second.caveat))),
         }
         self.__dict__.update(told)
 

@@ -1,33 +1,40 @@
-"""Names to loaded models: presets, hub ids and folders.
+"""Names to loaded models: presets, hub ids, folders and GGUF files.
 
-Weights come from safetensors only and remote code stays off. Loaded models are shared by all sessions of a process;
-they hold no session state.
+Weights come from safetensors, or from GGUF files that are converted to them; remote code stays off. Loaded models are
+shared by all sessions of a process; they hold no session state.
 """
 
 from __future__ import annotations
 
 from engine.models.chat import Message
+from engine.models.default import Default, default_model
 from engine.models.fingerprint import fingerprint_of
+from engine.models.kin import is_kin, origin
 from engine.models.loaded import LoadedModel, context_length, end_ids
 from engine.models.loading import DraftSpec, forget, load, load_draft
 from engine.models.locating import locate, weights_folder
-from engine.models.presets import ASSETS, DEFAULT_PRESET, Preset, kind_of, presets
+from engine.models.presets import ASSETS, PREFERRED, STORY, Preset, kind_of, presets
 
 __all__ = [
     "ASSETS",
-    "DEFAULT_PRESET",
+    "PREFERRED",
+    "STORY",
+    "Default",
     "DraftSpec",
     "LoadedModel",
     "Message",
     "Preset",
     "context_length",
+    "default_model",
     "end_ids",
     "fingerprint_of",
     "forget",
+    "is_kin",
     "kind_of",
     "load",
     "load_draft",
     "locate",
+    "origin",
     "presets",
     "weights_folder",
 ]

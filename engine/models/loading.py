@@ -6,6 +6,7 @@ for again, until the memory is needed or `forget` is called.
 
 from __future__ import annotations
 
+import functools
 import gc
 import threading
 import weakref
@@ -32,7 +33,7 @@ from engine.models import memory
 from engine.models.fingerprint import fingerprint_of
 from engine.models.loaded import LoadedModel, context_length
 from engine.models.locating import locate
-from engine.models.presets import DEFAULT_PRESET, draft_of, presets, source_of
+from engine.models.presets import draft_of, how_to_get, presets
 from engine.runtime.compiled import runs_compiled
 from engine.runtime.device import choose_device, choose_dtype, has_fast_bf16
 from engine.runtime.families import COMPILED
@@ -58,7 +59,7 @@ class DraftSpec:
     """A draft model as it is asked for; what is "target" or 0 is as the target has it."""
 
     source: str = "auto"
-    """Folder or hub id; "auto" is the preset's own."""
+    """Preset, folder, GGUF file or hub id; "auto" is the preset's own."""
     device: str = "target"
     dtype: str = "target"
     max_tokens: int = 0
@@ -72,15 +73,14 @@ class _Order:
     """One model to be read from disk."""
 
     name: str
-    source: str
     device: torch.device
     dtype: torch.dtype
     kind: Kind = "causal"
 
-    @property
+    @functools.cached_property
     def location(self) -> str:
-        """Folder or hub id. Raises UnknownName."""
-        return locate(self.source)
+        """Folder or hub id; a GGUF file is converted to a folder first. Raises BadInput or UnknownName."""
+        return locate(self.name)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -89,14 +89,14 @@ class _Order:
         return {"trust_remote_code": False, **is_local}
 
 
-def load(name: str = DEFAULT_PRESET, device: str = "auto", dtype: str = "auto") -> LoadedModel:
-    """A target by preset, folder or hub id, once for all who ask. Raises BadInput or UnknownName."""
+def load(name: str, device: str = "auto", dtype: str = "auto") -> LoadedModel:
+    """A target by preset, folder, GGUF file or hub id, once for all who ask. Raises BadInput or UnknownName."""
     where = choose_device(device)
     asked = name, where, _chosen_dtype(name, dtype, where)
     with _LOADING:
         found = _LOADED.get(asked)
         if found is None:
-            found = replace(_load(_Order(name, source_of(name), *asked[1:])), draft=draft_of(name))
+            found = replace(_load(_Order(*asked)), draft=draft_of(name))
             _LOADED[asked] = found
         if found not in _LAST:
             _LAST.append(found)
@@ -127,7 +127,7 @@ def load_draft(spec: DraftSpec, target: TargetFacts) -> LoadedModel:
 def _load_draft(spec: DraftSpec, target: TargetFacts) -> LoadedModel:
     device = target.device if spec.device == "target" else choose_device(spec.device)
     dtype = target.dtype if spec.dtype == "target" else choose_dtype(spec.dtype, device)
-    draft = _load(_Order(spec.source, spec.source, device, dtype, spec.kind))
+    draft = _load(_Order(spec.source, device, dtype, spec.kind))
     if draft.vocabulary_fingerprint != target.vocabulary_fingerprint:
         raise BadInput(
             f"The draft model {draft.name} has another vocabulary ({len(draft.tokenizer)} tokens) than the target "
@@ -145,7 +145,7 @@ def _chosen_dtype(name: str, given: str, device: torch.device) -> torch.dtype:
 
 def _is_read_in_bf16(name: str) -> bool:
     try:
-        config = AutoConfig.from_pretrained(locate(source_of(name)), trust_remote_code=False)
+        config = AutoConfig.from_pretrained(locate(name), trust_remote_code=False)
     except (OSError, ValueError, KeyError, RuntimeError, EngineError):
         return False  # the loader says what is wrong
     return config.model_type in COMPILED and config.dtype is torch.bfloat16
@@ -201,5 +201,8 @@ def _read_weights(order: _Order) -> PreTrainedModel:
 
 
 def _cannot_load(order: _Order, error: Exception) -> str:
-    known = ", ".join(sorted(presets()))
-    return f"Model {order.name} cannot be loaded from {order.source}: {first_line(error)}. Presets that exist: {known}."
+    reason = f"Model {order.name} cannot be loaded from {order.location}: {first_line(error)}."
+    preset = presets().get(order.name)
+    if preset and preset.package:
+        return f"{reason} {how_to_get(preset)}"
+    return f"{reason} Presets that exist: {', '.join(sorted(presets()))}."

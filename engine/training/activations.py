@@ -38,10 +38,20 @@ def compute(model: PreTrainedModel, rows: Tensor, folder: Path) -> None:
     print(f"The target's hidden states of {len(rows):,} rows take {need / 1e6:,.0f} MB in {folder}.")
     refuse_small_disk(folder, need)
     for number, chunk in enumerate(tqdm(rows.split(SHARD_ROWS), desc="hidden states", unit="shard")):
-        path = folder / f"{number:05}.safetensors"
-        if not path.is_file():
-            save_file({"ids": chunk.contiguous(), "hidden": hidden_states(model, chunk)}, path.with_suffix(".new"))
-            path.with_suffix(".new").replace(path)
+        if not _shard(folder, number).is_file():
+            keep(folder, number, chunk, hidden_states(model, chunk))
+
+
+def keep(folder: Path, number: int, ids: Tensor, hidden: Tensor) -> None:
+    """A shard of rows (n, t + 1) with their hidden states (n, t, h), whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = _shard(folder, number)
+    save_file({"ids": ids.contiguous(), "hidden": hidden.contiguous()}, path.with_suffix(".new"))
+    path.with_suffix(".new").replace(path)
+
+
+def _shard(folder: Path, number: int) -> Path:
+    return folder / f"{number:05}.safetensors"
 
 
 @torch.inference_mode()

@@ -187,8 +187,8 @@ def make(material: Material, recipe: Recipe) -> Chimera:
         intermediate_size=int(getattr(config, "intermediate_size", None) or 4 * size),
         num_heads=NUM_HEADS,
     )
-    embedding, output = material.target.get_input_embeddings(), material.target.get_output_embeddings()
-    return Chimera(shape, cast(nn.Embedding, embedding).weight, cast(nn.Linear, output).weight)
+    embedding = cast(nn.Embedding, material.target.get_input_embeddings()).weight
+    return Chimera(shape, embedding, material.output_table.to(embedding.dtype))
 
 
 def make_fitted(material: Material, recipe: Recipe) -> Chimera:

@@ -19,11 +19,11 @@ from torch import Tensor, nn
 
 from engine import models
 from engine.drafters import shapes
-from engine.drafters.heads._weights import CONFIG_FILE, SHAPE_FILE, SHARES_FILE, VOCABULARY_FILE, WEIGHTS_FILE
+from engine.drafters.heads._weights import CONFIG_FILE, SCALE, SHAPE_FILE, SHARES_FILE, VOCABULARY_FILE, WEIGHTS_FILE
 from engine.target import Target
 from engine.training import acceptance, activations, written
 from engine.training.card import write_card
-from engine.training.heads import Heads, Soft, labels_of
+from engine.training.heads import Heads, Soft, labels_of, placed
 from engine.training.material import Answers, Material, gather
 from engine.training.packing import IGNORED
 from engine.training.recipes import Progress, Recipe, stage_at
@@ -33,6 +33,12 @@ from engine.training.trainer import Micro, Trainer, num_parameters
 TOP_K = 10
 NUM_SOFT = 16
 EVALUATED_NODES = 32
+MOST_BYTES = 12_000_000
+"""Of a weights file in bf16."""
+OUTSIDE = -1
+"""The label of a token that heads do not score."""
+UNASKED = shapes.MAX_NODES + 1
+"""The rank where there is no label: like `MAX_NODES`, beyond all that a tree drafts."""
 CONTINUED_RATE = 0.2
 """Of the learning rate, where trained weights go on: more spoils them at first (docs/log.md, 2026-11-28)."""
 
@@ -41,9 +47,10 @@ class HeadTraining:
     """Heads on stored hidden states, stage after stage; a `trainer.Job`."""
 
     def __init__(self, method: str, recipe: Recipe, heads: Heads, material: Material) -> None:
-        self.name, self.method, self.recipe, self.material = f"story-{method}", method, recipe, material
+        self.name, self.method, self.recipe, self.material = f"{material.name}-{method}", method, recipe, material
         self.heads = heads.reading(material)
         self.module: nn.Module = heads
+        self._output = material.output_table.to(material.target.dtype)
         self.figures: dict[str, str] = {}
         self.flags = ""
         """What was said beside the method's name, for the card."""
@@ -81,9 +88,7 @@ class HeadTraining:
     @torch.no_grad()
     def _soft(self, hidden: Tensor) -> Soft:
         """What the target itself expects next at every place; a final softcap would not change the order."""
-        output = self.material.target.get_output_embeddings()
-        scores = output(hidden.to(self.material.target.dtype)).float()
-        likely = scores.topk(NUM_SOFT, dim=-1)
+        likely = nn.functional.linear(hidden.to(self._output.dtype), self._output).float().topk(NUM_SOFT, dim=-1)
         return likely.indices, likely.values.softmax(dim=-1)
 
     def evaluate(self) -> dict[str, float]:
@@ -94,11 +99,14 @@ class HeadTraining:
         return {"first_head": right[0].item(), "last_head": right[-1].item(), "tree_of_32": tree.expected_emitted}
 
     def save(self, folder: Path) -> None:
-        """Weights in bf16, config with the target's fingerprint, measured acceptance and tree, card."""
-        tensors = {name: t.detach().bfloat16().cpu().contiguous() for name, t in self.heads.tensors().items()}
-        save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+        """Weights in bf16 or bytes, config with the target's fingerprint, tokens, acceptance, tree, card."""
+        tensors = {name: tensor.detach().cpu() for name, tensor in self.heads.tensors().items()}
+        save_file(_stored(tensors), folder / WEIGHTS_FILE, metadata={"format": "pt"})
         config = {**self.heads.config(), **self.material.identity()}
         (folder / CONFIG_FILE).write_text(json.dumps(config, indent=1) + "\n")
+        tokens = self.material.vocabulary
+        named = written.frequent_tokens(self.material.texts) if tokens is None else tokens.tolist()
+        (folder / VOCABULARY_FILE).write_text(json.dumps(named) + "\n")
         self.figures = write_figures(self.heads, self.material.heldout, folder)
         self.write_card(folder)
 
@@ -112,9 +120,23 @@ class HeadTraining:
             "parameters": f"{num_parameters(self.heads) / 1e6:.2f} M in {self.heads.num_heads} heads",
             "data": "the target's hidden states on its training chats, then on answers that it wrote itself, four "
             "of five greedily and the rest at temperature 1; licences in assets/models/README.md",
-            "weights": "bf16 safetensors, Apache-2.0",
+            "weights": "safetensors, bf16 or, where that is much, matrices in bytes with a scale a row; Apache-2.0",
             "made by": f"`python -m engine train {self.method}{self.flags}`",
         }
+
+
+def _stored(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """As they are kept: bf16, or where that is more than MOST_BYTES matrices in bytes with their rows' scales."""
+    is_small = 2 * sum(tensor.numel() for tensor in tensors.values()) <= MOST_BYTES
+    found: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        if is_small or tensor.ndim != 2:
+            found[name] = tensor.bfloat16().contiguous()
+        else:
+            scales = (tensor.float().abs().amax(dim=1) / 127).clamp(min=1e-12)
+            found[name] = (tensor.float() / scales[:, None]).round().to(torch.int8).contiguous()
+            found[f"{name}.{SCALE}"] = scales
+    return found
 
 
 @torch.inference_mode()
@@ -122,18 +144,20 @@ def heldout_ranks(heads: Heads, answers: Answers) -> Tensor:
     """(n, heads): the rank that each head gives the true token, at every place of an answer where all are asked.
 
     A draft is made behind each emitted token, so places start where the root is the answer's first token. Behind
-    the end of a text there is nothing to foresee, and no rank is good: `shapes.MAX_NODES`.
+    the end of a text there is nothing to foresee, and no rank is good.
     """
     device = next(heads.parameters()).device
     found = []
     for num_prompt, ids, hidden in answers.rows:
         ids, hidden = _padded(ids, hidden, heads.num_heads)
         labels = labels_of(ids[None], heads.num_heads, heads.end_ids)[:, 0]
+        if heads.places is not None:
+            labels = placed(labels, heads.places, OUTSIDE)
         scores = heads.scores(ids[None].clamp(min=0).to(device), hidden[None].float().to(device))
         ranks = [_rank(s[0].float().cpu(), label) for s, label in zip(scores, labels, strict=True)]
         found.append(torch.stack(ranks, dim=1)[num_prompt - 1 :])
     kept = torch.cat(found)
-    return kept[kept[:, 0] < shapes.MAX_NODES**2]
+    return kept[kept[:, 0] != UNASKED]
 
 
 def _padded(ids: Tensor, hidden: Tensor, num_heads: int) -> tuple[Tensor, Tensor]:
@@ -143,10 +167,10 @@ def _padded(ids: Tensor, hidden: Tensor, num_heads: int) -> tuple[Tensor, Tensor
 
 
 def _rank(scores: Tensor, labels: Tensor) -> Tensor:
-    """Tokens that score above the label, (p,); without a label more than any tree has nodes."""
+    """Tokens that score above the label, (p,), as far as a tree's ranks go; UNASKED without a label."""
     own = scores.gather(1, labels.clamp(min=0)[:, None])
-    ranks = (scores > own).sum(dim=1)
-    return ranks.masked_fill(labels < 0, shapes.MAX_NODES**2)
+    ranks = (scores > own).sum(dim=1).clamp(max=shapes.MAX_NODES)
+    return ranks.masked_fill(labels == OUTSIDE, shapes.MAX_NODES).masked_fill(labels == IGNORED, UNASKED)
 
 
 def write_figures(heads: Heads, heldout: Sequence[Answers], folder: Path) -> dict[str, str]:
@@ -190,16 +214,9 @@ def train_heads(order: Order, recipe_name: str, make: Callable[[Material, Recipe
     trainer = Trainer(job, recipe, order.folder, order.device, is_compiled=order.is_compiled)
     is_finished = run_trainer(trainer, order.is_resumed and has_checkpoint(order.folder))
     if is_finished:
-        write_vocabulary(order)
         job.figures |= measure_drafts(order, material, has_shares=not job.heads.has_static_tree)
         job.write_card(order.folder)
     return is_finished
-
-
-def write_vocabulary(order: Order) -> None:
-    """The tokens worth drafting, beside the weights."""
-    tokens = written.frequent_tokens(order.material / "written.jsonl")
-    (order.folder / VOCABULARY_FILE).write_text(json.dumps(tokens) + "\n")
 
 
 def measure_drafts(order: Order, material: Material, *, has_shares: bool) -> dict[str, str]:

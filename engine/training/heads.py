@@ -28,11 +28,13 @@ Soft = tuple[Tensor, Tensor]
 
 
 class Heads(nn.Module, ABC):
-    """What a method trains. `end_ids` end a text; `begin_ids` begin an answer, where a single token does."""
+    """What a method trains. `end_ids` end a text; the tokens of `begin_ids`, in a row, begin an answer."""
 
     num_heads: int
     end_ids: tuple[int, ...] = ()
     begin_ids: tuple[int, ...] = ()
+    places: Tensor | None = None
+    """(v,) place of each token among those that are scored, below zero for the others; None where all are."""
     is_distilled = False
     """Whether heads learn the target's distribution of the token (`Soft`), and not the token."""
     has_context = True
@@ -41,8 +43,8 @@ class Heads(nn.Module, ABC):
     """Whether the method's tree is of a shape measured here, and not of one that follows the text."""
 
     def reading(self, material: Material) -> Self:
-        """These heads, told where the material's texts end and its answers begin."""
-        self.end_ids, self.begin_ids = material.end_ids, material.begin_ids
+        """These heads, told where the material's texts end, its answers begin and which tokens are scored."""
+        self.end_ids, self.begin_ids, self.places = material.end_ids, material.begin_ids, material.places
         return self
 
     @abstractmethod
@@ -72,8 +74,9 @@ class Heads(nn.Module, ABC):
         """What the method's `config.json` says of the architecture."""
 
     def labels(self, ids: Tensor) -> Tensor:
-        """What each head is asked of (b, t + 1) ids, as `labels_of` says."""
-        return labels_of(ids, self.num_heads, self.end_ids, self.begin_ids)
+        """What each head is asked of (b, t + 1) ids, as `labels_of` says, by place; nothing of tokens without one."""
+        labels = labels_of(ids, self.num_heads, self.end_ids, self.begin_ids)
+        return labels if self.places is None else placed(labels, self.places, IGNORED)
 
     def head_weight(self, head: int) -> float:
         """What one head's loss counts."""
@@ -130,11 +133,20 @@ def labels_of(ids: Tensor, num_heads: int, end_ids: Sequence[int], begin_ids: Se
     return torch.stack(found)
 
 
+def placed(labels: Tensor, places: Tensor, outside: int) -> Tensor:
+    """Labels as places of their tokens, `outside` where a token has none; what is IGNORED stays so."""
+    places = places.to(labels.device)[labels.clamp(min=0)]
+    return torch.where(labels == IGNORED, labels, places.masked_fill(places < 0, outside))
+
+
 def _is_in_answer(ids: Tensor, is_over: Tensor, begin_ids: Sequence[int]) -> Tensor:
-    """(b, t + 1): whether the last token up to here that begins or ends an answer begins one."""
+    """(b, t + 1): whether of an answer's beginning and its end the former was here last."""
     if not begin_ids:
         return torch.ones_like(is_over)
-    begins = torch.isin(ids, torch.tensor(begin_ids, device=ids.device))
+    begins = torch.ones_like(is_over)
+    for back, token in enumerate(reversed(begin_ids)):
+        begins = begins & (ids.roll(back, dims=1) == token)
+        begins[:, :back] = False
     places = torch.arange(1, ids.shape[1] + 1, device=ids.device)
     last_begin, last_end = (torch.where(found, places, 0).cummax(dim=1).values for found in (begins, is_over))
     return last_begin > last_end

@@ -39,14 +39,14 @@ def make(material: Material, recipe: Recipe) -> Transfer:
 def make_swept(material: Material, recipe: Recipe) -> Transfer:
     """Maps at the layers that the sweep finds best, as far trained as the ablation brought them."""
     recipe = replace(recipe, limit_minutes=recipe.limit_minutes * SWEEP_SHARE / (1 - SWEEP_SHARE))
-    return layer_sweep.run(Layered(material.target), material, recipe, NUM_STEPS)
+    return layer_sweep.run(Layered(material.target, material.output_table), material, recipe, NUM_STEPS)
 
 
 def make_corrected(material: Material, recipe: Recipe, folder: Path) -> Transfer:
     """The trained maps of a folder, with corrections that are not."""
     weights = load_file(folder / WEIGHTS_FILE)
     layers = tuple(json.loads((folder / CONFIG_FILE).read_text())["layers"])
-    transfer = Transfer(Layered(material.target), layers, material.hidden_size)
+    transfer = Transfer(Layered(material.target, material.output_table), layers, material.hidden_size)
     transfer.maps.load_state_dict({name.removeprefix("transfer."): part for name, part in weights.items()})
     return transfer.corrected(material.input_table)
 

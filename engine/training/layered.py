@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -36,7 +37,8 @@ class RealRows:
 class Layered:
     """A target's layers in the order they are called."""
 
-    def __init__(self, target: PreTrainedModel) -> None:
+    def __init__(self, target: PreTrainedModel, output: Tensor | None = None) -> None:
+        """`output (n, h)`: rows of the output layer that score what is to be foreseen; all where there are none."""
         config = target.config
         if getattr(config, "model_type", "") not in COMPILED:
             raise BadInput(
@@ -46,7 +48,9 @@ class Layered:
         model: Any = target.base_model
         self.layers: list[Any] = list(model.layers)
         self.embed, self.norm, self.rotary = model.embed_tokens, model.norm, model.rotary_emb
-        self.head: Any = target.get_output_embeddings()
+        own: Any = target.get_output_embeddings()
+        rows = own.weight if output is None else output.to(target.dtype)
+        self.head = partial(nn.functional.linear, weight=rows)
         self.num_heads: int = config.num_attention_heads
         self.dtype: torch.dtype = target.dtype
 

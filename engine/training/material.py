@@ -6,8 +6,9 @@ states of both kinds of text, `written.jsonl` and `heldout.jsonl` what the targe
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Sequence
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -16,15 +17,19 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from engine import models
-from engine.training import acceptance, activations, corpus, packing, tasks, written
+from engine import models, suites
+from engine.training import acceptance, activations, corpus, packing, requests, tasks, written
 from engine.training.pretrain import encode
 from engine.training.recipes import Recipe
 from engine.training.runs import Order, load_target
 
-NUM_HELDOUT = 24
-"""Held-out prompts of each task that the target answers."""
+NUM_HELDOUT = 20
+"""Held-out prompts of each task or kind that the target answers."""
 CHATS_AT_ONCE = 200
+TEXTS, STATES = "written.jsonl", "activations"
+MOST_SCORED = 8192
+"""Drafters of a target with more tokens score the most frequent ones only: an output layer costs more than the rest
+(FR-Spec, arXiv 2502.14856)."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,10 @@ class Material:
     name: str
     target: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
+    texts: Path
+    """What it wrote."""
     text: Path
+    """Hidden states on the corpus, or on written text where a chat model learns from nothing else."""
     written: Path
     heldout: list[Answers]
 
@@ -64,8 +72,25 @@ class Material:
 
     @property
     def output_table(self) -> Tensor:
-        """The target's output layer, (v, h) float32."""
-        return cast(nn.Linear, self.target.get_output_embeddings()).weight.detach().float()
+        """The target's output layer, (n, h) float32: a row for each token of the vocabulary."""
+        table = cast(nn.Linear, self.target.get_output_embeddings()).weight.detach()
+        return (table if self.vocabulary is None else table[self.vocabulary]).float()
+
+    @functools.cached_property
+    def vocabulary(self) -> Tensor | None:
+        """(n,) the tokens that drafters score, those that answers hold most often first; None where they score all."""
+        if self.vocab_size <= MOST_SCORED:
+            return None
+        return torch.tensor(written.frequent_tokens(self.texts)[:MOST_SCORED], device=self.target.device)
+
+    @functools.cached_property
+    def places(self) -> Tensor | None:
+        """(v,) each token's place in the vocabulary, -1 outside; None where all tokens are scored."""
+        if self.vocabulary is None:
+            return None
+        found = torch.full((self.vocab_size,), -1, device=self.target.device)
+        found[self.vocabulary] = torch.arange(len(self.vocabulary), device=found.device)
+        return found
 
     @property
     def end_ids(self) -> tuple[int, ...]:
@@ -74,7 +99,7 @@ class Material:
 
     @property
     def begin_ids(self) -> tuple[int, ...]:
-        """The token that begins an answer in the chat template, where it is a single one."""
+        """The tokens that begin an answer in the chat template."""
         if not self.tokenizer.chat_template:
             return ()
         chat = [{"role": "user", "content": "Hello"}]
@@ -83,7 +108,7 @@ class Material:
             for has_prompt in (False, True)
         )
         ids = self.tokenizer(whole.removeprefix(without), add_special_tokens=False)["input_ids"]
-        return tuple(ids) if len(ids) == 1 else ()
+        return tuple(ids)
 
     def identity(self) -> dict[str, str]:
         """What a weights folder says of its target."""
@@ -93,20 +118,102 @@ class Material:
 def gather(order: Order, recipe: Recipe) -> Material:
     """Load the target; write, compute and keep what is not there yet in the order's folder of written text."""
     target, tokenizer = load_target(str(order.target), order.device)
-    folder = order.material
-    folder.mkdir(parents=True, exist_ok=True)
-    train_documents, heldout = corpus.split_heldout(corpus.read_folder(order.data))
-    stage = recipe.stages[-1]
-    if not any((folder / "text").glob("*.safetensors")):
-        chats = _chats(train_documents, tokenizer, recipe.num_text_tokens, order.seed)
-        activations.compute(target, packing.rows(chats, stage.context), folder / "text")
-    if not any((folder / "activations").glob("*.safetensors")):
-        prompts = written.prompts(train_documents, tokenizer, recipe.num_written, order.seed)
-        texts = written.write(target, tokenizer, prompts, folder / "written.jsonl", seed=order.seed)
-        activations.compute(target, packing.rows(texts, stage.context), folder / "activations")
-    answers = _heldout_answers(target, tokenizer, heldout, folder / "heldout.jsonl", order.seed)
-    name = order.target if order.target in models.presets() else Path(str(order.target)).name
-    return Material(str(name), target, tokenizer, folder / "text", folder / "activations", answers)
+    folder, context = order.material, recipe.stages[-1].context
+    documents, heldout = corpus.split_heldout(corpus.read_folder(order.data))
+    asked = asked_of(order, recipe, target, tokenizer, documents, heldout)
+    states, texts = folder / STATES, folder / TEXTS
+    written.write(target, tokenizer, asked.prompts, texts, seed=order.seed, states=states, context=context)
+    text = states if is_asked_requests(order, tokenizer) else folder / "text"
+    if not any(text.glob("*.safetensors")):
+        chats = _chats(documents, tokenizer, recipe.num_text_tokens, order.seed)
+        activations.compute(target, packing.rows(chats, context), text)
+    answers = _heldout_answers(target, tokenizer, asked.heldout, folder / "heldout.jsonl", order.seed)
+    return Material(order.target_name, target, tokenizer, texts, text, states, answers)
+
+
+def answers_of(order: Order, recipe: Recipe) -> list[list[int]]:
+    """What a chat model answers to requests, without them; written where that is not done yet."""
+    texts = order.material / TEXTS
+    if not texts.is_file():
+        gather(order, recipe)
+    return [row.ids[row.num_prompt :] for row in written.read(texts)]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the target is asked, as token ids up to where its answers begin."""
+
+    prompts: list[list[int]]
+    heldout: list[tuple[str, list[int]]]
+    """Prompts that nothing is learnt from, each with its task."""
+
+
+def is_asked_requests(order: Order, tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the target is asked as any chat model is, and not the story model's tasks."""
+    if order.texts == "auto":
+        return bool(tokenizer.chat_template) and order.target_name != models.STORY
+    return order.texts == "requests"
+
+
+def asked_of(
+    order: Order,
+    recipe: Recipe,
+    target: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    documents: list[corpus.Document],
+    heldout: list[corpus.Document],
+) -> Asked:
+    """Prompts to learn from and held-out ones, of the order's kind."""
+    order.material.mkdir(parents=True, exist_ok=True)
+    if is_asked_requests(order, tokenizer):
+        return _requested(order, recipe, target, tokenizer, documents)
+    return _practised(order, recipe, target, tokenizer, documents, heldout)
+
+
+def _practised(
+    order: Order,
+    recipe: Recipe,
+    target: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    documents: list[corpus.Document],
+    heldout: list[corpus.Document],
+) -> Asked:
+    """The tasks that the story model was trained on."""
+    max_tokens = models.context_length(target.config.get_text_config()) - written.MAX_NEW_TOKENS
+    asked = [
+        (task, prompt)
+        for task in acceptance.TASKS
+        for prompt in acceptance.heldout_prompts(tokenizer, task, heldout, max_tokens, NUM_HELDOUT)
+    ]
+    return Asked(written.prompts(documents, tokenizer, recipe.num_written, order.seed), asked)
+
+
+def _requested(
+    order: Order,
+    recipe: Recipe,
+    target: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    documents: list[corpus.Document],
+) -> Asked:
+    """Requests of many kinds, kept in a file; the first of each kind are held out."""
+    path = order.material / "requests.jsonl"
+    if not path.is_file():
+        own = requests.asked_by(target, tokenizer, round(recipe.num_written * requests.OWN_SHARE), order.seed)
+        found = requests.gather(order.data, documents, own, recipe.num_written, order.seed)
+        requests.save(requests.apart(found, _suite_texts()), path)
+    seen: Counter[str] = Counter()
+    prompts: list[tuple[str, list[int]]] = []
+    kept: list[tuple[str, list[int]]] = []
+    for request in requests.load(path):
+        ids = tasks.prompt_ids([{"role": "user", "content": request.text}], tokenizer)
+        seen[request.kind] += 1
+        if len(ids) <= written.MAX_PROMPT_TOKENS:
+            (kept if seen[request.kind] <= NUM_HELDOUT else prompts).append((request.kind, ids))
+    return Asked(written.batched_by_length([ids for _, ids in prompts], order.seed), kept)
+
+
+def _suite_texts() -> list[str]:
+    return [text for name in suites.names() for question in suites.questions(name) for text in question.turns]
 
 
 def _chats(
@@ -123,22 +230,16 @@ def _chats(
 def _heldout_answers(
     target: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    heldout: Sequence[corpus.Document],
+    asked: list[tuple[str, list[int]]],
     path: Path,
     seed: int,
 ) -> list[Answers]:
-    max_tokens = models.context_length(target.config.get_text_config()) - written.MAX_NEW_TOKENS
-    asked = [
-        (task, prompt)
-        for task in acceptance.TASKS
-        for prompt in acceptance.heldout_prompts(tokenizer, task, heldout, max_tokens, NUM_HELDOUT)
-    ]
-    prompts = [prompt for _, prompt in asked]
-    texts = written.write(target, tokenizer, prompts, path, seed=seed, is_always_greedy=True)
+    """What the target answers greedily, with the hidden states of each answer by itself."""
+    texts = written.write(target, tokenizer, [ids for _, ids in asked], path, seed=seed, is_always_greedy=True)
     found: dict[str, list[tuple[int, Tensor, Tensor]]] = {}
-    for (task, prompt), ids in zip(asked, texts, strict=False):
-        row = torch.tensor(ids)
-        if len(ids) > len(prompt) + 1:
+    for (task, _), text in zip(asked, texts, strict=False):
+        row = torch.tensor(text.ids)
+        if len(text.ids) > text.num_prompt + 1:
             hidden = activations.hidden_states(target, row[None])[0]
-            found.setdefault(task, []).append((len(prompt), row, hidden))
+            found.setdefault(task, []).append((text.num_prompt, row, hidden))
     return [Answers(task, rows) for task, rows in found.items()]

@@ -2,7 +2,7 @@
 
 Best-fit decreasing ("Fewer Truncations Improve Language Modeling", arXiv 2404.10830): a cut answer
 teaches to make things up, and a row that starts in the middle of one has lost its question. Knows
-token ids only.
+token ids and what stands beside them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+
+from engine.training.batches import Text
 
 IGNORED = -100
 
@@ -34,6 +36,22 @@ def pack(lengths: Sequence[int], capacity: int) -> list[list[int]]:
         groups[group].append(index)
         bisect.insort(free, (room - length, group))
     return groups
+
+
+def rows_with_states(texts: Sequence[Text], context: int) -> tuple[Tensor, Tensor]:
+    """Packed rows (n, context + 1) with the hidden states (n, context, h) of their places.
+
+    Behind a text's last token there is none: it is zero there.
+    """
+    groups = pack([len(text.ids) for text in texts], context + 1)
+    packed = rows([text.ids for text in texts], context)
+    hidden = texts[0].hidden.new_zeros(len(groups), context, texts[0].hidden.shape[1])
+    for row, group in zip(hidden, groups, strict=True):
+        place = 0
+        for states in (texts[index].hidden[:context] for index in group):
+            row[place : place + len(states)] = states
+            place += len(states) + 1
+    return packed, hidden
 
 
 def rows(chats: Sequence[Sequence[int]], context: int) -> Tensor:

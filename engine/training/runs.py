@@ -19,7 +19,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, 
 
 from engine import drafters, models, training
 from engine.errors import BadInput, UnknownName
-from engine.training import activations, corpus, packing, written
+from engine.training import corpus, written
 from engine.training.acceptance import write_acceptance
 from engine.training.align import Alignment
 from engine.training.card import write_card
@@ -27,7 +27,6 @@ from engine.training.pretrain import Pretraining, encode_epoch
 from engine.training.recipes import MAX_CONTEXT, RECIPES, VOCAB_SIZE, Recipe
 from engine.training.tokenizer import train_tokenizer
 from engine.training.trainer import Trainer, mixed_precision
-from engine.training.trigrams import write_table
 
 
 @dataclass(frozen=True)
@@ -47,11 +46,18 @@ class Order:
     """Where text that the target wrote and its hidden states lie, for several drafters; else below `out`."""
     begin: Path | None = None
     """Weights that heads go on from."""
+    texts: str = "auto"
+    """What the target is asked: the story model's `tasks`, or `requests` as of any chat model."""
 
     @property
     def folder(self) -> Path:
         """Where the model goes."""
-        return self.out or Path("runs") / f"story-{self.name}"
+        return self.out or Path("runs") / f"{self.target_name or 'story'}-{self.name}"
+
+    @property
+    def target_name(self) -> str:
+        """The target's preset, or the last part of its folder or hub id; empty where there is none."""
+        return str(self.target or "") if self.target in models.presets() else Path(str(self.target or "")).name
 
     @property
     def material(self) -> Path:
@@ -126,9 +132,9 @@ def _align(
     recipe = order.recipe("align", 0.5)
     train_documents, heldout = corpus.split_heldout(documents)
     prompt_ids = written.prompts(train_documents, tokenizer, recipe.num_written, order.seed)
-    texts = written.write(target, tokenizer, prompt_ids, order.material / "written.jsonl", seed=order.seed)
-    rows = packing.rows(texts, recipe.stages[-1].context)
-    activations.compute(target, rows, order.material / "activations")
+    states, context = order.material / "activations", recipe.stages[-1].context
+    file = order.material / "written.jsonl"
+    texts = written.write(target, tokenizer, prompt_ids, file, seed=order.seed, states=states, context=context)
     draft = LlamaForCausalLM.from_pretrained(order.folder / "pretrained", dtype=torch.float32)
     stream = encode_epoch(heldout, tokenizer, seed=0)
     job = Alignment("story-draft", recipe, draft, target, tokenizer, order.material / "activations", stream)
@@ -166,9 +172,8 @@ def has_checkpoint(folder: Path) -> bool:
 
 
 def load_target(name: str, device: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """A frozen causal LM and its tokenizer, by preset, folder or hub id. Raises BadInput."""
-    preset = models.presets().get(name)
-    location = models.locate(preset.target if preset else name)
+    """A frozen causal LM and its tokenizer, by preset, folder, GGUF file or hub id. Raises BadInput."""
+    location = models.locate(name)
     options: dict[str, Any] = {"trust_remote_code": False}
     try:
         tokenizer = AutoTokenizer.from_pretrained(location, **options)
@@ -185,12 +190,4 @@ def len_vocabulary(target: PreTrainedModel) -> int:
     return int(target.get_output_embeddings().weight.shape[0])
 
 
-def _build_table(order: Order) -> None:
-    loaded = models.load(str(order.target), "cpu")
-    table = write_table(
-        corpus.read_folder(order.data), loaded.tokenizer, loaded.vocabulary_fingerprint, order.folder, order.seed
-    )
-    print(f"{len(table.keys):,} pairs, {len(table.tokens):,} successors in {order.folder}.")
-
-
-_TRAINED: dict[str, Callable[[Order], None]] = {"target": _train_target, "draft": _train_draft, "aded": _build_table}
+_TRAINED: dict[str, Callable[[Order], None]] = {"target": _train_target, "draft": _train_draft}

@@ -2,7 +2,8 @@
 
 Drafters learn the target's own text better than anybody else's ("DistillSpec", arXiv 2310.08461; "Training
 Domain Draft Models", 2503.07807). Four of five prompts are answered greedily, the rest at temperature 1. Knows
-a model, prompts and one file of JSON lines, to which it adds until every prompt is answered.
+a model, prompts and one file of JSON lines, to which it adds until every prompt is answered; the hidden states of a
+batch are kept beside it, if asked for, as shards that `activations` reads.
 """
 
 from __future__ import annotations
@@ -12,25 +13,31 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from engine import models
-from engine.stock import plain_settings
-from engine.training import tasks
+from engine.training import activations, batches, packing, tasks
 from engine.training.corpus import Document
 
 BATCH_ROWS = 64
 MAX_NEW_TOKENS = 256
 MAX_PROMPT_TOKENS = 400
-COVERAGE = 0.97
+COVERAGE = 0.98
 SAMPLED_EVERY = 5
 """One of so many batches is answered at temperature 1; greedy text helps greedy decoding (docs/log.md, 2026-11-28)."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A prompt's ids with the answer's behind them."""
+
+    ids: list[int]
+    num_prompt: int
 
 
 def prompts(
@@ -45,13 +52,13 @@ def prompts(
             if len(ids) <= MAX_PROMPT_TOKENS:
                 found.append(ids)
             if len(found) == num_prompts:
-                return _batched_by_length(found, seed)
+                return batched_by_length(found, seed)
         if len(found) == before:
-            return _batched_by_length(found, seed)
+            return batched_by_length(found, seed)
     raise AssertionError("count never ends")
 
 
-def _batched_by_length(found: list[list[int]], seed: int) -> list[list[int]]:
+def batched_by_length(found: list[list[int]], seed: int) -> list[list[int]]:
     """Batches of like length in random order, so that a run cut short has seen every length."""
     found.sort(key=len)
     batches = [found[i : i + BATCH_ROWS] for i in range(0, len(found), BATCH_ROWS)]
@@ -66,10 +73,16 @@ def write(
     path: Path,
     *,
     seed: int,
-    max_new_tokens: int = MAX_NEW_TOKENS,
+    max_new_tokens: int | None = None,
     is_always_greedy: bool = False,
-) -> list[list[int]]:
-    """Prompts with their answers behind them, four of five batches greedy; goes on where `path` ends."""
+    states: Path | None = None,
+    context: int = 0,
+) -> list[Written]:
+    """Prompts with their answers behind them, four of five batches greedy; goes on where `path` ends.
+
+    Hidden states go to the folder `states`, in rows of `context` tokens.
+    """
+    max_new_tokens, ends = max_new_tokens or MAX_NEW_TOKENS, models.end_ids(model, tokenizer)
     num_done = sum(1 for _ in read(path)) if path.is_file() else 0
     starts = range(num_done, len(prompt_ids), BATCH_ROWS)
     with path.open("a") as file:
@@ -77,60 +90,25 @@ def write(
             batch = list(prompt_ids[start : start + BATCH_ROWS])
             torch.manual_seed(seed * 100_000 + start)
             is_greedy = is_always_greedy or start // BATCH_ROWS % SAMPLED_EVERY < SAMPLED_EVERY - 1
-            for row in _answer(model, tokenizer, batch, max_new_tokens, is_greedy=is_greedy):
-                file.write(json.dumps(row) + "\n")
+            texts = batches.continued(model, batch, max_new_tokens, ends, temperature=0.0 if is_greedy else 1.0)
+            if states is not None:
+                activations.keep(states, start // BATCH_ROWS, *packing.rows_with_states(texts, context))
+            for text, prompt in zip(texts, batch, strict=True):
+                file.write(json.dumps(asdict(Written(text.ids, len(prompt)))) + "\n")
             file.flush()
     return list(read(path))
 
 
 def frequent_tokens(path: Path, coverage: float = COVERAGE) -> list[int]:
-    """The tokens that make up this part of a file's text, most frequent first: what is worth drafting."""
-    counts = Counter(itertools.chain.from_iterable(read(path)))
+    """The tokens that make up this part of a file's answers, most frequent first: what is worth drafting."""
+    counts = Counter(itertools.chain.from_iterable(row.ids[row.num_prompt :] for row in read(path)))
     ranked = counts.most_common()
     reached = itertools.accumulate(count for _, count in ranked)
     num_kept = 1 + sum(total < coverage * counts.total() for total in reached)
     return [token for token, _ in ranked[:num_kept]]
 
 
-def read(path: Path) -> Iterator[list[int]]:
-    """Token ids of each row."""
+def read(path: Path) -> Iterator[Written]:
+    """Each row."""
     with path.open() as file:
-        yield from map(json.loads, file)
-
-
-@torch.inference_mode()
-def _answer(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    batch: list[list[int]],
-    max_new_tokens: int,
-    *,
-    is_greedy: bool,
-) -> list[list[int]]:
-    """One batch, padded on the left while it is decoded; each row ends behind its first end of text."""
-    ends = models.end_ids(model, tokenizer)
-    width, pad = max(map(len, batch)), ends[0] if ends else 0
-    ids = torch.tensor([[pad] * (width - len(row)) + row for row in batch], device=model.device)
-    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in batch], device=model.device)
-    sampling = {"do_sample": False} if is_greedy else {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
-    with _without_habits(model, ends):
-        output: Tensor = model.generate(  # type: ignore[operator]
-            ids, attention_mask=mask, max_new_tokens=max_new_tokens, **sampling
-        )
-    return [row + _up_to_end(answer, ends) for row, answer in zip(batch, output[:, width:].tolist(), strict=True)]
-
-
-@contextmanager
-def _without_habits(model: PreTrainedModel, ends: Sequence[int]) -> Iterator[None]:
-    """Generate without the penalties, beams and bans of a model's own generation config, as the engine does."""
-    own = model.generation_config
-    model.generation_config = plain_settings(ends)
-    try:
-        yield
-    finally:
-        model.generation_config = own
-
-
-def _up_to_end(ids: list[int], ends: Sequence[int]) -> list[int]:
-    first = next((place for place, token in enumerate(ids) if token in ends), len(ids))
-    return ids[: first + 1]
+        yield from (Written(**json.loads(line)) for line in file)

@@ -41,7 +41,7 @@ class Desk:
         if not self.device.is_ready(request.model, request.method):
             self.put(Preparing(f"Loading {request.model} and warming up {request.method}"))
         self.device.prepare(request.model, request.method, request.options)
-        if caveat := self.device.caveat(request.model):
+        if caveat := self.device.caveat(request):
             self.put(Preparing(caveat))
 
     def record(

@@ -77,8 +77,8 @@ class Device(Protocol):
     def cannot_run(self, model: str, method: str) -> str | None:
         """Why a method cannot run on a model, in a sentence; None where it can, or where nobody knows yet."""
 
-    def caveat(self, model: str) -> str:
-        """What is to be said before a run of a model that is ready; empty for nothing."""
+    def caveat(self, request: Request) -> str:
+        """What is to be said before a run that is ready; empty for nothing."""
 
     def is_ready(self, model: str, method: str) -> bool:
         """Whether `prepare` has nothing left to do."""

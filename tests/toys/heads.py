@@ -33,7 +33,7 @@ def untrained(name: str, hidden_size: int, vocab_size: int) -> Heads:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         target = build(transformers.LlamaConfig(**sizes(hidden_size=hidden_size, vocab_size=vocab_size)))
-        material = Material("tiny", target, cast(Any, None), Path(), Path(), [])
+        material = Material("tiny", target, cast(Any, None), Path(), Path(), Path(), [])
         return cast(Heads, importlib.import_module(f"engine.training.{name}").make(material, RECIPES["heads", "cpu"]))
 
 

@@ -27,7 +27,9 @@ from engine.drafters.budget import FREE, MeasuredBudget, budget_option
 from engine.drafters.copying._automaton import Cursor, SuffixAutomaton
 from engine.drafters.fallback import fallback_option
 from engine.drafters.ngrams import copy
+from engine.errors import BadInput
 from engine.facts import TargetFacts
+from engine.models import weights_folder
 from engine.options import option
 from engine.tree import EMPTY_TREE, DraftTree
 
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from engine.target import Scored, Target
     from engine.verify import Verdict
 
-NO_CORPUS = "none"
+NO_CORPUS, OWN_CORPUS, CORPUS_FILE = "none", "auto", "corpus.npz"
 BRANCHING = 8
 COPIED_DECAY = 0.95
 """A copy is right for long or not at all."""
@@ -51,7 +53,9 @@ class SamDecodingOptions:
     alpha: float = option(4.0, "Tokens to propose for each matched token.", low=0.0, high=16.0)
     min_match: int = option(1, "Shortest match to draft from.", low=1, high=64, unit="tokens")
     tie: str = option("recent", "Which occurrence in the context to copy.", choices=("recent", "first"))
-    corpus: str = option(NO_CORPUS, "Text file, or .npz file of its token ids, to match too; or none.")
+    corpus: str = option(
+        NO_CORPUS, "Text to match too: a text file, an .npz file of ids, auto (the target's), or none."
+    )
     static_bias: int = option(5, "Matched tokens by which the corpus must be ahead.", low=0, high=64, unit="tokens")
     fallback: str = fallback_option()
 
@@ -69,6 +73,16 @@ class StaticAutomaton:
         counts, following = self.counts, self.automaton.next[state]
         ranked = sorted((-counts[child], token, child) for token, child in following.items())[:BRANCHING]
         return [(-count / counts[state], token, child) for count, token, child in ranked]
+
+
+def corpus_file(given: str, model: TargetFacts) -> str | None:
+    """The file that the option names; None for none. Raises BadInput where the target has no corpus of its own."""
+    if given != OWN_CORPUS:
+        return None if given == NO_CORPUS else given
+    folder = weights_folder(model, SamDecoding.name)
+    if folder is None:
+        raise BadInput(f"There is no corpus for {model.name}; name a text file, or none, with the option corpus.")
+    return str(folder / CORPUS_FILE)
 
 
 def static_automaton(path: str, model: TargetFacts) -> StaticAutomaton:
@@ -94,7 +108,8 @@ class SamDecoding(Drafter):
         self._costs: Sequence[float] = FREE
         self._budgets: dict[tuple[bool, int], MeasuredBudget] = {}
         """By what is copied and the match's length to the next power of two: a longer one is more often right."""
-        self._corpus = None if options.corpus == NO_CORPUS else static_automaton(options.corpus, target.facts)
+        file = corpus_file(options.corpus, target.facts)
+        self._corpus = static_automaton(file, target.facts) if file else None
 
     def fit(self, costs: Costs) -> None:
         if self.options.budget == "measured":

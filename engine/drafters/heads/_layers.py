@@ -14,6 +14,7 @@ from engine.runtime.compiled import runs_compiled
 from engine.runtime.linear import pack
 
 if TYPE_CHECKING:
+    from engine.drafters.heads._candidates import Tokens
     from engine.models import LoadedModel
 
 MOST_COMPILED = 8_000_000
@@ -25,10 +26,26 @@ def is_compiled(loaded: LoadedModel, num_parameters: int) -> bool:
     return runs_compiled(loaded.device) and num_parameters <= MOST_COMPILED
 
 
-def small_output(loaded: LoadedModel) -> Tensor | None:
-    """The weight (v, h) of a target's output layer, where drafters that score with it run compiled."""
+def output_rows(loaded: LoadedModel, tokens: Tokens) -> Tensor | None:
+    """(n, h) the rows of a target's output layer that score these tokens; None where it is no plain matrix."""
     weight = getattr(loaded.model.get_output_embeddings(), "weight", None)
-    return weight.detach() if isinstance(weight, Tensor) and is_compiled(loaded, weight.numel()) else None
+    if not isinstance(weight, Tensor):
+        return None
+    weight = weight.detach()
+    return weight if len(tokens) == len(weight) else weight[torch.from_numpy(tokens).to(weight.device)]
+
+
+def output_layer(loaded: LoadedModel, tokens: Tokens) -> nn.Module:
+    """The target's output layer, of these tokens alone where they are not all."""
+    layer = loaded.model.get_output_embeddings()
+    rows = None if len(tokens) == layer.out_features else output_rows(loaded, tokens)
+    return layer if rows is None else linear(loaded, rows)
+
+
+def small_output(loaded: LoadedModel, tokens: Tokens) -> Tensor | None:
+    """As `output_rows`, where drafters that score with them run compiled."""
+    rows = output_rows(loaded, tokens)
+    return rows if rows is not None and is_compiled(loaded, rows.numel()) else None
 
 
 def linear(loaded: LoadedModel, weight: Tensor, bias: Tensor | None = None) -> nn.Module:

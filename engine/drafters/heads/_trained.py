@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from torch import Tensor
 
 from engine.drafters.base import Context, Drafter, Needs
-from engine.drafters.heads._weights import find_weights, missing_reason
+from engine.drafters.heads._weights import find_weights, kinship, missing_reason
 from engine.drafters.shapes import MAX_NODES, Shape
 from engine.options import option
 
@@ -39,6 +39,7 @@ class TrainedDrafter(Drafter):
         """Raises BadInput where there are no weights, or another target's."""
         super().__init__(options, target)
         self.weights = find_weights(target, self.name, options.weights)
+        self.caveat = kinship(self.weights, target)
         self._state: Tensor | None = None
         """(1, h) behind the last norm; None before any was computed."""
 

@@ -1,8 +1,9 @@
 """A trained drafter's weights: a folder with `config.json` and safetensors, and whose drafter they are.
 
 Reads and checks; knows no architecture. A folder that this project's training wrote names its target and
-carries the target's fingerprint, and is refused for any other; a published one has none, and loads where its
-shapes fit. What is read is shared by all sessions of its target and never changed.
+carries the target's fingerprint, and is refused for any other that is not of its family (models/kin.py); a
+published one has none, and loads where its shapes fit. What is read is shared by all sessions of its target and
+never changed.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -20,7 +22,7 @@ from torch import Tensor
 from engine.drafters import shapes
 from engine.drafters.shapes import Shape
 from engine.errors import BadInput
-from engine.models import weights_folder
+from engine.models import is_kin, origin, weights_folder
 
 if TYPE_CHECKING:
     from engine.models import LoadedModel
@@ -31,6 +33,8 @@ SHAPE_FILE = "shape.json"
 """The static tree that was measured for these weights (`shapes.Shape.rows`)."""
 SHARES_FILE = "shares.json"
 """For trees that change with the text: in which share of steps the i-th node drafted was accepted."""
+SCALE = "scale"
+"""Behind the name of a matrix (o, i) that is kept in bytes: what its rows (o,) are multiplied with, float32."""
 VOCABULARY_FILE = "vocabulary.json"
 """Tokens that are worth drafting: ids, those the target writes most often first."""
 
@@ -51,7 +55,9 @@ class Weights:
         found = self.tensors[name]
         if tuple(found.shape) != shape:
             raise BadInput(f"{name} in {self.folder} has shape {tuple(found.shape)}; wanted {shape}.")
-        return found
+        if found.dtype != torch.int8:
+            return found
+        return found * self.take(f"{name}.{SCALE}", shape[0])[:, None]
 
     def number(self, key: str, low: int = 1, default: int | None = None) -> int:
         """A whole number of the config, at least `low`. Raises BadInput."""
@@ -131,11 +137,22 @@ def _how_to_train(target: Target, method: str) -> str:
 def _is_for_another(config: dict[str, Any], folder: Path, target: Target, method: str) -> str | None:
     """Why these weights are not this target's; None where they are, or do not say."""
     theirs, ours = config.get("target_fingerprint"), target.facts.weights_fingerprint
-    if theirs is None or theirs == ours:
+    if theirs in (None, ours) or is_kin(str(theirs), config.get("target"), target.facts):
         return None
     return (
         f"The {method} weights in {folder} were trained for {config.get('target')} ({theirs}), and this target is "
         f"{target.facts.name} ({ours}); train them for it, or load the target that they belong to."
+    )
+
+
+def kinship(weights: Weights, target: Target) -> str:
+    """Which weights of its family they were trained on, where those are not the target's own; else empty."""
+    theirs, ours = weights.config.get("target_fingerprint"), target.facts.weights_fingerprint
+    if theirs in (None, ours):
+        return ""
+    return (
+        f"The {weights.method} weights were trained on {origin(str(theirs))}, and {target.facts.name} has "
+        f"{origin(ours)} of the same model: the text is as exact, and fewer drafts may be accepted."
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,13 @@ from tests.engine.commands.conftest import PROMPT, Shell
 REPORT = "text token_ids method options model device dtype stop_reason counts metrics audit".split()
 COUNTS = "steps proposed accepted emitted target_passes".split()
 METRICS = {"block_efficiency", "tokens_per_second", "time_to_first_token_ms", "draft_ms", "target_ms", "host_ms"}
+
+
+def test_without_a_model_the_default_is_taken_and_said(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "default_model", lambda: models.Default(shell.model, "Model so-and-so, since."))
+    words = f"generate --method plain --dtype fp32 --device cpu --max-new-tokens 2 --json --prompt {PROMPT.split()[0]}"
+    status, out, err = shell.run(*words.split())
+    assert (status, err.splitlines()[0], json.loads(out)["model"]) == (0, "Model so-and-so, since.", shell.model)
 
 
 @pytest.mark.parametrize("method", ["plain", "prompt_lookup", "draft_model"])

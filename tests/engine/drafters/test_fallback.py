@@ -182,6 +182,13 @@ def test_the_two_together_need_what_either_needs(llama: Target) -> None:
     assert dataclasses.asdict(drafter.options)["fallback"] == "draft_model"
 
 
+def test_what_is_to_be_said_of_either_is_said_of_both(llama: Target) -> None:
+    first, second = (drafters.create(name, {}, llama) for name in ("copyspec", "prompt_lookup"))
+    assert WithFallback(first, second).caveat == ""
+    first.caveat, second.caveat = "First.", "Second."
+    assert WithFallback(first, second).caveat == "First. Second."
+
+
 def test_a_fallback_is_given_options_by_its_name(llama: Target) -> None:
     drafter = create("copyspec", llama, **{"fallback": "prompt_lookup", "fallback.depth": "3", "depth": 5})
     assert isinstance(drafter, WithFallback)

@@ -21,7 +21,7 @@ from engine.errors import BadInput
 from engine.loop import generate
 from engine.target import Target
 from engine.training import acceptance, activations, head_training, material, recipes, runs, written
-from engine.training.heads import Heads, labels_of
+from engine.training.heads import Heads, labels_of, placed
 from engine.training.packing import IGNORED
 from engine.training.recipes import Progress
 
@@ -45,6 +45,19 @@ def test_behind_the_end_of_a_text_nothing_is_asked() -> None:
     labels = labels_of(ids, num_heads=2, end_ids=(END,))
     assert labels[0, 0].tolist() == [3, END, IGNORED, 5, 6]
     assert labels[1, 0].tolist() == [END, IGNORED, IGNORED, 6, IGNORED]
+
+
+def test_what_begins_an_answer_may_be_several_tokens() -> None:
+    """Only in a row: the last of them alone begins nothing."""
+    ids = torch.tensor([[8, 9, 1, 9, 2, 8, 9, 3, 4, END, 9, 5, 6]])
+    labels = labels_of(ids, 1, (END,), (8, 9))[0, 0].tolist()
+    assert labels == [IGNORED, 9, 2, 8, 9, 3, 4, END, IGNORED, IGNORED, IGNORED]
+
+
+def test_tokens_that_are_not_scored_are_not_asked() -> None:
+    places = torch.tensor([-1, 0, 1, -1])
+    labels = torch.tensor([1, 2, 3, IGNORED, 0])
+    assert placed(labels, places, -7).tolist() == [0, 1, -7, IGNORED, -7]
 
 
 def test_only_answers_are_asked_where_a_token_begins_them() -> None:

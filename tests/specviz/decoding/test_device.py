@@ -112,7 +112,7 @@ def test_the_first_run_of_the_page_works() -> None:
 def test_the_loaded_target_says_what_cannot_run_on_it(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder without a draft model; nobody knows of a model that is not loaded."""
     device = LocalDevice("folder")
-    loaded = SimpleNamespace(name="folder", draft=None)
+    loaded = SimpleNamespace(name="folder", draft=None, weights_fingerprint="0")
     monkeypatch.setattr(device, "_target", (model, SimpleNamespace(loaded=loaded, facts=loaded)))
     names = runnable(device)
     assert ("draft_model" in names, "medusa" in names) == ((False, False) if model == "folder" else (True, True))

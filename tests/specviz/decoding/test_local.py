@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import weakref
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
 from model_folders import save_model
 
-from engine import models
+from engine import drafters, models
+from engine.config import GenerationConfig
+from specviz.decoding.device import Request
 from specviz.decoding.local import LocalDevice
 
 
@@ -19,6 +23,15 @@ def kept_by(device: LocalDevice, model: str, draft: Path) -> list[weakref.ref[ob
     assert models.load_draft(models.DraftSpec(str(draft)), loaded) is other
     assert loaded in made
     return [weakref.ref(loaded), weakref.ref(loaded.model), weakref.ref(other.model)]
+
+
+def test_before_a_run_target_and_method_say_what_they_cannot_promise(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = LocalDevice("folder")
+    drafter = SimpleNamespace(caveat="Heads of a relative.")
+    monkeypatch.setattr(device, "_target", ("folder", SimpleNamespace(caveat="Near-tie possible.")))
+    monkeypatch.setattr(drafters, "create", lambda name, options, target: drafter)
+    request = Request("Hi", "folder", "medusa", {}, GenerationConfig())
+    assert device.caveat(request) == "Near-tie possible. Heads of a relative."
 
 
 def test_another_model_takes_the_place_of_the_last_one_in_memory(model_folder: Path, tmp_path: Path) -> None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from engine.drafters.heads._candidates import Candidates
+from engine.drafters.heads._candidates import Candidates, Tokens
 from engine.drafters.heads._compiled import ranked, run
 from engine.drafters.heads.chimera import kernel
 from engine.drafters.heads.chimera.network import (
@@ -23,21 +24,28 @@ from engine.drafters.heads.chimera.network import (
     Triple,
     angles,
 )
-from engine.runtime.cpu.small_products import numbers_of, packed
+from engine.runtime.cpu.small_products import numbers_of, packed, row_buffer
+
+MOST_TABLED = 64_000_000
+"""Numbers of a table of what tokens add to trigrams; of a larger vocabulary they are multiplied at each draft."""
 
 
 class CompiledNetwork(Network):
     """Compiled loops, one call a step."""
 
-    def __init__(self, weights: NetworkWeights, embedding: Tensor, output: Tensor) -> None:
-        """`embedding` and `output (v, d)` are the target's."""
-        self.shape, self.device = weights.shape, embedding.device
+    def __init__(self, weights: NetworkWeights, embedding: Tensor, output: Tensor, vocabulary: Tokens) -> None:
+        """`embedding (v, d)` is the target's, and so is `output (n, d)`, whose rows score the vocabulary (n,)."""
+        self.shape, self.device, self.vocabulary = weights.shape, embedding.device, vocabulary
         self.dtype = output.dtype
         size = weights.shape.hidden_size
-        # What each token adds to a trigram as its first, second or third.
-        slots = weights.parts.to(self.dtype).view(4 * size, 3, size).transpose(0, 1)
-        self._table = numbers_of(torch.stack([embedding.to(self.dtype) @ slot.mT for slot in slots], dim=1))
         pack = partial(packed, dtype=self.dtype)
+        if 12 * embedding.numel() <= MOST_TABLED:
+            # What each token adds to a trigram as its first, second or third.
+            slots = weights.parts.to(self.dtype).view(4 * size, 3, size).transpose(0, 1)
+            table = numbers_of(torch.stack([embedding.to(self.dtype) @ slot.mT for slot in slots], dim=1))
+            self._sum: tuple[Any, ...] = kernel.summed, table
+        else:
+            self._sum = kernel.multiplied, numbers_of(embedding.to(self.dtype)), pack(weights.parts)
         self._bias, self._down, self._known = weights.bias.numpy(), pack(weights.down), pack(weights.known)
         self._heads, self._output = [pack(head) for head in weights.heads], pack(output)
         self._qkv, self._projection = pack(weights.qkv), pack(weights.output)
@@ -54,8 +62,9 @@ class CompiledNetwork(Network):
 
     def grams(self, triples: Sequence[Triple]) -> Tensor:
         found = torch.empty(len(triples), self.shape.hidden_size)
-        tokens = np.array(triples, np.int64).reshape(-1, 3)
-        run(kernel.grams, self._table, self._bias, self._down, tokens, found.numpy())
+        sums = row_buffer(len(triples), 4 * self.shape.hidden_size)
+        run(*self._sum, np.array(triples, np.int64).reshape(-1, 3), sums)
+        run(kernel.grams, sums, self._bias, self._down, found.numpy())
         return found
 
     def known_part(self, hidden: Tensor) -> Tensor:
@@ -64,9 +73,10 @@ class CompiledNetwork(Network):
         return found.view(-1, self.shape.hidden_size)
 
     def likeliest(self, head: int, known: Tensor, encoded: Tensor, top_k: int) -> Candidates:
-        num_tokens = self.shape.vocab_size
+        num_tokens = len(self.vocabulary)
         numbers = self._heads[head], known.numpy(), self._output, num_tokens, encoded.numpy()
-        return ranked(kernel.rank, *numbers, size=(len(encoded), min(top_k, num_tokens)))
+        places, log_probs = ranked(kernel.rank, *numbers, size=(len(encoded), min(top_k, num_tokens)))
+        return self.vocabulary[places], log_probs
 
 
 class CompiledContext(FullContext):

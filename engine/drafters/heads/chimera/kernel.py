@@ -38,21 +38,37 @@ class Pass(NamedTuple):
 
 
 @compiled
-def grams(table: Matrix, bias: Floats, down: Matrix, triples: Integers, out: Floats) -> None:
-    """Trigram outputs (m, d) of tokens (m, 3), of the sums of their parts in the table (v, 3, 4d)."""
+def summed(table: Matrix, triples: Integers, sums: Floats) -> None:
+    """Of tokens (m, 3) the sums (m, 4d) of their parts in the table (v, 3, 4d)."""
+    for row in range(len(triples)):
+        first, second, third = table[triples[row, 0], 0], table[triples[row, 1], 1], table[triples[row, 2], 2]
+        for e in range(table.shape[2]):
+            sums[row, e] = widened(first[e]) + widened(second[e]) + widened(third[e])
+
+
+@compiled
+def multiplied(embedding: Matrix, parts: Matrix, triples: Integers, sums: Floats) -> None:
+    """As `summed`, of embeddings (v, d) and the matrix (4d, 3d) that makes such parts of them."""
+    num_rows, size = len(triples), embedding.shape[1]
+    x = row_buffer(num_rows, 3 * size)
+    for row in range(num_rows):
+        for slot in range(3):
+            for e in range(size):
+                x[row, slot * size + e] = widened(embedding[triples[row, slot], e])
+    linear(x, num_rows, parts, sums)
+
+
+@compiled
+def grams(sums: Floats, bias: Floats, down: Matrix, out: Floats) -> None:
+    """Trigram outputs (m, d) of what `summed` or `multiplied` gave."""
     num_rows, size = out.shape
     mixed, found = row_buffer(num_rows, 3 * size), row_buffer(num_rows, size)
     for row in range(num_rows):
-        first, second, third = table[triples[row, 0], 0], table[triples[row, 1], 1], table[triples[row, 2], 2]
-        for e in range(3 * size):
-            mixed[row, e] = widened(first[e]) + widened(second[e]) + widened(third[e]) + bias[e]
+        mixed[row, : 3 * size] = sums[row, : 3 * size] + bias
         silu(mixed[row, : 3 * size])
-        for e in range(size):
-            n = 3 * size + e
-            out[row, e] = widened(first[n]) + widened(second[n]) + widened(third[n])
     linear(mixed, num_rows, down, found)
     for row in range(num_rows):
-        out[row] += found[row, :size]
+        out[row] = sums[row, 3 * size : 4 * size] + found[row, :size]
 
 
 @compiled

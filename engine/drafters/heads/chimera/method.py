@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from engine.drafters import shapes
 from engine.drafters.base import Context, Room
-from engine.drafters.heads._layers import small_output
+from engine.drafters.heads._layers import output_layer, small_output
 from engine.drafters.heads._trained import TrainedDrafter, TrainedOptions
 from engine.drafters.heads._weights import Weights
 from engine.drafters.heads.chimera.network import Network, TorchNetwork, Triple, read_weights
@@ -230,17 +230,20 @@ class Chimera(TrainedDrafter):
         return torch.stack([self._trigrams[triple] for triple in triples])
 
 
-def load_network(weights: Weights, loaded: LoadedModel, output_layer: nn.Module) -> Network:
+def load_network(weights: Weights, loaded: LoadedModel, runner_output: nn.Module) -> Network:
     """The network in the form in which it runs for a target. Raises BadInput."""
     read = read_weights(weights)
     weights.check_sizes(loaded, read.shape.hidden_size, read.shape.vocab_size)
-    output = small_output(loaded)
+    vocabulary = weights.vocabulary(read.shape.vocab_size)
+    output = small_output(loaded, vocabulary)
     if output is None:
-        return TorchNetwork(read, loaded, output_layer)
+        is_whole = len(vocabulary) == read.shape.vocab_size
+        layer = runner_output if is_whole else output_layer(loaded, vocabulary)
+        return TorchNetwork(read, loaded, layer, vocabulary)
     from engine.drafters.heads.chimera.compiled import CompiledNetwork
 
     embedding = cast(nn.Embedding, loaded.model.get_input_embeddings()).weight
-    return CompiledNetwork(read, embedding.detach(), output)
+    return CompiledNetwork(read, embedding.detach(), output, vocabulary)
 
 
 def triple_at(ids: Sequence[int], place: int) -> Triple:

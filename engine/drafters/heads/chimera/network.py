@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
-from engine.drafters.heads._candidates import Candidates, likeliest
+from engine.drafters.heads._candidates import Candidates, Tokens, likeliest
 from engine.drafters.heads._layers import linear, normed
 from engine.drafters.heads._weights import Weights
 from engine.errors import BadInput
@@ -115,6 +115,8 @@ class Network(ABC):
 
     shape: ChimeraShape
     device: torch.device
+    vocabulary: Tokens
+    """Token id of each score."""
 
     @abstractmethod
     def context(self, max_context: int) -> FullContext:
@@ -167,7 +169,10 @@ def angles(shape: ChimeraShape, num_positions: int, device: torch.device) -> tup
 class TorchNetwork(Network):
     """Through torch, for any device and size."""
 
-    def __init__(self, weights: NetworkWeights, loaded: LoadedModel, output_layer: nn.Module) -> None:
+    def __init__(
+        self, weights: NetworkWeights, loaded: LoadedModel, output_layer: nn.Module, vocabulary: Tokens
+    ) -> None:
+        """`output_layer` scores the tokens of the vocabulary (n,)."""
         self.shape, self.dtype, self.device = weights.shape, loaded.dtype, loaded.device
         self.parts, self.bias = (part.to(self.device, self.dtype) for part in (weights.parts, weights.bias))
         packed = partial(linear, loaded)
@@ -175,7 +180,7 @@ class TorchNetwork(Network):
         self.gate_up, self.mlp_down, self.known = map(packed, (weights.gate_up, weights.mlp_down, weights.known))
         self.heads = [packed(head) for head in weights.heads]
         self.embedding = cast(nn.Embedding, loaded.model.get_input_embeddings()).weight
-        self.output_layer = output_layer
+        self.output_layer, self.vocabulary = output_layer, vocabulary
 
     def context(self, max_context: int) -> TorchContext:
         return TorchContext(self, max_context)
@@ -195,7 +200,8 @@ class TorchNetwork(Network):
 
     def likeliest(self, head: int, known: Tensor, encoded: Tensor, top_k: int) -> Candidates:
         projected = self.heads[head].forward(encoded).add_(known)
-        return likeliest(self.output_layer.forward(projected), top_k)
+        places, log_probs = likeliest(self.output_layer.forward(projected), top_k)
+        return self.vocabulary[places], log_probs
 
     def finish(self, x: Tensor, attended: Tensor) -> Tensor:
         """The layer's output (m, d) from its input and what attention gave."""

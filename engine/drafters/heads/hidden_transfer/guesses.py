@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from engine.drafters.heads._candidates import Candidates, likeliest
-from engine.drafters.heads._layers import small_output
+from engine.drafters.heads._candidates import Candidates, Tokens, likeliest
+from engine.drafters.heads._layers import output_layer, small_output
 from engine.drafters.heads._weights import Weights
 
 if TYPE_CHECKING:
@@ -37,12 +37,13 @@ class Corrections(NamedTuple):
 class Guesses:
     """Reads the pseudo states of steps 1, 2, …. Shared by sessions."""
 
-    def __init__(self, loaded: LoadedModel, corrections: Corrections) -> None:
-        """Where `corrections` are of no step, states are read as they are."""
+    def __init__(self, loaded: LoadedModel, corrections: Corrections, vocabulary: Tokens) -> None:
+        """Where `corrections` are of no step, states are read as they are. `vocabulary (n,)` is what is scored."""
+        self.vocabulary = vocabulary
         self._table = cast(nn.Embedding, loaded.model.get_input_embeddings()).weight
-        self._output = cast(nn.Module, loaded.model.get_output_embeddings())
+        self._output = output_layer(loaded, vocabulary)
         self._corrections = Corrections(*(part.to(self._table) for part in corrections))
-        self._compiled = self._compile(small_output(loaded))
+        self._compiled = self._compile(small_output(loaded, vocabulary))
 
     def likeliest(self, states: Tensor, owner: Tensor, root_id: int, top_k: int) -> Candidates:
         """Each of k steps' best tokens, (k, top_k).
@@ -50,12 +51,14 @@ class Guesses:
         Of their states (k, h) and their owner's (1, h), behind the last norm, and the token chosen behind the owner.
         """
         if self._compiled is None:
-            return likeliest(self.scores(states, owner, root_id), top_k)
-        return self._compiled.likeliest(states, owner, root_id, top_k)
+            places, log_probs = likeliest(self.scores(states, owner, root_id), top_k)
+        else:
+            places, log_probs = self._compiled.likeliest(states, owner, root_id, top_k)
+        return self.vocabulary[places], log_probs
 
     @torch.inference_mode()
     def scores(self, states: Tensor, owner: Tensor, root_id: int) -> Tensor:
-        """As `likeliest`, each step's scores of all tokens, (k, v) float32."""
+        """As `likeliest`, each step's scores of the vocabulary, (k, n) float32."""
         y = states.to(self._table.dtype)
         if len(self._corrections.bias):
             weight, bias, block, block_bias = (part[: len(states)] for part in self._corrections)
@@ -83,4 +86,5 @@ def read_guesses(weights: Weights, loaded: LoadedModel, correction: str) -> Gues
         torch.cat((torch.empty(0, *size), *(weights.take(f"correction.{step}.{name}", *size)[None] for step in steps)))
         for name, size in sizes.items()
     ]
-    return Guesses(loaded, Corrections(*parts))
+    num_tokens = loaded.model.get_output_embeddings().out_features
+    return Guesses(loaded, Corrections(*parts), weights.vocabulary(num_tokens))

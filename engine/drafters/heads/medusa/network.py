@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.drafters.heads._candidates import Candidates, likeliest
-from engine.drafters.heads._layers import linear, small_output
+from engine.drafters.heads._layers import linear, output_layer, small_output
 from engine.drafters.heads._weights import Weights
 from engine.errors import BadInput
 
@@ -37,18 +37,22 @@ class MedusaHeads:
         biases = torch.stack([weights.take(f"{name}.bias", width) for name in names])
         self._layers = [linear(loaded, *layer) for layer in zip(matrices, biases, strict=True)]
         """Block after block, of each head one."""
+        self.vocabulary = weights.vocabulary(loaded.model.get_output_embeddings().out_features)
+        """Token id of each score."""
         self.outputs = self._outputs(weights, loaded, width)
         self._compiled = self._compile(matrices, biases, loaded)
 
     def likeliest(self, hidden: Tensor, top_k: int) -> Candidates:
         """Each head's best tokens, (heads, k), from the target's hidden state (1, h)."""
         if self._compiled is None:
-            return likeliest(self.scores(hidden), top_k)
-        return self._compiled.likeliest(hidden, top_k)
+            places, log_probs = likeliest(self.scores(hidden), top_k)
+        else:
+            places, log_probs = self._compiled.likeliest(hidden, top_k)
+        return self.vocabulary[places], log_probs
 
     @torch.inference_mode()
     def scores(self, hidden: Tensor) -> Tensor:
-        """(1, h) hidden state of the target → (heads, v) float32."""
+        """(1, h) hidden state of the target → (heads, n) float32, of the vocabulary's tokens."""
         found = [hidden.to(self.dtype)] * self.num_heads
         for place, layer in enumerate(self._layers):
             y = found[place % self.num_heads]
@@ -60,15 +64,16 @@ class MedusaHeads:
 
     def _outputs(self, weights: Weights, loaded: LoadedModel, width: int) -> list[nn.Module]:
         """An output layer for each head, or the target's own for all."""
-        own = loaded.model.get_output_embeddings()
         names = [f"{head}.{self.num_layers}.weight" for head in range(self.num_heads)]
         if not any(name in weights.tensors for name in names):
-            return [linear(loaded, own.weight) if isinstance(own, nn.Linear) else own]
-        return [linear(loaded, weights.take(name, own.out_features, width)) for name in names]
+            return [output_layer(loaded, self.vocabulary)]
+        rows = torch.from_numpy(self.vocabulary)
+        num_tokens = loaded.model.get_output_embeddings().out_features
+        return [linear(loaded, weights.take(name, num_tokens, width)[rows]) for name in names]
 
     def _compile(self, matrices: Tensor, biases: Tensor, loaded: LoadedModel) -> kernel.CompiledHeads | None:
         """The compiled form, of heads that share a small target's output layer."""
-        output = small_output(loaded)
+        output = small_output(loaded, self.vocabulary)
         if output is None or len(self.outputs) > 1:
             return None
         from engine.drafters.heads.medusa.kernel import CompiledHeads

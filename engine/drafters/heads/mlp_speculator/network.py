@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from engine.drafters.heads._candidates import LogProbs, Tokens, likeliest
-from engine.drafters.heads._layers import is_compiled, linear, normed
+from engine.drafters.heads._layers import is_compiled, linear, normed, output_rows
 from engine.drafters.heads._weights import Weights
 
 if TYPE_CHECKING:
@@ -72,14 +72,16 @@ class Speculator:
         self.top_k = [*self.top_k, *self.top_k[-1:] * self.num_heads][: self.num_heads]
         self.dtype, self.device = loaded.dtype, loaded.device
         # Tied weights have one table, norm and head, and one projection from the second stage on.
-        stages = [self._read(weights, i) for i in range(min(self.num_heads, 2) if self.is_tied else self.num_heads)]
+        num_own = 1 if self.is_tied else self.num_heads
+        tables = [self._tables(weights, loaded, own) for own in range(num_own)]
+        num_stages = min(self.num_heads, 2) if self.is_tied else self.num_heads
+        stages = [self._read(weights, i, *tables[min(i, num_own - 1)]) for i in range(num_stages)]
         self._stages = [
             (s.embedding.to(self.device, self.dtype), s.norm_weight.to(self.device), s.norm_bias.to(self.device))
             for s in stages
         ]
         self._linears = [(linear(loaded, stage.proj), linear(loaded, stage.head)) for stage in stages]
-        num_own = 1 if self.is_tied else self.num_heads
-        is_small = is_compiled(loaded, num_own * self.vocab_size * self.inner)
+        is_small = is_compiled(loaded, num_own * len(self.vocabulary) * self.inner)
         self.compiled = self._compile(stages, num_own) if is_small else None
 
     def levels(self, hidden: Tensor, root_id: int, top_k: Sequence[int], most: int) -> list[Level]:
@@ -119,16 +121,29 @@ class Speculator:
             state = state[torch.from_numpy(kept // k).to(state.device)]
         return levels
 
-    def _read(self, weights: Weights, i: int) -> Stage:
+    def _read(self, weights: Weights, i: int, embedding: Tensor, head: Tensor) -> Stage:
         inner, own = self.inner, 0 if self.is_tied else i
-        embedding = weights.take(f"speculator.emb.{own}.weight", self.vocab_size, inner).float()
         return Stage(
             embedding=embedding * mixing_ratio(self.num_heads, inner),
             proj=weights.take(f"speculator.proj.{i}.weight", inner, inner if i else self.width).float(),
             norm_weight=weights.take(f"speculator.ln.{own}.weight", inner).float(),
             norm_bias=weights.take(f"speculator.ln.{own}.bias", inner).float(),
-            head=weights.take(f"speculator.head.{own}.weight", self.vocab_size, inner)[self.vocabulary].float(),
+            head=head,
         )
+
+    def _tables(self, weights: Weights, loaded: LoadedModel, own: int) -> tuple[Tensor, Tensor]:
+        """(v, m) embeddings and the output layer (n, m) of the vocabulary, or products of the target's with factors."""
+        emb, head = f"speculator.emb.{own}", f"speculator.head.{own}"
+        if f"{emb}.factor" not in weights.tensors:
+            embedding = weights.take(f"{emb}.weight", self.vocab_size, self.inner).float()
+            return embedding, weights.take(f"{head}.weight", self.vocab_size, self.inner)[self.vocabulary].float()
+        scale = float(weights.config.get("embedding_scale", 1.0))
+        factor = weights.take(f"{emb}.factor", self.inner, self.width).float() * scale
+        rows = output_rows(loaded, self.vocabulary)
+        assert rows is not None
+        table = cast(nn.Embedding, loaded.model.get_input_embeddings()).weight.detach()
+        before = weights.take(f"{head}.factor", self.width, self.inner).float()
+        return table.float().cpu() @ factor.mT, rows.float().cpu() @ before
 
     def _compile(self, stages: Sequence[Stage], num_own: int) -> kernel.CompiledStages:
         from engine.drafters.heads.mlp_speculator.kernel import CompiledStages

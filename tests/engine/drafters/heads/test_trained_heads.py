@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import functools
+import json
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
 import transformers
 from toys import assert_fits, build, create, loaded, output_ids, prompt_ids
+from toys.heads import random_weights
 
 from engine import drafters, models
 from engine.config import GenerationConfig
+from engine.drafters.heads import _layers
+from engine.drafters.heads._weights import VOCABULARY_FILE
 from engine.errors import BadInput
 from engine.events import Stepped
 from engine.loop import generate
@@ -64,6 +70,26 @@ def test_without_weights_a_method_says_how_to_train_them(name: str, llama: Targe
     assert f"engine train {name}" in reason
     with pytest.raises(BadInput, match=f"engine train {name}"):
         drafters.create(name, {}, llama)
+
+
+@every_trained_method
+@pytest.mark.parametrize("is_compiled", [True, False])
+def test_only_tokens_that_the_weights_name_are_drafted(
+    name: str, is_compiled: bool, llama: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if the others did not exist: the output is plain decoding's, and every draft is one of the named."""
+    if not is_compiled:
+        monkeypatch.setattr(_layers, "MOST_COMPILED", 0)
+    folder = tmp_path / name
+    shutil.copytree(random_weights(name, 64, len(llama.loaded.tokenizer)), folder)
+    named = [41, 7, 23, 50, 9, 30]
+    (folder / VOCABULARY_FILE).write_text(json.dumps(named))
+    config = GenerationConfig(max_new_tokens=24)
+    events = list(generate(llama, create(name, llama, weights=str(folder)), prompt_ids(6), config))
+    drafted = {node.token_id for event in events if isinstance(event, Stepped) for node in event.nodes}
+    assert drafted
+    assert drafted <= set(named)
+    assert output_ids(events) == output_ids(generate(llama, drafters.create("plain", {}, llama), prompt_ids(6), config))
 
 
 # The embedded weights

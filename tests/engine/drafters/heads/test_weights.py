@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import save_file
 from toys import FAMILIES, build, tiny, write_weights
 
-from engine.drafters.heads._weights import find_weights, missing_reason
+from engine.drafters.heads._weights import find_weights, kinship, missing_reason
 from engine.errors import BadInput
-from engine.models import fingerprint_of
+from engine.models import Preset, fingerprint_of, kin, locating, weights_folder
 from engine.target import Target
 
 TENSORS = {"head.0.weight": torch.ones(4, 3), "head.1.weight": torch.zeros(4, 3)}
@@ -31,6 +31,12 @@ def test_weights_are_read_once_and_again_where_they_changed(llama: Target, tmp_p
     assert find_weights(llama, "medusa", str(folder)) is found
     write(folder, n=3, more="longer")
     assert find_weights(llama, "medusa", str(folder)).number("n") == 3
+
+
+def test_matrices_in_bytes_are_their_rows_times_their_scales(llama: Target, tmp_path: Path) -> None:
+    tensors = {"a": torch.tensor([[127, -2], [0, 5]], dtype=torch.int8), "a.scale": torch.tensor([0.5, 2.0])}
+    found = find_weights(llama, "medusa", str(write(tmp_path / "w", tensors)))
+    assert found.take("a", 2, 2).tolist() == [[63.5, -1.0], [0.0, 10.0]]
 
 
 def test_shards_are_read_by_their_index(llama: Target, tmp_path: Path) -> None:
@@ -53,6 +59,45 @@ def test_weights_of_another_target_are_refused_with_both_names(llama: Target, tm
         find_weights(llama, "medusa", str(folder))
     own = write(tmp_path / "own", target="tiny-llama", target_fingerprint=llama.loaded.weights_fingerprint)
     assert find_weights(llama, "medusa", str(own)).tensors
+
+
+def test_weights_of_the_targets_family_run_and_say_what_they_were_trained_on(
+    llama: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write(tmp_path / "w", target="tiny-llama", target_fingerprint="0123")
+    own = llama.loaded.weights_fingerprint
+    family = Preset(
+        "tiny-llama", "", "some/hub-id", None, "", None, llama.loaded.vocabulary_fingerprint, {"the GGUF file": "0123"}
+    )
+    assert "0123" in missing_reason_of(llama, folder)
+    monkeypatch.setattr(kin, "presets", lambda: {"tiny-llama": family})
+    found = find_weights(llama, "medusa", str(folder))
+    assert kinship(found, llama) == (
+        f"The medusa weights were trained on the GGUF file (0123), and tiny-llama has weights {own} of the same "
+        "model: the text is as exact, and fewer drafts may be accepted."
+    )
+    same = write(tmp_path / "same", target="tiny-llama", target_fingerprint=own)
+    assert kinship(find_weights(llama, "medusa", str(same)), llama) == ""
+
+
+def missing_reason_of(target: Target, folder: Path) -> str:
+    with pytest.raises(BadInput) as caught:
+        find_weights(target, "medusa", str(folder))
+    return str(caught.value)
+
+
+def test_a_target_of_a_family_has_the_familys_weights_by_any_name(
+    llama: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write(tmp_path / "models" / "small-medusa")
+    monkeypatch.setattr(locating, "ASSETS", tmp_path)
+    assert weights_folder(llama.facts, "medusa") is None
+    family = Preset(
+        "small", "", "", None, "", None, llama.loaded.vocabulary_fingerprint, {"": llama.loaded.weights_fingerprint}
+    )
+    monkeypatch.setattr(kin, "presets", lambda: {"small": family})
+    assert weights_folder(llama.facts, "medusa") == folder
+    assert weights_folder(llama.facts, "chimera") is None
 
 
 def cut_off(folder: Path) -> None:

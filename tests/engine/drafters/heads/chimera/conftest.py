@@ -17,7 +17,7 @@ from tests.engine.drafters.heads.chimera.parts import make
 def chimera(request: pytest.FixtureRequest, llama: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Chimera:
     """In the form for small targets on a CPU, and in the one for all others."""
     if request.param == "torch":
-        monkeypatch.setattr(method, "small_output", lambda loaded: None)
+        monkeypatch.setattr(method, "small_output", lambda loaded, tokens: None)
     found = make(llama, tmp_path)
     assert isinstance(found.network, TorchNetwork) == (request.param == "torch")
     return found

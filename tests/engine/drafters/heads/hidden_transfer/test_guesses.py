@@ -31,7 +31,8 @@ def corrections(num_steps: int) -> Corrections:
 
 @pytest.mark.parametrize("num_corrections", [0, 3])
 def test_compiled_guesses_are_those_of_torch(llama: Target, num_corrections: int) -> None:
-    guesses = Guesses(llama.loaded, corrections(num_corrections))
+    tokens = np.arange(llama.loaded.model.get_output_embeddings().out_features)
+    guesses = Guesses(llama.loaded, corrections(num_corrections), tokens)
     for num_steps in (1, 2, 3):
         states, owner = torch.randn(num_steps, 64), torch.randn(1, 64)
         wanted_tokens, wanted = likeliest(guesses.scores(states, owner, 7), 6)

@@ -1,0 +1,75 @@
+"""A GGUF file to a folder of bf16 safetensors, as transformers dequantises it. Knows no cache.
+
+Configuration, tokenizer, chat template and tokens that end a text are read from the same file.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from engine.errors import BadInput, first_line
+
+READER = "gguf"
+"""The package that transformers reads such files with."""
+_MAGIC = b"GGUF"
+_UNKNOWN_KIND = re.compile(r"not supported|not (yet )?implemented|not a valid \w*type", re.IGNORECASE)
+
+
+def convert(source: Path, folder: Path) -> None:
+    """Write the file's model into a folder. Raises BadInput for what cannot be read, as below, else OSError.
+
+    A full disk raises safetensors' own error.
+    """
+    model, tokenizer = _read(source)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def can_convert() -> bool:
+    """Whether the package that reads GGUF files is installed."""
+    return importlib.util.find_spec(READER) is not None
+
+
+def check(source: Path) -> None:
+    """Raises BadInput where a file is no GGUF file, or where nothing here reads one."""
+    try:
+        with source.open("rb") as file:
+            head = file.read(len(_MAGIC))
+    except OSError as error:
+        raise BadInput(f"The file {source} cannot be read: {error.strerror}.") from error
+    if head != _MAGIC:
+        raise BadInput(f"The file {source} is no GGUF file: it begins with {head!r}, wanted {_MAGIC!r}.")
+    if not can_convert():
+        raise BadInput(f"Reading {source} needs a package that is not installed: pip install {READER}")
+
+
+def _read(source: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Raises BadInput for another kind of file, a cut-off one, an architecture or quantisation nobody knows."""
+    check(source)
+    how: dict[str, Any] = {"gguf_file": source.name, "local_files_only": True, "trust_remote_code": False}
+    try:
+        model, found = AutoModelForCausalLM.from_pretrained(
+            str(source.parent),
+            dtype=torch.bfloat16,
+            quantization_config=GgufConfig(dequantize=True),
+            output_loading_info=True,
+            **how,
+        )
+        tokenizer = AutoTokenizer.from_pretrained(str(source.parent), **how)
+    except Exception as error:  # such files are read by hand there, and break in every way
+        raise BadInput(_cannot_read(source, error)) from error
+    if missing := sorted(found["missing_keys"]):
+        raise BadInput(f"The GGUF file {source} lacks {missing[0]} and {len(missing) - 1} others; fetch it again.")
+    return model, tokenizer
+
+
+def _cannot_read(source: Path, error: Exception) -> str:
+    if _UNKNOWN_KIND.search(str(error)):
+        return f"The GGUF file {source} is of a kind that transformers does not read ({first_line(error)})."
+    return f"The GGUF file {source} is cut off or corrupt ({first_line(error)}); fetch it again."
