@@ -230,7 +230,7 @@ class BenchView:
         ]
 
 
-def suites_for(model: object) -> dict[str, list[str]]:
+def suites_for(model: object) -> dict[str, Any]:
     """The suites to choose from for a model, and those that are chosen at first."""
     kind = models.kind_of(str(model))
     return {"choices": suites.names(kind), "value": list(FIRST_SUITES[kind])}
