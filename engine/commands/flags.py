@@ -27,14 +27,14 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def load_target(args: argparse.Namespace) -> Target:
-    """The target of --model, --device and --dtype; which one it is where none is named, on stderr. Raises BadInput."""
+    """The target of --model, --device and --dtype. Raises BadInput."""
     from engine.target import Target
 
-    return Target(models.load(_model_of(args), args.device, args.dtype))
+    return Target(models.load(chosen_model(args), args.device, args.dtype))
 
 
-def _model_of(args: argparse.Namespace) -> str:
-    """--model, or the default, which is then named there."""
+def chosen_model(args: argparse.Namespace) -> str:
+    """--model; which one it is where none is named, once on stderr. Raises BadInput."""
     if args.model is None:
         default = models.default_model()
         tell_caveats(default.reason)
@@ -62,7 +62,7 @@ def add_suite_flags(parser: argparse.ArgumentParser, limit: int) -> None:
 def questions_of(args: argparse.Namespace) -> list[suites.Question]:
     """The questions that these flags ask for. Raises BadInput."""
     check_at_least_one("--limit", args.limit)
-    return suites.questions(args.suite, args.limit, models.kind_of(_model_of(args)), args.suites)
+    return suites.questions(args.suite, args.limit, models.kind_of(chosen_model(args)), args.suites)
 
 
 def add_config_flags(parser: argparse.ArgumentParser) -> None:

@@ -43,14 +43,14 @@ class Preset:
     """Folder below assets/, hub id or path."""
     draft: str | None = None
     note: str = ""
+    kind: str = "general"
+    """What it was taught: `general`, or `story` and its few tasks. Suites and examples are of a kind."""
     package: Package | None = None
     """Where the target is to be had without the Hub."""
     vocabulary: str = ""
     """Fingerprint of its vocabulary, where `fingerprints` are told."""
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     """Of weights of this one model, by where they come from."""
-    kind: str = "general"
-    """What it was taught: `general`, or `story` and its few tasks. Suites and examples are of a kind."""
 
 
 @functools.cache
