@@ -54,7 +54,7 @@ def _read(source: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     check(source)
     how: dict[str, Any] = {"gguf_file": source.name, "local_files_only": True, "trust_remote_code": False}
     try:
-        model, found = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             str(source.parent),
             dtype=torch.bfloat16,
             quantization_config=GgufConfig(dequantize=True),
@@ -64,6 +64,7 @@ def _read(source: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         tokenizer = AutoTokenizer.from_pretrained(str(source.parent), **how)
     except Exception as error:  # such files are read by hand there, and break in every way
         raise BadInput(_cannot_read(source, error)) from error
+    model, found = loaded
     if missing := sorted(found["missing_keys"]):
         raise BadInput(f"The GGUF file {source} lacks {missing[0]} and {len(missing) - 1} others; fetch it again.")
     return model, tokenizer

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from transformers.utils import cached_file
+from transformers.utils.hub import cached_file
 
 from engine.errors import BadInput, UnknownName, first_line
 from engine.models import found
