@@ -89,6 +89,7 @@ def missing_reason_of(target: Target, folder: Path) -> str:
 def test_a_target_of_a_family_has_the_familys_weights_by_any_name(
     llama: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "models").mkdir()
     folder = write(tmp_path / "models" / "small-medusa")
     monkeypatch.setattr(locating, "ASSETS", tmp_path)
     assert weights_folder(llama.facts, "medusa") is None
