@@ -45,7 +45,8 @@ def run(args: argparse.Namespace) -> int:
     from engine import models
     from engine.audit import audit, plain_run
     from engine.loop import generate
-    from engine.target import Target, warm_up
+    from engine.target import Target
+    from engine.warming import warm_up
 
     config, given = config_of(args), given_options(args.set)
     drafters.parse(args.method, given)
