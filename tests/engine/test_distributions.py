@@ -57,6 +57,13 @@ def test_rows_equal_the_plain_definition(config: GenerationConfig, made: type[Di
         assert [prob for _, prob in ranks] == pytest.approx([p for p in probs if p > 0])
 
 
+def test_what_is_told_at_once_is_what_is_told_apart(made: type[Distributions]) -> None:
+    target = made(scores(), CONFIGS[2], BEFORE)
+    found = target.told([3, 0, 3], [1, 2, 4], [3, 5], 4)
+    assert found == (target.chances([3, 0, 3], [1, 2, 4]), target.best([3, 5], 4))
+    assert target.told([1], [2], [], 4) == (target.chances([1], [2]), [])
+
+
 def test_there_are_no_more_alternatives_than_tokens_with_a_probability(made: type[Distributions]) -> None:
     target = made(torch.tensor([[0.0, 3.0, 2.0]]), GenerationConfig(temperature=1, top_k=2))
     assert [token for token, _ in target.best([0], 5)[0]] == [1, 2]
