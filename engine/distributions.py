@@ -74,7 +74,10 @@ class Distributions:
     def told(
         self, rows: Sequence[int], tokens: Sequence[int], top_rows: Sequence[int], num: int
     ) -> tuple[list[float | None], list[list[tuple[int, float]]]]:
-        """`chances` of tokens in rows, and `best` of `top_rows`, each row read once for both."""
+        """`chances` of tokens in rows, and the likeliest tokens of `top_rows` with theirs, each row read once for both.
+
+        The best first; those without a probability are left out.
+        """
         find = self._compiled_best if self._is_compiled else self._torch_best
         top = find(top_rows, min(num, self.width)) if top_rows else []
         places = [(row, token) for row, ids in zip(top_rows, top, strict=True) for token in ids]
@@ -83,10 +86,6 @@ class Distributions:
         ranked = iter(found[len(rows) :])
         pairs = [[(token, next(ranked) or 0.0) for token in ids] for ids in top]
         return found[: len(rows)], [[pair for pair in of if pair[1] > 0] for of in pairs]
-
-    def best(self, rows: Sequence[int], num: int) -> list[list[tuple[int, float]]]:
-        """The likeliest tokens of each row as displayed, best first; those without a probability are left out."""
-        return self.told([], [], rows, num)[1]
 
     def _only(self, row: int) -> tuple[Tensor, GenerationConfig, Contexts | None]:
         return self.logits[row : row + 1], self.config, None if self.contexts is None else [self.contexts[row]]
