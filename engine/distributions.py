@@ -71,14 +71,21 @@ class Distributions:
         found = self._compiled_chances(rows, tokens) if self._is_compiled else self._torch_chances(rows, tokens)
         return [chance if math.isfinite(chance) else None for chance in found]
 
-    def best(self, rows: Sequence[int], num: int) -> list[list[tuple[int, float]]]:
-        """The likeliest tokens of each row as displayed, best first; those without a probability are left out."""
+    def told(
+        self, rows: Sequence[int], tokens: Sequence[int], top_rows: Sequence[int], num: int
+    ) -> tuple[list[float | None], list[list[tuple[int, float]]]]:
+        """`chances` of tokens in rows, and the likeliest tokens of `top_rows` with theirs, each row read once for both.
+
+        The best first; those without a probability are left out.
+        """
         find = self._compiled_best if self._is_compiled else self._torch_best
-        tokens, probs = find(rows, min(num, self.width))
-        return [
-            [(token, chance) for token, chance in zip(*pair, strict=True) if chance > 0]
-            for pair in zip(tokens, probs, strict=True)
-        ]
+        top = find(top_rows, min(num, self.width)) if top_rows else []
+        places = [(row, token) for row, ids in zip(top_rows, top, strict=True) for token in ids]
+        all_rows, all_tokens = [*rows, *(row for row, _ in places)], [*tokens, *(token for _, token in places)]
+        found = self.chances(all_rows, all_tokens)
+        ranked = iter(found[len(rows) :])
+        pairs = [[(token, next(ranked) or 0.0) for token in ids] for ids in top]
+        return found[: len(rows)], [[pair for pair in of if pair[1] > 0] for of in pairs]
 
     def _only(self, row: int) -> tuple[Tensor, GenerationConfig, Contexts | None]:
         return self.logits[row : row + 1], self.config, None if self.contexts is None else [self.contexts[row]]
@@ -96,11 +103,12 @@ class Distributions:
         found[order] = probs
         return found.tolist()
 
-    def _compiled_best(self, rows: Sequence[int], num: int) -> tuple[list[list[int]], list[list[float]]]:
-        tokens, probs = np.empty((len(rows), num), np.int64), np.empty((len(rows), num))
+    def _compiled_best(self, rows: Sequence[int], num: int) -> list[list[int]]:
+        tokens = np.empty((len(rows), num), np.int64)
         how = for_kernel(self.config, self.contexts, rows)
-        compiled_loops().best(self._numbers(), np.asarray(rows), *how, tokens, probs)
-        return tokens.tolist(), probs.tolist()
+        compiled_loops().best(self._numbers(), np.asarray(rows), *how, tokens)
+        found: list[list[int]] = tokens.tolist()
+        return found
 
     def _shown(self, rows: Sequence[int]) -> Tensor:
         contexts = None if self.contexts is None else [self.contexts[row] for row in rows]
@@ -111,9 +119,12 @@ class Distributions:
         found: list[float] = self._shown(list(places))[[places[row] for row in rows], list(tokens)].tolist()
         return found
 
-    def _torch_best(self, rows: Sequence[int], num: int) -> tuple[list[list[int]], list[list[float]]]:
-        top = self._shown(rows).topk(num, dim=1)
-        return top.indices.tolist(), top.values.tolist()
+    def _torch_best(self, rows: Sequence[int], num: int) -> list[list[int]]:
+        contexts = None if self.contexts is None else [self.contexts[row] for row in rows]
+        found: list[list[int]] = (
+            penalised(self.logits[list(rows)], self.config, contexts).topk(num, dim=1).indices.tolist()
+        )
+        return found
 
 
 def refuse_unless_finite(score: float) -> None:

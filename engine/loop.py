@@ -248,11 +248,8 @@ class Session:
             return Shown([None] * len(tree), [None] * len(token_ids), [()] * len(token_ids))
         rows = [0, *(node + 1 for node in verdict.path)][: len(token_ids)]
         parents = [parent + 1 for parent in tree.parents]
-        probs = target.chances([*parents, *rows], [*tree.tokens, *token_ids])
-        alternatives = [
-            tuple(Candidate(token, self.texts[token], prob) for token, prob in best)
-            for best in target.best(rows, NUM_ALTERNATIVES)
-        ]
+        probs, top = target.told([*parents, *rows], [*tree.tokens, *token_ids], rows, NUM_ALTERNATIVES)
+        alternatives = [tuple(Candidate(token, self.texts[token], prob) for token, prob in best) for best in top]
         return Shown(probs[: len(tree)], probs[len(tree) :], alternatives)
 
     def _nodes(

@@ -108,8 +108,9 @@ def for_kernel(config: GenerationConfig, contexts: Contexts | None, rows: Sequen
     """Contexts and settings as the kernels read them; a penalty without contexts has nothing to act on."""
     temperature, top_k, top_p = _shape(config)
     shape = compiled_loops().Shape(np.float32(1 / temperature), top_k, top_p, np.float32(config.repetition_penalty))
-    has_penalty = config.repetition_penalty != 1 and contexts is not None
-    ids = [_as_ids(contexts[row]) if has_penalty and contexts else _NO_IDS for row in rows]
+    if config.repetition_penalty == 1 or contexts is None:
+        return compiled_loops().Seen(_NO_IDS, np.zeros(len(rows) + 1, np.int64)), shape
+    ids = [_as_ids(contexts[row]) for row in rows]
     return compiled_loops().Seen(np.concatenate([_NO_IDS, *ids]), np.cumsum([0, *map(len, ids)])), shape
 
 

@@ -131,13 +131,3 @@ class Target:
         """Wait for the device, so that a clock read afterwards tells the truth."""
         if self.facts.device.type == "cuda":
             torch.cuda.synchronize(self.facts.device)
-
-
-def warm_up(target: Target, num_passes: int = 3) -> None:
-    """Run a few passes whose results are dropped: first calls allocate and choose kernels."""
-    ids = [0] * 8
-    target.prefill(ids)
-    for num_nodes in (0, 4, 7, 16)[: num_passes + 1]:
-        target.score(0, DraftTree((0,) * num_nodes, (-1,) * num_nodes))
-        target.commit(())
-    target.prefill([])

@@ -14,11 +14,11 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import cast
 
 import torch
 from toys import ScriptedDrafter, Table, TableTarget, loaded
+from toys.letters import stand_in
 
 from engine.config import GenerationConfig
 from engine.loop import generate
@@ -41,8 +41,7 @@ class Parrot(TableTarget):
 
     def __init__(self) -> None:
         super().__init__(Table(2), max_context=100_000)
-        model = SimpleNamespace(device=torch.device("cpu"), dtype=torch.float32, generation_config=SimpleNamespace())
-        self.loaded = loaded(model, 64, 100_000)
+        self.loaded = loaded(stand_in(VOCAB_SIZE), 64, 100_000)
         self.loaded.tokenizer.decode = lambda ids, **_: "x" * len(ids)  # type: ignore[method-assign,assignment]
         generator = torch.Generator().manual_seed(0)
         self.logits = 2.5 * torch.randn(NUM_NODES + 1, VOCAB_SIZE, generator=generator)

@@ -24,8 +24,9 @@ from numba import njit
 from engine import models
 from engine.runtime.cpu.crew import CREW, DONE, NEXT, enter, finish, leave
 from engine.runtime.cpu.vectors import atomic_add
-from engine.target import Target, warm_up
+from engine.target import Target
 from engine.tree import EMPTY_TREE, chain
+from engine.warming import warm_up
 
 NUM_ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
 PHASES = ("norm", "qkv", "rotate", "attention", "output", "norm 2", "gate and up", "down", "final norm", "output layer")

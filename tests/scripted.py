@@ -75,13 +75,13 @@ class ScriptedDevice:
     def caveat(self, request: Request) -> str:
         return self.said_before
 
-    def is_ready(self, model: str, method: str) -> bool:
-        return f"prepare {model} {method}" in self.log
+    def is_ready(self, request: Request) -> bool:
+        return f"prepare {request.model} {request.method}" in self.log
 
-    def prepare(self, model: str, method: str, options: Mapping[str, Any]) -> None:
-        if model == "big":
+    def prepare(self, request: Request) -> None:
+        if request.model == "big":
             raise BadInput("Model big cannot be loaded.")
-        self.log.append(f"prepare {model} {method}")
+        self.log.append(f"prepare {request.model} {request.method}")
 
     def generate(
         self,

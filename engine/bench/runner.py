@@ -27,7 +27,8 @@ from engine.loop import generate
 from engine.metrics import tally
 from engine.models import Message
 from engine.suites import Question
-from engine.target import Target, warm_up
+from engine.target import Target
+from engine.warming import warm_up
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     """Do it; returns the exit status."""
     from engine.audit import audit, plain_run
     from engine.loop import generate
-    from engine.target import warm_up
+    from engine.warming import warm_up
 
     config, given = config_of(args), given_options(args.set)
     drafters.parse(args.method, given)

@@ -38,9 +38,9 @@ class Desk:
 
     def prepare(self, request: Request) -> None:
         """Load and warm up. Raises EngineError."""
-        if not self.device.is_ready(request.model, request.method):
+        if not self.device.is_ready(request):
             self.put(Preparing(f"Loading {request.model} and warming up {request.method}"))
-        self.device.prepare(request.model, request.method, request.options)
+        self.device.prepare(request)
         if caveat := self.device.caveat(request):
             self.put(Preparing(caveat))
 

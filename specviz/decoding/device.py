@@ -80,11 +80,11 @@ class Device(Protocol):
     def caveat(self, request: Request) -> str:
         """What is to be said before a run that is ready; empty for nothing."""
 
-    def is_ready(self, model: str, method: str) -> bool:
+    def is_ready(self, request: Request) -> bool:
         """Whether `prepare` has nothing left to do."""
 
-    def prepare(self, model: str, method: str, options: Mapping[str, Any]) -> None:
-        """Load and warm up. Raises EngineError."""
+    def prepare(self, request: Request) -> None:
+        """Load and warm up, for a request of its kind. Raises EngineError."""
 
     def generate(
         self,

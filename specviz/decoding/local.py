@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 from engine import drafters, models
 from engine.audit import Audit, audit
-from engine.config import GenerationConfig
 from engine.events import Event
 from engine.loop import generate
 from engine.options import specs
-from engine.target import Target, warm_up
+from engine.target import Target
+from engine.warming import is_warm, warm_up_method
 from specviz.decoding.device import Method, Request
-
-WARM_UP_PROMPT = "Write a short story about a cat."
-WARM_UP_TOKENS = 12
 
 
 class LocalDevice:
@@ -24,7 +20,6 @@ class LocalDevice:
     def __init__(self, default_model: str = models.STORY) -> None:
         self._default_model = default_model
         self._target: tuple[str, Target] | None = None
-        self._warm: set[tuple[str, str]] = set()
 
     def methods(self) -> tuple[Method, ...]:
         """All registered methods."""
@@ -51,22 +46,15 @@ class LocalDevice:
         drafter = drafters.create(request.method, request.options, target)
         return " ".join(filter(None, (target.caveat, drafter.caveat)))
 
-    def is_ready(self, model: str, method: str) -> bool:
-        """Whether target and drafter have run before."""
-        return (model, method) in self._warm and self._target is not None and self._target[0] == model
+    def is_ready(self, request: Request) -> bool:
+        """Whether target and drafter have run before, with these options."""
+        if self._target is None or self._target[0] != request.model:
+            return False
+        return is_warm(self._target[1], request.method, request.options, request.config)
 
-    def prepare(self, model: str, method: str, options: Mapping[str, Any]) -> None:
+    def prepare(self, request: Request) -> None:
         """Load the target, and run a few tokens whose times are dropped."""
-        target = self.load(model)
-        drafter = drafters.create(method, options, target)
-        if (model, method) in self._warm:
-            return
-        if not self._warm:
-            warm_up(target)
-        config = GenerationConfig(max_new_tokens=WARM_UP_TOKENS)
-        for _ in generate(target, drafter, WARM_UP_PROMPT, config):
-            pass
-        self._warm.add((model, method))
+        warm_up_method(self.load(request.model), request.method, request.options, request.config)
 
     def generate(
         self,
@@ -96,7 +84,6 @@ class LocalDevice:
         """The target of this name, in place of the last one. Raises BadInput or UnknownName."""
         if self._target is None or self._target[0] != model:
             self._target = None  # the memory of one is needed for the other
-            self._warm.clear()
             models.forget()
             self._target = (model, Target(models.load(model)))
         return self._target[1]

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 
+from engine.config import GenerationConfig
 from engine.errors import BadInput, EngineError
 from engine.events import Event
 from specviz.decoding.desk import Desk, has_ended_by_itself
@@ -103,7 +104,7 @@ class Sessions:
         def work() -> None:
             try:
                 for method in methods:
-                    self.device.prepare(model, method, {})
+                    self.device.prepare(Request("", model, method, {}, GenerationConfig()))
             except EngineError as error:
                 _log.warning("warm-up: %s", error)
             finally:

@@ -28,6 +28,10 @@ def scores(vocab_size: int = 100) -> torch.Tensor:
     return 3 * torch.randn(6, vocab_size, generator=torch.Generator().manual_seed(1))
 
 
+def best(target: Distributions, rows: list[int], num: int) -> list[list[tuple[int, float]]]:
+    return target.told([], [], rows, num)[1]
+
+
 @pytest.fixture(params=["cpu", "another device"])
 def made(request: pytest.FixtureRequest) -> type[Distributions]:
     """Both ways of working rows out; the second, meant for other devices, runs on this one too."""
@@ -51,15 +55,22 @@ def test_rows_equal_the_plain_definition(config: GenerationConfig, made: type[Di
         torch.testing.assert_close(target[row], wanted[row])
         assert target.likeliest(row) == shown[row].argmax()
     top = shown[[4, 1]].topk(5)
-    found = target.best([4, 1], 5)
+    found = best(target, [4, 1], 5)
     for ranks, ids, probs in zip(found, top.indices.tolist(), top.values.tolist(), strict=True):
         assert [token for token, _ in ranks] == ids[: len(ranks)]
         assert [prob for _, prob in ranks] == pytest.approx([p for p in probs if p > 0])
 
 
+def test_what_is_told_at_once_is_what_is_told_apart(made: type[Distributions]) -> None:
+    target = made(scores(), CONFIGS[2], BEFORE)
+    found = target.told([3, 0, 3], [1, 2, 4], [3, 5], 4)
+    assert found == (target.chances([3, 0, 3], [1, 2, 4]), best(target, [3, 5], 4))
+    assert target.told([1], [2], [], 4) == (target.chances([1], [2]), [])
+
+
 def test_there_are_no_more_alternatives_than_tokens_with_a_probability(made: type[Distributions]) -> None:
     target = made(torch.tensor([[0.0, 3.0, 2.0]]), GenerationConfig(temperature=1, top_k=2))
-    assert [token for token, _ in target.best([0], 5)[0]] == [1, 2]
+    assert [token for token, _ in best(target, [0], 5)[0]] == [1, 2]
     assert target.width == 3
     assert target.chances([], []) == []
 

@@ -65,12 +65,15 @@ def assert_identical(target: Target, prompt: list[int], settings: dict[str, Any]
         assert (num_accepted > 0) or name in ("wrong", "random"), f"{name} was never accepted: the test shows nothing"
 
 
-@pytest.mark.parametrize("settings", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_drafter_writes_what_plain_decoding_writes(
-    family: str, settings: dict[str, Any], draft_models: None
-) -> None:
-    assert_identical(Target(tiny(family)), prompt_ids(10), settings)
+def test_every_drafter_writes_what_plain_decoding_writes(family: str, draft_models: None) -> None:
+    assert_identical(Target(tiny(family)), prompt_ids(10), GREEDY)
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma3", "gpt2"])
+def test_every_drafter_samples_what_plain_decoding_samples(family: str, draft_models: None) -> None:
+    """Of each other family that a row has the same scores wherever it stands is held by runtime/test_runner.py."""
+    assert_identical(Target(tiny(family)), prompt_ids(10), SAMPLED)
 
 
 @pytest.mark.parametrize("settings", [GREEDY, SAMPLED], ids=["greedy", "sampled"])

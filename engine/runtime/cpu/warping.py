@@ -14,20 +14,14 @@ import numpy as np
 from numba import njit
 
 from engine.runtime.cpu.softmax import Doubles, Floats, Integers, exponentiate, keep_best, maximum
+from engine.runtime.cpu.totals import highest_and_total
 
 _LANES = 64
 _CHUNK = 1024
 _FIRST_REACH, _FARTHEST = np.float32(8.0), np.float32(80.0)
 """How far below the highest score, in nats, is looked for what is kept; beyond the last nothing has a probability."""
 _PER_NAT, _NUM_BUCKETS = np.float32(32.0), 32 * 80 + 1
-_LOWEST = np.float32(-126.0)
-"""The least power of two that is a normal number."""
-_LOG2_E = np.float32(1.4426950408889634)
-_EXP2 = tuple(
-    np.float32(c) for c in (1.3264726899e-3, 9.6715126606e-3, 5.5507337442e-2, 2.4022242085e-1, 6.9314697760e-1)
-)
-"""Minimax polynomial for (2ʳ - 1) ÷ r on |r| ≤ ½, highest power first: 2ʳ to 9e-8."""
-_ZERO, _HALF, _ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
+_ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 
 
 class Shape(NamedTuple):
@@ -81,72 +75,32 @@ def chances(scores: Floats, rows: Integers, seen: Seen, shape: Shape, tokens: In
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def best(scores: Floats, rows: Integers, seen: Seen, shape: Shape, tokens: Integers, probs: Doubles) -> None:
-    """The likeliest tokens of rows (m,) of scores (n, v), best first, and their probabilities, (m, k) each."""
+def best(scores: Floats, rows: Integers, seen: Seen, shape: Shape, tokens: Integers) -> None:
+    """The likeliest tokens (m, k) of rows (m,) of scores (n, v), best first; what is cut off is among them."""
     memory, highest = np.empty(scores.shape[1], np.float32), np.empty(tokens.shape[1], np.float32)
     for j in range(len(rows)):
-        row = _row_of(scores[rows[j]], seen.ids[seen.firsts[j] : seen.firsts[j + 1]], shape, memory)
-        keep_best(row.scores, tokens[j], highest)
-        for rank in range(tokens.shape[1]):
-            probs[j, rank] = _chance(row, shape.scale, tokens[j, rank])
+        own = _penalised(scores[rows[j]], seen.ids[seen.firsts[j] : seen.firsts[j + 1]], shape.penalty, memory)
+        keep_best(own, tokens[j], highest)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _row_of(scores: Floats, seen: Integers, shape: Shape, memory: Floats) -> _Row:
-    """`memory (v,)` holds the penalised scores."""
-    own = scores
-    if shape.penalty != _ONE:
-        memory[:] = scores
-        own = memory
-        for token in seen:
-            own[token] = scores[token] / shape.penalty if scores[token] > _ZERO else scores[token] * shape.penalty
-    highest = _highest(own)
-    total = _total(own, highest, shape.scale)
+    own = _penalised(scores, seen, shape.penalty, memory)
+    highest, total = highest_and_total(own, shape.scale)
     if ((shape.top_k == 0 or shape.top_k >= len(own)) and shape.top_p >= 1.0) or not np.isfinite(total):
         return _Row(own, highest, total, np.float32(-np.inf), len(own))
     return _cut(own, highest, total, shape)
 
 
-@njit(cache=True, nogil=True)
-def _highest(scores: Floats) -> np.float32:
-    """Many maxima side by side, which compilers turn into vectors; a lone one they do not."""
-    side_by_side, highest = np.full(_CHUNK, np.float32(-np.inf)), np.float32(-np.inf)
-    for start in range(0, len(scores), _CHUNK):
-        own = scores[start : start + _CHUNK]
-        for t in range(len(own)):
-            side_by_side[t] = own[t] if own[t] > side_by_side[t] else side_by_side[t]
-    for score in side_by_side:
-        highest = score if score > highest else highest
-    return highest
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _total(scores: Floats, highest: np.float32, scale: np.float32) -> float:
-    """Added up by halves, an order that any vector width keeps."""
-    rests, exponents = np.empty(_CHUNK, np.float32), np.empty(_CHUNK, np.int32)
-    powers = exponents.view(np.float32)
-    scale_of_2, total = scale * _LOG2_E, 0.0
-    for start in range(0, len(scores), _CHUNK):
-        own = scores[start : start + _CHUNK]
-        for t in range(len(own)):
-            x = (own[t] - highest) * scale_of_2
-            x = _LOWEST if x < _LOWEST else x
-            exponent = np.int32(x - _HALF)  # x is not positive, so cutting off rounds to nearest
-            exponents[t] = (exponent + np.int32(127)) << np.int32(23)
-            rest = x - np.float32(exponent)
-            y = (((_EXP2[0] * rest + _EXP2[1]) * rest + _EXP2[2]) * rest + _EXP2[3]) * rest + _EXP2[4]
-            rests[t] = y * rest + _ONE
-        rests[len(own) :], powers[len(own) :] = _ZERO, _ZERO
-        width = _CHUNK // 2
-        for t in range(width):
-            rests[t] = rests[t] * powers[t] + rests[t + width] * powers[t + width]
-        while width > _LANES:
-            width //= 2
-            for t in range(width):
-                rests[t] += rests[t + width]
-        for t in range(_LANES):
-            total += np.float64(rests[t])
-    return total
+@njit(cache=True, nogil=True, error_model="numpy")
+def _penalised(scores: Floats, seen: Integers, penalty: np.float32, memory: Floats) -> Floats:
+    """Scores (v,) with the repetition penalty, in `memory (v,)` where there is one."""
+    if penalty == _ONE:
+        return scores
+    memory[:] = scores
+    for token in seen:
+        memory[token] = scores[token] / penalty if scores[token] > _ZERO else scores[token] * penalty
+    return memory
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -31,7 +31,9 @@ def proposed(name: str, target: Target, config: GenerationConfig, room: Room, **
         return trees[-1]
 
     drafter.propose = third  # type: ignore[method-assign]
-    list(generate(target, drafter, REPEATING, dataclasses.replace(config, max_new_tokens=40)))
+    events = generate(target, drafter, REPEATING, dataclasses.replace(config, max_new_tokens=40))
+    while len(trees) < 3:
+        next(events)
     return trees[2]
 
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from model_folders import save_model
 
 from engine import drafters, models
 from engine.config import GenerationConfig
+from engine.events import Event
+from engine.loop import generate
 from specviz.decoding.device import Request
 from specviz.decoding.local import LocalDevice
 
@@ -41,3 +46,29 @@ def test_another_model_takes_the_place_of_the_last_one_in_memory(model_folder: P
     assert all(reference() is not None for reference in before)
     device.load(str(other))
     assert [reference() for reference in before] == [None, None, None]
+
+
+def test_a_method_is_made_ready_once_for_each_of_its_options_and_kinds_of_decoding(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is compiled, measured or allocated at a first call is so before the run that is shown."""
+    warmed: list[tuple[str, dict[str, Any], float]] = []
+
+    def watched(target: Any, drafter: Any, prompt: str, config: GenerationConfig) -> Iterator[Event]:
+        warmed.append((drafter.name, drafter.settings, config.temperature))
+        return generate(target, drafter, prompt, config)
+
+    monkeypatch.setattr("engine.warming.generate", watched)
+    device = LocalDevice(str(model_folder))
+    greedy = Request("Hi", str(model_folder), "prompt_lookup", {}, GenerationConfig())
+    shallow = replace(greedy, options={"depth": 2})
+    sampled = replace(greedy, config=GenerationConfig(temperature=0.8))
+    for request in (greedy, shallow, sampled):
+        assert not device.is_ready(request)
+        device.prepare(request)
+        device.prepare(request)
+        assert device.is_ready(request)
+    assert [(name, settings["depth"], temperature) for name, settings, temperature in warmed] == [
+        ("prompt_lookup", 15, 0.0), ("prompt_lookup", 2, 0.0), ("prompt_lookup", 15, 0.8)
+    ]  # fmt: skip
+    assert device.load(str(model_folder)).kv_length == 0
