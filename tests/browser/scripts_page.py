@@ -133,7 +133,13 @@ class Scripts:
         self.page.context.close()
 
     def load(self, *names: str, value: Any = "", answers: dict[str, str] | None = None, **constants: Any) -> Loaded:
-        """These scripts as the page gets them, in their order. `answers`: server functions as scripts."""
+        """These scripts as the page gets them, in their order, those that draw charts with a fake library.
+
+        `answers`: server functions as scripts.
+        """
+        if "plot" in names:
+            self.fake_plotly()
+            constants = {"PLOTLY": "/none"} | constants
         source = files.on_load(*names, **constants)
         text = value if isinstance(value, str) else json.dumps(value)
         run = "([names, source, value, answers]) => load(names, source, value, answers)"

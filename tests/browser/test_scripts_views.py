@@ -45,7 +45,6 @@ BENCH: dict[str, Any] = {
 
 
 def bench(scripts: Scripts, **more: Any) -> Loaded:
-    scripts.fake_plotly()
     loaded = scripts.load(*plot.SCRIPTS, "bench", value=BENCH | more)
     loaded(SOON)
     return loaded
@@ -219,8 +218,7 @@ def test_the_inspector_shows_the_run_that_was_asked_for_last(scripts: Scripts) -
 
 
 def test_a_chart_of_the_server_is_drawn_and_reports_its_points(scripts: Scripts) -> None:
-    scripts.fake_plotly()
-    loaded = scripts.load(*plot.SCRIPTS, "plotview", PLOTLY="/none", FILENAME="f", HEIGHT=99)
+    loaded = scripts.load(*plot.SCRIPTS, "plotview", FILENAME="f", HEIGHT=99)
     assert loaded("() => chart.node.hidden") is True
     loaded.set(POINTS)
     loaded(SOON)
