@@ -42,7 +42,7 @@ function timeFigure(log, caption) {
   const names = ['draft', 'target', 'verify', 'host'];
   const parts = names.map((role, place) => [role, (step) => timesOf(step)[place], { role, isSilent: place > 0, isHatched: role === 'verify' }]);
   const label = (step) => 'step ' + step.n + ': ' + timesOf(step).map((ms, place) => names[place] + ' ' + ms.toFixed(2)).join(', ') + ' ms';
-  const top = 1.06 * highest(log.map((step) => step.ms[0] + step.ms[1] + step.ms[2]), 0.98);
+  const top = 1.06 * (highest(log.map((step) => step.ms[0] + step.ms[1] + step.ms[2]), 0.98) || 1);
   const figure = stepFigure(log, 'Time per step', 'phase', { title: 'ms', range: [0, top] }, caption, parts, label);
   return { ...figure, table: tableOfSteps(log, ['Draft', 'Target', 'Verify', 'Host'], (step) => timesOf(step).map((ms) => ms.toFixed(2))) };
 }

@@ -96,7 +96,7 @@ function ringTrace(marks, chosen) {
   const mark = marks.filter(({ key }) => key === chosen);
   return {
     type: 'scatter', mode: 'markers', x: mark.map(({ at }) => at.column), y: mark.map(({ at }) => at.row), hoverinfo: 'skip',
-    marker: { symbol: 'circle', size: mark.map(({ r }) => 2 * Math.max(r + 5, 14)), color: tint(shade(PALETTE.states.accepted), 0.16), line: { color: pageShade('ink'), width: 1.5 } },
+    marker: { symbol: 'circle', size: mark.map(({ r }) => 2 * Math.max(r + 5, 14)), color: tint(shade(PALETTE.states.accepted), 0.16), line: { color: pageShade('ink'), width: 1.5 }, opacity: 1 },
   };
 }
 

@@ -203,6 +203,20 @@ def test_the_inspector_reads_a_run_once(scripts: Scripts) -> None:
     loaded("note", {})
 
 
+def test_a_recording_says_that_it_is_one(scripts: Scripts) -> None:
+    answers = {"read": f"() => {json.dumps(json.dumps(trace(REJECTED)))}"}
+    loaded = scripts.load(*inspector.SCRIPTS, "inspectview", value={"run": "recorded", "runs": []}, answers=answers)
+    loaded(SOON)
+    assert loaded("() => about.hidden") is False
+    assert "A recording that comes with SpecViz" in loaded.texts(".sv-inspect-about")[0]
+    loaded.act(".sv-inspect-about button", "click")
+    assert loaded("place") == {"view": "play"}
+    loaded.set({"run": "a", "runs": []})
+    loaded(SOON)
+    assert loaded("() => about.hidden") is True
+    loaded("note", {})
+
+
 def test_the_inspector_shows_the_run_that_was_asked_for_last(scripts: Scripts) -> None:
     slow = {"read": "(run) => new Promise((resolve) => { (window.late ??= {})[run] = resolve; })"}
     loaded = scripts.load(*inspector.SCRIPTS, "inspectview", answers=slow)
