@@ -40,7 +40,7 @@ FAKE_PLOTLY = """() => {
   const tell = (what) => (node, ...given) => {
     plotted.push([what, ...given]);
     node.data = given[0];
-    node.on = (_, listener) => { node.picked = listener; };
+    node.on = (name, listener) => { if (name === 'plotly_click') node.picked = listener; };
   };
   const react = async (...given) => tell('react')(...given);
   window.Plotly = { react, relayout: tell('relayout'), downloadImage: tell('save'),

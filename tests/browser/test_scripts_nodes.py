@@ -116,7 +116,7 @@ def test_the_way_right_of_a_leaf_is_the_targets_own_token(scripts: Scripts) -> N
     assert shown("() => picked") == ["0", "3", "next", "next"]
     assert shown.texts(".sv-chart [aria-live]") == ["␣z, bonus, target 50.0 %"]
     shown.act(".sv-chart-plot", "keydown", key="ArrowLeft")
-    assert shown.texts(".sv-chart [aria-live]") == ["␣d, accepted, draft 50.0 %, target 90.0 %"]
+    assert shown.texts(".sv-chart [aria-live]") == ["␣d, accepted, draft 50.0 %, target 5.0 %"]
     shown("() => element.querySelector('.sv-chart-plot').picked({ points: [{ customdata: '4' }] })")
     assert shown("() => picked.pop()") == "4"
     assert drawn_tree(shown)["chosen"] == "4"
