@@ -8,7 +8,7 @@ const alertBox = makeAlert();
 const RECORDED = 'recorded';
 const about = add(make('p', 'sv-note sv-inspect-about', 'A recording that comes with SpecViz: a small model drafts trees for the embedded target. A run of your own stands here once you have pressed Run in the '),
   makeButton('sv-open', 'Playground', () => goto({ view: 'play' })), document.createTextNode('.'));
-const inspector = makeInspector({ onStep: (n) => { if (isHere()) noteSoon(n); } });
+const inspector = makeInspector({ onStep: noteSoon });
 let loaded = '';
 let asked = 0;
 let noteTimer = null;

@@ -8,8 +8,8 @@ const ROW = 46;
 const HEADS = 18;
 const MARGIN = { left: 46, top: 30, right: 60, bottom: 20 };
 const LONGEST_LABEL = 12;
-const CURVE = [0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1];
-const EDGE_WIDTHS = [0.8, 1.5, 2.4, 3.3, 4.2, 5.1, 6];
+const CURVE = Array.from({ length: 14 }, (_, place) => (place + 1) / 14);
+const EDGE_WIDTHS = [0.8, 1.5, 3, 4.5, 6];
 const KINDS = ['unreached', 'rejected', 'plain', 'correction', 'bonus', 'accepted'];
 
 // Most tokens begin with a space: it is left out where something follows.
@@ -20,7 +20,7 @@ function shortLabel(text) {
 
 function radius(q) { return q === null || q === undefined ? 7 : 4.5 + 7 * Math.sqrt(q); }
 
-// plotly.js gives a trace one width: probabilities share seven.
+// plotly.js gives a trace one width, and each trace takes time: probabilities share five.
 function thickness(p) {
   const wanted = p === null || p === undefined ? 1.5 : 0.8 + 5.2 * p;
   return EDGE_WIDTHS.reduce((best, width) => (Math.abs(width - wanted) < Math.abs(best - wanted) ? width : best));
@@ -158,6 +158,7 @@ function treeLayout(figure) {
 // figure: { step, texts, rootText, chosen, room, pitch, revision } and what `placed` says of the step.
 function treeDrawing(figure) {
   const marks = marksOfTree(figure);
-  const data = [pathTrace(figure), ...edgeTraces(marks), ringTrace(marks, figure.chosen), nodeTrace(marks), foldTrace(figure.folded, figure.places)];
+  const folds = figure.folded.size ? [foldTrace(figure.folded, figure.places)] : [];
+  const data = [pathTrace(figure), ...edgeTraces(marks), ringTrace(marks, figure.chosen), nodeTrace(marks), ...folds];
   return { data, layout: treeLayout(figure) };
 }

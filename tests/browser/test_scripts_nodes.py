@@ -18,7 +18,7 @@ DRAW = """(trace, step) => {
   drawn.choose('-1');
 }"""
 HOSTILE = '<a href="https://example.com/">go</a><b>&lt;%{x}$x$'
-ESCAPED = '&lt;a href="https://example.com/"&gt;go&lt;/a&gt;&lt;b&gt;&amp;lt;%{x}&#36;x&#36;'
+ESCAPED = '&lt;a␣href="https://example.com/"&gt;go&lt;/a&gt;&lt;b&gt;&amp;lt;%{x}&#36;x&#36;'
 
 
 def shown_tree(scripts: Scripts, step: dict[str, Any], **more: Any) -> Loaded:
@@ -63,8 +63,8 @@ def test_a_node_is_as_large_as_its_draft_and_its_edge_as_thick_as_its_target_pro
     path, *edges = [(line["line"]["width"], line["line"].get("dash"), len(line["x"])) for line in drawn["lines"]]
     assert path == (22, None, 2), "a band from the root to the last accepted node"
     dotted, dashed = "1px,3px", "2px,4px"
-    assert edges == [(1.5, dotted, 6), (0.8, dashed, 10), (1.5, dashed, 20), (5.1, "solid", 3), (5.1, "solid", 3)]
-    assert [loaded("thickness", p) for p in (None, 0, 0.5, 1)] == [1.5, 0.8, 3.3, 6]
+    assert edges == [(1.5, dotted, 6), (0.8, dashed, 16), (1.5, dashed, 32), (4.5, "solid", 3), (4.5, "solid", 3)]
+    assert [loaded("thickness", p) for p in (None, 0, 0.5, 1)] == [1.5, 0.8, 3, 6]
 
 
 def test_a_tree_is_drawn_to_the_scale_of_its_run(scripts: Scripts) -> None:
