@@ -1,20 +1,22 @@
-"""What the server answers besides the page: the plotting library, out of the installed package.
+"""What the server answers besides the page: the plotting library, out of assets/vendor.
 
-No request of any page leaves this server, and no copy of the library lies in the repository.
+No request of any page leaves this server. Of plotly.js only the part for charts with axes is served, and brought up to
+date by putting another file of `plotly.js-cartesian-dist-min` there: its version stands in its name.
 """
 
 from __future__ import annotations
 
 import functools
 import gzip
-from importlib.metadata import version
-from importlib.resources import files
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-PLOTLY_PATH = f"specviz/plotly-{version('plotly')}.min.js"
+from specviz import ASSETS
+
+_PLOTLY = next((ASSETS / "vendor").glob("plotly-cartesian-*.min.js"))
+PLOTLY_PATH = f"specviz/{_PLOTLY.name}"
 """Relative to the page, so that it is found behind a proxy too. The version is in the name: a browser may keep it."""
 _YEAR_S = 31_536_000
 
@@ -28,14 +30,15 @@ def plotly(request: Request) -> Response:
     """plotly.js, compressed where the browser takes that."""
     headers = {"Cache-Control": f"public, max-age={_YEAR_S}, immutable", "Vary": "Accept-Encoding"}
     if "gzip" not in request.headers.get("accept-encoding", ""):
-        return Response(_plotly(), media_type="text/javascript", headers=headers)
+        return Response(plotly_script(), media_type="text/javascript", headers=headers)
     return Response(_compressed_plotly(), media_type="text/javascript", headers={**headers, "Content-Encoding": "gzip"})
 
 
-def _plotly() -> bytes:
-    return files("plotly").joinpath("package_data/plotly.min.js").read_bytes()
+def plotly_script() -> str:
+    """plotly.js as text, for a page without a server."""
+    return _PLOTLY.read_text(encoding="utf-8")
 
 
 @functools.cache
 def _compressed_plotly() -> bytes:
-    return gzip.compress(_plotly(), compresslevel=6)
+    return gzip.compress(_PLOTLY.read_bytes(), compresslevel=6)

@@ -43,7 +43,7 @@ function axis(given, extra) {
     rangemode: given?.zero ? 'tozero' : 'normal',
     gridcolor: pageShade('line'), linecolor: pageShade('strong-line'), zeroline: false, showline: true, ticks: 'outside', ticklen: 4,
     tickcolor: pageShade('strong-line'), tickfont: { size: 11, color: pageShade('soft') }, automargin: true, tickmode: 'auto', fixedrange: false,
-    ...range, ...extra,
+    ...range, ...(given?.every ? { tickmode: 'linear', tick0: 0, dtick: given.every } : {}), ...extra,
   };
 }
 
@@ -55,10 +55,16 @@ function layoutOf(figure) {
     xaxis: axis(figure.x, { showgrid: false }), yaxis: axis(figure.y),
     showlegend: figure.series ? figure.series.length > 1 : false,
     legend: { orientation: 'h', x: 0, y: 1.02, yanchor: 'bottom', font: { size: 12 } },
-    hoverlabel: { bgcolor: pageShade('ink'), font: { color: pageShade('paper'), family: FONT, size: 12 }, align: 'left', namelength: -1 },
-    hovermode: 'closest', dragmode: 'zoom', uirevision: figure.revision || 'kept', shapes: marksOf(figure), annotations: notesOf(figure),
+    hoverlabel: hoverLabel(), hovermode: figure.hover || 'closest', dragmode: dragOf('zoom'), uirevision: figure.revision || 'kept', shapes: marksOf(figure), annotations: notesOf(figure),
   };
 }
+
+function hoverLabel() {
+  return { bgcolor: pageShade('ink'), font: { color: pageShade('paper'), family: FONT, size: 12 }, align: 'left', namelength: -1 };
+}
+
+// A finger that moves over a chart scrolls the page.
+function dragOf(mode) { return window.matchMedia('(pointer: coarse)').matches ? false : mode; }
 
 // Reference lines such as `speedup = 1`.
 function marksOf(figure) {
@@ -78,7 +84,7 @@ function notesOf(figure) {
 }
 
 function spokenPoint(figure, series, index) {
-  if (series.labels && series.labels[index] !== undefined) return series.name + ': ' + series.labels[index];
+  if (series.labels && series.labels[index] !== undefined) return (figure.hover === 'x' ? '' : series.name + ': ') + series.labels[index];
   const unit = (given) => (given?.unit ? ' ' + given.unit : '');
   return series.name + ': ' + figureNumber(series.y[index]) + unit(figure.y) + ' at ' + figureNumber(series.x[index]) + unit(figure.x);
 }
@@ -89,6 +95,7 @@ function figureNumber(value) {
 }
 
 function hovers(figure, series) {
+  if (series.isSilent) return { hoverinfo: 'skip' };
   return { hoverinfo: 'text', hovertext: series.x.map((_, index) => plain(spokenPoint(figure, series, index))) };
 }
 
@@ -122,6 +129,14 @@ function barTrace(figure, series, style) {
   };
 }
 
+// Many stacked steps as areas: one line each, however many there are.
+function layerTrace(figure, series, style) {
+  return {
+    type: 'scatter', mode: 'lines', stackgroup: series.isBelow ? 'below' : 'above', name: plain(series.name), x: series.x, y: series.y, fillcolor: shade(style),
+    line: { width: 0, shape: 'hvh', color: shade(style) }, hoveron: 'points', ...hovers(figure, series),
+  };
+}
+
 function pointTrace(figure, series, style) {
   return {
     type: 'scatter', mode: series.texts ? 'markers+text' : 'markers', name: plain(series.name), x: category(figure, series.x), y: series.y,
@@ -144,7 +159,12 @@ function heatTrace(figure) {
   };
 }
 
-const TRACES = { lines: lineTrace, bars: barTrace, stacked: barTrace, points: pointTrace };
+const TRACES = { lines: lineTrace, bars: barTrace, stacked: barTrace, layers: layerTrace, points: pointTrace };
+
+// What hangs below the other series, on a scale of its own that grows downwards.
+function belowAxes(figure) {
+  return { yaxis: axis(figure.y, { domain: [0.36, 1] }), yaxis2: axis(figure.below, { domain: [0, 0.3], autorange: 'reversed' }), xaxis: axis(figure.x, { showgrid: false, anchor: 'y2' }) };
+}
 
 // { data, layout } for Plotly.react. Throws where the kind is none of ours.
 function drawing(figure) {
@@ -158,7 +178,9 @@ function drawing(figure) {
   const styles = stylesOf(figure);
   layout.barmode = figure.kind === 'stacked' ? 'stack' : 'group';
   if (figure.showsLegend !== undefined) layout.showlegend = figure.showsLegend;
-  return { data: figure.series.map((series, index) => TRACES[series.kind || figure.kind](figure, series, styles[index])), layout };
+  if (figure.below) Object.assign(layout, belowAxes(figure), { bargap: 0.12 });
+  const trace = (series, index) => ({ ...TRACES[series.kind || figure.kind](figure, series, styles[index]), ...(series.isBelow ? { yaxis: 'y2' } : {}) });
+  return { data: figure.series.map(trace), layout };
 }
 
 // The same numbers as rows of text, for the table beside a chart.

@@ -1,88 +1,84 @@
-// Two small bar charts over the steps, drawn from the same log as the text. A few redraws a second.
+// Tokens and time per step as figures, from the same log as the text. A few redraws a second; a click leads to the step.
 
 const REDRAW_MS = 400;
-const FEWEST_BARS = 40;
+const MOST_BARS = 160; // more steps become areas: as many lines, not as many bars
+const FIGURE_HEIGHT = 230;
 
-// One step's bars from the bottom up, as [height, class].
-function emittedBar(step) { return [[step.len, 'accepted'], [step.k.length - step.len, 'next is-' + step.k[step.k.length - 1].o]]; }
-function timeBar(step) { return [[step.ms[0], 'draft'], [step.ms[1], 'target'], [step.ms[2], 'host']]; }
+// The height below which this share of the steps lies: a few slow ones do not flatten all others.
+function highest(heights, share) {
+  const sorted = heights.slice().sort((a, b) => a - b);
+  return sorted.length ? sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] : 1;
+}
 
-// The height below which this share of the bars lies: a few slow steps do not flatten all others.
-function highest(bars, share) {
-  const totals = bars.map((bar) => bar.reduce((sum, [height]) => sum + height, 0)).sort((a, b) => a - b);
-  return totals.length ? totals[Math.min(totals.length - 1, Math.floor(share * totals.length))] : 1;
+// What the target's own token of a step was; '' where the output ended inside the accepted path.
+function ownKind(step) { return step.k.length > step.len ? step.k[step.k.length - 1].o : ''; }
+
+// A scale of whole numbers with a handful of ticks.
+function wholes(title, heights, ticks) { return { title, zero: true, every: Math.max(1, Math.ceil(Math.max(0, ...heights) / ticks)) }; }
+
+function stepFigure(log, title, term, y, caption, parts, label) {
+  const x = log.map((step) => step.n), labels = log.map(label);
+  const series = parts.map(([name, value, more]) => ({ name, x, y: log.map(value), keys: x, labels, isSilent: true, ...more }));
+  return { kind: log.length > MOST_BARS ? 'layers' : 'stacked', title, terms: [term], caption, hover: 'x', x: { title: 'step' }, y, series };
+}
+
+// Emitted tokens upwards by where they came from, drafted ones downwards on a scale of their own.
+function tokenFigure(log, caption) {
+  const own = (...kinds) => (step) => (kinds.includes(ownKind(step)) ? 1 : 0);
+  const parts = [
+    ['accepted', (step) => step.len, { role: 'accepted', isSilent: false }],
+    ['correction or target', own('correction', 'plain'), { role: 'correction' }],
+    ['bonus', own('bonus'), { role: 'bonus' }],
+    ['drafted', (step) => step.drafted, { role: 'draft', isBelow: true, isSilent: false }],
+  ];
+  const label = (step) => 'step ' + step.n + ': ' + step.drafted + ' drafted, ' + step.len + ' accepted, ' + step.k.length + ' emitted';
+  const figure = stepFigure(log, 'Tokens per step', 'emitted-tokens', wholes('emitted', log.map((step) => step.k.length), 4), caption, parts, label);
+  return { ...figure, below: wholes('drafted', log.map((step) => step.drafted), 2), table: tableOfSteps(log, ['Drafted', 'Accepted', 'Emitted'], (step) => [step.drafted, step.len, step.k.length]) };
+}
+
+function timesOf(step) { return [step.ms[0], step.ms[1], step.verify, Math.max(0, step.ms[2] - step.verify)]; }
+
+function timeFigure(log, caption) {
+  const names = ['draft', 'target', 'verify', 'host'];
+  const parts = names.map((role, place) => [role, (step) => timesOf(step)[place], { role, isSilent: place > 0, isHatched: role === 'verify' }]);
+  const label = (step) => 'step ' + step.n + ': ' + timesOf(step).map((ms, place) => names[place] + ' ' + ms.toFixed(2)).join(', ') + ' ms';
+  const top = 1.06 * (highest(log.map((step) => step.ms[0] + step.ms[1] + step.ms[2]), 0.98) || 1);
+  const figure = stepFigure(log, 'Time per step', 'phase', { title: 'ms', range: [0, top] }, caption, parts, label);
+  return { ...figure, table: tableOfSteps(log, ['Draft', 'Target', 'Verify', 'Host'], (step) => timesOf(step).map((ms) => ms.toFixed(2))) };
+}
+
+function tableOfSteps(log, names, cells) {
+  return { head: ['Step', ...names], get rows() { return log.map((step) => [step.n, ...cells(step)]); } };
 }
 
 function makeFigures(onStep) {
   const holder = make('div', 'sv-figures');
-  const emitted = makeChart('Emitted tokens per step', 'tokens', 'emitted-tokens', [['accepted', 'accepted'], ['next', 'correction or target'], ['bonus', 'bonus']]);
-  const time = makeChart('Time per step', 'ms', 'phase', [['draft', 'draft'], ['target', 'target'], ['host', 'host']]);
+  const charts = ['tokens', 'time'].map((name) => makePlot({ path: PLOTLY, name: 'specviz-' + name, height: FIGURE_HEIGHT, onPick: ({ key }) => onStep(key) }));
   let log = [];
+  let captions = { emitted: '', time: '' };
   let timer = null;
-  let drawnAt = 0;
-  add(holder, emitted.node, time.node);
-  for (const chart of [emitted, time]) chart.onPick((index) => { if (log[index]) onStep(log[index].n); });
+  let mayDrawAt = 0;
+  add(holder, ...charts.map((chart) => chart.node));
+  holder.hidden = true;
 
-  function draw() {
+  // Drawing takes a tenth of the page's time at most: a model may decode beside it.
+  async function draw() {
     timer = null;
-    drawnAt = performance.now();
-    emitted.draw(log.map(emittedBar), 1);
-    time.draw(log.map(timeBar), 0.98);
+    const began = performance.now();
+    holder.hidden = !log.length;
+    if (!log.length) return;
+    await Promise.all([charts[0].draw(tokenFigure(log, captions.emitted)), charts[1].draw(timeFigure(log, captions.time))]);
+    mayDrawAt = performance.now() + Math.max(REDRAW_MS, 9 * (performance.now() - began));
   }
 
   function schedule() {
-    if (timer !== null) return;
-    timer = setTimeout(draw, Math.max(0, REDRAW_MS - (performance.now() - drawnAt)));
+    if (timer === null) timer = setTimeout(draw, Math.max(0, mayDrawAt - performance.now()));
   }
 
   return {
     node: holder,
     append(steps) { log = log.concat(steps.filter((step) => step.k.length)); schedule(); },
-    clear() { log = []; emitted.clear(); time.clear(); schedule(); },
-    summarise(texts) { emitted.caption(texts.emitted); time.caption(texts.time); },
-  };
-}
-
-function makeChart(title, unit, term, parts) {
-  const figure = make('figure', 'sv-figure');
-  const head = add(make('p', 'sv-figure-title', title + ' '), explain(title, [term]));
-  const key = make('span', 'sv-figure-key');
-  const plot = make('div', 'sv-plot');
-  const topLabel = make('span', 'sv-plot-top');
-  const svg = makeSvg('svg', { preserveAspectRatio: 'none', 'aria-hidden': 'true', focusable: 'false' });
-  const caption = make('figcaption', '', '');
-  let bars = [];
-  let drawn = 0;
-  for (const [name, text] of parts) add(key, add(make('span', 'sv-key is-' + name), make('i', ''), document.createTextNode(text)));
-  add(figure, add(make('div', 'sv-figure-head'), head, key), add(plot, topLabel, svg), caption);
-
-  function bar(values, index) {
-    const group = makeSvg('g', {});
-    let y = 0;
-    for (const [height, name] of values) {
-      group.appendChild(makeSvg('rect', { x: index + 0.08, y, width: 0.84, height: Math.max(0, height), class: 'sv-bar is-' + name }));
-      y += height;
-    }
-    return group;
-  }
-
-  return {
-    node: figure,
-    draw(all, share) {
-      bars = all;
-      for (; drawn < bars.length; drawn++) svg.appendChild(bar(bars[drawn], drawn));
-      const top = highest(bars, share);
-      const wide = Math.max(FEWEST_BARS, bars.length);
-      svg.setAttribute('viewBox', '0 0 ' + wide + ' ' + 1.06 * top);
-      topLabel.textContent = bars.length ? top.toFixed(unit === 'ms' ? 1 : 0) + ' ' + unit : '';
-    },
-    clear() { empty(svg); bars = []; drawn = 0; topLabel.textContent = ''; caption.textContent = ''; },
-    caption(text) { caption.textContent = text; },
-    onPick(callback) {
-      svg.addEventListener('click', (event) => {
-        const box = svg.getBoundingClientRect();
-        callback(Math.floor(((event.clientX - box.left) / box.width) * Math.max(FEWEST_BARS, bars.length)));
-      });
-    },
+    clear() { log = []; schedule(); },
+    summarise(texts) { captions = texts; if (log.length) schedule(); },
   };
 }

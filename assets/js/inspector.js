@@ -13,14 +13,15 @@ function makeInspector(options = {}) {
   const text = make('p', 'sv-inspector-text');
   const spoken = make('p', 'sv-visually-hidden');
   const ruler = makeRuler((index) => go(index));
-  const tree = makeTree((key, hasFocus) => choose(key, hasFocus));
+  const tree = makeTree({ onPick: choose });
   const card = makeNodeCard();
   const phases = makePhases();
   const cuts = makeFold('What if it had drafted less?', 'sv-whatif', drawCuts);
   const mask = makeFold('Attention mask', 'sv-masks', drawMask);
-  const nodes = makeNodeTable((key) => choose(key, false));
+  const nodes = makeNodeTable(choose);
   let trace = null;
   let starts = [];
+  let room = null;
   let at = 0;
   let chosen = '-1';
   let timer = null;
@@ -52,8 +53,11 @@ function makeInspector(options = {}) {
     const names = [['accepted', 'accepted'], ['rejected', 'rejected'], ['unreached', 'never considered'], ['correction', 'target’s own'], ['bonus', 'bonus']];
     const legend = make('ul', 'sv-tree-legend');
     for (const [name, label] of names) add(legend, add(make('li', ''), sample(name), make('span', '', label)));
-    const save = add(make('span', 'sv-chart-tools'), saver('JSON', saveStep), saver('SVG', saveTree));
-    const left = add(make('div', 'sv-inspector-left'), add(make('div', 'sv-tree-head'), legend, save), tree.node, key, text);
+    const saveNumbers = makeButton('sv-chart-save', 'JSON', saveStep);
+    saveNumbers.setAttribute('aria-label', 'Download this step as JSON');
+    tree.head.prepend(legend);
+    tree.tools.prepend(saveNumbers);
+    const left = add(make('div', 'sv-inspector-left'), tree.node, key, text);
     const right = add(make('div', 'sv-inspector-right'), card.node, phases.node);
     add(root, add(make('header', 'sv-inspector-head'), title, meta), ruler.node, moves, story, add(make('div', 'sv-inspector-columns'), left, right), cuts.node, mask.node, nodes.node, spoken);
     root.addEventListener('keydown', onKey);
@@ -68,35 +72,13 @@ function makeInspector(options = {}) {
     return svg;
   }
 
-  function saver(format, action) {
-    const button = makeButton('sv-chart-save', format, action);
-    button.setAttribute('aria-label', 'Download this step as ' + format);
-    return button;
-  }
-
-  function download(parts, type, name) {
-    const link = make('a', '');
-    link.href = URL.createObjectURL(new Blob(parts, { type }));
-    link.download = name;
+  function saveStep() {
+    const step = trace.steps[at], named = step.t.map((place) => trace.pieces[place]), link = make('a', '');
+    const text = JSON.stringify({ run: trace.run, step: { ...step, text: named } }, null, 1);
+    link.href = URL.createObjectURL(new Blob([text], { type: 'application/json' }));
+    link.download = 'specviz-step-' + step.n + '.json';
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-  }
-
-  function saveStep() {
-    const step = trace.steps[at], named = step.t.map((place) => trace.pieces[place]);
-    download([JSON.stringify({ run: trace.run, step: { ...step, text: named } }, null, 1)], 'application/json', 'specviz-step-' + step.n + '.json');
-  }
-
-  // The picture carries its colours with it: the page's style sheet stays behind.
-  function saveTree() {
-    const copy = tree.svg.cloneNode(true), inked = copy.querySelectorAll('*');
-    tree.svg.querySelectorAll('*').forEach((node, index) => {
-      const style = getComputedStyle(node);
-      for (const name of ['fill', 'stroke', 'stroke-width', 'stroke-dasharray', 'font', 'paint-order']) inked[index].style.setProperty(name, style.getPropertyValue(name));
-    });
-    copy.setAttribute('xmlns', SVG);
-    copy.style.background = getComputedStyle(tree.node).backgroundColor;
-    download([new XMLSerializer().serializeToString(copy)], 'image/svg+xml', 'specviz-step-' + trace.steps[at].n + '.svg');
   }
 
   function rootText(index) {
@@ -127,13 +109,13 @@ function makeInspector(options = {}) {
     at = next;
     const step = trace.steps[at];
     ruler.go(at);
-    tree.draw(trace, step, rootText(at));
+    tree.draw(trace, step, rootText(at), room);
     counter.textContent = 'Step ' + (step.n + 1) + ' of ' + trace.steps.length;
     story.textContent = storyOf(trace, step) + (step.by ? ' Drafted by ' + step.by + '.' : '');
     showText();
     phases.draw(step);
     cuts.draw(trace, step);
-    choose(key ?? firstKey(step), false);
+    choose(key ?? firstKey(step));
     if (hasMoved && options.onStep) options.onStep(step.n);
   }
 
@@ -144,8 +126,8 @@ function makeInspector(options = {}) {
     return failed >= 0 ? String(failed) : step.up.length ? String(last) : 'next';
   }
 
-  function choose(key, hasFocus) {
-    chosen = tree.choose(key, hasFocus);
+  function choose(key) {
+    chosen = tree.choose(key);
     const step = trace.steps[at];
     card.show(trace, step, chosen, rootText(at));
     mask.draw(trace, step, chosen);
@@ -181,6 +163,7 @@ function makeInspector(options = {}) {
   function load(next, stepNumber) {
     pause();
     trace = next;
+    room = roomOf(trace.steps);
     starts = [];
     let total = 0;
     for (const step of trace.steps) { starts.push(total); total += step.k.length; }

@@ -5,7 +5,10 @@ const picker = make('div', 'sv-inspect-picker');
 const label = make('label', 'sv-field-label', 'Run');
 const select = make('select', 'sv-input');
 const alertBox = makeAlert();
-const inspector = makeInspector({ onStep: (n) => { if (isHere()) noteSoon(n); } });
+const RECORDED = 'recorded';
+const about = add(make('p', 'sv-note sv-inspect-about', 'A recording that comes with SpecViz: a small model drafts trees for the embedded target. A run of your own stands here once you have pressed Run in the '),
+  makeButton('sv-open', 'Playground', () => goto({ view: 'play' })), document.createTextNode('.'));
+const inspector = makeInspector({ onStep: noteSoon });
 let loaded = '';
 let asked = 0;
 let noteTimer = null;
@@ -27,8 +30,9 @@ async function open(run, step) {
   holder.dataset.state = 'ready';
   tell(alertBox, answer.alert);
   inspector.node.hidden = Boolean(answer.alert);
-  if (answer.alert) { loaded = ''; return; }
+  if (answer.alert) { loaded = ''; about.hidden = true; return; }
   loaded = run;
+  about.hidden = run !== RECORDED;
   inspector.load(answer, step);
 }
 
@@ -49,7 +53,7 @@ function receive() {
 select.id = 'sv-inspect-run';
 label.htmlFor = select.id;
 select.addEventListener('change', () => goto({ view: 'inspect', run: select.value }));
-inspector.node.hidden = true;
-add(element, add(holder, add(picker, label, select), alertBox, inspector.node));
+about.hidden = inspector.node.hidden = true;
+add(element, add(holder, add(picker, label, select), about, alertBox, inspector.node));
 watch('value', receive);
 receive();

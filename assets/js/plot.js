@@ -1,6 +1,7 @@
 // One chart: plotly.js on demand from our own server, a caption, the numbers as a table, PNG and SVG. No Python needed.
 
 const PLOT_CONFIG = { displaylogo: false, displayModeBar: false, responsive: true, scrollZoom: false, doubleClick: 'reset', showTips: false };
+const ARROWS = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] };
 
 // plotly.js, loaded once for the page when the first chart is drawn.
 function loadPlotly(path) {
@@ -28,34 +29,38 @@ function numbersTable(table, caption) {
   return add(node, make('caption', 'sv-visually-hidden', caption), add(make('thead', ''), head), body);
 }
 
-// options: { path: of plotly.js, name: of a saved file, height: px, onPick({ series, index, key }) }
+// options: { path: of plotly.js, name: of a saved file, height: px, onPick({ series, index, key }) }. A figure of another
+// kind than ours brings `drawing`; whose parts no arrow can find by itself, `walk(arrow)`, which says where it has come to;
+// one that scrolls is as large as its layout says. Returns { node, draw, resize, head, tools, scroller }.
 function makePlot(options) {
   const figureNode = make('figure', 'sv-chart');
   const head = make('div', 'sv-chart-head');
   const title = make('p', 'sv-chart-title');
   const tip = make('span', 'sv-chart-tip');
   const tools = make('span', 'sv-chart-tools');
+  const scroller = make('div', 'sv-chart-scroller');
   const plot = make('div', 'sv-chart-plot');
   const caption = make('figcaption', 'sv-chart-caption');
   const details = make('details', 'sv-chart-numbers');
   const tableHolder = make('div', 'sv-chart-table');
   const spoken = make('p', 'sv-visually-hidden');
+  const config = { ...PLOT_CONFIG, ...(options.isScrolled ? { responsive: false, doubleClick: false } : {}) };
   let figure = null;
   let at = [0, -1];
   let isDrawn = false;
-  plot.style.height = (options.height || 260) + 'px';
+  if (!options.isScrolled) resize(options.height || 260);
   plot.tabIndex = 0;
   plot.setAttribute('role', 'group');
   spoken.setAttribute('aria-live', 'polite');
   for (const format of ['PNG', 'SVG']) {
     const button = makeButton('sv-chart-save', format, () => save(format.toLowerCase()));
-    button.setAttribute('aria-label', 'Download this chart as ' + format);
+    button.setAttribute('aria-label', 'Download this ' + (options.what || 'chart') + ' as ' + format);
     add(tools, button);
   }
   add(details, make('summary', '', 'Numbers'), tableHolder);
-  add(figureNode, add(head, title, tip, tools), plot, caption, details, spoken);
+  add(figureNode, add(head, title, tip, tools), add(scroller, plot), caption, details, spoken);
   new MutationObserver(() => { if (figure) draw(figure); }).observe(document.body, { attributes: true, attributeFilter: ['class'] });
-  new ResizeObserver(() => { if (isDrawn && plot.offsetParent !== null) window.Plotly.Plots.resize(plot); }).observe(plot);
+  if (!options.isScrolled) new ResizeObserver(() => { if (isDrawn && plot.offsetParent !== null) window.Plotly.Plots.resize(plot); }).observe(plot);
   plot.addEventListener('keydown', onKey);
   details.addEventListener('toggle', showNumbers);
 
@@ -65,18 +70,21 @@ function makePlot(options) {
     showTip();
     caption.textContent = shown(figure.caption || '');
     caption.hidden = !figure.caption;
-    plot.setAttribute('aria-label', (figure.title || 'Chart') + '. Arrow keys go from point to point; the numbers are in the table below.');
+    plot.setAttribute('aria-label', figure.spoken || (figure.title || 'Chart') + '. Arrow keys go from point to point; the numbers are in the table below.');
     showNumbers();
     const Plotly = await loadPlotly(options.path);
-    const { data, layout } = drawing(figure);
-    await Plotly.react(plot, data, layout, PLOT_CONFIG);
+    if (next !== figure) return; // a later one has come while the library was read
+    const { data, layout } = (options.drawing || drawing)(figure);
+    if (options.isScrolled) Object.assign(plot.style, { width: layout.width + 'px', height: layout.height + 'px' });
+    await Plotly.react(plot, data, layout, config);
     if (isDrawn) return;
     isDrawn = true;
-    plot.on('plotly_click', (event) => {
-      const point = event.points[0];
-      if (figure.kind === 'heat') pickField(...point.pointNumber);
+    plot.on('plotly_click', ({ points: [point] }) => {
+      if (options.drawing) options.onPick({ key: point.customdata });
+      else if (figure.kind === 'heat') pickField(...point.pointNumber);
       else pick(point.curveNumber, point.pointNumber);
     });
+    plot.on('plotly_doubleclick', () => { if (options.onReset) options.onReset(); });
   }
 
   function showTip() {
@@ -87,6 +95,7 @@ function makePlot(options) {
   }
 
   function showNumbers() {
+    details.hidden = figure !== null && figure.hasNoNumbers === true;
     if (!details.open || !figure) return;
     empty(tableHolder);
     add(tableHolder, numbersTable(tableOf(figure), figure.title || 'Numbers'));
@@ -101,26 +110,32 @@ function makePlot(options) {
   }
 
   function onKey(event) {
-    if (!figure?.series || !isDrawn) return;
-    const moves = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] };
-    if (event.key === 'Enter' && at[1] >= 0) pick(...at);
-    if (!(event.key in moves) || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!figure || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === 'Enter') { if (options.onEnter) options.onEnter(); else if (at[1] >= 0) pick(...at); }
+    if (!(event.key in ARROWS) || !(options.walk || (figure.series && isDrawn))) return;
     event.preventDefault();
-    const [down, right] = moves[event.key];
+    event.stopPropagation();
+    spoken.textContent = shown(options.walk ? options.walk(event.key) : step(...ARROWS[event.key]));
+  }
+
+  // To the next point of a series, or to the next series; what is there, in words.
+  function step(down, right) {
     const series = Math.min(figure.series.length - 1, Math.max(0, at[0] + down));
     const last = figure.series[series].x.length - 1;
     at = [series, Math.min(last, Math.max(0, at[1] + right))];
     window.Plotly.Fx.hover(plot, [{ curveNumber: at[0], pointNumber: at[1] }]);
-    spoken.textContent = shown(spokenPoint(figure, figure.series[at[0]], at[1]));
+    return spokenPoint(figure, figure.series[at[0]], at[1]);
   }
 
+  // As it is on screen, zoom included, on the sheet's own colour: what is written light is to be read anywhere.
   function save(format) {
     if (!isDrawn) return;
+    const picture = { data: plot.data, layout: { ...plot.layout, paper_bgcolor: pageShade('sheet') } };
     const box = plot.getBoundingClientRect();
-    window.Plotly.downloadImage(plot, { format, filename: options.name || 'specviz', width: Math.round(box.width), height: Math.round(box.height), scale: format === 'png' ? 2 : 1 });
+    window.Plotly.downloadImage(picture, { format, filename: figure.file || options.name || 'specviz', width: Math.round(box.width), height: Math.round(box.height), scale: format === 'png' ? 2 : 1 });
   }
 
   function resize(height) { plot.style.height = height + 'px'; }
 
-  return { node: figureNode, draw, resize };
+  return { node: figureNode, draw, resize, head, tools, scroller };
 }

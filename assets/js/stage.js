@@ -8,20 +8,24 @@ const statusText = make('span', 'sv-status-text');
 const statusMeta = make('span', 'sv-status-meta');
 const spoken = make('p', 'sv-visually-hidden');
 const tiles = makeTiles();
-const tokens = makeTokens(stage);
-const figures = makeFigures((n) => tokens.focusStep(n));
+const tokens = makeTokens(stage, { onPoint: (n) => live.point(n) });
+const live = makeLiveTree(inspectStep);
+const figures = makeFigures(inspectStep);
 let numSteps = 0;
 let waiting = []; // steps that are not drawn yet
-let drawing = 0;
+let drawTimer = 0;
 let mayDrawAt = 0;
 
 function build() {
   spoken.setAttribute('role', 'status');
   spoken.setAttribute('aria-live', 'polite');
   add(status, add(make('span', 'sv-status-line'), statusDot, statusText), statusMeta);
-  add(stage, alertBox, status, tiles.node, add(make('div', 'sv-paper'), makeLegend(stage), tokens.node), figures.node, spoken);
+  const paper = add(make('div', 'sv-paper'), makeLegend(stage), add(make('div', 'sv-paper-columns'), tokens.node, live.node));
+  add(stage, alertBox, status, tiles.node, paper, figures.node, spoken);
   element.appendChild(stage);
 }
+
+function inspectStep(n) { if (stage.dataset.session) goto({ view: 'inspect', run: stage.dataset.session, step: n }); }
 
 // On a narrow screen the stage lies below the controls: a run that begins there should be seen.
 function bringIntoView() {
@@ -51,13 +55,13 @@ function takeSteps(steps, isLast) {
   waiting = waiting.concat(steps);
   const wait = mayDrawAt - performance.now();
   if (isLast || wait <= 0) drawSteps();
-  else if (!drawing) drawing = window.setTimeout(drawSteps, wait);
+  else if (!drawTimer) drawTimer = window.setTimeout(drawSteps, wait);
 }
 
 function drawSteps() {
   const began = performance.now();
-  window.clearTimeout(drawing);
-  drawing = 0;
+  window.clearTimeout(drawTimer);
+  drawTimer = 0;
   showSteps(waiting.splice(0));
   mayDrawAt = performance.now() + 3 * (performance.now() - began);
 }
@@ -65,12 +69,14 @@ function drawSteps() {
 function showSteps(steps) {
   if (!steps.length) return;
   tokens.append(steps);
+  live.append(steps);
   figures.append(steps);
 }
 
 function clearSteps() {
   waiting = [];
   tokens.clear();
+  live.clear();
   figures.clear();
 }
 

@@ -34,7 +34,8 @@ function readingOrder(step) {
   return [...order, ...ghostsWhere((ghost) => ghost.at >= step.k.length), ...(step.more ? [{ more: step.more }] : [])];
 }
 
-function makeTokens(stage) {
+// on.onPoint(step number, or null): whose token the pointer or the focus is on.
+function makeTokens(stage, on = {}) {
   const view = make('div', 'sv-text');
   const card = makeCard(stage);
   const detail = new WeakMap();
@@ -156,12 +157,14 @@ function makeTokens(stage) {
   function show(node) {
     const [token, step] = detail.get(node);
     card.show(node, token, step);
+    if (on.onPoint) on.onPoint(step.n);
     for (const other of view.querySelectorAll('.is-sibling')) other.classList.remove('is-sibling');
     for (const other of view.querySelectorAll('[data-step="' + node.dataset.step + '"]')) other.classList.add('is-sibling');
   }
 
   function hide() {
     card.hide();
+    if (on.onPoint) on.onPoint(null);
     for (const other of view.querySelectorAll('.is-sibling')) other.classList.remove('is-sibling');
   }
 
@@ -208,6 +211,5 @@ function makeTokens(stage) {
     append,
     clear() { hide(); empty(view); firstOfStep.clear(); stop = paragraph = null; },
     pending,
-    focusStep(n) { const node = firstOfStep.get(n); if (node) node.focus(); },
   };
 }

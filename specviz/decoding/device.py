@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from engine.target import Target
 
 PLAIN = "plain"
-PREFERRED_METHODS = ("draft_model", "prompt_lookup")
+PREFERRED_METHODS = ("mlp_speculator", "medusa", "token_recycling", "draft_model", "prompt_lookup")
+"""What a first run shows: a tree, by a trained drafter where the model has one, else by what needs no weights."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Runs as one HTML file that shows, replays and inspects them without a server: the app's own stage and inspector.
+"""Runs as one HTML file that shows, replays and inspects them without a server: the app's own scripts and plotly.js.
 
 Everything a run says stands in one JSON block without `<`; scripts set it by textContent only. The file's policy lets
 nothing run but the script that is in it, and nothing load from anywhere.
@@ -14,6 +14,7 @@ from typing import Any
 
 from specviz.pages import files, inspector
 from specviz.pages.stage import SCRIPTS
+from specviz.routes import plotly_script
 from specviz.showing.fold import ViewState, fold_all
 from specviz.showing.replay import replay
 from specviz.showing.trace import trace
@@ -26,9 +27,11 @@ from specviz.times import MINUTES, day_and_time
 def to_html(archive: Reader, run_ids: Iterable[str]) -> str:
     """The file. Raises StoreError."""
     runs = to_wire({"runs": [_run(archive, run_id) for run_id in run_ids]})
-    script = _script()
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:"
+    script, library = _script(), plotly_script()
+    policy = (
+        f"default-src 'none'; script-src {_digest(library)} {_digest(script)}; style-src 'unsafe-inline'; "
+        "img-src data: blob:"
+    )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
@@ -38,8 +41,13 @@ def to_html(archive: Reader, run_ids: Iterable[str]) -> str:
         '<p class="sv-offline-prompt"></p><div id="stage"></div>'
         '<section class="sv-offline-steps" aria-label="Step by step" tabindex="-1"><h2>Step by step</h2></section>'
         "</div>\n</main>\n"
-        f'<script type="application/json" id="runs">{runs}</script>\n<script>{script}</script>\n</body>\n</html>\n'
+        f'<script type="application/json" id="runs">{runs}</script>\n'
+        f"<script>{library}</script>\n<script>{script}</script>\n</body>\n</html>\n"
     )
+
+
+def _digest(script: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
 def _run(archive: Reader, run_id: str) -> dict[str, Any]:
@@ -54,7 +62,7 @@ def _run(archive: Reader, run_id: str) -> dict[str, Any]:
 def _script() -> str:
     """One function, so that the components' own names stay inside it."""
     parts = files.script("offline", *SCRIPTS, "timeline", "player", *inspector.SCRIPTS, "offlineruns")
-    start = "'use strict';\nconst element = document.getElementById('stage');"
+    start = "'use strict';\nconst element = document.getElementById('stage'), PLOTLY = '';"
     return f"(() => {{\n{start}\n{parts}\n({files.script('page')})();\n}})();"
 
 

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 import gradio as gr
 
 from engine.errors import BadInput
+from specviz.pages import plot
 from specviz.pages.drawn import Answer, drawn
+from specviz.routes import PLOTLY_PATH
 from specviz.showing import channel, listing
 from specviz.showing.channel import Streams
 from specviz.showing.fold import ViewState, fold_all
@@ -16,8 +18,8 @@ from specviz.showing.wire import Stream
 from specviz.store import Reader, StoreError
 
 SCRIPTS = (
-    *("dom", "address", "tooltip", "glossary", "card", "writing", "tokens", "legend"),
-    *("stream", "tiles", "figures", "stage"),
+    *(*plot.SCRIPTS, "card", "writing", "tokens", "legend", "stream", "tiles", "figures"),
+    *("drafttree", "treedrawing", "treeview", "livetree", "stage"),
 )
 
 
@@ -36,4 +38,4 @@ def make_stage(elem_id: str, streams: Streams, *extra: str, serves: Mapping[str,
     `extra`: more scripts to draw on it; `serves`: the server functions that they ask.
     """
     first, asked = streams.keep(Stream()).snapshot(ViewState()), {"snapshot": streams.snapshot, **(serves or {})}
-    return drawn(elem_id, (*SCRIPTS, *extra), first, serves=asked)
+    return drawn(elem_id, (*SCRIPTS, *extra), first, serves=asked, known={"PLOTLY": PLOTLY_PATH})

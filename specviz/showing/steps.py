@@ -6,6 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from engine.events import Emitted, Event, Node, Stepped
 
+STATUSES = ("accepted", "rejected", "unreached")
+"""Of a node, by the number that stands for it where a tree is sent in columns."""
+
 
 def steps_of(events: Iterable[Event]) -> tuple[Stepped, ...]:
     """The steps among a run's events."""

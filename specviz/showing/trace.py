@@ -13,11 +13,10 @@ from engine import verify
 from engine.config import AUTO
 from engine.events import Emitted, Event, Prefilled, SessionFinished, SessionStarted, Stepped
 from specviz.showing import whatif
-from specviz.showing.steps import own_text
+from specviz.showing.steps import STATUSES, own_text
 from specviz.text import first_line, without_surrogates
 from specviz.times import day_and_time
 
-STATUSES = ("accepted", "rejected", "unreached")
 PROMPT_CHARS = 160
 
 

@@ -13,7 +13,7 @@ from engine.events import Emitted, Node, Stepped
 from specviz.showing import tiles
 from specviz.showing.channel import Channel
 from specviz.showing.fold import ViewState
-from specviz.showing.steps import depths, own_text, step_ms, times_ms
+from specviz.showing.steps import STATUSES, depths, own_text, step_ms, times_ms
 from specviz.text import without_surrogates
 
 MAX_GHOSTS = 24
@@ -28,7 +28,7 @@ class Stream(Channel[ViewState]):
 
     def __init__(self) -> None:
         super().__init__(ViewState())
-        self._log = StepLog()
+        self._log = StepLog(has_trees=True)
 
     def _outline(self, state: ViewState) -> object:
         return state.phase, state.position
@@ -36,7 +36,7 @@ class Stream(Channel[ViewState]):
     def _take(self, state: ViewState) -> tuple[bool, list[Any]]:
         is_reset = state.started is not self._state.started
         if is_reset:
-            self._log = StepLog()
+            self._log = StepLog(has_trees=True)
         return is_reset, self._log.take(state)
 
     def _all_steps(self) -> list[Any]:
@@ -67,10 +67,11 @@ class Stream(Channel[ViewState]):
 
 
 class StepLog:
-    """The steps of one run, as the page draws them."""
+    """The steps of one run, as the page draws them; with their draft trees where these are drawn too."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_trees: bool = False) -> None:
         self.steps: list[dict[str, Any]] = []
+        self._has_trees = has_trees
         self._elapsed_ms = 0.0
 
     def take(self, view: ViewState) -> list[dict[str, Any]]:
@@ -78,7 +79,8 @@ class StepLog:
         first = len(self.steps)
         for step in view.steps[first:]:
             self._elapsed_ms += step_ms(step)
-            self.steps.append(step_view(step, self._elapsed_ms))
+            tree = {"tree": tree_view(step)} if self._has_trees and step.nodes else {}
+            self.steps.append(step_view(step, self._elapsed_ms) | tree)
         return self.steps[first:]
 
 
@@ -91,11 +93,30 @@ def step_view(step: Stepped, elapsed_ms: float) -> dict[str, Any]:
         "n": step.step,
         "at": round(elapsed_ms, 3),
         "ms": [round(ms, 3) for ms in times_ms(step)],
+        "verify": round(step.verify_ns / 1e6, 3),
+        "drafted": len(step.nodes),
         "len": len(step.path),
         "k": [_token(token, step, levels, place) for place, token in enumerate(step.emitted)],
         "g": ghosts[:MAX_GHOSTS],
         "more": max(0, len(ghosts) - MAX_GHOSTS),
     }
+
+
+def tree_view(step: Stepped) -> dict[str, Any]:
+    """The draft tree of a step in columns, as in `showing.trace`; tokens as texts, probabilities to four places."""
+    nodes = step.nodes
+    return {
+        "path": step.path,
+        "t": [without_surrogates(node.text) for node in nodes],
+        "up": [node.parent for node in nodes],
+        "s": [STATUSES.index(node.status) for node in nodes],
+        "p": [_short(node.target_prob) for node in nodes],
+        "q": [_short(node.draft_prob) for node in nodes],
+    }
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
 
 
 def _token(token: Emitted, step: Stepped, levels: list[int], place: int) -> dict[str, Any]:

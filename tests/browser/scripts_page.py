@@ -40,7 +40,7 @@ FAKE_PLOTLY = """() => {
   const tell = (what) => (node, ...given) => {
     plotted.push([what, ...given]);
     node.data = given[0];
-    node.on = (_, listener) => { node.picked = listener; };
+    node.on = (name, listener) => { if (name === 'plotly_click') node.picked = listener; };
   };
   const react = async (...given) => tell('react')(...given);
   window.Plotly = { react, relayout: tell('relayout'), downloadImage: tell('save'),
@@ -133,7 +133,13 @@ class Scripts:
         self.page.context.close()
 
     def load(self, *names: str, value: Any = "", answers: dict[str, str] | None = None, **constants: Any) -> Loaded:
-        """These scripts as the page gets them, in their order. `answers`: server functions as scripts."""
+        """These scripts as the page gets them, in their order, those that draw charts with a fake library.
+
+        `answers`: server functions as scripts.
+        """
+        if "plot" in names:
+            self.fake_plotly()
+            constants = {"PLOTLY": "/none"} | constants
         source = files.on_load(*names, **constants)
         text = value if isinstance(value, str) else json.dumps(value)
         run = "([names, source, value, answers]) => load(names, source, value, answers)"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
 from tests.browser.accessible import assert_accessible
+from tests.browser.trees import nodes, point_at, wait_for_tree
 
 Open = Callable[..., Any]
 NUM_NODES = 60
@@ -67,12 +69,12 @@ def test_a_token_leads_to_its_step_and_the_address_leads_there_again(visit: Open
 def test_scrubbing_asks_nobody_and_jumps_find_what_they_say(visit: Open) -> None:
     seen = visit("?view=inspect&run=recorded&step=0")
     view = seen.page.locator("#inspector .sv-inspector")
-    view.locator(".sv-tree .sv-node").first.wait_for()
+    wait_for_tree(seen.page, "#inspector")
     asked: list[str] = []
     seen.page.on("request", lambda request: asked.append(request.url))
     view.get_by_role("button", name="Next rejection").click()
     assert "in place of what it rejected" in view.locator(".sv-inspector-story").inner_text()
-    assert view.locator(".sv-tree .sv-node.is-correction").count() == 1
+    assert nodes(seen.page, "#inspector")["next"] == "square"
     seen.page.keyboard.press("f")
     assert "as a bonus" in view.locator(".sv-inspector-story").inner_text()
     view.locator(".sv-ruler-slider").focus()
@@ -91,11 +93,10 @@ def test_every_node_by_keyboard_alone(visit: Open) -> None:
     """Step 11 of the recording: `.` and ` He` accepted, ` wanted` rejected, ` thought` the target's own."""
     seen = visit("?view=inspect&run=recorded&step=10")
     view = seen.page.locator("#inspector .sv-inspector")
-    view.locator(".sv-node[aria-pressed=true]").first.wait_for()
+    wait_for_tree(seen.page, "#inspector")
     why = view.locator(".sv-nodecard-why")
     assert "is not the target’s likeliest token here" in why.inner_text()
-    view.locator('.sv-node[tabindex="0"]').focus()
-    assert view.locator('.sv-node[tabindex="0"]').count() == 1
+    view.locator(".sv-tree .sv-chart-plot").focus()
     seen.page.keyboard.press("ArrowLeft")
     assert "was accepted" in why.inner_text()
     seen.page.keyboard.press("ArrowLeft")
@@ -104,14 +105,13 @@ def test_every_node_by_keyboard_alone(visit: Open) -> None:
     seen.page.keyboard.press("ArrowRight")
     seen.page.keyboard.press("ArrowDown")
     assert "is not the target’s likeliest" in why.inner_text()
-    focused = "document.activeElement.getAttribute('aria-label')"
-    assert ", rejected, draft" in seen.page.evaluate(focused)
+    assert ", rejected, draft" in view.locator(".sv-tree [aria-live]").text_content()
 
 
 def test_panels_open_and_say_what_they_are(visit: Open) -> None:
     seen = visit("?view=inspect&run=recorded&step=10")
     view = seen.page.locator("#inspector .sv-inspector")
-    view.locator(".sv-tree .sv-node").first.wait_for()
+    wait_for_tree(seen.page, "#inspector")
     for fold in view.locator("summary").all():
         fold.click()
     assert "estimate" in view.locator(".sv-whatif").inner_text()
@@ -129,9 +129,9 @@ def test_panels_open_and_say_what_they_are(visit: Open) -> None:
     assert shares == sorted(shares)
     view.locator(".sv-nodes tbody .sv-open").last.click()
     assert "was accepted" in view.locator(".sv-nodecard-why").inner_text()
-    for name in ("JSON", "SVG"):
+    for what, name in (("step", "JSON"), ("tree", "SVG"), ("tree", "PNG")):
         with seen.page.expect_download() as download:
-            view.get_by_role("button", name=f"Download this step as {name}").click()
+            view.get_by_role("button", name=f"Download this {what} as {name}").click()
         assert download.value.suggested_filename == f"specviz-step-10.{name.lower()}"
 
 
@@ -143,13 +143,36 @@ def test_a_long_hostile_run_opens_and_scrubs(visit: Open) -> None:
     view = inspect(seen, "long")
     drawn = seen.page.evaluate(SCRUB)
     assert all(0 < num < 12 * NUM_NODES for num in drawn), drawn
-    labels = view.locator(".sv-node-label").all_text_contents()
-    assert "<img␣src=x␣" in labels[1] + "".join(labels)
+    labels = view.locator(".sv-tree .textpoint text").all_text_contents()
+    assert "<img␣src=x␣" in "".join(labels)
     for fold in view.locator("summary").all():
         fold.click()
-    view.locator(".sv-node").nth(3).click()
+    assert_no_markup(seen)
+
+
+def assert_no_markup(seen: Any) -> None:
     assert seen.page.evaluate("window.hacked") is None
-    assert seen.page.locator(".sv-root img, .sv-root a:not(.sv-tip-link), .sv-root script").count() == 0
+    foreign = "img, a:not(.sv-tip-link), script, [onerror], [onclick], svg [style*=bold]"
+    assert seen.page.locator(".sv-root").locator(foreign).count() == 0
+
+
+def test_hostile_tokens_are_text_in_the_tree_its_hover_and_its_files(visit: Open) -> None:
+    seen = visit("?view=inspect&run=long&step=0")
+    view = inspect(seen, "long")
+    wait_for_tree(seen.page, "#inspector")
+    for key in list(nodes(seen.page, "#inspector"))[1:6]:
+        point_at(seen.page, "#inspector", key)
+        seen.page.mouse.move(5, 5)
+    point_at(seen.page, "#inspector", "0", clicks=True)
+    assert "Node, depth" in view.locator(".sv-nodecard").inner_text()
+    assert_no_markup(seen)
+    with seen.page.expect_download() as download:
+        view.get_by_role("button", name="Download this tree as SVG").click()
+    picture = ElementTree.parse(download.value.path())
+    names = {element.tag.rpartition("}")[2] for element in picture.iter()}
+    assert names & {"a", "script", "image", "foreignObject"} == set()
+    assert not any(name.startswith("on") for element in picture.iter() for name in element.attrib)
+    assert "<img␣src=x␣" in "".join(picture.getroot().itertext())
 
 
 def test_unknown_runs_and_steps_get_a_sentence(visit: Open) -> None:
@@ -165,7 +188,7 @@ def test_unknown_runs_and_steps_get_a_sentence(visit: Open) -> None:
 def test_the_tour_walks_its_five_stops(visit: Open, server: str) -> None:
     seen = visit("?view=learn&step=4", server=server)
     tour = seen.page.locator("#learn .sv-tour")
-    tour.locator(".sv-tree .sv-node").first.wait_for()
+    tour.locator(".sv-tree .point").first.wait_for()
     tour.locator(".sv-tour-title", has_text="Correct").wait_for()
     tour.get_by_role("button", name="Draft", exact=False).first.click()
     titles = []
@@ -185,7 +208,7 @@ def test_accessible_light_dark_and_narrow(visit: Open, address: str) -> None:
     for theme, width in (("", 1440), ("&__theme=dark", 390)):
         seen = visit(address + theme, width=width)
         inside = "#inspector" if "inspect" in address else "#learn"
-        seen.page.locator(f"{inside} .sv-tree .sv-node").first.wait_for()
+        wait_for_tree(seen.page, inside)
         for fold in seen.page.locator(f"{inside} summary").all():
             fold.evaluate("summary => { summary.parentElement.open = true; }")
         seen.page.wait_for_timeout(300)
@@ -197,5 +220,5 @@ def test_a_view_in_the_narrow_menu_leads_there_too(visit: Open) -> None:
     seen = visit(width=390, height=844)
     seen.page.get_by_role("button", name="More tabs").click()
     seen.page.locator(".overflow-dropdown button", has_text="Learn").click()
-    seen.page.locator("#learn .sv-tree .sv-node").first.wait_for()
+    wait_for_tree(seen.page, "#learn")
     assert "view=learn" in seen.page.url

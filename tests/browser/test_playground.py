@@ -35,8 +35,9 @@ def test_a_run_to_its_end(visit: Open, server: str) -> None:
     assert float(values["efficiency"]) >= 1
     assert values["audit"] in ("identical", "near-tie")
     num_steps = len({token.get_attribute("data-step") for token in stage.locator(".sv-text .sv-token").all()})
-    seen.page.wait_for_function(f"document.querySelectorAll('#stage .sv-figure:first-child g').length === {num_steps}")
-    assert "on average" in stage.locator("figcaption").first.inner_text()
+    bars = "document.querySelector('#stage .sv-figures .js-plotly-plot')?.data?.[0].x.length"
+    seen.page.wait_for_function(f"{bars} === {num_steps}")
+    assert "on average" in stage.locator(".sv-figures figcaption").first.inner_text()
     assert stage.locator("p[role=status]").inner_text() != ""
 
 

@@ -172,7 +172,6 @@ CHART = """async (figure) => {
 
 
 def chart(scripts: Scripts, figure: dict[str, Any]) -> Loaded:
-    scripts.fake_plotly()
     loaded = charts(scripts)
     loaded(CHART, figure)
     return loaded

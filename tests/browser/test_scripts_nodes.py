@@ -6,62 +6,86 @@ from typing import Any
 
 import pytest
 
-from tests.browser.given.trace import REJECTED, WHOLE, trace, tree
+from specviz.pages import files
+from tests.browser.given.trace import ENDED, PIECES, REJECTED, WHOLE, drawn_tree, of_nodes, trace, tree
 from tests.browser.scripts_page import Loaded, Scripts
 
 DRAW = """(trace, step) => {
   window.picked = [];
-  window.drawn = makeTree((key, hasFocus) => { picked.push(key); drawn.choose(key, hasFocus); });
+  window.drawn = makeTree({ onPick: (key) => { picked.push(key); drawn.choose(key); } });
   element.appendChild(drawn.node);
-  drawn.draw(trace, step, ' root');
-  drawn.choose('-1', false);
+  drawn.draw(trace, step, ' root', roomOf(trace.steps));
+  drawn.choose('-1');
 }"""
+HOSTILE = '<a href="https://example.com/">go</a><b>&lt;%{x}$x$'
+ESCAPED = '&lt;a␣href="https://example.com/"&gt;go&lt;/a&gt;&lt;b&gt;&amp;lt;%{x}&#36;x&#36;'
 
 
-def drawn(scripts: Scripts, step: dict[str, Any]) -> Loaded:
+def shown_tree(scripts: Scripts, step: dict[str, Any], **more: Any) -> Loaded:
     loaded = tree(scripts)
-    loaded(DRAW, trace(step), step)
+    loaded(DRAW, trace(step) | more, step)
     return loaded
 
 
 def test_every_node_is_marked_by_what_became_of_it(scripts: Scripts) -> None:
-    shown = drawn(scripts, REJECTED)
-    names = dict(zip(shown.attributes(".sv-node", "data-node"), shown.attributes(".sv-node", "class"), strict=True))
-    assert names == {
-        "-1": "sv-node is-root",
-        "0": "sv-node is-accepted",
-        "1": "sv-node is-rejected",
-        "2": "sv-node is-unreached",
-        "3": "sv-node is-rejected",
-        "4": "sv-node is-rejected",
-        "5": "sv-node is-unreached",
-        "next": "sv-node is-correction",
+    drawn = drawn_tree(shown_tree(scripts, REJECTED))
+    states = files.palette()["states"]
+    assert of_nodes(drawn, "marker", "symbol") == {
+        "-1": "square",
+        "0": "circle",
+        "1": "circle-x",
+        "2": "circle",
+        "3": "circle-x",
+        "4": "circle-x",
+        "5": "circle",
+        "next": "square",
     }
-    spoken = dict(
-        zip(shown.attributes(".sv-node", "data-node"), shown.attributes(".sv-node", "aria-label"), strict=True)
-    )
-    assert spoken["1"] == "␣b, rejected, draft 40.0 %, target 10.0 %"
-    assert spoken["next"] == "␣z, target correction, target 85.0 %"
-    assert spoken["-1"] == "Root: ␣root, the last token before this step"
-    labels = dict(zip(shown.attributes(".sv-node-label", "data-node"), shown.texts(".sv-node-label"), strict=True))
-    assert labels == {"-1": "root", "0": "a", "1": "b", "2": "c", "3": "d", "4": "e", "5": "f", "next": "z"}
-    assert shown.texts(".sv-depth") == ["depth 1", "2", "3"]
-    assert len(shown.texts(".sv-node.is-rejected .sv-cross")) == 3
+    lines, fills = of_nodes(drawn, "marker", "line", "color"), of_nodes(drawn, "marker", "color")
+    assert (fills["0"], lines["1"]) == (states["accepted"]["light"], states["rejected"]["light"])
+    assert fills["2"] == fills["1"] == fills["next"] == files.palette()["page"]["sheet"]["light"], "hollow"
+    hovers = of_nodes(drawn, "hovertext")
+    assert hovers["1"] == "␣b<br>rejected<br>draft 40.0 %<br>target 10.0 %"
+    assert hovers["next"] == "␣z<br>target correction<br>target 85.0 %"
+    assert hovers["-1"] == "␣root<br>root: the last token before this step"
+    labels = {"-1": "root", "0": "a", "1": "b", "2": "c", "3": "d", "4": "e", "5": "f", "next": "z"}
+    assert of_nodes(drawn, "text") == labels
+    assert drawn["layout"]["xaxis"]["ticktext"] == ["depth 1", "2", "3"]
+    whole = drawn_tree(shown_tree(scripts, WHOLE))
+    assert of_nodes(whole, "marker", "symbol")["next"] == "diamond"
 
 
 def test_a_node_is_as_large_as_its_draft_and_its_edge_as_thick_as_its_target_probability(scripts: Scripts) -> None:
-    shown = drawn(scripts, REJECTED)
-    radius = dict(
-        zip(shown.attributes(".sv-node", "data-node"), shown.attributes(".sv-node .sv-shape", "r"), strict=True)
-    )
-    assert float(radius["0"] or 0) == pytest.approx(4.5 + 7 * 0.6**0.5)
-    assert float(radius["4"] or 0) == pytest.approx(4.5 + 7 * 0.3**0.5)
-    assert shown.attributes(".sv-edge.is-accepted", "stroke-width") == ["4.70"]
-    assert shown.attributes(".sv-edge.is-correction", "stroke-width") == ["5.22"]
-    assert shown.attributes(".sv-edge.is-unreached", "stroke-width") == ["1.50", "1.50"]
-    assert shown.attributes(".sv-node[data-node='next'] .sv-shape", "transform") == [None]
-    scripts.clear()
-    assert drawn(scripts, WHOLE).attributes(".sv-node.is-bonus .sv-shape", "transform") == ["rotate(45)"]
+    loaded = shown_tree(scripts, REJECTED)
+    drawn = drawn_tree(loaded)
+    sizes = of_nodes(drawn, "marker", "size")
+    assert sizes["0"] == pytest.approx(2 * (4.5 + 7 * 0.6**0.5))
+    assert sizes["4"] == pytest.approx(2 * (4.5 + 7 * 0.3**0.5))
+    path, *edges = [(line["line"]["width"], line["line"].get("dash"), len(line["x"])) for line in drawn["lines"]]
+    assert path == (22, None, 2), "a band from the root to the last accepted node"
+    dotted, dashed = "1px,3px", "2px,4px"
+    assert edges == [(1.5, dotted, 6), (0.8, dashed, 16), (1.5, dashed, 32), (4.5, "solid", 3), (4.5, "solid", 3)]
+    assert [loaded("thickness", p) for p in (None, 0, 0.5, 1)] == [1.5, 0.8, 3, 6]
+
+
+def test_a_tree_is_drawn_to_the_scale_of_its_run(scripts: Scripts) -> None:
+    """A node stands at the same place of the page, however large the step's own tree is."""
+    loaded = tree(scripts)
+    large = REJECTED | {"up": [-1, 0, 1, 2, -1, 4]}
+    sizes = []
+    for step in (ENDED, large):
+        loaded(DRAW, trace(ENDED, large), step)
+        layout = drawn_tree(loaded)["layout"]
+        sizes.append((layout["width"], layout["height"], layout["xaxis"]["range"], layout["yaxis"]["range"]))
+    assert sizes[0] == sizes[1]
+    width, height, across, down = sizes[0]
+    assert width / (across[1] - across[0]) == pytest.approx(loaded("pitchOf", {"columns": 4, "rows": 4}, 1200), abs=0.2)
+    assert (height - 18) / (down[0] - down[1]) == pytest.approx(46, abs=0.1)
+
+
+def test_tokens_are_no_markup_in_label_and_hover(scripts: Scripts) -> None:
+    drawn = drawn_tree(shown_tree(scripts, REJECTED, pieces=[HOSTILE, *PIECES[1:]]))
+    assert of_nodes(drawn, "hovertext")["0"].startswith(ESCAPED + "<br>accepted")
+    assert of_nodes(drawn, "text")["0"] == '&lt;a␣href="ht…'
 
 
 @pytest.mark.parametrize(
@@ -78,21 +102,24 @@ def test_a_node_is_as_large_as_its_draft_and_its_edge_as_thick_as_its_target_pro
     ],
 )
 def test_arrow_keys_go_from_node_to_node(scripts: Scripts, keys: str, node: str) -> None:
-    shown = drawn(scripts, REJECTED)
+    shown = shown_tree(scripts, REJECTED)
     for key in keys.split():
-        shown.act('.sv-node[aria-pressed="true"]', "keydown", key=key)
-    assert shown.attributes('.sv-node[aria-pressed="true"]', "data-node") == [node]
-    assert shown.attributes('.sv-node[tabindex="0"]', "data-node") == [node]
+        shown.act(".sv-chart-plot", "keydown", key=key)
+    assert drawn_tree(shown)["chosen"] == node
     assert shown("() => picked[picked.length - 1]") == node
 
 
 def test_the_way_right_of_a_leaf_is_the_targets_own_token(scripts: Scripts) -> None:
-    shown = drawn(scripts, WHOLE)
+    shown = shown_tree(scripts, WHOLE)
     for _ in range(4):
-        shown.act('.sv-node[aria-pressed="true"]', "keydown", key="ArrowRight")
+        shown.act(".sv-chart-plot", "keydown", key="ArrowRight")
     assert shown("() => picked") == ["0", "3", "next", "next"]
-    shown.act('.sv-node[data-node="4"]', "keydown", key="Enter")
+    assert shown.texts(".sv-chart [aria-live]") == ["␣z, bonus, target 50.0 %"]
+    shown.act(".sv-chart-plot", "keydown", key="ArrowLeft")
+    assert shown.texts(".sv-chart [aria-live]") == ["␣d, accepted, draft 50.0 %, target 5.0 %"]
+    shown("() => element.querySelector('.sv-chart-plot').picked({ points: [{ customdata: '4' }] })")
     assert shown("() => picked.pop()") == "4"
+    assert drawn_tree(shown)["chosen"] == "4"
 
 
 # The card of a node.

@@ -64,7 +64,8 @@ def token(text: str, origin: str = "accepted", **more: Any) -> dict[str, Any]:
 
 def step(n: int, *tokens: dict[str, Any], **more: Any) -> dict[str, Any]:
     kept = sum(each["o"] == "accepted" for each in tokens)
-    return {"n": n, "at": 10.0 * (n + 1), "ms": [1, 2, 3], "len": kept, "k": list(tokens), "g": [], "more": 0} | more
+    counts = {"len": kept, "drafted": kept, "more": 0}
+    return {"n": n, "at": 10.0 * (n + 1), "ms": [1, 2, 3], "verify": 1, "k": list(tokens), "g": []} | counts | more
 
 
 def message(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from specviz.pages import plot
 from tests.browser.given.tokens import NAMES, ghost, step, text, token
 from tests.browser.scripts_page import Loaded, Scripts
 
@@ -97,7 +98,7 @@ def test_arrow_keys_go_from_token_to_token_and_from_step_to_step(scripts: Script
     steps = [step(n, token(f"{n}a"), token(f"{n}b\n"), g=[ghost("ghost", 1)]) for n in range(3)]
     shown = text(scripts, *steps)
     assert shown.attributes('.sv-text [tabindex="0"]', "data-step") == ["0"]
-    shown("() => view.focusStep(1)")
+    shown("() => view.node.querySelector('[data-step=\"1\"]').focus()")
     keys = "ArrowRight ArrowRight ArrowLeft ArrowUp ArrowDown ArrowDown ArrowUp End Home ArrowLeft".split()
     assert [move(shown, key) for key in keys] == ["1b\n", "2a", "1b\n", "0a", "1a", "2a", "1a", "2b\n", "0a", "0a"]
     assert shown.attributes('.sv-text [tabindex="0"]', "aria-selected") == ["true"]
@@ -107,7 +108,7 @@ def test_arrow_keys_go_from_token_to_token_and_from_step_to_step(scripts: Script
 
 def test_enter_opens_the_step_of_the_run_in_the_inspector(scripts: Scripts) -> None:
     shown = text(scripts, step(0, token("a")), step(4, token("b")))
-    shown("() => view.focusStep(4)")
+    shown("() => view.node.querySelector('[data-step=\"4\"]').focus()")
     move(shown, "Enter")
     assert shown("place") == {"view": "inspect", "run": "s", "step": "4"}
 
@@ -156,81 +157,72 @@ def test_the_card_of_a_ghost_and_of_plain_decoding(scripts: Scripts) -> None:
 def test_the_step_of_a_token_is_marked_with_it(scripts: Scripts) -> None:
     shown = card_of(scripts, step(2, token("a"), token("b")))
     shown("(steps) => view.append(steps)", [step(3, token("c"))])
-    shown("() => view.focusStep(2)")
+    shown("() => view.node.querySelector('[data-step=\"2\"]').focus()")
     assert shown.texts(".is-sibling") == ["a", "b"]
-    shown("() => view.focusStep(3)")
+    shown("() => view.node.querySelector('[data-step=\"3\"]').focus()")
     assert shown.texts(".is-sibling") == ["c"]
 
 
 # The charts over the steps.
 
 
-def test_bars_of_a_step(scripts: Scripts) -> None:
-    figures = scripts.load("dom", "address", "tooltip", "glossary", "figures")
-    given = step(0, token("a"), token("b"), token("c", "bonus"), len=2)
-    assert figures("emittedBar", given) == [[2, "accepted"], [1, "next is-bonus"]]
-    assert figures("timeBar", given) == [[1, "draft"], [2, "target"], [4, "host"]]
-    bars = [[[height - 1, "x"], [1, "y"]] for height in (9, 3, 7, 5, 1, 2, 4, 6, 8, 100)]
-    assert [figures("highest", bars, share) for share in (0.5, 0.59, 0.9, 1)] == [6, 6, 100, 100]
-    assert figures("highest", [], 1) == 1
+SERIES = "(figure) => figure.series.map(({ name, y }) => [name, y])"
 
 
-DRAWN = """(steps) => new Promise((resolve) => {
-  window.picked = [];
-  window.charts = makeFigures((n) => picked.push(n));
-  element.appendChild(charts.node);
-  charts.append(steps);
-  charts.summarise({ emitted: 'tokens!', time: 'time!' });
-  setTimeout(resolve, 20);
-})"""
+def figures(scripts: Scripts) -> Loaded:
+    return scripts.load(*plot.SCRIPTS, "figures")
 
 
-def test_the_charts_have_a_bar_for_each_step_and_lead_there(scripts: Scripts) -> None:
-    figures = scripts.load("dom", "address", "tooltip", "glossary", "figures")
-    empty = step(1)
-    steps = [step(n, token("a"), token("b", "correction")) for n in (0, 2)]
-    figures(DRAWN, [steps[0], empty, steps[1]])
-    assert (
-        figures.attributes(".sv-figure:first-child rect", "class")
-        == [
-            "sv-bar is-accepted",
-            "sv-bar is-next is-correction",
-        ]
-        * 2
-    )
-    assert figures.attributes(".sv-figure:first-child rect", "y") == ["0", "1"] * 2
-    assert figures.attributes(".sv-figure:first-child rect", "x") == ["0.08"] * 2 + ["1.08"] * 2
-    assert figures.attributes(".sv-figure:last-child rect", "height") == ["1", "2", "4"] * 2
-    assert figures.texts(".sv-plot-top") == ["2 tokens", "7.0 ms"]
-    assert figures.texts("figcaption") == ["tokens!", "time!"]
-    figures(
-        """() => { const svg = element.querySelector('svg'), { left, width } = svg.getBoundingClientRect();
-          const press = (bar) => new MouseEvent('click', { clientX: left + (bar + 0.5) * width / 40 });
-          for (const bar of [0, 1, 9]) svg.dispatchEvent(press(bar)); }"""
-    )
-    assert figures("() => picked") == [0, 2], "the second bar is the third step: one had written nothing"
-
-
-def test_rejected_drafts_are_shown_by_a_press_or_by_the_key(scripts: Scripts) -> None:
-    loaded = scripts.load(*NAMES)
-    loaded("() => { element.appendChild(makeLegend(element)); element.appendChild(make('input', '')); }")
-    shows = (
-        "() => [element.classList.contains('has-ghosts'), "
-        "element.querySelector('.sv-ghosts').getAttribute('aria-pressed')]"
-    )
-    loaded.act(".sv-ghosts", "click")
-    assert loaded(shows) == [True, "true"]
-    loaded.act(".sv-ghosts", "keydown", key="G")
-    assert loaded(shows) == [False, "false"]
-    loaded.act("input", "keydown", key="g")
-    loaded.act(".sv-ghosts", "keydown", key="g", ctrlKey=True)
-    assert loaded(shows) == [False, "false"], "not while one types, nor with another key held"
-    names = ["accepted", "correction", "bonus", "plain", "rejected"]
-    assert loaded.attributes(".sv-legend .sv-token", "class") == [f"sv-token is-{name}" for name in names]
-    assert loaded.texts(".sv-legend li > span:last-child") == [
-        "accepted draft",
-        "correction",
-        "bonus",
-        "target only",
-        "rejected draft",
+def test_tokens_of_each_step_as_a_figure(scripts: Scripts) -> None:
+    loaded = figures(scripts)
+    log = [
+        step(0, token("a"), token("b"), token("c", "bonus"), len=2, drafted=6),
+        step(1, token("d", "correction"), len=0, drafted=4),
+        step(2, token("e", "plain"), len=0, drafted=0),
+        step(3, token("f"), len=1, drafted=9),
     ]
+    figure = loaded("tokenFigure", log, "c")
+    assert loaded(SERIES, figure) == [
+        ["accepted", [2, 0, 0, 1]],
+        ["correction or target", [0, 1, 1, 0]],
+        ["bonus", [1, 0, 0, 0]],
+        ["drafted", [6, 4, 0, 9]],
+    ]
+    assert (figure["kind"], figure["y"]["every"], figure["below"]["every"]) == ("stacked", 1, 5)
+    assert figure["series"][0]["labels"][0] == "step 0: 6 drafted, 2 accepted, 3 emitted"
+    assert loaded("tableOf", figure)["rows"] == [[0, 6, 2, 3], [1, 4, 0, 1], [2, 0, 0, 1], [3, 9, 1, 1]]
+    drawn = loaded("drawing", figure)
+    assert [trace.get("yaxis") for trace in drawn["data"]] == [None, None, None, "y2"]
+    assert drawn["layout"]["yaxis2"]["autorange"] == "reversed", "drafted ones hang below"
+    assert [trace["hoverinfo"] for trace in drawn["data"]] == ["text", "skip", "skip", "text"], "one word a step"
+
+
+def test_times_of_each_step_as_a_figure(scripts: Scripts) -> None:
+    loaded = figures(scripts)
+    log = [step(0, token("a"), ms=[1, 2, 4], verify=1.5), step(1, token("b"), ms=[0, 5, 0.25], verify=0.25)]
+    figure = loaded("timeFigure", log, "c")
+    assert loaded(SERIES, figure) == [
+        ["draft", [1, 0]],
+        ["target", [2, 5]],
+        ["verify", [1.5, 0.25]],
+        ["host", [2.5, 0]],
+    ]
+    assert figure["series"][0]["labels"][0] == "step 0: draft 1.00, target 2.00, verify 1.50, host 2.50 ms"
+    assert figure["y"]["range"] == [0, pytest.approx(1.06 * 7)]
+    assert [loaded("highest", [9, 3, 7, 5, 1, 2, 4, 6, 8, 100], share) for share in (0.5, 0.59, 0.9, 1)] == [
+        6,
+        6,
+        100,
+        100,
+    ]
+    assert loaded("highest", [], 1) == 1
+
+
+def test_many_steps_are_areas(scripts: Scripts) -> None:
+    loaded = figures(scripts)
+    log = [step(n, token("a"), drafted=3) for n in range(161)]
+    figure = loaded("tokenFigure", log, "")
+    assert (figure["kind"], loaded("tokenFigure", log[:160], "")["kind"]) == ("layers", "stacked")
+    data = loaded("drawing", figure)["data"]
+    assert [trace["stackgroup"] for trace in data] == ["above", "above", "above", "below"]
+    assert len(data[0]["x"]) == 161

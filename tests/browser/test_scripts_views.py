@@ -45,7 +45,6 @@ BENCH: dict[str, Any] = {
 
 
 def bench(scripts: Scripts, **more: Any) -> Loaded:
-    scripts.fake_plotly()
     loaded = scripts.load(*plot.SCRIPTS, "bench", value=BENCH | more)
     loaded(SOON)
     return loaded
@@ -204,6 +203,20 @@ def test_the_inspector_reads_a_run_once(scripts: Scripts) -> None:
     loaded("note", {})
 
 
+def test_a_recording_says_that_it_is_one(scripts: Scripts) -> None:
+    answers = {"read": f"() => {json.dumps(json.dumps(trace(REJECTED)))}"}
+    loaded = scripts.load(*inspector.SCRIPTS, "inspectview", value={"run": "recorded", "runs": []}, answers=answers)
+    loaded(SOON)
+    assert loaded("() => about.hidden") is False
+    assert "A recording that comes with SpecViz" in loaded.texts(".sv-inspect-about")[0]
+    loaded.act(".sv-inspect-about button", "click")
+    assert loaded("place") == {"view": "play"}
+    loaded.set({"run": "a", "runs": []})
+    loaded(SOON)
+    assert loaded("() => about.hidden") is True
+    loaded("note", {})
+
+
 def test_the_inspector_shows_the_run_that_was_asked_for_last(scripts: Scripts) -> None:
     slow = {"read": "(run) => new Promise((resolve) => { (window.late ??= {})[run] = resolve; })"}
     loaded = scripts.load(*inspector.SCRIPTS, "inspectview", answers=slow)
@@ -219,8 +232,7 @@ def test_the_inspector_shows_the_run_that_was_asked_for_last(scripts: Scripts) -
 
 
 def test_a_chart_of_the_server_is_drawn_and_reports_its_points(scripts: Scripts) -> None:
-    scripts.fake_plotly()
-    loaded = scripts.load(*plot.SCRIPTS, "plotview", PLOTLY="/none", FILENAME="f", HEIGHT=99)
+    loaded = scripts.load(*plot.SCRIPTS, "plotview", FILENAME="f", HEIGHT=99)
     assert loaded("() => chart.node.hidden") is True
     loaded.set(POINTS)
     loaded(SOON)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.browser.accessible import assert_accessible
+from tests.browser.trees import nodes
 from tests.browser.windows import Visit, Windows
 
 
@@ -198,15 +199,15 @@ def inspected(page: Any) -> None:
         page.keyboard.press("ArrowRight")
     assert page.locator(".sv-inspector-counter").inner_text() == f"Step {counted} of {counted}"
     page.keyboard.press("Home")
-    page.locator(".sv-tree .sv-node[tabindex='0']").focus()
+    page.locator(".sv-inspector .sv-tree .sv-chart-plot").focus()
     page.keyboard.press("ArrowLeft")
     chosen = page.locator(".sv-nodecard .sv-card-token").inner_text()
     page.keyboard.press("ArrowRight")
     assert page.locator(".sv-nodecard .sv-card-token").inner_text() != chosen
-    assert page.locator(".sv-nodes tbody tr").count() == page.locator(".sv-tree .sv-node").count() - 2, "root and next"
-    for kind in ("JSON", "SVG"):
+    assert page.locator(".sv-nodes tbody tr").count() == len(nodes(page, ".sv-inspector")) - 2, "root and next"
+    for what, kind in (("step", "JSON"), ("tree", "SVG"), ("tree", "PNG")):
         with page.expect_download() as caught:
-            page.get_by_role("button", name=f"Download this step as {kind}").click()
+            page.locator(".sv-inspector").get_by_role("button", name=f"Download this {what} as {kind}").click()
         assert caught.value.suggested_filename.endswith(kind.lower())
 
 

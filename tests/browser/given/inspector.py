@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from specviz.pages.inspector import SCRIPTS
-from tests.browser.given.trace import BARE, ENDED, REJECTED, WHOLE, trace
+from tests.browser.given.trace import BARE, ENDED, REJECTED, WHOLE, trace, tree
 from tests.browser.scripts_page import Loaded, Scripts
 
 KINDS = (WHOLE, REJECTED, BARE, REJECTED, ENDED, WHOLE, REJECTED)
@@ -19,6 +18,6 @@ OPEN = """(trace, step) => {
 
 
 def opened(scripts: Scripts, run: dict[str, Any] = RUN, step: int | None = None) -> Loaded:
-    loaded = scripts.load(*SCRIPTS)
+    loaded = tree(scripts)
     loaded(OPEN, run, step)
     return loaded

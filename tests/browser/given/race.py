@@ -62,8 +62,7 @@ def message(seq: int = 0, **more: Any) -> dict[str, Any]:
 
 
 def race(scripts: Scripts, value: Any = "") -> Loaded:
-    scripts.fake_plotly()
-    loaded = scripts.load(*STAGE_SCRIPTS, PLOTLY="/none")
+    loaded = scripts.load(*STAGE_SCRIPTS)
     if value:
         loaded.set(value)
     return loaded

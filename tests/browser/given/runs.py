@@ -41,9 +41,8 @@ ANSWERS = {
 
 
 def sessions(scripts: Scripts, answers: dict[str, str] | None = None, **value: Any) -> Loaded:
-    scripts.fake_plotly()
     names = ("dom", "address", "tooltip", "glossary", *plot.SCRIPTS, *SCRIPTS)
-    loaded = scripts.load(*names, value={"open": "", **value}, answers=ANSWERS | (answers or {}), PLOTLY="/none")
+    loaded = scripts.load(*names, value={"open": "", **value}, answers=ANSWERS | (answers or {}))
     loaded(SOON)
     return loaded
 

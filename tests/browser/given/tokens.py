@@ -18,7 +18,8 @@ def ghost(text: str, at: int, status: str = "rejected") -> dict[str, Any]:
 
 
 def step(n: int, *tokens: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {"n": n, "at": 10.0, "ms": [1, 2, 4], "len": 1, "k": list(tokens), "g": [], "more": 0} | more
+    counts = {"len": 1, "drafted": 1, "more": 0}
+    return {"n": n, "at": 10.0, "ms": [1, 2, 4], "verify": 1, "k": list(tokens), "g": []} | counts | more
 
 
 def text(scripts: Scripts, *steps: dict[str, Any]) -> Loaded:

@@ -60,3 +60,28 @@ def trace(*steps: dict[str, Any], rule: str = "greedy") -> dict[str, Any]:
 
 def tree(scripts: Scripts) -> Loaded:
     return scripts.load(*SCRIPTS)
+
+
+DRAWN = """() => {
+  const isTree = ([what, data]) => what === 'react' && data.some((trace) => trace.customdata);
+  const [, data, layout] = plotted.filter(isTree).pop();
+  const nodes = data.find((trace) => trace.customdata), ring = data.find((trace) => trace.mode === 'markers');
+  const is = (place) => nodes.x[place] === ring.x[0] && nodes.y[place] === ring.y[0];
+  const lines = data.filter((trace) => trace.mode === 'lines');
+  const chosen = nodes.customdata.find((key, place) => is(place)) ?? null;
+  return { nodes, lines, layout, keys: nodes.customdata, chosen };
+}"""
+
+
+def drawn_tree(loaded: Loaded) -> dict[str, Any]:
+    """The tree that was drawn last: its traces, the nodes' keys, which of them is chosen."""
+    found: dict[str, Any] = loaded(DRAWN)
+    return found
+
+
+def of_nodes(drawn: dict[str, Any], *path: str) -> dict[str, Any]:
+    """What the nodes' trace says of each, by key."""
+    values: Any = drawn["nodes"]
+    for name in path:
+        values = values[name]
+    return dict(zip(drawn["keys"], values, strict=True))

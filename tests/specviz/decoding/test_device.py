@@ -26,7 +26,7 @@ from specviz.pages.playground import Playground, default_settings
 from specviz.showing.channel import Streams
 from specviz.store import open_store
 
-NAMES = ("plain", "aded", "draft_model", "prompt_lookup", "token_recycling")
+NAMES = ("plain", "aded", "draft_model", "mlp_speculator", "prompt_lookup", "token_recycling")
 
 
 @dataclass
@@ -63,18 +63,19 @@ def bench(device: ScriptedDevice) -> list[str]:
     return list(controls(device)["bench-methods"].value)
 
 
-def test_a_draft_model_is_chosen_where_there_is_one() -> None:
+def test_a_first_run_shows_a_tree_of_a_trained_drafter_where_there_is_one() -> None:
     device = Catalog()
-    assert playground(device) == "draft_model"
+    assert playground(device) == "mlp_speculator"
     assert compare(device) == ["plain", "draft_model", "prompt_lookup", "aded"]
     assert bench(device) == ["draft_model", "prompt_lookup", "aded", "token_recycling"]
+    assert playground(Catalog(lacking=("mlp_speculator",))) == "token_recycling", "a tree without any weights"
 
 
 def test_what_cannot_run_is_not_chosen() -> None:
-    device = Catalog(lacking=("draft_model", "aded"))
+    device = Catalog(lacking=("draft_model", "aded", "mlp_speculator", "token_recycling"))
     assert playground(device) == "prompt_lookup"
     assert compare(device) == ["plain", "prompt_lookup"]
-    assert bench(device) == ["prompt_lookup", "token_recycling"]
+    assert bench(device) == ["prompt_lookup"]
 
 
 def test_what_cannot_run_says_why_and_on_which_model() -> None:
@@ -101,8 +102,8 @@ def test_where_no_favourite_can_run_another_is_chosen() -> None:
 
 def test_the_first_run_of_the_page_works() -> None:
     """As a visitor presses Run without touching anything."""
-    device = Catalog(lacking=("draft_model",))
-    assert parse(device, "Hi", "toy", default_settings(device), True).method == "prompt_lookup"
+    device = Catalog(lacking=("mlp_speculator",))
+    assert parse(device, "Hi", "toy", default_settings(device), True).method == "token_recycling"
     page = Playground(Sessions(device, ScriptedRecorder()), Streams(), open_store(":memory:"))
     last = json.loads(list(page.messages("Hi", "toy", default_settings(device), False, "v"))[-1])
     assert (last["status"]["phase"], last["alert"]) == ("finished", "")
@@ -117,5 +118,5 @@ def test_the_loaded_target_says_what_cannot_run_on_it(model: str, monkeypatch: p
     names = runnable(device)
     assert ("draft_model" in names, "medusa" in names) == ((False, False) if model == "folder" else (True, True))
     assert {"plain", "prompt_lookup"} <= set(names)
-    assert first_method(device) == ("prompt_lookup" if model == "folder" else "draft_model")
+    assert first_method(device) == ("token_recycling" if model == "folder" else "mlp_speculator")
     assert runnable(LocalDevice("folder"))[0] == "plain"

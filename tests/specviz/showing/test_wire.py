@@ -15,7 +15,8 @@ from stored import EMITTED, STEP
 from engine.events import Emitted, Node, Stepped
 from specviz.showing.fold import ViewState, fold, fold_all
 from specviz.showing.notices import Ended, Failed, Opened, Waiting
-from specviz.showing.wire import MAX_GHOSTS, Stream, step_view
+from specviz.showing.steps import STATUSES
+from specviz.showing.wire import MAX_GHOSTS, StepLog, Stream, step_view, tree_view
 
 
 def steps_of(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -29,6 +30,7 @@ def steps_of(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def test_a_step_is_told_with_every_number_in_its_place() -> None:
     view = step_view(STEP, 12.3456)
     assert (view["n"], view["at"], view["ms"], view["len"], view["more"]) == (4, 12.346, [1.0, 24.0, 0.35], 2, 0)
+    assert (view["verify"], view["drafted"]) == (round(STEP.verify_ns / 1e6, 3), len(STEP.nodes))
     shown = [(k["id"], k["t"], k["o"], k["p"], k["q"], k["d"]) for k in view["k"]]
     assert shown == [
         (10, " a", "accepted", 0.9, 0.8, 1),
@@ -102,6 +104,19 @@ def test_deltas_add_up_to_the_snapshot() -> None:
     assert steps_of(messages) == snapshot["steps"]
     assert snapshot["seq"] == len(messages)
     assert snapshot["status"]["phase"] == "finished"
+
+
+def test_a_run_of_its_own_is_sent_with_its_trees() -> None:
+    tree = tree_view(STEP)
+    nodes = STEP.nodes
+    assert (tree["path"], tree["up"]) == (STEP.path, [node.parent for node in nodes])
+    assert (tree["t"], tree["q"]) == ([node.text for node in nodes], [node.draft_prob for node in nodes])
+    assert [STATUSES[place] for place in tree["s"]] == [node.status for node in nodes]
+    state = fold_all(ViewState(), [started(), STEP, replace(STEP, nodes=(), path=(), emitted=EMITTED[2:])])
+    first, bare = json.loads(Stream().delta(state))["steps"]
+    assert first["tree"] == json.loads(json.dumps(tree))
+    assert "tree" not in bare
+    assert "tree" not in StepLog().take(state)[0], "lanes of a race draw none"
 
 
 def test_each_step_is_sent_once() -> None:

@@ -1,0 +1,38 @@
+"""Where a draft tree that plotly.js has drawn has its nodes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+AT = """([inside, key]) => {
+  const gd = document.querySelector(inside + ' .js-plotly-plot'), { xaxis, yaxis } = gd._fullLayout;
+  const nodes = gd.data.find((trace) => trace.customdata), place = nodes.customdata.indexOf(key);
+  const box = gd.getBoundingClientRect();
+  return [box.x + xaxis._offset + xaxis.d2p(nodes.x[place]), box.y + yaxis._offset + yaxis.d2p(nodes.y[place])];
+}"""
+OF = """inside => {
+  const nodes = document.querySelector(inside + ' .js-plotly-plot').data.find((trace) => trace.customdata);
+  return Object.fromEntries(nodes.customdata.map((key, place) => [key, nodes.marker.symbol[place]]));
+}"""
+
+
+def nodes(page: Any, inside: str) -> dict[str, str]:
+    """Each node's key with its symbol."""
+    found: dict[str, str] = page.evaluate(OF, inside)
+    return found
+
+
+def wait_for_tree(page: Any, inside: str) -> None:
+    """Until there is one, in sight."""
+    page.locator(f"{inside} .sv-tree .point").first.wait_for()
+    page.locator(f"{inside} .sv-tree").scroll_into_view_if_needed()
+
+
+def point_at(page: Any, inside: str, key: str, *, clicks: bool = False) -> None:
+    """Move the mouse over a node, and press."""
+    x, y = page.evaluate(AT, [inside, key])
+    page.mouse.move(x - 3, y)
+    page.mouse.move(x, y)
+    page.locator(f"{inside} .hovertext").first.wait_for()
+    if clicks:
+        page.mouse.click(x, y)
