@@ -14,12 +14,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "name",
         metavar="NAME",
-        help="target; draft; aded: its table; a trained method's name; suites: held-out prompts; report: the models' "
-        "quality, measured",
+        help="target; draft; a trained method's name; aded or sam_decoding: table or corpus; suites: held-out prompts; "
+        "report: the models' quality, measured",
     )
     parser.add_argument("--preset", choices=("cpu", "gpu"), default="cpu", help="size and budget (default: cpu)")
     parser.add_argument("--data", required=True, type=Path, help="a folder of .txt or .jsonl texts")
-    parser.add_argument("--out", type=Path, help="model folder to write (default: runs/story-NAME)")
+    parser.add_argument("--out", type=Path, help="model folder to write (default: runs/TARGET-NAME)")
     parser.add_argument(
         "--target",
         help="for drafters: any causal LM (preset, hub id or folder) to share a tokenizer with and to learn",
@@ -29,6 +29,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--begin", type=Path, help="for heads: weights folder to go on from, at a fifth of the learning rate"
+    )
+    parser.add_argument(
+        "--texts",
+        choices=("auto", "tasks", "requests"),
+        default="auto",
+        help="for drafters: what the target is asked, the story model's tasks or requests of many kinds (default: "
+        "auto: tasks for story and where there is no chat template)",
     )
     parser.add_argument("--draft", type=Path, help="for report: the draft model's folder")
     parser.add_argument("--before", type=Path, help="for report: an earlier target's folder, to compare with")
@@ -68,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
             is_compiled=args.compile,
             written=args.written,
             begin=args.begin,
+            texts=args.texts,
         )
     )
     return 0

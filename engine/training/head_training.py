@@ -33,6 +33,8 @@ from engine.training.trainer import Micro, Trainer, num_parameters
 TOP_K = 10
 NUM_SOFT = 16
 EVALUATED_NODES = 32
+MEASURED_PROMPTS = 24
+"""Held-out prompts, of all tasks together, that are decoded when a training is done."""
 MOST_BYTES = 12_000_000
 """Of a weights file in bf16."""
 OUTSIDE = -1
@@ -226,8 +228,9 @@ def measure_drafts(order: Order, material: Material, *, has_shares: bool) -> dic
     """
     target = Target(models.load(str(order.target), order.device))
     found: dict[str, dict[str, Any]] = {}
+    num_prompts = max(1, MEASURED_PROMPTS // max(1, len(material.heldout)))
     for answers in material.heldout:
-        prompts = [ids[:num_prompt].tolist() for num_prompt, ids, _ in answers.rows[: acceptance.NUM_PROMPTS]]
+        prompts = [ids[:num_prompt].tolist() for num_prompt, ids, _ in answers.rows[:num_prompts]]
         options = {"weights": str(order.folder), "budget": EVALUATED_NODES}
         found[answers.task] = acceptance.tree_figures(target, prompts, order.name, options)
     if has_shares:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from engine import models, suites
-from engine.training import acceptance, activations, corpus, packing, requests, tasks, written
+from engine.training import acceptance, activations, corpus, demand, packing, requests, tasks, written
 from engine.training.pretrain import encode
 from engine.training.recipes import Recipe
 from engine.training.runs import Order, load_target
@@ -122,6 +122,9 @@ def gather(order: Order, recipe: Recipe) -> Material:
     documents, heldout = corpus.split_heldout(corpus.read_folder(order.data))
     asked = asked_of(order, recipe, target, tokenizer, documents, heldout)
     states, texts = folder / STATES, folder / TEXTS
+    left = [len(ids) for ids in asked.prompts[written.num_rows(texts) :]]
+    rows, limit = written.BATCH_ROWS, recipe.limit_minutes
+    demand.tell(demand.measured(target, left, written.MAX_NEW_TOKENS, rows, limit), folder)
     written.write(target, tokenizer, asked.prompts, texts, seed=order.seed, states=states, context=context)
     text = states if is_asked_requests(order, tokenizer) else folder / "text"
     if not any(text.glob("*.safetensors")):

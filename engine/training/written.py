@@ -83,8 +83,7 @@ def write(
     Hidden states go to the folder `states`, in rows of `context` tokens.
     """
     max_new_tokens, ends = max_new_tokens or MAX_NEW_TOKENS, models.end_ids(model, tokenizer)
-    num_done = sum(1 for _ in read(path)) if path.is_file() else 0
-    starts = range(num_done, len(prompt_ids), BATCH_ROWS)
+    starts = range(num_rows(path), len(prompt_ids), BATCH_ROWS)
     with path.open("a") as file:
         for start in tqdm(starts, desc="text written by the target", unit="batch", disable=not starts):
             batch = list(prompt_ids[start : start + BATCH_ROWS])
@@ -106,6 +105,11 @@ def frequent_tokens(path: Path, coverage: float = COVERAGE) -> list[int]:
     reached = itertools.accumulate(count for _, count in ranked)
     num_kept = 1 + sum(total < coverage * counts.total() for total in reached)
     return [token for token, _ in ranked[:num_kept]]
+
+
+def num_rows(path: Path) -> int:
+    """Prompts that are answered in a file, which need not be there."""
+    return sum(1 for _ in read(path)) if path.is_file() else 0
 
 
 def read(path: Path) -> Iterator[Written]:
