@@ -31,7 +31,10 @@ function makeTree(options) {
   }
 
   // Measured when it changes: asking at every step would lay the page out once more.
-  function pitch() { return pitchOf(room, width || 700); }
+  function pitch() {
+    width = width || chart.scroller.clientWidth;
+    return pitchOf(room, width || 700);
+  }
 
   function resetZoom() { numZooms += 1; drawSoon(); }
 
