@@ -66,9 +66,8 @@ def test_weights_of_the_targets_family_run_and_say_what_they_were_trained_on(
 ) -> None:
     folder = write(tmp_path / "w", target="tiny-llama", target_fingerprint="0123")
     own = llama.loaded.weights_fingerprint
-    family = Preset(
-        "tiny-llama", "", "some/hub-id", None, "", None, llama.loaded.vocabulary_fingerprint, {"the GGUF file": "0123"}
-    )
+    prints, vocabulary = {"the GGUF file": "0123"}, llama.loaded.vocabulary_fingerprint
+    family = Preset("tiny-llama", "", "some/hub-id", vocabulary=vocabulary, fingerprints=prints)
     assert "0123" in missing_reason_of(llama, folder)
     monkeypatch.setattr(kin, "presets", lambda: {"tiny-llama": family})
     found = find_weights(llama, "medusa", str(folder))
@@ -93,9 +92,8 @@ def test_a_target_of_a_family_has_the_familys_weights_by_any_name(
     folder = write(tmp_path / "models" / "small-medusa")
     monkeypatch.setattr(locating, "ASSETS", tmp_path)
     assert weights_folder(llama.facts, "medusa") is None
-    family = Preset(
-        "small", "", "", None, "", None, llama.loaded.vocabulary_fingerprint, {"": llama.loaded.weights_fingerprint}
-    )
+    prints, vocabulary = {"": llama.loaded.weights_fingerprint}, llama.loaded.vocabulary_fingerprint
+    family = Preset("small", "", "", vocabulary=vocabulary, fingerprints=prints)
     monkeypatch.setattr(kin, "presets", lambda: {"small": family})
     assert weights_folder(llama.facts, "medusa") == folder
     assert weights_folder(llama.facts, "chimera") is None
