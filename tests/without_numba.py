@@ -53,7 +53,7 @@ def decoded(num_tokens: int = 12) -> dict[str, Any]:
     from engine.loop import generate
     from engine.target import Target
 
-    target = Target(models.load(dtype="float32", device="cpu"))
+    target = Target(models.load("story", dtype="float32", device="cpu"))
     texts, proposed = {}, {}
     for method, options in METHODS.items():
         drafter, config = drafters.create(method, options, target), GenerationConfig(max_new_tokens=num_tokens)

@@ -217,13 +217,14 @@ def _requested(
         own = requests.asked_by(target, tokenizer, round(recipe.num_written * requests.OWN_SHARE), order.seed)
         found = requests.gather(order.data, documents, own, recipe.num_written, order.seed)
         requests.save(requests.apart(found, _suite_texts()), path)
+    most = models.context_length(target.config.get_text_config()) - written.MAX_NEW_TOKENS
     seen: Counter[str] = Counter()
     prompts: list[tuple[str, list[int]]] = []
     kept: list[tuple[str, list[int]]] = []
     for request in requests.load(path):
         ids = tasks.prompt_ids([{"role": "user", "content": request.text}], tokenizer)
         seen[request.kind] += 1
-        if len(ids) <= written.MAX_PROMPT_TOKENS:
+        if len(ids) <= min(most, written.MAX_PROMPT_TOKENS):
             (kept if seen[request.kind] <= NUM_HELDOUT else prompts).append((request.kind, ids))
     return Asked(written.batched_by_length([ids for _, ids in prompts], order.seed), kept)
 

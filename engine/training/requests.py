@@ -131,12 +131,15 @@ SUBJECTS = (
 
 
 def passages(documents: Sequence[Document], rng: random.Random) -> Source:
-    """Tasks on a piece of a story, a book or a dialogue."""
-    while True:
-        document = rng.choice(documents)
-        wordings = ABOUT_DIALOGUES if document.kind == "dialogue" else ABOUT_PASSAGES
-        if passage := _passage(document, rng):
-            yield rng.choice(wordings).format(passage)
+    """Tasks on a piece of a story, a book or a dialogue; none where all documents are too short."""
+    has_some = True
+    while has_some:
+        has_some = False
+        for document in rng.sample(documents, len(documents)):
+            wordings = ABOUT_DIALOGUES if document.kind == "dialogue" else ABOUT_PASSAGES
+            if passage := _passage(document, rng):
+                has_some = True
+                yield rng.choice(wordings).format(passage)
 
 
 def _passage(document: Document, rng: random.Random) -> str | None:
@@ -216,7 +219,7 @@ def asked_by(target: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, num_re
     whole = str(tokenizer.apply_chat_template([{"role": "user", "content": MARK}], tokenize=False))
     begin = tokenizer(whole.split(MARK)[0], add_special_tokens=False)["input_ids"]
     ends, found = models.end_ids(target, tokenizer), dict[str, None]()
-    for number in range(MOST_TRIES * num_requests // ROWS):
+    for number in range(-(-MOST_TRIES * num_requests // ROWS)):
         if len(found) >= num_requests:
             break
         torch.manual_seed(seed * 1000 + number)

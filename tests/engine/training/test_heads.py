@@ -15,12 +15,13 @@ from toys import VOCAB_SIZE, random_weights, untrained
 
 from engine import cli, drafters, models
 from engine.config import GenerationConfig
-from engine.drafters import shapes
+from engine.drafters import corpus
+from engine.drafters.copying.sam_decoding import CORPUS_FILE
 from engine.drafters.heads._weights import WEIGHTS_FILE
 from engine.errors import BadInput
 from engine.loop import generate
 from engine.target import Target
-from engine.training import acceptance, activations, head_training, material, recipes, runs, written
+from engine.training import acceptance, activations, head_training, material, recipes, requests, runs, written
 from engine.training.heads import Heads, labels_of, placed
 from engine.training.packing import IGNORED
 from engine.training.recipes import Progress
@@ -49,9 +50,9 @@ def test_behind_the_end_of_a_text_nothing_is_asked() -> None:
 
 def test_what_begins_an_answer_may_be_several_tokens() -> None:
     """Only in a row: the last of them alone begins nothing."""
-    ids = torch.tensor([[8, 9, 1, 9, 2, 8, 9, 3, 4, END, 9, 5, 6]])
-    labels = labels_of(ids, 1, (END,), (8, 9))[0, 0].tolist()
-    assert labels == [IGNORED, 9, 2, 8, 9, 3, 4, END, IGNORED, IGNORED, IGNORED]
+    ids = torch.tensor([[8, 7, 1, 7, 2, 8, 7, 3, 4, END, 7, 5, 6]])
+    labels = labels_of(ids, 1, (END,), (8, 7))[0, 0].tolist()
+    assert labels == [IGNORED, 7, 2, 8, 7, 3, 4, END, IGNORED, IGNORED, IGNORED]
 
 
 def test_tokens_that_are_not_scored_are_not_asked() -> None:
@@ -98,7 +99,7 @@ def test_held_out_ranks_are_taken_at_every_place_of_the_answer() -> None:
     text = torch.tensor([1, 2, 3, 4, 5, 6, END])
     hidden = torch.arange(6.0)[:, None].bfloat16()
     ranks = head_training.heldout_ranks(Copying(text), material.Answers("story", [(2, text, hidden)]))
-    unknown = shapes.MAX_NODES**2
+    unknown = head_training.UNASKED
     assert ranks.tolist() == [[0, 0], [0, 0], [0, 0], [0, unknown]]
 
 
@@ -140,7 +141,7 @@ def test_training_writes_weights_that_the_drafter_loads(
 ) -> None:
     """All methods from the material of the first."""
     material = tmp_path / "material"
-    words = ["--data", str(data), "--target", str(model_folder), "--written", str(material)]
+    words = ["--data", str(data), "--target", str(model_folder), "--written", str(material), "--texts", "tasks"]
     loaded = models.load(str(model_folder), "cpu", "auto")
     for name in METHODS:
         out = tmp_path / name
@@ -161,6 +162,34 @@ def test_training_writes_weights_that_the_drafter_loads(
     assert {path: path.stat().st_mtime_ns for path in material.rglob("*")} == made
 
 
+def test_a_chat_model_is_asked_requests_and_its_answers_are_all_that_is_learnt_from(
+    small: None, data: Path, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Heads, then table and corpus from the same answers; of the most frequent tokens alone."""
+    functions = "".join(f'def f{i}(a):\n    """Add {i} to a."""\n    return a + {i}\n\n\n' for i in range(30))
+    (tmp_path / "library.py").write_text(functions)
+    monkeypatch.setattr(requests, "_library", lambda: [tmp_path / "library.py"])
+    monkeypatch.setattr(requests, "ROWS", 4)
+    monkeypatch.setattr(material, "MOST_SCORED", 20)
+    recipe = replace(recipes.RECIPES["heads", "cpu"], num_written=40)
+    for name in ("heads", "mlp_speculator", "medusa"):
+        monkeypatch.setitem(recipes.RECIPES, (name, "cpu"), recipe)
+    shared = tmp_path / "material"
+    words = ["--data", str(data), "--target", str(model_folder), "--written", str(shared)]
+    for name in ("mlp_speculator", "aded", "sam_decoding"):
+        assert cli.main(["train", name, *words, "--out", str(tmp_path / name)]) == 0
+    assert not (shared / "text").exists()
+    kinds = {json.loads(line)["kind"] for line in (shared / "requests.jsonl").read_text().splitlines()}
+    assert {"code", "subjects"} <= kinds
+    assert len(json.loads((tmp_path / "mlp_speculator/vocabulary.json").read_text())) == 20
+    answers = [row.ids[row.num_prompt :] for row in written.read(shared / "written.jsonl")]
+    target = Target(models.load(str(model_folder), "cpu", "auto"))
+    kept = corpus.load(str(tmp_path / "sam_decoding" / CORPUS_FILE), target.facts)
+    assert kept[: sum(map(len, answers))] == [token for answer in answers for token in answer]
+    drafter = drafters.create("mlp_speculator", {"weights": str(tmp_path / "mlp_speculator")}, target)
+    assert len(list(generate(target, drafter, "A fox", GenerationConfig(max_new_tokens=5)))) >= 3
+
+
 def test_hidden_transfer_trains_maps_and_then_corrections(
     small: None, data: Path, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,6 +199,7 @@ def test_hidden_transfer_trains_maps_and_then_corrections(
         monkeypatch.setitem(recipes.RECIPES, (name, "cpu"), recipe)
     out = tmp_path / "hidden_transfer"
     words = ["train", "hidden_transfer", "--data", str(data), "--target", str(model_folder), "--out", str(out)]
+    words += ["--texts", "tasks"]
     assert cli.main(words) == 0
     maps, whole = (load_file(folder / WEIGHTS_FILE) for folder in (out / "maps", out))
     assert {name.split(".")[0] for name in maps} == {"transfer"}
@@ -186,7 +216,7 @@ def test_hidden_transfer_trains_maps_and_then_corrections(
 def test_the_stages_take_their_text_from_the_corpus_and_from_the_target(
     small: None, data: Path, model_folder: Path, tmp_path: Path
 ) -> None:
-    order = runs.Order("medusa", "cpu", data, tmp_path / "out", str(model_folder))
+    order = runs.Order("medusa", "cpu", data, tmp_path / "out", str(model_folder), texts="tasks")
     recipe = order.recipe("heads")
     gathered = material.gather(order, recipe)
     from engine.training.medusa import make

@@ -25,6 +25,10 @@ def test_passages_are_whole_sentences_and_turns_of_the_documents() -> None:
     assert any("The fox" in text for text in found)
 
 
+def test_documents_that_are_all_too_short_give_no_passage() -> None:
+    assert list(requests.passages([Document("Short.")] * 3, random.Random(1))) == []
+
+
 def test_code_is_asked_for_by_signature_and_docstring() -> None:
     found = list(itertools.islice(requests.code(random.Random(1)), 60))
     completions = [text for text in found if text.startswith("Complete this Python function:")]
