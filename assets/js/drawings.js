@@ -54,7 +54,7 @@ function layoutOf(figure) {
     margin: { l: 48, r: 14, t: 10, b: 42 },
     xaxis: axis(figure.x, { showgrid: false }), yaxis: axis(figure.y),
     showlegend: figure.series ? figure.series.length > 1 : false,
-    legend: { orientation: 'h', x: 0, y: 1.02, yanchor: 'bottom', font: { size: 12 } },
+    legend: { orientation: 'h', traceorder: 'normal', x: 0, y: 1.02, yanchor: 'bottom', font: { size: 12 } },
     hoverlabel: hoverLabel(), hovermode: figure.hover || 'closest', dragmode: dragOf('zoom'), uirevision: figure.revision || 'kept', shapes: marksOf(figure), annotations: notesOf(figure),
   };
 }
@@ -163,7 +163,7 @@ const TRACES = { lines: lineTrace, bars: barTrace, stacked: barTrace, layers: la
 
 // What hangs below the other series, on a scale of its own that grows downwards.
 function belowAxes(figure) {
-  return { yaxis: axis(figure.y, { domain: [0.36, 1] }), yaxis2: axis(figure.below, { domain: [0, 0.3], autorange: 'reversed' }), xaxis: axis(figure.x, { showgrid: false, anchor: 'y2' }) };
+  return { yaxis: axis(figure.y, { domain: [0.42, 1] }), yaxis2: axis(figure.below, { domain: [0, 0.3], autorange: 'reversed' }), xaxis: axis(figure.x, { showgrid: false, anchor: 'y2' }) };
 }
 
 // { data, layout } for Plotly.react. Throws where the kind is none of ours.

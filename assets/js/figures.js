@@ -2,6 +2,7 @@
 
 const REDRAW_MS = 400;
 const MOST_BARS = 160; // more steps become areas: as many lines, not as many bars
+const FEWEST_STEPS = 24;
 const FIGURE_HEIGHT = 230;
 
 // The height below which this share of the steps lies: a few slow ones do not flatten all others.
@@ -16,10 +17,16 @@ function ownKind(step) { return step.k.length > step.len ? step.k[step.k.length 
 // A scale of whole numbers with a handful of ticks.
 function wholes(title, heights, ticks) { return { title, zero: true, every: Math.max(1, Math.ceil(Math.max(0, ...heights) / ticks)) }; }
 
+// The first steps of a run do not fill the width, so that bars stand still while more come.
+function stepsAxis(numbers) {
+  const end = Math.max(FEWEST_STEPS, (numbers[numbers.length - 1] ?? 0) + 1);
+  return { title: 'step', range: [-0.5, end - 0.5], every: Math.ceil(end / 8) };
+}
+
 function stepFigure(log, title, term, y, caption, parts, label) {
   const x = log.map((step) => step.n), labels = log.map(label);
   const series = parts.map(([name, value, more]) => ({ name, x, y: log.map(value), keys: x, labels, isSilent: true, ...more }));
-  return { kind: log.length > MOST_BARS ? 'layers' : 'stacked', title, terms: [term], caption, hover: 'x', x: { title: 'step' }, y, series };
+  return { kind: log.length > MOST_BARS ? 'layers' : 'stacked', title, terms: [term], caption, hover: 'x', x: stepsAxis(x), y, series };
 }
 
 // Emitted tokens upwards by where they came from, drafted ones downwards on a scale of their own.
@@ -64,9 +71,10 @@ function makeFigures(onStep) {
   // Drawing takes a tenth of the page's time at most: a model may decode beside it.
   async function draw() {
     timer = null;
-    const began = performance.now();
     holder.hidden = !log.length;
     if (!log.length) return;
+    await loadPlotly(PLOTLY);
+    const began = performance.now();
     await Promise.all([charts[0].draw(tokenFigure(log, captions.emitted)), charts[1].draw(timeFigure(log, captions.time))]);
     mayDrawAt = performance.now() + Math.max(REDRAW_MS, 9 * (performance.now() - began));
   }

@@ -150,8 +150,8 @@ function treeLayout(figure) {
   return {
     ...sizeOfTree(room, pitch), autosize: false, font: { family: FONT, size: 12, color: pageShade('ink') }, paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)',
     margin: { l: 0, r: 0, t: HEADS, b: 0, pad: 0 }, showlegend: false, hovermode: 'closest', dragmode: dragOf('zoom'), uirevision: figure.revision, hoverlabel: hoverLabel(),
-    xaxis: { ...still, range: [-MARGIN.left / pitch, room.columns + MARGIN.right / pitch], side: 'top', tickmode: 'array', tickvals: depths, ticktext: depths.map((depth) => (depth === 1 ? 'depth 1' : String(depth))), tickfont: { size: 11, color: pageShade('soft') } },
-    yaxis: { ...still, range: [room.rows - 1 + MARGIN.bottom / ROW, -MARGIN.top / ROW], showticklabels: false },
+    xaxis: { ...still, range: [-MARGIN.left / pitch, room.columns + MARGIN.right / pitch], side: 'top', tickmode: 'array', tickvals: depths, ticktext: depths.map((depth) => (depth === 1 ? 'depth 1' : String(depth))), tickfont: { size: 11, color: pageShade('soft') }, ticklabeloverflow: 'allow' },
+    yaxis: { ...still, range: [room.rows - 1 + MARGIN.bottom / ROW, -MARGIN.top / ROW], visible: false },
   };
 }
 

@@ -14,8 +14,9 @@ function makeTree(options) {
   let chosen = null;
   let numZooms = 0;
   let isDue = false;
+  let width = 0;
   add(holder, chart.node);
-  new ResizeObserver(() => { if (step) drawSoon(); }).observe(chart.scroller);
+  new ResizeObserver(([{ contentRect }]) => { width = contentRect.width; if (step) drawSoon(); }).observe(chart.scroller);
 
   // One drawing for all that is said in one go.
   function drawSoon() {
@@ -29,7 +30,8 @@ function makeTree(options) {
     return { step, texts: trace.pieces, rootText, chosen, room: { ...room }, pitch: pitch(), revision: (trace.run?.id || '') + numZooms, spoken, file: 'specviz-step-' + step.n, hasNoNumbers: true, ...layout };
   }
 
-  function pitch() { return pitchOf(room, chart.scroller.clientWidth || 700); }
+  // Measured when it changes: asking at every step would lay the page out once more.
+  function pitch() { return pitchOf(room, width || 700); }
 
   function resetZoom() { numZooms += 1; drawSoon(); }
 

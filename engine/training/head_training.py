@@ -120,8 +120,7 @@ class HeadTraining:
         return {
             "target": f"{self.material.name}, weights {self.material.identity()['target_fingerprint']}",
             "parameters": f"{num_parameters(self.heads) / 1e6:.2f} M in {self.heads.num_heads} heads",
-            "data": "the target's hidden states on its training chats, then on answers that it wrote itself, four "
-            "of five greedily and the rest at temperature 1; licences in assets/models/README.md",
+            "data": self.material.told,
             "weights": "safetensors, bf16 or, where that is much, matrices in bytes with a scale a row; Apache-2.0",
             "made by": f"`python -m engine train {self.method}{self.flags}`",
         }

@@ -110,6 +110,19 @@ class Material:
         ids = self.tokenizer(whole.removeprefix(without), add_special_tokens=False)["input_ids"]
         return tuple(ids)
 
+    @property
+    def told(self) -> str:
+        """What was learnt from, for a card."""
+        rows = list(written.read(self.texts))
+        num_tokens = sum(len(row.ids) - row.num_prompt for row in rows)
+        answers = (
+            f"{num_tokens:,} tokens of {len(rows):,} answers that the target wrote itself, four of five greedily and "
+            "the rest at temperature 1"
+        )
+        is_answers_only = self.text == self.written
+        before = "" if is_answers_only else "the target's hidden states on its training chats, then "
+        return f"{before}{answers}; licences in assets/models/README.md"
+
     def identity(self) -> dict[str, str]:
         """What a weights folder says of its target."""
         return {"target": self.name, "target_fingerprint": models.fingerprint_of(self.target)}

@@ -189,6 +189,7 @@ def test_tokens_of_each_step_as_a_figure(scripts: Scripts) -> None:
         ["drafted", [6, 4, 0, 9]],
     ]
     assert (figure["kind"], figure["y"]["every"], figure["below"]["every"]) == ("stacked", 1, 5)
+    assert (figure["x"]["range"], figure["x"]["every"]) == ([-0.5, 23.5], 3), "more steps will come"
     assert figure["series"][0]["labels"][0] == "step 0: 6 drafted, 2 accepted, 3 emitted"
     assert loaded("tableOf", figure)["rows"] == [[0, 6, 2, 3], [1, 4, 0, 1], [2, 0, 0, 1], [3, 9, 1, 1]]
     drawn = loaded("drawing", figure)

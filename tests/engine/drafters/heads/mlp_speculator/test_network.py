@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ import torch
 from safetensors.torch import save_file
 from toys import VOCAB_SIZE, prompt_ids, write_weights
 
-from engine.drafters.heads.mlp_speculator.network import mixing_ratio
+from engine.drafters.heads._weights import VOCABULARY_FILE, find_weights
+from engine.drafters.heads.mlp_speculator.network import Speculator, mixing_ratio
 from engine.target import Target
-from engine.training.mlp_speculator import SpeculatorHeads
+from engine.training.mlp_speculator import FactoredHeads, SpeculatorHeads
 from tests.engine.drafters.heads.mlp_speculator.checkpoints import (
     INNER,
     NUM_HEADS,
@@ -77,7 +79,25 @@ def test_stages_in_training_score_as_stages_that_draft(is_tied: bool, llama: Tar
     torch.manual_seed(0)
     heads = SpeculatorHeads(WIDTH, VOCAB_SIZE, INNER, NUM_HEADS, is_tied=is_tied)
     torch.nn.init.normal_(heads.norm_bias[0])
-    speculator = loaded(llama, write_weights(tmp_path / "w", heads.tensors(), heads.config()))
+    folder = write_weights(tmp_path / "w", heads.tensors(), heads.config())
+    assert_same_scores(heads, loaded(llama, folder))
+
+
+def test_stages_behind_the_targets_tables_score_as_in_training(llama: Target, tmp_path: Path) -> None:
+    """Some of the target's tokens, of other order than its own."""
+    torch.manual_seed(0)
+    named = [41, 7, 23, 50, 9]
+    model = llama.loaded.model
+    table, output = model.get_input_embeddings().weight, model.get_output_embeddings().weight[named]
+    heads = FactoredHeads(table, output, VOCAB_SIZE, INNER, NUM_HEADS)
+    folder = write_weights(tmp_path / "w", heads.tensors(), heads.config())
+    (folder / VOCABULARY_FILE).write_text(json.dumps(named))
+    speculator = Speculator(find_weights(llama, "mlp_speculator", str(folder)), llama.loaded, "frequent")
+    assert speculator.vocabulary.tolist() == named
+    assert_same_scores(heads, speculator)
+
+
+def assert_same_scores(heads: SpeculatorHeads, speculator: Speculator) -> None:
     ids, hidden = torch.tensor([prompt_ids(9)]), torch.randn(1, 8, WIDTH)
     with torch.inference_mode():
         wanted = torch.stack(list(heads.scores(ids, hidden)))
