@@ -6,7 +6,8 @@ import json
 from dataclasses import replace
 
 from scripted import HOSTILE, started, stepped
-from stored import STEP, node, tree_step
+from stored import STEP, node, session, tree_step
+from stored import stepped as two_nodes
 
 from engine import verify
 from engine.events import Candidate, Counts, Emitted, Event, Prefilled, SessionFinished, Stepped
@@ -96,7 +97,9 @@ def test_a_trace_has_every_number_in_its_place() -> None:
 
 
 def test_acceptance_that_looks_wrong_is_told_with_the_run() -> None:
-    refused = replace(stepped(), emitted=stepped().emitted[1:], path=())
+    refused = replace(two_nodes(), emitted=two_nodes().emitted[1:], path=())
     assert trace(session(num_steps=20))["run"]["notices"] == []
     (sentence,) = trace([started(), *[refused] * 20])["run"]["notices"]
-    assert sentence.startswith("Hardly a draft is accepted (mean acceptance length 1.00, first position 0.0 %, 20 steps")
+    assert sentence.startswith(
+        "Hardly a draft is accepted (mean acceptance length 1.00, first position 0.0 %, 20 steps"
+    )
