@@ -174,7 +174,7 @@ def acceptance(events: Iterable[Event]) -> Acceptance:
     """Of one request."""
     drafting = list(_drafting(events))
     lengths = Counter(map(_num_accepted, drafting))
-    deepest = max(map(_draft_depth, drafting), default=-1)
+    deepest = max((*map(_draft_depth, drafting), *lengths), default=-1)
     return Acceptance(tuple(lengths[n] for n in range(deepest + 1)), sum(len(step.nodes) for step in drafting))
 
 
@@ -210,10 +210,10 @@ def acceptance_by_position(events: Iterable[Event]) -> list[Position]:
 
 
 def _draft_depth(step: Stepped) -> int:
-    """Longest path of the draft tree; a parent stands before its children."""
+    """Longest path of the draft tree. A node whose parent does not stand before it counts as the root's child."""
     depths: list[int] = []
     for node in step.nodes:
-        depths.append(1 if node.parent < 0 else depths[node.parent] + 1)
+        depths.append(depths[node.parent] + 1 if 0 <= node.parent < len(depths) else 1)
     return max(depths, default=0)
 
 

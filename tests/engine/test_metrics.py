@@ -122,6 +122,13 @@ def test_positions_that_were_drafted_and_never_reached_are_told_as_such() -> Non
     assert (plain.mean_acceptance_length, plain.joint_acceptance_rates) == (None, [])
 
 
+def test_events_that_cannot_be_are_counted_all_the_same() -> None:
+    """A store takes what it is given: a parent that is not there, more accepted than was drafted."""
+    odd = replace(step(0, 1, 0), nodes=(Node(1, "a", 7, "rejected"),))
+    more = replace(step(1, 1, 0), emitted=step(1, 2, 2).emitted)
+    assert acceptance([odd, more]).acceptance_histogram == (1, 0, 1)
+
+
 def test_requests_are_pooled_step_by_step() -> None:
     first, second = acceptance([step(0, 1, 1)]), acceptance([step(0, 3, 0), step(1, 3, 2)])
     pooled = sum((first, second), start=Acceptance())
