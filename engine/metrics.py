@@ -1,33 +1,14 @@
-"""Ratios computed from a session's events; every definition and denominator of a figure is here."""
+"""Ratios computed from a session's events; `engine.definitions` says in words what each divides by."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import accumulate, zip_longest
+from typing import Any
 
 from engine.events import Counts, Event, Prefilled, SessionFinished, SessionStarted, Stepped
-
-DEFINITIONS = {
-    "block_efficiency": "Emitted tokens ÷ target passes, over the whole session; prefill is not a pass. "
-    "Plain decoding is 1.",
-    "tokens_per_second": "Emitted tokens ÷ time inside the steps; prefill and the reader's own time between steps "
-    "are not counted.",
-    "acceptance_rate": "Accepted draft tokens ÷ proposed draft tokens. Low by design for trees: compare at equal "
-    "budget.",
-    "mean_accepted_length": "Accepted draft tokens ÷ steps; the correction or bonus token is not counted.",
-    "time_to_first_token_ms": "Prefill of target and drafter plus the first step.",
-    "decode_ms": "Time inside the steps, whole session; prefill is not counted.",
-    "draft_ms": "Time in the drafter's proposals, whole session.",
-    "target_ms": "Time in target passes and in keeping their KV rows, whole session; prefill is not counted.",
-    "host_ms": "Everything else while decoding: verification, text, events, the drafter's bookkeeping, the loop.",
-    "wasted_drafts_per_token": "Proposed draft tokens that were not accepted ÷ emitted tokens.",
-    "time_per_token_ms": "Time inside the steps ÷ emitted tokens, split into draft, target and host.",
-    "acceptance_by_position": "Steps whose accepted length reached a depth ÷ steps whose draft reached it; the latter "
-    "is n. Behind the end of a text nothing counts as drafted.",
-    "speedup": "Plain decoding's time per emitted token ÷ this run's, both inside the steps; same target, prompt, "
-    "settings, dtype and machine, measured after warm-up. Empty where no plain run was measured.",
-}
 
 
 @dataclass(frozen=True)
@@ -75,7 +56,7 @@ class Tally:
         target_ns = step.target_ns + step.commit_ns
         if self.first_step_ns is None:
             self.first_step_ns = step.draft_ns + target_ns + host_ns
-        num_accepted = sum(token.origin == "accepted" for token in step.emitted)
+        num_accepted = _num_accepted(step)
         self.steps += 1
         self.proposed += len(step.nodes)
         self.accepted += num_accepted
@@ -108,6 +89,62 @@ class Tally:
 
 
 @dataclass(frozen=True)
+class Acceptance:
+    """Acceptance under the names that servers use: of one request, or the sum of several, which pools their steps."""
+
+    acceptance_histogram: tuple[int, ...] = ()
+    num_draft_tokens: int = 0
+
+    def __add__(self, other: Acceptance) -> Acceptance:
+        both = zip_longest(self.acceptance_histogram, other.acceptance_histogram, fillvalue=0)
+        return Acceptance(tuple(map(sum, both)), self.num_draft_tokens + other.num_draft_tokens)
+
+    @property
+    def num_spec_steps(self) -> int:
+        """Steps that drafted."""
+        return sum(self.acceptance_histogram)
+
+    @property
+    def num_accepted_draft_tokens(self) -> int:
+        """The next token of each step is not among them."""
+        return sum(length * count for length, count in enumerate(self.acceptance_histogram))
+
+    @property
+    def mean_acceptance_length(self) -> float | None:
+        """With the next token: 1 where nothing was accepted."""
+        mean = ratio(self.num_accepted_draft_tokens, self.num_spec_steps)
+        return None if mean is None else 1 + mean
+
+    @property
+    def joint_acceptance_rates(self) -> list[float]:
+        """The first drafted position first."""
+        return [count / self.num_spec_steps for count in self._reached[1:]]
+
+    @property
+    def conditional_acceptance_rates(self) -> list[float | None]:
+        """The first drafted position first."""
+        return [ratio(count, before) for before, count in zip(self._reached, self._reached[1:], strict=False)]
+
+    @property
+    def _reached(self) -> list[int]:
+        """Steps whose accepted length is at least 0, at least 1 and so on."""
+        return list(accumulate(reversed(self.acceptance_histogram)))[::-1]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "mean_acceptance_length": self.mean_acceptance_length,
+            "draft_acceptance_rate": ratio(self.num_accepted_draft_tokens, self.num_draft_tokens),
+            "acceptance_histogram": list(self.acceptance_histogram),
+            "joint_acceptance_rates": self.joint_acceptance_rates,
+            "conditional_acceptance_rates": self.conditional_acceptance_rates,
+            "num_spec_steps": self.num_spec_steps,
+            "num_accepted_draft_tokens": self.num_accepted_draft_tokens,
+            "num_draft_tokens": self.num_draft_tokens,
+        }
+
+
+@dataclass(frozen=True)
 class Position:
     """How drafts fared at one depth."""
 
@@ -133,13 +170,36 @@ class TimePerToken:
     host_ms: float
 
 
+def acceptance(events: Iterable[Event]) -> Acceptance:
+    """Of one request."""
+    drafting = list(_drafting(events))
+    lengths = Counter(map(_num_accepted, drafting))
+    deepest = max((*map(_draft_depth, drafting), *lengths), default=-1)
+    return Acceptance(tuple(lengths[n] for n in range(deepest + 1)), sum(len(step.nodes) for step in drafting))
+
+
+def per_step(events: Iterable[Event]) -> dict[str, list[int]]:
+    """`per_step_accepted` and `per_step_drafted`."""
+    drafting = list(_drafting(events))
+    drafted = [len(step.nodes) for step in drafting]
+    return {"per_step_accepted": list(map(_num_accepted, drafting)), "per_step_drafted": drafted}
+
+
+def _drafting(events: Iterable[Event]) -> Iterator[Stepped]:
+    return (event for event in events if isinstance(event, Stepped) and event.nodes)
+
+
+def _num_accepted(step: Stepped) -> int:
+    return sum(token.origin == "accepted" for token in step.emitted)
+
+
 def acceptance_by_position(events: Iterable[Event]) -> list[Position]:
     """One position for each depth that some draft reached."""
     drafted: Counter[int] = Counter()
     accepted: Counter[int] = Counter()
     for event in events:
         if isinstance(event, Stepped):
-            num_accepted = sum(token.origin == "accepted" for token in event.emitted)
+            num_accepted = _num_accepted(event)
             # Where the text ended inside the draft, nobody asked about what was drafted behind its end.
             drafted[num_accepted if num_accepted == len(event.emitted) else _draft_depth(event)] += 1
             accepted[num_accepted] += 1
@@ -150,10 +210,10 @@ def acceptance_by_position(events: Iterable[Event]) -> list[Position]:
 
 
 def _draft_depth(step: Stepped) -> int:
-    """Longest path of the draft tree; a parent stands before its children."""
+    """Longest path of the draft tree. A node whose parent does not stand before it counts as the root's child."""
     depths: list[int] = []
     for node in step.nodes:
-        depths.append(1 if node.parent < 0 else depths[node.parent] + 1)
+        depths.append(depths[node.parent] + 1 if 0 <= node.parent < len(depths) else 1)
     return max(depths, default=0)
 
 

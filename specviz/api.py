@@ -17,6 +17,7 @@ import gradio as gr
 from gradio.events import api as gradio_api
 
 from engine.errors import BadInput, EngineError
+from engine.run_report import run_report
 from specviz.archive import lines, tables
 from specviz.decoding import request
 from specviz.decoding.device import first_method
@@ -139,7 +140,7 @@ class Api:
         return _answer(ask)
 
     def get_run(self, run_id: str) -> dict[str, Any]:
-        """One saved run: settings, counts, ratios, verdict and text.
+        """One saved run: settings, counts, ratios, verdict and text, acceptance as servers name it, spread of times.
 
         Args:
             run_id: As `list` and `generate` give it.
@@ -158,7 +159,10 @@ class Api:
 
         def ask() -> str:
             if kind not in KINDS or not 1 <= len(run_ids) <= MAX_RUNS:
-                raise BadInput(f"Wanted 1 to {MAX_RUNS} runs as {' or '.join(KINDS)}.")
+                raise BadInput(
+                    f"{len(run_ids):,} runs were given, as {str(kind)[:40]}; wanted 1 to {MAX_RUNS} of them as "
+                    f"{' or '.join(KINDS)}. Export more in parts."
+                )
             if kind == "csv":
                 runs = [self.store.get_run(run_id) for run_id in run_ids]
                 return tables.to_csv(runs, self.store.baselines(runs))
@@ -196,7 +200,7 @@ class Api:
     def _run(self, run_id: str) -> dict[str, Any]:
         self.store.flush()
         (row,) = self._rows([self.store.get_run(run_id)])
-        return row
+        return row | run_report(self.store.events(run_id))
 
     def _rows(self, runs: Sequence[RunRow]) -> list[dict[str, Any]]:
         baselines = self.store.baselines(runs)

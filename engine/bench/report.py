@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from engine.bench.acceptance import of_runs
 from engine.bench.runner import Cell, Plan, Record, Skipped, complete_rounds, of_whole_rounds
 from engine.bench.theory import Theory, Work, theory
 from engine.drafters.costs import RowCost
@@ -44,6 +45,15 @@ DEFINITIONS = {
     "expected_speedup": "Block efficiency ÷ (relative pass cost + relative draft cost): theorem 3.8 of Leviathan et "
     "al. (2023) with what was measured in place of its model of acceptance, for chains, trees and draft-free methods. "
     "Prefill and host time are left out.",
+    "mean_acceptance_length": "Pooled: 1 + accepted draft tokens ÷ steps that drafted, over all runs together, with "
+    "the next token, as vLLM counts over a server. All figures of acceptance are empty where nothing drafted.",
+    "mean_acceptance_length_per_run": "Mean over runs of each run's own mean acceptance length; a run that never "
+    "drafted is left out. NVIDIA's specdec_bench calls it Average_AL.",
+    "draft_acceptance_rate": "Pooled: accepted draft tokens ÷ proposed draft tokens.",
+    "acceptance_histogram": "Pooled: steps that drafted, by accepted length, 0 first.",
+    "joint_acceptance_rates": "Pooled, by position: steps whose accepted length reached it ÷ steps that drafted.",
+    "conditional_acceptance_rates": "Pooled, by position: steps whose accepted length reached it ÷ those that reached "
+    "the position before.",
     "same_text": "Runs whose tokens are plain decoding's, of all runs.",
     "row_cost": "Median wall-clock of one target pass by its number of rows, at num_context tokens of context; ratio: "
     "over a pass of one row.",
@@ -76,6 +86,12 @@ class Row:
     relative_pass_cost: float | None
     relative_draft_cost: float | None
     expected_speedup: float | None
+    mean_acceptance_length: float | None
+    mean_acceptance_length_per_run: float | None
+    draft_acceptance_rate: float | None
+    acceptance_histogram: list[int] | None
+    joint_acceptance_rates: list[float] | None
+    conditional_acceptance_rates: list[float | None] | None
     same_text: str
 
 
@@ -200,6 +216,7 @@ def _row(suite: str, category: str, method: str, by_method: dict[str, list[Cell]
         relative_pass_cost=expected.relative_pass_cost if expected else None,
         relative_draft_cost=expected.relative_draft_cost if expected else None,
         expected_speedup=expected.expected_speedup if expected else None,
+        **of_runs([(c.acceptance_histogram, c.num_draft_tokens) for c in cells]),
         same_text=f"{sum(c.is_same_text for c in cells)}/{len(cells)}",
     )
 

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from engine import drafters
 from engine.audit import output_ids
+from engine.bench.acceptance import of_turns
 from engine.bench.peers import Peer
 from engine.config import GenerationConfig
 from engine.errors import BadInput, RunFailed
@@ -51,6 +52,9 @@ class Cell:
     host_ms: float | None
     is_same_text: bool
     """Whether the tokens are plain decoding's, in every turn."""
+    acceptance_histogram: list[int] | None = None
+    """As in engine.metrics; None for peers, and in files of former versions."""
+    num_draft_tokens: int | None = None
 
 
 @dataclass(frozen=True)
@@ -217,7 +221,8 @@ def _round(
             raise RunFailed(f"{name}'s own answers leave no room for the next turn; give fewer --max-new-tokens.")
         num_emitted = sum(map(len, timed.outputs))
         is_same = timed.outputs == expected.outputs
-        cell = Cell(*place, repeat, name, len(question.turns), num_emitted, is_same_text=is_same, **timed.figures())
+        figures = timed.figures() | of_turns(timed.sessions)
+        cell = Cell(*place, repeat, name, len(question.turns), num_emitted, is_same_text=is_same, **figures)
         observe(cell, timed.sessions)
         yield cell
 

@@ -63,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
         started = run[0]
         assert isinstance(started, SessionStarted)
         finding = audit(target, plain_run(target, started.prompt_ids, config), run)
+    _tell_notices(run)
     if args.json:
         print(json.dumps(_report(run, finding), ensure_ascii=True))
     elif finding:
@@ -71,6 +72,15 @@ def run(args: argparse.Namespace) -> int:
         print(finished.message, file=sys.stderr)
     is_bad = finished.reason == "failed" or (finding is not None and finding.verdict == "DIFFERENT")
     return 1 if is_bad else 0
+
+
+def _tell_notices(run: Sequence[Event]) -> None:
+    """What acceptance says is wrong, on standard error."""
+    from engine.metrics import acceptance
+    from engine.run_report import notices
+
+    for sentence in notices(acceptance(run)):
+        print(f"Notice: {sentence}", file=sys.stderr)
 
 
 def _prompt(args: argparse.Namespace) -> str:
@@ -114,6 +124,7 @@ def _report(run: Sequence[Event], finding: Any) -> dict[str, Any]:
     """The object of `generate --json`."""
     from engine.audit import output_ids
     from engine.metrics import summarise
+    from engine.run_report import run_report
 
     started, finished = run[0], run[-1]
     assert isinstance(started, SessionStarted)
@@ -129,6 +140,7 @@ def _report(run: Sequence[Event], finding: Any) -> dict[str, Any]:
         "stop_reason": finished.reason,
         "counts": dataclasses.asdict(finished.counts),
         "metrics": dataclasses.asdict(summarise(run)),
+        **run_report(run),
         "audit": None if finding is None else {**dataclasses.asdict(finding), "text": finding.text},
     }
 

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from engine.metrics import Acceptance
 from specviz.showing.rows import stored_metrics, stored_speedup
 from specviz.store import RunRow
 from specviz.text import harmless, without_surrogates
@@ -19,10 +20,12 @@ _PLAIN = (
     *("group_id", "baseline_run_id"),
 )
 _RATIOS = ("tokens_per_second", "block_efficiency", "acceptance_rate", "mean_accepted_length")
+_ACCEPTANCE = ("mean_acceptance_length", "draft_acceptance_rate")
+_BY_LENGTH = ("acceptance_histogram", "joint_acceptance_rates", "conditional_acceptance_rates")
 _OBJECTS = ("method_options", "config", "machine")
 _TEXTS = ("note", "message", "prompt", "text")
-COLUMNS = (*_PLAIN, *_RATIOS, "speedup", "verdict", "tags", *_OBJECTS, *_TEXTS)
-_FLOATS = {"temperature", *_RATIOS, "speedup"}
+COLUMNS = (*_PLAIN, *_RATIOS, "speedup", "verdict", "tags", *_OBJECTS, *_TEXTS, *_ACCEPTANCE, *_BY_LENGTH)
+_FLOATS = {"temperature", *_RATIOS, "speedup", *_ACCEPTANCE}
 _WHOLES = {name for name in _PLAIN if name.endswith("_ns") or name.startswith(("num_", "max_"))} | {
     *("seed", "steps", "proposed", "accepted", "emitted", "target_passes"),
 }
@@ -39,7 +42,16 @@ def to_row(run: RunRow, baseline: RunRow | None) -> dict[str, Any]:
         "tags": ", ".join(map(without_surrogates, run.tags)),
         **{name: json.dumps(getattr(run, name)) for name in _OBJECTS},
         **{name: _clean(getattr(run, name)) for name in _TEXTS},
+        **_acceptance(run),
     }
+
+
+def _acceptance(run: RunRow) -> dict[str, Any]:
+    """As servers name it; lists as JSON. Nothing where the run was saved without."""
+    if run.acceptance_histogram is None:
+        return dict.fromkeys((*_ACCEPTANCE, *_BY_LENGTH))
+    told = Acceptance(tuple(run.acceptance_histogram), run.proposed).to_dict()
+    return {name: told[name] for name in _ACCEPTANCE} | {name: json.dumps(told[name]) for name in _BY_LENGTH}
 
 
 def to_csv(runs: Sequence[RunRow], baselines: Mapping[str, RunRow]) -> str:

@@ -1,6 +1,6 @@
 """Every word and figure that the page explains, by the name it has in an address: `?view=learn&term=block-efficiency`.
 
-Definitions are those of `engine.metrics`, `engine.bench.report` and docs/glossary.md; none is written here.
+Definitions are those of `engine.definitions`, `engine.bench.report` and docs/glossary.md; none is written here.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from engine import metrics
+from engine import definitions
 from engine.bench import report
 from specviz.explaining import prose
 
@@ -34,8 +34,8 @@ def slug(name: str) -> str:
 
 
 def figures() -> tuple[Term, ...]:
-    """Every figure of a run, in the words of engine.metrics."""
-    return _terms(metrics.DEFINITIONS)
+    """Every figure of a run, in the words of engine.definitions."""
+    return _terms(definitions.DEFINITIONS)
 
 
 def bench_figures() -> tuple[Term, ...]:

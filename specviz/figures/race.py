@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from engine.definitions import DEFINITIONS
 from engine.events import Event
-from engine.metrics import DEFINITIONS, acceptance_by_position
+from engine.metrics import acceptance_by_position
 from specviz.decoding.device import PLAIN
 from specviz.figures.row import Row
 from specviz.showing.steps import step_ms, steps_of

@@ -22,6 +22,8 @@ KINDS = {
 MAX_TABLE_ROWS = 50_000
 """Of one table, which is made in memory."""
 MAX_WHOLE_RUNS = 50
+BYTE_ORDER_MARK = "\ufeff"
+"""Before a CSV file: without it spreadsheets do not read UTF-8."""
 
 
 def export(store: Reader, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,7 +51,7 @@ def table(store: Reader, given: Mapping[str, Any], kind: str) -> str | bytes:
     """One row for each chosen run, or for all that was found. Raises BadInput where these are too many."""
     runs = _chosen(store, given)
     plain = store.baselines(runs)
-    return tables.to_csv(runs, plain) if kind == "csv" else tables.to_parquet(runs, plain)
+    return BYTE_ORDER_MARK + tables.to_csv(runs, plain) if kind == "csv" else tables.to_parquet(runs, plain)
 
 
 def _chosen(store: Reader, given: Mapping[str, Any]) -> list[RunRow]:

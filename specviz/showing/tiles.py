@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.events import Prefilled, SessionFinished, StopReason
-from engine.metrics import Metrics, speedup, summarise
+from engine.metrics import Metrics, acceptance, speedup, summarise
+from engine.run_report import latency, notices
 from specviz.showing.fold import ViewState
 
 NONE = "–"
@@ -90,9 +91,8 @@ def _acceptance(state: ViewState, metrics: Metrics) -> Tile:
     if rate is None:
         return Tile("acceptance", "Acceptance rate", NONE, "", "nothing drafted", terms, "empty")
     accepted, proposed = drafted(state)
-    return Tile(
-        "acceptance", "Acceptance rate", f"{100 * rate:.0f}", "%", f"{accepted:,} of {proposed:,} drafted", terms
-    )
+    note, tone = f"{accepted:,} of {proposed:,} drafted", "bad" if notices(acceptance(state.events)) else ""
+    return Tile("acceptance", "Acceptance rate", f"{100 * rate:.0f}", "%", note, terms, tone)
 
 
 def _audit(state: ViewState) -> Tile:
@@ -188,10 +188,32 @@ def captions(state: ViewState) -> dict[str, str]:
     sizes = [len(step.emitted) for step in state.steps]
     mean = number(metrics.block_efficiency, 2)
     emitted = f"{mean} on average, from {min(sizes)} to {max(sizes)}, over {num_steps:,} steps."
+    told = " ".join([emitted, *_acceptance_words(state)])
     parts = {"draft": metrics.draft_ms, "target": metrics.target_ms, "host": metrics.host_ms}
     total = sum(parts.values()) or 1.0
     shares = ", ".join(f"{name} {ms:,.0f} ms ({100 * ms / total:.0f} %)" for name, ms in parts.items())
-    return {"emitted": emitted, "time": f"In all: {shares}."}
+    return {"emitted": told, "time": f"In all: {shares}. {_spread_words(state)}"}
+
+
+def _acceptance_words(state: ViewState) -> list[str]:
+    """As servers say it, and what it says is wrong; nothing where nothing was drafted."""
+    found = acceptance(state.events)
+    if found.mean_acceptance_length is None:
+        return []
+    first = percent(found.joint_acceptance_rates[0])
+    return [f"Mean acceptance length {found.mean_acceptance_length:.2f}, first position {first}.", *notices(found)]
+
+
+def _spread_words(state: ViewState) -> str:
+    """Percentiles of the times of steps and tokens."""
+    told = latency(state.events)
+    parts = {"A step": told["step_time_ms"], "a token": told["token_time_ms"]}
+    words = [
+        f"{name} {', '.join(f'{point} {number(ms, 1)}' for point, ms in spread.items())} ms"
+        for name, spread in parts.items()
+        if spread
+    ]
+    return f"{'; '.join(words)}."
 
 
 def spoken_text(state: ViewState) -> str:
@@ -199,4 +221,4 @@ def spoken_text(state: ViewState) -> str:
     if not isinstance(state.finished, SessionFinished):
         return status_text(state)
     said = ". ".join(f"{tile.label}: {tile.value} {tile.unit}".strip() for tile in tiles(state) if tile.value != NONE)
-    return f"{status_text(state)}. {said}."
+    return " ".join([f"{status_text(state)}. {said}.", *notices(acceptance(state.events))])

@@ -12,6 +12,8 @@ from typing import Any
 from engine import verify
 from engine.config import AUTO
 from engine.events import Emitted, Event, Prefilled, SessionFinished, SessionStarted, Stepped
+from engine.metrics import acceptance
+from engine.run_report import notices
 from specviz.showing import whatif
 from specviz.showing.steps import STATUSES, own_text
 from specviz.text import first_line, without_surrogates
@@ -37,7 +39,7 @@ class Pieces:
 
 def trace(events: Iterable[Event]) -> dict[str, Any]:
     """The run of these events, as far as it came."""
-    pieces = Pieces()
+    events, pieces = tuple(events), Pieces()
     run: dict[str, Any] = {}
     steps: list[dict[str, Any]] = []
     for event in events:
@@ -50,6 +52,7 @@ def trace(events: Iterable[Event]) -> dict[str, Any]:
                 steps.append(_step(event, pieces, is_drawn=run.get("judgedBy") == "draw"))
             case SessionFinished():
                 run["reason"] = event.reason
+    run["notices"] = notices(acceptance(events))
     return {"run": run, "pieces": pieces.texts, "steps": steps}
 
 

@@ -56,7 +56,7 @@ class ExactText(TypeDecorator[str]):
 
 
 class ExactJson(TypeDecorator[dict[str, Any]]):
-    """A dictionary of plain JSON values, as text; the native JSON types refuse NULs."""
+    """A dictionary or list of plain JSON values, as text; the native JSON types refuse NULs."""
 
     impl = Text
     cache_ok = True

@@ -31,7 +31,12 @@ class Base(DeclarativeBase):
     """Root of the tables."""
 
     metadata = MetaData(naming_convention=_NAMES)
-    type_annotation_map: ClassVar[dict[Any, Any]] = {str: ExactText, int: BigInteger, dict[str, Any]: ExactJson}
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        str: ExactText,
+        int: BigInteger,
+        dict[str, Any]: ExactJson,
+        list[int]: ExactJson,
+    }
 
 
 class Group(Base):
@@ -84,6 +89,7 @@ class Run(Base):
     verify_ns: Mapped[int]
     commit_ns: Mapped[int]
     host_ns: Mapped[int]
+    acceptance_histogram: Mapped[list[int] | None]
     group_id: Mapped[str | None] = mapped_column(ForeignKey("groups.id", ondelete="SET NULL"))
     baseline_run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id", ondelete="SET NULL"))
     owner: Mapped[str]

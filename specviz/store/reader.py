@@ -63,6 +63,8 @@ class RunRow:
     verify_ns: int
     commit_ns: int
     host_ns: int
+    acceptance_histogram: list[int] | None
+    """Steps that drafted, by accepted length; None for runs that a version without it saved."""
     group_id: str | None
     baseline_run_id: str | None
     """The measured plain run that a speedup is against."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from engine.events import Event, Prefilled, SessionFinished, SessionStarted, Stepped, StopReason
+from engine.metrics import Acceptance, acceptance
 from specviz.store import owner
 from specviz.store.exact import to_json
 from specviz.times import as_utc
@@ -37,6 +38,7 @@ class Tally:
         """Rows of the table `steps` that wait to be written."""
         self._seq = 0
         self._text: list[str] = []
+        self._acceptance = Acceptance()
         self._fixed = _fixed_columns(started, group_id, owner_name) | {"task": task}
         self._status: RunStatus = "running"
         self._changing: dict[str, Any] = {"reason": None, "message": "", "prefill_ns": None, "decode_ns": None}
@@ -70,7 +72,8 @@ class Tally:
         """What grows while the run goes on. The status too: it heals a wrong guess that we had died."""
         text = "".join(self._text)
         self._text = [text]
-        return {**self._changing, "status": self._status, "text": text, "heartbeat_at": owner.now()}
+        told = {"acceptance_histogram": list(self._acceptance.acceptance_histogram), "text": text}
+        return {**self._changing, **told, "status": self._status, "heartbeat_at": owner.now()}
 
     def all_columns(self) -> dict[str, Any]:
         """The whole row."""
@@ -82,6 +85,7 @@ class Tally:
             self._changing[name] += count
         for name in _TIMES:
             self._changing[name] += getattr(event, name)
+        self._acceptance += acceptance((event,))
         self._text += [token.text for token in event.emitted]
 
     def _finish(self, event: SessionFinished) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from engine import events, metrics
+from engine import definitions, events, metrics
 from tests.docs.sections import first_cells, own_part, read, section
 
 STEP_RECORDS = ("Stepped", "Node", "Judged", "Emitted", "Candidate")
@@ -40,10 +40,10 @@ def test_events_page_names_every_value(values: Any) -> None:
 
 def test_glossary_defines_every_figure_in_the_codes_own_words() -> None:
     text = section(read("docs/glossary.md"), "Figures")
-    rows = [f"| `{name}` | {definition} |" for name, definition in metrics.DEFINITIONS.items()]
+    rows = [f"| `{name}` | {definition} |" for name, definition in definitions.DEFINITIONS.items()]
     assert re.findall(r"^\| `.*\|$", text, re.MULTILINE) == rows
     shown = {field.name for field in dataclasses.fields(metrics.Metrics)}
-    assert shown <= set(metrics.DEFINITIONS)
+    assert shown <= set(definitions.DEFINITIONS)
 
 
 def test_glossary_has_a_row_for_every_origin_and_status() -> None:

@@ -7,17 +7,21 @@ from typing import Any
 
 import pytest
 
+from engine.definitions import DEFINITIONS
 from engine.events import Counts, Emitted, Event, Node, Prefilled, SessionFinished, SessionStarted, Stepped
 from engine.metrics import (
-    DEFINITIONS,
+    Acceptance,
     Metrics,
+    acceptance,
     acceptance_by_position,
+    per_step,
     speedup,
     summarise,
     tally,
     time_per_token,
     wasted_drafts_per_token,
 )
+from engine.run_report import run_report
 
 STARTED = SessionStarted("1", "", "p", (1, 2), "plain", {}, "exact", "m", "cpu", "float32", {"rule": "auto"}, {})
 MS = 1_000_000
@@ -86,7 +90,51 @@ def test_speedup_is_empty_where_the_runs_may_not_be_compared() -> None:
 
 def test_every_figure_has_a_definition_in_words() -> None:
     others = {"speedup", "wasted_drafts_per_token", "time_per_token_ms", "acceptance_by_position", "decode_ms"}
-    assert set(DEFINITIONS) == {*Metrics.__dataclass_fields__, *others}
+    counts = {"num_spec_steps", "num_accepted_draft_tokens", "num_draft_tokens"}
+    told = run_report(run())
+    servers = {*told["speculative_decoding"], *told["latency"]} - counts
+    assert set(DEFINITIONS) == {*Metrics.__dataclass_fields__, *others, *servers}
+
+
+def test_acceptance_as_servers_name_it() -> None:
+    """Accepted 4 of 4, 0 of 4, 1 of 4, 2 of 2 at the end of the text; one step without a draft does not count."""
+    events = [*run()[:-1], step(4, 0, 0)]
+    assert acceptance(events).to_dict() == {
+        "mean_acceptance_length": 1 + 7 / 4,
+        "draft_acceptance_rate": 7 / 14,
+        "acceptance_histogram": [1, 1, 1, 0, 1],
+        "joint_acceptance_rates": [3 / 4, 2 / 4, 1 / 4, 1 / 4],
+        "conditional_acceptance_rates": [3 / 4, 2 / 3, 1 / 2, 1 / 1],
+        "num_spec_steps": 4,
+        "num_accepted_draft_tokens": 7,
+        "num_draft_tokens": 14,
+    }
+    assert per_step(events) == {"per_step_accepted": [4, 0, 1, 2], "per_step_drafted": [4, 4, 4, 2]}
+
+
+def test_positions_that_were_drafted_and_never_reached_are_told_as_such() -> None:
+    found = acceptance([step(0, 3, 0), step(1, 2, 1)])
+    assert found.acceptance_histogram == (1, 1, 0, 0)
+    assert found.joint_acceptance_rates == [1 / 2, 0, 0]
+    assert found.conditional_acceptance_rates == [1 / 2, 0, None]
+    plain = acceptance([STARTED, step(0, 0, 0)])
+    assert plain == Acceptance()
+    assert (plain.mean_acceptance_length, plain.joint_acceptance_rates) == (None, [])
+
+
+def test_events_that_cannot_be_are_counted_all_the_same() -> None:
+    """A store takes what it is given: a parent that is not there, more accepted than was drafted."""
+    odd = replace(step(0, 1, 0), nodes=(Node(1, "a", 7, "rejected"),))
+    more = replace(step(1, 1, 0), emitted=step(1, 2, 2).emitted)
+    assert acceptance([odd, more]).acceptance_histogram == (1, 0, 1)
+
+
+def test_requests_are_pooled_step_by_step() -> None:
+    first, second = acceptance([step(0, 1, 1)]), acceptance([step(0, 3, 0), step(1, 3, 2)])
+    pooled = sum((first, second), start=Acceptance())
+    assert (pooled.acceptance_histogram, pooled.num_draft_tokens) == ((1, 1, 1, 0), 7)
+    assert pooled.mean_acceptance_length == 1 + 3 / 3
+    assert (first.mean_acceptance_length, second.mean_acceptance_length) == (2, 2)
 
 
 def test_acceptance_by_position_counts_only_steps_that_drafted_so_deep() -> None:

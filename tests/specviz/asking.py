@@ -73,5 +73,5 @@ def whole() -> list[Happening]:
 
 
 def rows_of(text: str) -> list[dict[str, str]]:
-    """The rows of a CSV file."""
-    return list(csv.DictReader(io.StringIO(text, newline="")))
+    """The rows of a CSV file, with or without a byte order mark."""
+    return list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline="")))

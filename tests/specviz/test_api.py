@@ -12,6 +12,7 @@ import pytest
 from scripted import ScriptedDevice, Watched
 from stored import finished, save, session
 
+from engine.run_report import run_report
 from specviz.api import MAX_RUNS, Api
 from specviz.archive import lines, tables
 from specviz.decoding.session import Sessions
@@ -70,7 +71,11 @@ def test_the_list_has_1_to_200_runs(filled: Api, limit: int, is_fit: bool) -> No
 
 def test_a_run_is_the_same_in_every_answer(filled: Api) -> None:
     run = filled.get_run("fast")
+    told = {name: run.pop(name) for name in ("speculative_decoding", "latency", "notices")}
     assert run == filled.list_runs()[0]
+    assert told == run_report(filled.store.events("fast"))
+    assert told["speculative_decoding"]["per_step_accepted"] == [1, 1]
+    assert told["speculative_decoding"]["mean_acceptance_length"] == 2.0
     assert run["speedup"] == pytest.approx(7.0)
     assert (run["verdict"], run["block_efficiency"], run["text"]) == ("identical", 2.0, " there lived there lived")
     assert filled.get_run("plain")["speedup"] is None
@@ -102,7 +107,7 @@ def test_a_file_has_the_runs_in_the_order_asked_for(filled: Api) -> None:
     ("ids", "kind"), [([], "jsonl"), (["fast"] * (MAX_RUNS + 1), "jsonl"), (["fast"], "exe"), (["nobody"], "csv")]
 )
 def test_a_file_that_cannot_be_made_is_a_sentence(filled: Api, ids: list[str], kind: Any) -> None:
-    with pytest.raises(gr.Error):
+    with pytest.raises(gr.Error, match=rf"{len(ids)} runs were given, as {kind}; wanted|no run 'nobody'"):
         filled.export_runs(ids, kind)
 
 

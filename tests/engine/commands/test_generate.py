@@ -10,11 +10,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from engine import cli, events, models
+from engine import cli, events, models, run_report
 from engine.events import SessionFinished, SessionStarted
 from tests.engine.commands.conftest import PROMPT, Shell
 
-REPORT = "text token_ids method options model device dtype stop_reason counts metrics audit".split()
+REPORT = "text token_ids method options model device dtype stop_reason counts metrics".split()
+REPORT += "speculative_decoding latency notices audit".split()
 COUNTS = "steps proposed accepted emitted target_passes".split()
 METRICS = {"block_efficiency", "tokens_per_second", "time_to_first_token_ms", "draft_ms", "target_ms", "host_ms"}
 
@@ -37,6 +38,17 @@ def test_generate_json_prints_one_object_with_the_agreed_keys(method: str, shell
     assert report["audit"]["verdict"] == "identical"
     assert report["stop_reason"] in ("length", "eos")
     assert report["metrics"]["block_efficiency"] == report["counts"]["emitted"] / report["counts"]["target_passes"]
+    told = report["speculative_decoding"]
+    assert sum(told["per_step_drafted"]) == told["num_draft_tokens"] == report["counts"]["proposed"]
+    assert sum(told["per_step_accepted"]) == told["num_accepted_draft_tokens"] == report["counts"]["accepted"]
+    assert set(report["latency"]["step_time_ms"]) == {"p50", "p90", "p99"}
+    assert report["notices"] == [], "too few steps to say"
+
+
+def test_acceptance_that_looks_wrong_is_said_once(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_report, "notices", lambda found: [f"{found.num_draft_tokens > 0} so."])
+    assert shell.generate("draft_model")[2] == "Notice: True so.\n"
+    assert shell.report("draft_model")["notices"] == ["True so."]
 
 
 def test_every_method_prints_the_same_tokens(shell: Shell) -> None:

@@ -56,6 +56,17 @@ def test_parquet_has_the_same_rows_with_types(two: Store) -> None:
     assert {str(table.schema.field(name).type) for name in ("seed", "decode_ns", "num_prompt_tokens")} == {"int64"}
 
 
+def test_acceptance_stands_under_the_names_that_servers_use(store: Store) -> None:
+    """Two steps: two nodes drafted and one accepted, each."""
+    page_of(store, "a")
+    row = tables.to_row(store.get_run("a"), None)
+    assert (row["mean_acceptance_length"], row["draft_acceptance_rate"]) == (2.0, 0.5)
+    assert (row["acceptance_histogram"], row["joint_acceptance_rates"]) == ("[0, 2, 0]", "[1.0, 0.0]")
+    assert row["conditional_acceptance_rates"] == "[1.0, 0.0]"
+    former = tables.to_row(replace(store.get_run("a"), acceptance_histogram=None), None)
+    assert {former[name] for name in tables.COLUMNS[-5:]} == {None}
+
+
 def test_an_empty_table_still_has_its_columns() -> None:
     assert tables.to_csv([], {}).count("\r\n") == 1
     assert tables.to_parquet([], {})[:4] == b"PAR1"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from asking import ask, page_of, rows_of
-from stored import save, session, started
+from stored import copy_of, save, session, started
 
 from specviz.archive import lines, tables
 from specviz.pages import exports
@@ -39,7 +39,8 @@ def test_a_table_of_ten_thousand_runs_and_more_holds_them_all(
 ) -> None:
     page_of(store, "a")
     monkeypatch.setattr(tables, f"to_{kind}", lambda runs, _: f"{len(runs)}")
-    assert exports.table(Shelf(store.get_run("a"), 10_050), {}, kind) == "10050"  # type: ignore[arg-type]
+    content = exports.table(Shelf(store.get_run("a"), 10_050), {}, kind)  # type: ignore[arg-type]
+    assert str(content).removeprefix("\ufeff") == "10050"
 
 
 def test_where_a_table_cannot_hold_them_all_both_numbers_are_said(
@@ -79,6 +80,16 @@ def test_chosen_runs_stand_in_the_order_in_which_they_were_chosen(store: Store) 
     binary = ask(page.export, {"kind": "parquet", "ids": ["b"]})
     assert base64.b64decode(binary["content"])[:4] == b"PAR1"
     assert (binary["is_base64"], ask(page.export, {"kind": "csv", "ids": ["b"]})["is_base64"]) == (True, False)
+
+
+def test_a_csv_file_opens_as_utf_8_in_spreadsheets(store: Store) -> None:
+    store.add_copies([copy_of("a", prompt="Été, 日本語")])
+    answer = ask(SavedRuns(store, Streams()).export, {"kind": "csv", "ids": ["a"]})
+    file = answer["content"].encode("utf-8")
+    assert file.startswith(b"\xef\xbb\xbfid,")
+    assert rows_of(file.decode("utf-8-sig"))[0]["prompt"] == "Été, 日本語"
+    lines_file = ask(SavedRuns(store, Streams()).export, {"kind": "jsonl", "ids": ["a"]})["content"]
+    assert lines_file.startswith("{"), "JSON has none"
 
 
 def test_a_table_says_the_speedups_of_its_runs(store: Store) -> None:

@@ -12,6 +12,8 @@ from stored import started as begun
 from stored import stepped as two_nodes
 
 from engine.events import Counts, Emitted, Event, Node, Prefilled, SessionFinished, Stepped
+from engine.metrics import acceptance
+from engine.run_report import notices
 from specviz.showing import tiles
 from specviz.showing.fold import ViewState, fold_all
 from specviz.showing.notices import Audited, Auditing, Ended, Failed, Happening, Opened, Preparing, Unsaved, Waiting
@@ -161,9 +163,25 @@ def test_the_head_says_with_what_it_runs() -> None:
 
 def test_captions_say_what_the_bars_show() -> None:
     found = tiles.captions(state(step(0, 2), step(1, 1), step(2, 2)))
-    assert found["emitted"] == "1.67 on average, from 1 to 2, over 3 steps."
-    assert found["time"] == "In all: draft 30 ms (24 %), target 72 ms (57 %), host 24 ms (19 %)."
+    assert found["emitted"] == (
+        "1.67 on average, from 1 to 2, over 3 steps. Mean acceptance length 1.67, first position 67 %."
+    )
+    assert found["time"] == (
+        "In all: draft 30 ms (24 %), target 72 ms (57 %), host 24 ms (19 %). "
+        "A step p50 42.0, p90 42.0, p99 42.0 ms; a token p50 21.0, p90 33.6, p99 41.2 ms."
+    )
+    plain = tiles.captions(state(step(0, 1, ())))
+    assert plain["emitted"] == "1.00 on average, from 1 to 1, over 1 steps.", "nothing was drafted"
     assert tiles.captions(state()) == {"emitted": "", "time": ""}
+
+
+def test_acceptance_that_looks_wrong_is_said_with_the_figures_and_at_the_end() -> None:
+    steps = [step(place, 1) for place in range(20)]
+    of = state(*steps, finished(), phase="finished")
+    (sentence,) = notices(acceptance(of.events))
+    assert tiles.captions(of)["emitted"].endswith(f"first position 0 %. {sentence}")
+    assert tiles.spoken_text(of).endswith(sentence)
+    assert (tile(of, "acceptance").tone, tile(state(*steps[1:]), "acceptance").tone) == ("bad", "")
 
 
 def test_the_end_is_said_in_one_sentence() -> None:

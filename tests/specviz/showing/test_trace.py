@@ -6,7 +6,8 @@ import json
 from dataclasses import replace
 
 from scripted import HOSTILE, started, stepped
-from stored import STEP, node, tree_step
+from stored import STEP, node, session, tree_step
+from stored import stepped as two_nodes
 
 from engine import verify
 from engine.events import Candidate, Counts, Emitted, Event, Prefilled, SessionFinished, Stepped
@@ -93,3 +94,12 @@ def test_a_trace_has_every_number_in_its_place() -> None:
     assert step["ranks"] == [1, 1]
     assert step["cuts"]["topk"] == [[1, 4, 2, None], [2, 6, 2, None]]
     assert step["cuts"]["depth"] == [[1, 2, 1, None], [2, 4, 2, None], [3, 5, 2, None], [4, 6, 2, None]]
+
+
+def test_acceptance_that_looks_wrong_is_told_with_the_run() -> None:
+    refused = replace(two_nodes(), emitted=two_nodes().emitted[1:], path=())
+    assert trace(session(num_steps=20))["run"]["notices"] == []
+    (sentence,) = trace([started(), *[refused] * 20])["run"]["notices"]
+    assert sentence.startswith(
+        "Hardly a draft is accepted (mean acceptance length 1.00, first position 0.0 %, 20 steps"
+    )
