@@ -262,7 +262,8 @@ def test_heads_learn_a_text_by_heart(name: str) -> None:
     torch.manual_seed(0)
     vocab_size, width = 32, 32
     output = torch.randn(vocab_size, width)
-    material: Any = SimpleNamespace(hidden_size=width, vocab_size=vocab_size, target=object(), output_table=output)
+    sizes = {"hidden_size": width, "vocab_size": vocab_size, "vocabulary": None}
+    material: Any = SimpleNamespace(**sizes, target=object(), output_table=output)
     trained = importlib.import_module(f"engine.training.{name}").make(material, recipes.RECIPES["heads", "cpu"])
     ids = torch.randint(0, vocab_size, (1, 40))
     hidden = torch.randn(1, 39, width)
