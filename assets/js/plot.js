@@ -96,7 +96,7 @@ function makePlot(options) {
 
   function showNumbers() {
     details.hidden = figure !== null && figure.hasNoNumbers === true;
-    if (!details.open || !figure) return;
+    if (!details.open || !figure || details.hidden) return;
     empty(tableHolder);
     add(tableHolder, numbersTable(tableOf(figure), figure.title || 'Numbers'));
   }

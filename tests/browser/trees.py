@@ -7,6 +7,13 @@ from typing import Any
 AT = """([inside, key]) => {
   const gd = document.querySelector(inside + ' .js-plotly-plot'), { xaxis, yaxis } = gd._fullLayout;
   const nodes = gd.data.find((trace) => trace.customdata), place = nodes.customdata.indexOf(key);
+  let scroller = gd.parentElement;
+  const isWhole = (node) => node.scrollWidth <= node.clientWidth && node.scrollHeight <= node.clientHeight;
+  while (scroller && isWhole(scroller)) scroller = scroller.parentElement;
+  if (scroller && scroller !== document.documentElement) scroller.scrollTo(
+    xaxis._offset + xaxis.d2p(nodes.x[place]) - scroller.clientWidth / 2,
+    yaxis._offset + yaxis.d2p(nodes.y[place]) - scroller.clientHeight / 2);
+  window.scrollBy(0, gd.getBoundingClientRect().y + yaxis._offset + yaxis.d2p(nodes.y[place]) - innerHeight / 2);
   const box = gd.getBoundingClientRect();
   return [box.x + xaxis._offset + xaxis.d2p(nodes.x[place]), box.y + yaxis._offset + yaxis.d2p(nodes.y[place])];
 }"""
