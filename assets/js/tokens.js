@@ -204,7 +204,8 @@ function makeTokens(stage, on = {}) {
     if (node === pressed && stage.dataset.session) inspect(node);
     else node.focus();
   });
-  view.addEventListener('scroll', () => card.hide(), { passive: true });
+  // A focused token scrolls itself into view: its card goes with it.
+  view.addEventListener('scroll', () => { if (document.activeElement.classList.contains('sv-token') && view.contains(document.activeElement)) show(document.activeElement); else card.hide(); }, { passive: true });
 
   return {
     node: view,

@@ -39,6 +39,7 @@ def test_the_step_under_the_pointer_and_the_way_to_the_inspector(visit: Open) ->
     assert seen.page.evaluate("window.hacked") is None
     point_at(seen.page, "#stage .sv-live", "0", clicks=True)
     seen.page.wait_for_function("run => location.search.includes('view=inspect&run=' + run)", arg=session)
+    seen.page.locator(f"#inspector .sv-inspector[data-run='{session}']").wait_for()
     seen.page.go_back()
     plot = seen.stage.locator(".sv-figures .sv-chart-plot").first
     plot.scroll_into_view_if_needed()

@@ -14,7 +14,8 @@ NUM_PARAGRAPHS = 40
 COUNT = """() => {
   window.drawn = 0;
   window.counter = new MutationObserver((changes) => {
-    for (const change of changes) for (const node of change.addedNodes)
+    const ofText = changes.filter((change) => !change.target.closest('.sv-figures, .sv-live'));
+    for (const change of ofText) for (const node of change.addedNodes)
       window.drawn += 1 + (node.querySelectorAll ? node.querySelectorAll('*').length : 0);
   });
   window.counter.observe(document.querySelector('#stage'), { childList: true, subtree: true });
