@@ -13,7 +13,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "docs" / "images"
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
 NUM_TOKENS = "160"
 NARROW = 820
-RACED = "The kite, with Ben for Tim"
+RACED = "A variable renamed"
 STEP = 12
 
 
@@ -67,7 +67,7 @@ def picture(page: Any, name: str) -> None:
     page.evaluate("document.body.classList.remove('dark')")
 
 
-def main(url: str, method: str = "draft_model", example: str = "A rabbit and the lost key") -> None:
+def main(url: str, method: str = "mlp_speculator", example: str = "Prime numbers") -> None:
     """The playground light, dark with a card and ghosts, narrow; then the other views."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
