@@ -15,7 +15,7 @@ from specviz.store import open_store
 
 def test_the_example_opens_with_figures_of_todays_definitions(tmp_path: Path) -> None:
     report = Shelf(tmp_path).open(EXAMPLE)
-    row = next(row for row in report["rows"] if row["method"] == "draft_model" and not row["category"])
+    row = next(row for row in report["rows"] if row["method"] == "mlp_speculator" and not row["category"])
     theory = row["block_efficiency"] / (row["relative_pass_cost"] + row["relative_draft_cost"])
     assert row["expected_speedup"] == pytest.approx(theory)
     assert {row["suite"] for row in report["overall"]} == {"all"}

@@ -11,12 +11,14 @@ from benching import ASKED, IDS, OWN, Place, Runs, cell, report, until_it_ends
 from stored import save, session
 
 from specviz.bench import Shelf, speeds
+from specviz.bench.shelf import EXAMPLE
 from specviz.store import RunRow, StoreError, open_store
 
 
 def test_the_time_is_told_from_what_is_known_best(place: Place) -> None:
-    asked = replace(OWN, model="story")
-    example = speeds.speeds("story", place.shelf, place.store)
+    model, _ = place.shelf.cells(EXAMPLE)
+    asked = replace(OWN, model=model)
+    example = speeds.speeds(model, place.shelf, place.store)
     assert example is not None
     assert "the example" in speeds.in_words(asked, example)
     assert speeds.speeds("nobody", place.shelf, place.store) is None
