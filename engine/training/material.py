@@ -133,13 +133,18 @@ def gather(order: Order, recipe: Recipe) -> Material:
     target, tokenizer = load_target(str(order.target), order.device)
     folder, context = order.material, recipe.stages[-1].context
     documents, heldout = corpus.split_heldout(corpus.read_folder(order.data))
-    asked = asked_of(order, recipe, target, tokenizer, documents, heldout)
+    folder.mkdir(parents=True, exist_ok=True)
+    is_chat = is_asked_requests(order, tokenizer)
+    if is_chat:
+        asked = _requested(order, recipe, target, tokenizer, documents)
+    else:
+        asked = _practised(order, recipe, target, tokenizer, documents, heldout)
     states, texts = folder / STATES, folder / TEXTS
     left = [len(ids) for ids in asked.prompts[written.num_rows(texts) :]]
     rows, limit = written.BATCH_ROWS, recipe.limit_minutes
     demand.tell(demand.measured(target, left, written.MAX_NEW_TOKENS, rows, limit), folder)
     written.write(target, tokenizer, asked.prompts, texts, seed=order.seed, states=states, context=context)
-    text = states if is_asked_requests(order, tokenizer) else folder / "text"
+    text = states if is_chat else folder / "text"
     if not any(text.glob("*.safetensors")):
         chats = _chats(documents, tokenizer, recipe.num_text_tokens, order.seed)
         activations.compute(target, packing.rows(chats, context), text)
@@ -169,21 +174,6 @@ def is_asked_requests(order: Order, tokenizer: PreTrainedTokenizerBase) -> bool:
     if order.texts == "auto":
         return bool(tokenizer.chat_template) and order.target_name != models.STORY
     return order.texts == "requests"
-
-
-def asked_of(
-    order: Order,
-    recipe: Recipe,
-    target: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    documents: list[corpus.Document],
-    heldout: list[corpus.Document],
-) -> Asked:
-    """Prompts to learn from and held-out ones, of the order's kind."""
-    order.material.mkdir(parents=True, exist_ok=True)
-    if is_asked_requests(order, tokenizer):
-        return _requested(order, recipe, target, tokenizer, documents)
-    return _practised(order, recipe, target, tokenizer, documents, heldout)
 
 
 def _practised(
