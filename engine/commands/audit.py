@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     target = load_target(args)
     if args.methods == "all":
         names = _available(names, target)
-    tell_caveats(*drafters.caveats(dict.fromkeys(names, {}), target))
+    tell_caveats(*drafters.caveats({name: {} for name in names}, target))
     rows = []
     for question in questions:
         for row in _rows(target, question, names, config):
