@@ -124,8 +124,8 @@ def test_a_run_that_tells_how_its_candidates_were_weighed_tells_which_were_not(s
     said = [tree(scripts)("reasonOf", trace(step, rule="rejection"), step, node) for node in (0, 1, 3, 2)]
     assert said == [
         "“␣a” passed its test: the number drawn, 0.310, is below 1.250, what is left of the target ÷ the draft.",
-        "“␣b” failed its test: the number drawn, 0.000, is not below 0.000, what is left of the target ÷ the draft; the "
-        "output went on with “␣z”.",
+        "“␣b” failed its test: the number drawn, 0.000, is not below 0.000, what is left of the target ÷ the draft; "
+        "the output went on with “␣z”.",
         "“␣d” was never looked at: a candidate before it had passed.",
         "“␣c” was never considered: what it follows did not survive.",
     ]

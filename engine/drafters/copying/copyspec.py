@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from engine.drafters.base import Context, Drafter, Room
 from engine.drafters.fallback import fallback_option
 from engine.drafters.ngrams import copy
+from engine.drafters.union import union_option
 from engine.options import option
 from engine.tree import EMPTY_TREE, DraftTree
 
@@ -35,6 +36,7 @@ class CopySpecOptions:
     depth: int = option(10, "Most tokens to copy in a step.", low=1, high=64, unit="tokens")
     tie: str = option("first", "Which of several equal matches to copy.", choices=("first", "recent"))
     fallback: str = fallback_option()
+    union: bool = union_option()
 
 
 class RollingIndex:

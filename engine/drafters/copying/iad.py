@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from engine.drafters.base import Context, Drafter, Room
 from engine.drafters.fallback import fallback_option
 from engine.drafters.ngrams import NgramIndex, copy
+from engine.drafters.union import union_option
 from engine.options import option
 from engine.tree import EMPTY_TREE, DraftTree
 
@@ -34,6 +35,7 @@ class IadOptions:
     depth: int = option(32, "Most tokens of the source to draft in a step.", low=1, high=128, unit="tokens")
     marker: str = option("", "Text of the prompt behind which the source begins; empty for the whole prompt.")
     fallback: str = fallback_option()
+    union: bool = union_option()
 
 
 class Iad(Drafter):

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 from engine.drafters.base import Context, Drafter, Room
 from engine.drafters.fallback import fallback_option
 from engine.drafters.ngrams import NgramIndex, copy
+from engine.drafters.union import union_option
 from engine.errors import BadInput
 from engine.options import option
 from engine.tree import EMPTY_TREE, DraftTree
@@ -43,6 +44,7 @@ class PromptLookupOptions:
     tie: str = option("recent", "Which of several equal matches to copy.", choices=("recent", "first"))
     is_whole: bool = option(False, "Pass over matches too near the end to copy all of depth.")
     fallback: str = fallback_option()
+    union: bool = union_option()
 
 
 class PromptLookup(Drafter):
