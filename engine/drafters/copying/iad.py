@@ -21,6 +21,7 @@ from engine.drafters.budget import budget_option
 from engine.drafters.copying._copier import Copier
 from engine.drafters.fallback import fallback_option
 from engine.drafters.ngrams import NgramIndex
+from engine.drafters.union import union_option
 from engine.options import option
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class IadOptions:
     budget: str = budget_option()
     marker: str = option("", "Text of the prompt behind which the source begins; empty for the whole prompt.")
     fallback: str = fallback_option()
+    union: bool = union_option()
 
 
 class Iad(Copier):

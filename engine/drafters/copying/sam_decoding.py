@@ -29,6 +29,7 @@ from engine.drafters.copying._automaton import Cursor, SuffixAutomaton
 from engine.drafters.copying._reach import Reach
 from engine.drafters.fallback import fallback_option
 from engine.drafters.ngrams import copy
+from engine.drafters.union import union_option
 from engine.errors import BadInput
 from engine.facts import TargetFacts
 from engine.models import weights_folder
@@ -60,6 +61,7 @@ class SamDecodingOptions:
     )
     static_bias: int = option(5, "Matched tokens by which the corpus must be ahead.", low=0, high=64, unit="tokens")
     fallback: str = fallback_option()
+    union: bool = union_option()
 
 
 class StaticAutomaton:
