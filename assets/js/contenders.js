@@ -2,9 +2,10 @@
 // everything again.
 
 const MOST_LANES = 8;
-const catalog = JSON.parse(CATALOG);
+let catalog = JSON.parse(CATALOG);
 const state = { lanes: [], sampling: {}, ...JSON.parse(props.value || FIRST) };
 const root = make('div', 'sv-settings sv-contenders');
+const opened = new WeakSet(); // lanes whose options are open
 
 function save() { props.value = JSON.stringify(state); }
 
@@ -13,7 +14,9 @@ function keyOf(index) { return index ? 'lane ' + index : 'plain'; }
 function stylesNow() { return methodStyles(state.lanes.map((_, index) => keyOf(index))); }
 
 function options(lane, method) {
-  const group = makeGroup('Options', method.options, lane.options, false, save);
+  const follow = followFallback(method, lane.options, change), isOpen = opened.has(lane);
+  const group = makeGroup('Options', methodSpecs(catalog, method, lane.options), lane.options, isOpen, () => { save(); follow(); save(); });
+  group.addEventListener('toggle', () => (group.open ? opened.add(lane) : opened.delete(lane)));
   group.classList.add('is-lane');
   return group;
 }
@@ -63,15 +66,17 @@ function addLane() {
 function change() { save(); draw(); }
 
 function draw() {
-  const sampling = makeSampling(root, catalog.sampling, state.sampling, save);
+  const folds = [makeSampling(root, catalog.sampling, state.sampling, save)];
+  if (catalog.conversation) folds.push(makeConversation(root, catalog, state, save, draw), makeStopping(root, catalog, state, save));
   empty(root);
   const list = make('ul', 'sv-lane-rows');
   const more = makeButton('sv-lane-add', state.lanes.length < MOST_LANES ? 'Add a method' : 'Eight lanes are the most', addLane);
   list.setAttribute('aria-label', 'Methods that race');
   state.lanes.forEach((lane, index) => add(list, row(lane, index)));
   more.disabled = state.lanes.length >= MOST_LANES;
-  add(root, make('p', 'sv-field-label', 'Methods'), list, more, sampling);
+  add(root, make('p', 'sv-field-label', 'Methods'), list, more, ...folds);
 }
 
 element.appendChild(root);
 draw();
+watchCatalog((next) => { catalog = next; draw(); });

@@ -11,6 +11,7 @@ const tiles = makeTiles();
 const tokens = makeTokens(stage, { onPoint: (n) => live.point(n) });
 const live = makeLiveTree(inspectStep);
 const figures = makeFigures(inspectStep);
+const given = makeAsked((run) => server.asked(run));
 let numSteps = 0;
 let waiting = []; // steps that are not drawn yet
 let drawTimer = 0;
@@ -21,7 +22,7 @@ function build() {
   spoken.setAttribute('aria-live', 'polite');
   add(status, add(make('span', 'sv-status-line'), statusDot, statusText), statusMeta);
   const paper = add(make('div', 'sv-paper'), makeLegend(stage), add(make('div', 'sv-paper-columns'), tokens.node, live.node));
-  add(stage, alertBox, status, tiles.node, paper, figures.node, spoken);
+  add(stage, alertBox, status, given.node, tiles.node, paper, figures.node, spoken);
   element.appendChild(stage);
 }
 
@@ -85,6 +86,7 @@ function showStatus(next) {
   stage.dataset.session = next.session;
   statusText.textContent = next.text;
   statusMeta.textContent = next.meta;
+  given.show(server.asked && next.phase !== 'waiting' ? next.session : '');
 }
 
 build();

@@ -18,6 +18,7 @@ from specviz.decoding.session import Sessions
 from specviz.pages import files
 from specviz.pages.asking import (
     example_chips,
+    follow_catalog,
     follow_model,
     model_menu,
     pick,
@@ -42,7 +43,7 @@ from specviz.text import printable, to_wire, without_surrogates
 
 FIRST_LANES = ("draft_model", "prompt_lookup", "aded")
 """Beside plain decoding, where they can run."""
-CONTROL_SCRIPTS = ("dom", "tooltip", "palette", "drawings", "swatch", "fields", "contenders")
+CONTROL_SCRIPTS = ("dom", "tooltip", "palette", "drawings", "swatch", "fields", "conversation", "contenders")
 STAGE_SCRIPTS = (
     *("dom", "address", "tooltip", "glossary", "card", "writing", "tokens", "legend", "stream"),
     *("palette", "drawings", "plot", "swatch", "timeline", "clock", "lane", "board", "race"),
@@ -131,7 +132,10 @@ class Compare:
         # What the address named is not what is on screen any more.
         forget = f"() => {{ {files.script('address')}\nnote({{ view: 'compare' }}); }}"
         controls.run.click(None, None, None, js=forget, **QUIET)
-        controls.run.click(self.run, inputs, outputs, **QUIET)
+        ran = controls.run.click(self.run, inputs, outputs, **QUIET)
+        catalog, told_of = follow_catalog(self.sessions.device, controls.settings)
+        for event in (controls.model.change, ran.then):
+            event(told_of, [controls.model], [catalog], **QUIET)
         controls.stop.click(self.stop, None, None, queue=False, **QUIET)
         controls.examples.pick(pick, None, [controls.prompt], queue=False, **QUIET)
         follow_model(controls.model, controls.prompt, controls.examples)

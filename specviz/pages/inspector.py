@@ -10,9 +10,11 @@ from typing import Any, ClassVar
 from gradio.components import Component
 
 from engine.errors import BadInput
+from specviz.decoding.device import Device
 from specviz.explaining import recording
 from specviz.pages import plot
 from specviz.pages.drawn import drawn
+from specviz.pages.stage import asked_of
 from specviz.routes import PLOTLY_PATH
 from specviz.showing import listing
 from specviz.showing.trace import trace
@@ -37,6 +39,8 @@ class Inspector:
     id: ClassVar[str] = "inspect"
     title: ClassVar[str] = "Inspector"
     store: Reader
+    device: Device | None = None
+    """Tells the texts of a prompt's tokens."""
 
     def arrive(self, query: Mapping[str, str]) -> Sequence[Any]:
         """Which run and step the address names; the newest run, or the recorded one, where it names none."""
@@ -58,8 +62,9 @@ class Inspector:
 
     def build(self) -> Sequence[Component]:
         """Lay the page out inside the current tab."""
-        known = {"PLOTLY": PLOTLY_PATH}
-        return (drawn("inspector", (*SCRIPTS, "inspectview"), serves={"read": self.read}, known=known),)
+        known, scripts = {"PLOTLY": PLOTLY_PATH}, (*SCRIPTS, "tokenlist", "asked", "inspectview")
+        serves = {"read": self.read, "asked": asked_of(self.store, self.device)}
+        return (drawn("inspector", scripts, serves=serves, known=known),)
 
     def _runs(self) -> list[dict[str, str]]:
         """The newest runs and the recorded one, for the menu."""

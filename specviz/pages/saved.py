@@ -18,11 +18,12 @@ from gradio.components import Component
 
 from engine.errors import BadInput
 from specviz.archive import lines
+from specviz.decoding.device import Device
 from specviz.decoding.visitors import Visitors, hashed
 from specviz.pages import exports, plot
 from specviz.pages.drawn import drawn
 from specviz.pages.side_by_side import side_by_side
-from specviz.pages.stage import make_stage, saved_run
+from specviz.pages.stage import asked_of, make_stage, saved_run
 from specviz.routes import PLOTLY_PATH
 from specviz.showing import listing
 from specviz.showing.channel import Streams
@@ -62,6 +63,8 @@ class SavedRuns:
     store: Store
     streams: Streams
     visitors: Visitors = field(default_factory=Visitors)
+    device: Device | None = None
+    """Tells the texts of a prompt's tokens."""
 
     def arrive(self, query: Mapping[str, str]) -> Sequence[Any]:
         """The list, filtered as the address says, and the run or the comparison that it names."""
@@ -165,4 +168,5 @@ class SavedRuns:
             "import_runs": self.take_in,
         }
         browser = drawn("runs", (*plot.SCRIPTS, *SCRIPTS), serves=serves, known={"PLOTLY": PLOTLY_PATH})
-        return browser, make_stage("saved-stage", self.streams, "timeline", "player")
+        serves = {"asked": asked_of(self.store, self.device)}
+        return browser, make_stage("saved-stage", self.streams, "timeline", "player", serves=serves)

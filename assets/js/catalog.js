@@ -1,0 +1,5 @@
+// What can run on the chosen model, on its way to the form that offers it. Draws nothing.
+
+watch('value', () => {
+  if (props.value) window.dispatchEvent(new CustomEvent('sv-catalog', { detail: JSON.parse(props.value) }));
+});
