@@ -79,7 +79,7 @@ function makeConversation(root, catalog, state, save, draw, onRead) {
   const clear = makeButton('sv-button', 'Clear', () => { turns.length = 0; systemText = ''; for (const name of Object.keys(own)) delete own[name]; keep(true); });
   const buttons = add(make('div', 'sv-fold-buttons'), more, clear);
   if (onRead) add(buttons, makeButton('sv-button', 'Show its tokens', onRead));
-  return add(fold, add(make('div', 'sv-fold'), makeArea('System prompt', system, (text) => { systemText = text; keep(false); }), makeTurns(root, turns, keep), fields, buttons));
+  return add(fold, add(make('div', 'sv-form-body'), makeArea('System prompt', system, (text) => { systemText = text; keep(false); }), makeTurns(root, turns, keep), fields, buttons));
 }
 
 function makeStopping(root, catalog, state, save) {
@@ -88,5 +88,5 @@ function makeStopping(root, catalog, state, save) {
   const fields = make('div', 'sv-fields');
   for (const spec of catalog.stopping) add(fields, makeField(spec, state.sampling, keep));
   const stops = makeArea('Stop texts, one a line (\\n is a line feed)', stopsText(state.stop || []), (text) => { state.stop = stopsOf(text); keep(); });
-  return add(fold, add(make('div', 'sv-fold'), stops, fields));
+  return add(fold, add(make('div', 'sv-form-body'), stops, fields));
 }

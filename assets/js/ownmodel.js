@@ -1,5 +1,6 @@
 // A model of the visitor's own: what it needs, loading it, and the last ones, which only this browser remembers.
 
+const ownAsked = {}; // what stands in the form, which is drawn anew now and then
 const RECENT_KEY = 'specviz-models', MOST_RECENT = 6, LOOK_AFTER_MS = 500;
 
 function recentModels() {
@@ -20,7 +21,8 @@ function forgetModel(name) { keepModels(recentModels().filter((one) => one.model
 // `needs`: asks the server what a model would need; `load`: loads it and chooses it.
 function makeOwnModel(root, specs, state, needs, load, draw) {
   const { fold } = makeFold(root, 'own', 'Your own model', () => '', 'hub id, folder or GGUF file');
-  const asked = { ...(state.loading || {}) };
+  const asked = ownAsked;
+  if (!asked.model) Object.assign(asked, state.loading);
   const told = Object.assign(make('p', 'sv-needs'), { hidden: true });
   let timer = 0, turn = 0;
   told.setAttribute('role', 'status');
@@ -40,8 +42,8 @@ function makeOwnModel(root, specs, state, needs, load, draw) {
   name.querySelector('input').addEventListener('input', (event) => { asked.model = event.target.value; lookSoon(); });
   const button = makeButton('sv-button', 'Load', () => { if ((asked.model || '').trim()) load({ ...asked, model: asked.model.trim() }); else name.querySelector('input').focus(); });
   const fields = add(make('div', 'sv-fields'), ...specs.map((spec) => makeField(spec, asked, lookSoon)));
-  add(fold, add(make('div', 'sv-fold'), name, fields, told, add(make('div', 'sv-fold-buttons'), button), makeRecent((one) => { state.loading = { ...one }; draw(); look(); }, draw)));
-  fold.look = look;
+  add(fold, add(make('div', 'sv-form-body'), name, fields, told, add(make('div', 'sv-fold-buttons'), button), makeRecent((one) => { for (const key of Object.keys(asked)) delete asked[key]; Object.assign(asked, one); draw(); }, draw)));
+  look();
   return fold;
 }
 

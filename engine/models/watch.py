@@ -5,7 +5,7 @@ What loads calls `report`, or lets a library draw its progress on a `Bar`; neith
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -65,7 +65,7 @@ class Bar:
 
     def __init__(self, iterable: Iterable[Any] | None = None, *, what: str, total: float | None = None) -> None:
         self._iterable, self._what, self._watch = iterable, what, current()
-        self.total = total or (len(iterable) if hasattr(iterable, "__len__") else 0)
+        self.total = total or (len(iterable) if isinstance(iterable, Sized) else 0)
         self.n = 0.0
         self.format_dict: dict[str, float] = {}
         self._shown = -1

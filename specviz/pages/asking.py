@@ -183,7 +183,7 @@ def _option(device: Device, spec: OptionSpec, lacking: Mapping[str, str]) -> dic
 def _field(spec: OptionSpec) -> dict[str, Any]:
     return {
         "name": spec.name,
-        "label": spec.name.replace("_", " ").capitalize(),
+        "label": spec.name.removesuffix("_s").replace("_", " ").capitalize(),
         "type": spec.type.__name__,
         "kind": spec.kind,
         "default": spec.default,
