@@ -17,7 +17,7 @@ function makeMethods() {
 }
 
 function makeOptions(method) {
-  const values = state.options[method.name] = state.options[method.name] || {};
+  const values = state.options[method.name];
   const old = root.querySelector('.sv-group.is-options');
   const follow = followFallback(method, values, () => { draw(); root.querySelector('[name=fallback]')?.focus(); });
   const group = makeGroup('Method options', methodSpecs(catalog, method, values), values, old ? old.open : window.innerWidth > 820, () => { save(); follow(); save(); });
@@ -31,6 +31,7 @@ function makeOwn() { return makeOwnModel(root, catalog.loading, state, (asked) =
 function draw() {
   const method = catalog.methods.find((m) => m.name === state.method) || catalog.methods[0];
   const about = make('p', 'sv-method-about', method.summary + ' ');
+  state.options[method.name] = state.options[method.name] || {};
   add(about, make('span', 'sv-guarantee is-' + method.guarantee, method.guarantee));
   const parts = catalog.loading && catalog.loading.length ? [makeOwn()] : [];
   parts.push(makeMethods(), about, ...problemOf(method));

@@ -78,9 +78,7 @@ def sampling(max_new_tokens: int, temperature: float, seed: int, rule: str, time
 def _asked(device: Device, prompt: object, model: object, given: Mapping[str, Any]) -> Request:
     """All but the method and its options."""
     asked, around = checked_prompt(prompt), _conversation(_mapping(given.get("conversation"), "conversation"))
-    num_chars = len(asked) + sum(len(content) for _, content in around.messages)
-    if num_chars > MAX_PROMPT_CHARS:
-        raise BadInput(f"The prompt has {num_chars:,} characters; this page takes at most {MAX_PROMPT_CHARS:,}.")
+    _check_length(len(asked) + sum(len(content) for _, content in around.messages))
     return Request(
         prompt=asked,
         model=known_model(device, model),
@@ -110,10 +108,16 @@ def _mapping(given: object, what: str) -> Mapping[str, Any]:
 
 
 def checked_prompt(given: object) -> str:
-    """A prompt that is there. Raises BadInput."""
+    """A prompt in the page's limits. Raises BadInput."""
     if not isinstance(given, str) or not given.strip():
         raise BadInput("The prompt is empty; type a few words or pick an example.")
+    _check_length(len(given))
     return without_surrogates(given)
+
+
+def _check_length(num_chars: int) -> None:
+    if num_chars > MAX_PROMPT_CHARS:
+        raise BadInput(f"The prompt has {num_chars:,} characters; this page takes at most {MAX_PROMPT_CHARS:,}.")
 
 
 def known_model(device: Device, given: object) -> str:
@@ -187,8 +191,13 @@ def method_options(device: Device, method: Method, given: Mapping[str, Any]) -> 
     return _parsed(given, offers.method_specs(device, method, second), f"option of {method.name}")
 
 
+def sampling_value(name: str, given: object) -> Any:
+    """A setting of sampling or of when a run ends in its type. Raises BadInput, or UnknownName where there is none."""
+    return _parsed({name: given}, (*offers.sampling_specs(), *offers.stopping_specs()), "sampling setting")[name]
+
+
 def _config(given: Mapping[str, Any], stops: object) -> GenerationConfig:
-    values = _parsed(given, (*offers.sampling_specs(), *offers.stopping_specs()), "sampling setting")
+    values = {name: sampling_value(name, value) for name, value in given.items()}
     return GenerationConfig(**values, stop_strings=_stops(stops))
 
 

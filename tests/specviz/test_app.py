@@ -47,7 +47,7 @@ def test_a_host_that_does_not_exist_is_one_sentence() -> None:
 
 
 def test_flags_have_defaults_and_spaces_listen_to_everyone(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SPACE_ID", "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT"):
+    for name in ("SPACE_ID", "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT", "SPECVIZ_MODEL"):
         monkeypatch.delenv(name, raising=False)
     flags = app.parse_flags([])
     assert (flags.host, flags.port, flags.model, flags.db) == ("127.0.0.1", 7860, None, None)

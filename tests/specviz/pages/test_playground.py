@@ -97,8 +97,8 @@ def test_a_visitors_own_model_is_loaded_chosen_and_remembered_with_its_settings(
     given = {"model": "own", "dtype": "fp32", "draft": "x/y"}
     *_, last = page.load_own(SETTINGS, event(**given), visitor())
     model, settings = last[-2:]
-    assert model["value"] == "own"
-    assert ("A toy", "toy") in model["choices"]
+    assert model.value == "own"
+    assert ("A toy", "toy") in model.choices
     assert json.loads(settings) == {**json.loads(SETTINGS), "loading": given, "loaded": True}
     again = json.dumps({**json.loads(settings), "method": "plain"})
     assert [json.loads(text) for text in page.messages("Hi", "own", again, False, "v")][-1]["alert"] == ""
