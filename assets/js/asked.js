@@ -1,6 +1,9 @@
 // What a run was given: its conversation, settings beside the figures, and the tokens that the model read. Asked for when opened.
 
-function makeAsked(ask) {
+import { add, empty, make, shown } from './dom.js';
+import { makeTokenList } from './tokenlist.js';
+
+export function makeAsked(ask) {
   const fold = Object.assign(make('details', 'sv-group sv-asked'), { hidden: true });
   const body = make('div', 'sv-asked-body');
   let run = '', isLoaded = false;

@@ -1,6 +1,15 @@
 // Who races: one row a lane, plain decoding first and always. The component's value is one JSON text; the server checks
 // everything again.
 
+import { makeConversation, makeStopping } from './conversation.js';
+import { add, empty, make, makeButton } from './dom.js';
+import { methodStyles } from './drawings.js';
+import { followFallback, makeGroup, makeMethodMenu, makeSampling, methodSpecs, problemOf, watchCatalog } from './fields.js';
+import { makeSwatch } from './swatch.js';
+
+/** @param {import('./component').Component} component */
+export default function mountContenders(component) {
+const { element, props, FIRST, CATALOG } = component;
 const MOST_LANES = 8;
 let catalog = JSON.parse(CATALOG);
 const state = { lanes: [], sampling: {}, ...JSON.parse(props.value || FIRST) };
@@ -79,4 +88,5 @@ function draw() {
 
 element.appendChild(root);
 draw();
-watchCatalog((next) => { catalog = next; draw(); });
+watchCatalog(element, (next) => { catalog = next; draw(); });
+}

@@ -1,5 +1,8 @@
 // What is said around the prompt: a system prompt, earlier turns, the chat template or none, thinking; and when the run ends.
 
+import { add, make, makeButton } from './dom.js';
+import { makeField } from './fields.js';
+
 function splitMessages(messages) {
   const hasSystem = messages.length > 0 && messages[0].role === 'system';
   const rest = messages.slice(hasSystem ? 1 : 0), turns = [];
@@ -39,7 +42,7 @@ function stoppingAbout(state) {
 }
 
 // A fold that stays open or closed when the controls are drawn anew.
-function makeFold(root, name, title, about, hint) {
+export function makeFold(root, name, title, about, hint) {
   const old = root.querySelector('.sv-group.is-' + name), fold = make('details', 'sv-group is-' + name), head = make('summary', '', title);
   const said = make('span', 'sv-fold-about');
   fold.open = old ? old.open : false;
@@ -67,7 +70,7 @@ function makeTurns(root, turns, change) {
 }
 
 // `onRead`: the prompt is to be shown as the model reads it.
-function makeConversation(root, catalog, state, save, draw, onRead) {
+export function makeConversation(root, catalog, state, save, draw, onRead) {
   const own = state.conversation = state.conversation || {};
   const { system, turns } = splitMessages(own.messages || []);
   const { fold, tellAbout } = makeFold(root, 'conversation', 'Conversation', () => conversationAbout(own), 'system prompt, earlier turns, template');
@@ -82,7 +85,7 @@ function makeConversation(root, catalog, state, save, draw, onRead) {
   return add(fold, add(make('div', 'sv-form-body'), makeArea('System prompt', system, (text) => { systemText = text; keep(false); }), makeTurns(root, turns, keep), fields, buttons));
 }
 
-function makeStopping(root, catalog, state, save) {
+export function makeStopping(root, catalog, state, save) {
   const { fold, tellAbout } = makeFold(root, 'stopping', 'Stop and verify', () => stoppingAbout(state), 'stop texts, time limit, rule');
   const keep = () => { save(); tellAbout(); };
   const fields = make('div', 'sv-fields');

@@ -1,6 +1,9 @@
 // Controls made from the engine's option specs; each change goes into `values`, then `save` is called. The server checks
 // everything again.
 
+import { add, make, makeOption } from './dom.js';
+import { tooltip } from './tooltip.js';
+
 const fieldPrefix = 'sv-option-' + Math.random().toString(36).slice(2, 8) + '-';
 let fieldCount = 0;
 
@@ -83,7 +86,7 @@ function makeField(spec, values, save) {
   return row;
 }
 
-function makeGroup(title, specs, values, isOpen, save) {
+export function makeGroup(title, specs, values, isOpen, save) {
   const group = make('details', 'sv-group');
   group.open = isOpen;
   add(group, make('summary', '', title));
@@ -95,14 +98,14 @@ function makeGroup(title, specs, values, isOpen, save) {
 function fallbackOf(method) { return method.options.find((spec) => spec.kind === 'method'); }
 
 // A method's options, and those of the method that is chosen as its fallback.
-function methodSpecs(catalog, method, values) {
+export function methodSpecs(catalog, method, values) {
   const fallback = fallbackOf(method), second = fallback && catalog.methods.find((other) => other.name === values[fallback.name]);
   const more = second ? second.options.filter((spec) => spec.kind !== 'method') : [];
   return [...method.options, ...more.map((spec) => ({ ...spec, name: fallback.name + '.' + spec.name, label: second.title + ': ' + spec.label.toLowerCase() }))];
 }
 
 // For each change of an option: another fallback has other options, so those of the last one go and `draw` is called.
-function followFallback(method, values, draw) {
+export function followFallback(method, values, draw) {
   const fallback = fallbackOf(method), before = fallback && values[fallback.name];
   return () => {
     if (!fallback || values[fallback.name] === before) return;
@@ -112,12 +115,12 @@ function followFallback(method, values, draw) {
 }
 
 // Another model was chosen or loaded: what can run on it is another matter.
-function watchCatalog(take) {
+export function watchCatalog(element, take) {
   window.addEventListener('sv-catalog', (event) => { if (element.closest('[id]')?.id === event.detail.form) take(event.detail.catalog); });
 }
 
 // What is chosen beside a method; stays open or folded when the controls are drawn anew.
-function makeSampling(root, specs, values, save) {
+export function makeSampling(root, specs, values, save) {
   const old = root.querySelector('.sv-group.is-sampling');
   const group = makeGroup('Sampling', specs, values, old ? old.open : window.innerWidth > 820, save);
   group.classList.add('is-sampling');
@@ -125,7 +128,7 @@ function makeSampling(root, specs, values, save) {
 }
 
 // The methods to choose from. One that cannot run here may be chosen all the same: `problemOf` says why not.
-function makeMethodMenu(methods, chosen, onChange) {
+export function makeMethodMenu(methods, chosen, onChange) {
   const select = make('select', 'sv-input');
   for (const method of methods) add(select, makeOption(method.name, method.title + (method.problem ? ' (cannot run here)' : '')));
   select.value = chosen;
@@ -133,4 +136,4 @@ function makeMethodMenu(methods, chosen, onChange) {
   return select;
 }
 
-function problemOf(method) { return method.problem ? [make('p', 'sv-method-problem', method.problem)] : []; }
+export function problemOf(method) { return method.problem ? [make('p', 'sv-method-problem', method.problem)] : []; }

@@ -1,9 +1,10 @@
 // The conversation goes on from an answer: a button below it, when the run has ended.
 
-const goOn = makeButton('sv-button sv-go-on', 'Continue from this answer', () => trigger('go_on', { run: stage.dataset.session }));
+import { makeButton } from './dom.js';
 
-function showGoOn() { goOn.hidden = stage.dataset.phase !== 'finished' || !stage.dataset.session; }
-
-stage.querySelector('.sv-paper').after(goOn);
-watch('value', showGoOn);
-showGoOn();
+// onPress(run's id)
+export function makeGoOn(stage, onPress) {
+  const button = makeButton('sv-button sv-go-on', 'Continue from this answer', () => onPress(stage.dataset.session));
+  stage.querySelector('.sv-paper').after(button);
+  return { show() { button.hidden = stage.dataset.phase !== 'finished' || !stage.dataset.session; } };
+}

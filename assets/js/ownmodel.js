@@ -1,5 +1,9 @@
 // A model of the visitor's own: what it needs, loading it, and the last ones, which only this browser remembers.
 
+import { makeFold } from './conversation.js';
+import { add, make, makeButton, shown, tell } from './dom.js';
+import { makeField } from './fields.js';
+
 const ownAsked = {}; // what stands in the form, which is drawn anew now and then
 const RECENT_KEY = 'specviz-models', MOST_RECENT = 6, LOOK_AFTER_MS = 500;
 
@@ -14,12 +18,12 @@ function keepModels(models) {
   try { localStorage.setItem(RECENT_KEY, JSON.stringify(models.slice(0, MOST_RECENT))); } catch (error) { /* then they are forgotten */ }
 }
 
-function rememberModel(asked) { keepModels([asked, ...recentModels().filter((one) => one.model !== asked.model)]); }
+export function rememberModel(asked) { keepModels([asked, ...recentModels().filter((one) => one.model !== asked.model)]); }
 
 function forgetModel(name) { keepModels(recentModels().filter((one) => one.model !== name)); }
 
 // `needs`: asks the server what a model would need; `load`: loads it and chooses it.
-function makeOwnModel(root, specs, state, needs, load, draw) {
+export function makeOwnModel(root, specs, state, needs, load, draw) {
   const { fold } = makeFold(root, 'own', 'Your own model', () => '', 'hub id, folder or GGUF file');
   const asked = ownAsked;
   if (!asked.model) Object.assign(asked, state.loading);

@@ -1,5 +1,11 @@
 // The prompt as the chosen model would read it; nothing until it is asked for.
 
+import { add, make, makeAlert, makeButton, shown, tell } from './dom.js';
+import { makeTokenList } from './tokenlist.js';
+
+/** @param {import('./component').Component} component */
+export default function mountPromptRead(component) {
+const { element, props, watch } = component;
 const root = Object.assign(make('section', 'sv-prompt-read'), { hidden: true });
 const alertBox = makeAlert();
 const title = make('span', 'sv-field-label');
@@ -19,3 +25,4 @@ close.setAttribute('aria-label', 'Hide the tokens');
 add(element, add(root, add(make('div', 'sv-field-head'), title, close), alertBox, body));
 watch('value', show);
 show();
+}

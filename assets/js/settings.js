@@ -1,6 +1,14 @@
 // Method, sampling and conversation controls, made from the engine's option specs. The component's value is one JSON text;
 // the server checks everything again.
 
+import { makeConversation, makeStopping } from './conversation.js';
+import { add, make } from './dom.js';
+import { followFallback, makeGroup, makeMethodMenu, makeSampling, methodSpecs, problemOf, watchCatalog } from './fields.js';
+import { makeOwnModel, rememberModel } from './ownmodel.js';
+
+/** @param {import('./component').Component} component */
+export default function mountSettings(component) {
+const { element, props, server, trigger, watch, FIRST, CATALOG } = component;
 let catalog = JSON.parse(CATALOG);
 const EMPTY = () => ({ method: '', options: {}, sampling: {} });
 const state = Object.assign(EMPTY(), JSON.parse(props.value || FIRST));
@@ -51,4 +59,5 @@ watch('value', () => {
   Object.assign(state, EMPTY(), next);
   draw();
 });
-watchCatalog((next) => { catalog = next; draw(); });
+watchCatalog(element, (next) => { catalog = next; draw(); });
+}

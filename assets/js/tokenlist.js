@@ -1,8 +1,10 @@
 // Token ids with their texts, as a model gets them.
 
+import { add, make, spelled } from './dom.js';
+
 const MOST_LISTED = 2000;
 
-function makeTokenList(ids, texts) {
+export function makeTokenList(ids, texts) {
   const list = make('ol', 'sv-token-list');
   list.setAttribute('aria-label', 'Tokens with their ids');
   ids.slice(0, MOST_LISTED).forEach((id, place) => {

@@ -79,7 +79,7 @@ def prompt_box(device: Device, elem_id: str) -> gr.Textbox:
 def example_chips(device: Device, elem_id: str) -> gr.HTML:
     """Examples by task, those of the kind of model that is its value; its event `pick` goes to `pick`."""
     first = _first_kind(device)
-    return drawn(elem_id, ("dom", "chips"), first, known={"MENUS": files.example_menus(), "FIRST": first})
+    return drawn(elem_id, "chips", first, known={"MENUS": files.example_menus(), "FIRST": first})
 
 
 def follow_model(model: gr.Dropdown, prompt: gr.Textbox, chips: gr.HTML) -> None:
@@ -120,13 +120,13 @@ def model_menu(device: Device, elem_id: str) -> gr.Dropdown:
 
 
 def settings_form(
-    device: Device, elem_id: str, first: str, *scripts: str, serves: Mapping[str, Answer] | None = None
+    device: Device, elem_id: str, first: str, script: str, *, serves: Mapping[str, Answer] | None = None
 ) -> gr.HTML:
-    """Controls that these scripts make from the catalog; its value is their settings as JSON text, at first `first`.
+    """Controls that this script makes from the catalog; its value is their settings as JSON text, at first `first`.
 
-    `serves`: the server functions that they ask.
+    `serves`: the server functions that it asks.
     """
-    return drawn(elem_id, scripts, first, serves=serves, known={"CATALOG": catalog(device), "FIRST": first})
+    return drawn(elem_id, script, first, serves=serves, known={"CATALOG": catalog(device), "FIRST": first})
 
 
 def catalog(device: Device, model: str = "") -> str:
@@ -162,7 +162,7 @@ def follow_catalog(device: Device, form: gr.HTML) -> tuple[gr.HTML, Callable[[ob
         made = json.loads(catalog(device, str(model)))
         return to_wire({"form": form.elem_id, "catalog": made, "nonce": uuid.uuid4().hex})
 
-    return drawn(f"{form.elem_id}-catalog", ("catalog",)), told
+    return drawn(f"{form.elem_id}-catalog", "catalog"), told
 
 
 def _readings(device: Device, model: str) -> tuple[OptionSpec, ...]:

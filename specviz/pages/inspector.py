@@ -12,21 +12,14 @@ from gradio.components import Component
 from engine.errors import BadInput
 from specviz.decoding.device import Device
 from specviz.explaining import recording
-from specviz.pages import plot
 from specviz.pages.drawn import drawn
 from specviz.pages.stage import asked_of
-from specviz.routes import PLOTLY_PATH
 from specviz.showing import listing
 from specviz.showing.trace import trace
 from specviz.store import Reader, StoreError
 from specviz.text import first_line, to_wire, without_surrogates
 from specviz.times import day_and_time
 
-SCRIPTS = (
-    *plot.SCRIPTS,
-    *("writing", "drafttree", "treedrawing", "treeview", "ruler", "nodecard", "steppanels", "inspector"),
-)
-"""All that draws a run from a trace, without a server."""
 NUM_RUNS = 40
 MAX_STEP_CHARS = 9
 PROMPT_CHARS = 60
@@ -62,9 +55,8 @@ class Inspector:
 
     def build(self) -> Sequence[Component]:
         """Lay the page out inside the current tab."""
-        known, scripts = {"PLOTLY": PLOTLY_PATH}, (*SCRIPTS, "tokenlist", "asked", "inspectview")
         serves = {"read": self.read, "asked": asked_of(self.store, self.device)}
-        return (drawn("inspector", scripts, serves=serves, known=known),)
+        return (drawn("inspector", "inspectview", serves=serves),)
 
     def _runs(self) -> list[dict[str, str]]:
         """The newest runs and the recorded one, for the menu."""

@@ -44,7 +44,6 @@ PATIENCE_S = 3.0
 """For a run to end whose page has gone: it does at its next step."""
 LOOK_EVERY_S = 0.1
 GOES_ON = "This run is still going on in another page. Reload this one when it has ended: it will be here."
-FORM_SCRIPTS = ("dom", "tooltip", "fields", "conversation", "ownmodel", "settings")
 _FOCUS = "() => document.querySelector('#prompt textarea')?.focus()"
 _BUSY = (gr.Button(interactive=False), gr.Button(interactive=False), gr.Button(interactive=True))
 _READY = (gr.Button(interactive=True), gr.Button(interactive=True), gr.Button(interactive=False))
@@ -160,7 +159,7 @@ class Playground:
                 controls = _controls(self.sessions, self.streams)
             served = {"saved": self.saved, "asked": asked_of(self.store, self.sessions.device)}
             with gr.Column(elem_classes=["sv-main"], min_width=280):
-                stage = make_stage("stage", self.streams, "wayback", "goon", serves=served)
+                stage = make_stage("stage", self.streams, "wayback", serves=served)
         self._wire(controls, stage)
         return ()
 
@@ -243,6 +242,6 @@ def _controls(sessions: Sessions, streams: Streams) -> _Controls:
     baseline = gr.Checkbox(label="Measure plain decoding too", value=True, elem_id="baseline")
     model = model_menu(device, "model")
     serves = {"needs": OwnModel(sessions, streams).needs} if device.takes_own else {}
-    settings = settings_form(device, "settings", default_settings(device), *FORM_SCRIPTS, serves=serves)
-    tokens = drawn("prompt-read", ("dom", "tokenlist", "promptread"))
+    settings = settings_form(device, "settings", default_settings(device), "settings", serves=serves)
+    tokens = drawn("prompt-read", "promptread")
     return _Controls(prompt, examples, model, settings, tokens, baseline, run, stop, again)

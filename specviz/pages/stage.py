@@ -9,9 +9,7 @@ import gradio as gr
 from engine.errors import BadInput
 from engine.events import SessionStarted
 from specviz.decoding.device import Device
-from specviz.pages import plot
 from specviz.pages.drawn import Answer, drawn
-from specviz.routes import PLOTLY_PATH
 from specviz.showing import channel, listing
 from specviz.showing.asked import asked
 from specviz.showing.channel import Streams
@@ -20,11 +18,6 @@ from specviz.showing.replay import replay
 from specviz.showing.wire import Stream
 from specviz.store import Reader, StoreError
 from specviz.text import to_wire
-
-SCRIPTS = (
-    *(*plot.SCRIPTS, "card", "writing", "tokens", "legend", "stream", "tiles", "figures", "tokenlist", "asked"),
-    *("drafttree", "treedrawing", "treeview", "livetree", "stage"),
-)
 
 
 def saved_run(archive: Reader, streams: Streams, run_id: object) -> str:
@@ -41,21 +34,22 @@ def asked_of(archive: Reader, device: Device | None = None) -> Answer:
 
     def answer(run_id: object) -> str:
         try:
-            started = next(
-                event for event in archive.events(listing.run_id(run_id)) if isinstance(event, SessionStarted)
-            )
+            events = archive.events(listing.run_id(run_id))
         except (BadInput, StoreError) as error:
             return channel.alert(str(error))
+        started = next(event for event in events if isinstance(event, SessionStarted))
         texts = device.texts(started.model, started.prompt_ids) if device else None
         return to_wire(asked(started, texts))
 
     return answer
 
 
-def make_stage(elem_id: str, streams: Streams, *extra: str, serves: Mapping[str, Answer] | None = None) -> gr.HTML:
+def make_stage(
+    elem_id: str, streams: Streams, script: str = "stage", *, serves: Mapping[str, Answer] | None = None
+) -> gr.HTML:
     """An empty stage. Give it `Stream.delta` and `Stream.snapshot` texts.
 
-    `extra`: more scripts to draw on it; `serves`: the server functions that they ask.
+    `script`: what draws it, more than a stage perhaps; `serves`: the server functions that it asks.
     """
     first, asked = streams.keep(Stream()).snapshot(ViewState()), {"snapshot": streams.snapshot, **(serves or {})}
-    return drawn(elem_id, (*SCRIPTS, *extra), first, serves=asked, known={"PLOTLY": PLOTLY_PATH})
+    return drawn(elem_id, script, first, serves=asked)
