@@ -69,7 +69,7 @@ function makeText(spec, value, change) {
 // Why some of an option's choices cannot be chosen here.
 function reasons(spec) { return Object.values(spec.problems || {}).map((reason) => ' ' + reason).join(''); }
 
-function makeField(spec, values, save) {
+export function makeField(spec, values, save) {
   const id = fieldPrefix + ++fieldCount;
   const row = make('div', 'sv-field is-' + spec.type);
   const label = make('label', 'sv-field-label', spec.label);
@@ -116,7 +116,10 @@ export function followFallback(method, values, draw) {
 
 // Another model was chosen or loaded: what can run on it is another matter.
 export function watchCatalog(element, take) {
-  window.addEventListener('sv-catalog', (event) => { if (element.closest('[id]')?.id === event.detail.form) take(event.detail.catalog); });
+  window.addEventListener('sv-catalog', (event) => {
+    const { form, catalog } = /** @type {CustomEvent} */ (event).detail;
+    if (element.closest('[id]')?.id === form) take(catalog);
+  });
 }
 
 // What is chosen beside a method; stays open or folded when the controls are drawn anew.
