@@ -36,7 +36,9 @@ class IadOptions:
 
     depth: int = option(32, "Most tokens of the source to draft in a step.", low=1, high=128, unit="tokens")
     budget: str = budget_option()
-    marker: str = option("", "Text of the prompt behind which the source begins; empty for the whole prompt.")
+    marker: str = option(
+        "", "Text of the prompt behind which the source begins; empty for the whole prompt.", kind="text"
+    )
     fallback: str = fallback_option()
     union: bool = union_option()
 

@@ -69,7 +69,9 @@ class TokenRecyclingOptions:
     learns_from: str = option("all", "Update the table from all nodes, or from accepted ones.", choices=("all", "path"))
     reads_prompt: bool = option(True, "Begin with what followed each token in the prompt.")
     prompt_scores: bool = option(False, "Begin with what the target finds likely behind each token of the prompt.")
-    corpus: str = option(NO_CORPUS, "Text file, or .npz file of its token ids, to begin with; or none.")
+    corpus: str = option(
+        NO_CORPUS, "Text file, or .npz file of its token ids, to begin with; or none.", kind="file", words=(NO_CORPUS,)
+    )
     fallback: str = fallback_option()
     union: bool = union_option()
 
