@@ -44,7 +44,7 @@ FIRST_LANES = ("draft_model", "prompt_lookup", "aded")
 """Beside plain decoding, where they can run."""
 CONTROL_SCRIPTS = ("dom", "tooltip", "palette", "drawings", "swatch", "fields", "contenders")
 STAGE_SCRIPTS = (
-    *("dom", "address", "tooltip", "glossary", "card", "writing", "tokens", "legend", "stream"),
+    *("dom", "address", "tooltip", "glossary", "card", "writing", "markup", "lines", "tokens", "markdown", "legend", "stream"),
     *("palette", "drawings", "plot", "swatch", "timeline", "clock", "lane", "board", "race"),
 )
 _BUSY = (gr.Button(interactive=False), gr.Button(interactive=True))

@@ -22,7 +22,7 @@ from specviz.times import day_and_time
 
 SCRIPTS = (
     *plot.SCRIPTS,
-    *("writing", "drafttree", "treedrawing", "treeview", "ruler", "nodecard", "steppanels", "inspector"),
+    *("writing", "markup", "lines", "markdown", "drafttree", "treedrawing", "treeview", "ruler", "nodecard", "steppanels", "inspector"),
 )
 """All that draws a run from a trace, without a server."""
 NUM_RUNS = 40

@@ -18,7 +18,7 @@ from specviz.showing.wire import Stream
 from specviz.store import Reader, StoreError
 
 SCRIPTS = (
-    *(*plot.SCRIPTS, "card", "writing", "tokens", "legend", "stream", "tiles", "figures"),
+    *(*plot.SCRIPTS, "card", "writing", "markup", "lines", "tokens", "markdown", "legend", "stream", "tiles", "figures"),
     *("drafttree", "treedrawing", "treeview", "livetree", "stage"),
 )
 

@@ -82,11 +82,11 @@ def test_milliseconds_in_words(scripts: Scripts, ms: float, says: str) -> None:
     ],
 )
 def test_where_letters_are_drawn_as_one(scripts: Scripts, before: str, after: str, is_one: bool) -> None:
-    assert call(scripts, "writing", "joins", before, after) is is_one
+    assert call(scripts, "dom writing", "joins", before, after) is is_one
 
 
 def test_a_word_in_a_sentence_keeps_its_direction_to_itself(scripts: Scripts) -> None:
-    writing = scripts.load("writing")
+    writing = scripts.load("dom", "writing")
     assert writing("isolated", "שלום") == "\u2068שלום\u2069"
     assert writing("isolated", "سلام") == "\u2068سلام\u2069"
     assert writing("isolated", "fox é 漢") == "fox é 漢"
