@@ -63,7 +63,7 @@ const SPACES = /[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]/g;
 const SHAPED_SCRIPTS = 'Adlm Arab Beng Deva Gujr Guru Khmr Knda Laoo Mand Mlym Mong Mymr Nkoo Orya Phag Rohg Sinh Syrc Taml Telu Thai Tibt'.split(' ');
 const SHAPED = '(?=[\\p{L}\\p{M}])[' + SHAPED_SCRIPTS.map((name) => `\\p{Script_Extensions=${name}}`).join('') + ']';
 // Behind which joiners and non-joiners do their work, and are no more hidden than an accent is.
-const JOINABLE = new RegExp(`(?:${SHAPED}|[\\p{Extended_Pictographic}\\p{Emoji_Modifier}\\ufe0f])$`, 'u');
+const JOINABLE = new RegExp(`(?:${SHAPED}|\\p{Extended_Pictographic}|\\p{Emoji_Modifier}|\\ufe0f)$`, 'u');
 
 function coded(sign) { return '⟨U+' + sign.codePointAt(0).toString(16).toUpperCase().padStart(4, '0') + '⟩'; }
 

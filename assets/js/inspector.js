@@ -59,7 +59,7 @@ function makeInspector(options = {}) {
     saveNumbers.setAttribute('aria-label', 'Download this step as JSON');
     tree.head.prepend(legend);
     tree.tools.prepend(saveNumbers);
-    const left = add(make('div', 'sv-inspector-left'), tree.node, key, add(make('div', 'sv-inspector-texthead'), makeMarkdownSwitch()), text);
+    const left = add(make('div', 'sv-inspector-left'), tree.node, key, add(make('div', 'sv-inspector-texthead'), make('p', 'sv-panel-title', 'Text around this step'), makeMarkdownSwitch()), text);
     const right = add(make('div', 'sv-inspector-right'), card.node, phases.node);
     add(root, add(make('header', 'sv-inspector-head'), title, meta), ruler.node, moves, story, add(make('div', 'sv-inspector-columns'), left, right), cuts.node, mask.node, nodes.node, spoken);
     root.addEventListener('keydown', onKey);
@@ -96,7 +96,7 @@ function makeInspector(options = {}) {
     lines.clear(before[till - tokens.length]);
     for (const [token, index] of [...tokens, ...ahead]) {
       const name = 'sv-token is-' + token.o + (index === at ? ' is-now' : index > at ? ' is-ahead' : ' is-before');
-      const own = trace.pieces[token.t], written = index === at && own === '' ? spelled(trace.pieces[token.raw]) : shown(own, lines.before);
+      const own = trace.pieces[token.t], written = index === at && /^\ufffd*$/.test(own) ? spelled(trace.pieces[token.raw]) : shown(own, lines.before);
       tokenNodes(written, name).forEach(lines.put);
     }
     if (tokens.length < till) text.firstChild.prepend(make('span', 'sv-soft', '… '));

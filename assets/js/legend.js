@@ -20,5 +20,5 @@ function makeLegend(root) {
 
   ghosts.addEventListener('click', toggle);
   document.addEventListener('keydown', (event) => { if (isKeyFor('g', event) && node.offsetParent !== null) toggle(); });
-  return add(node, list, makeMarkdownSwitch(), ghosts);
+  return add(node, list, add(make('div', 'sv-switches'), makeMarkdownSwitch(), ghosts));
 }

@@ -30,7 +30,7 @@ function makeLines(view) {
     look = { spans: [] };
     parts = [];
     asides = null;
-    block = view.appendChild(Object.assign(make('div', 'sv-paragraph'), { role: 'presentation' }));
+    block = view.appendChild(Object.assign(make('div', 'sv-paragraph'), { role: 'presentation', dir: 'auto' }));
     dress();
   }
 
@@ -75,6 +75,7 @@ function makeLines(view) {
   function beside(node) {
     if (!block) begin();
     if (look.kind === 'code') asides = asides || block.appendChild(Object.assign(make('div', 'sv-asides'), { role: 'presentation' }));
+    node.dir = 'auto'; // it has no say in which way its line is written
     (asides || block).appendChild(node);
   }
 

@@ -9,7 +9,7 @@ const WIDE_PAGE = '(min-width: 1081px)';
 function treeOfStep(step) {
   const tree = step.tree || { path: [], t: [], up: [], s: [], p: [], q: [] }, size = tree.t.length;
   const k = step.k.map((token, place) => ({ o: token.o, p: token.p, raw: size + place, node: place < tree.path.length ? tree.path[place] : null }));
-  return { pieces: [...tree.t, ...step.k.map((token) => token.t || token.raw || '')], step: { ...tree, n: step.n, t: tree.t.map((_, place) => place), k } };
+  return { pieces: [...tree.t, ...step.k.map(ownText)], step: { ...tree, n: step.n, t: tree.t.map((_, place) => place), k } };
 }
 
 // onOpen(step number)
@@ -39,7 +39,7 @@ function makeLiveTree(onOpen) {
     shownStep = step;
     const given = treeOfStep(step), place = log.indexOf(step), before = place > 0 ? log[place - 1].k : [];
     story.textContent = storyOf(given, given.step) + (step.by ? ' Drafted by ' + step.by + '.' : '');
-    tree.draw(given, given.step, before.length ? before[before.length - 1].t || before[before.length - 1].raw || '' : '(prompt)', room);
+    tree.draw(given, given.step, before.length ? ownText(before[before.length - 1]) : '(prompt)', room);
   }
 
   function schedule() {

@@ -2,9 +2,12 @@
 
 const SHOWN_UNREACHED = 2;
 
+// Bytes that never became a character: shown as what they are, not as the sign that stands for all such.
+function isBytes(token) { return /^\ufffd+$/.test(token.t) && Boolean(token.raw); }
+
 // A token's classes: where it came from, and whether it adds no text, as bytes of a character and end tokens do.
 function tokenClass(token, origin) {
-  const silent = token.t !== '' ? '' : /^<(?!0x[0-9A-F]{2}>).+>$/.test(token.raw || '') ? ' is-end' : ' is-empty';
+  const silent = token.t !== '' ? (isBytes(token) ? ' is-bytes' : '') : /^<(?!0x[0-9A-F]{2}>).+>$/.test(token.raw || '') ? ' is-end' : ' is-empty';
   return 'sv-token is-' + origin + silent;
 }
 
@@ -46,7 +49,7 @@ function makeTokens(stage, on = {}) {
 
   function nodesOf(token, step, isGhost) {
     const origin = isGhost ? token.s : token.o, name = tokenClass(token, origin);
-    const text = isGhost ? shown(token.t).replace(/\n/g, '⏎') : shown(token.t, lines.before);
+    const text = isGhost ? shown(token.t).replace(/\n/g, '⏎') : shown(isBytes(token) ? token.raw : token.t, lines.before);
     const nodes = tokenNodes(text, name);
     const known = [isGhost ? Object.assign({ o: token.s, a: [] }, token) : token, step, nodes[0]];
     for (const node of nodes) {
