@@ -1,7 +1,7 @@
 // The lines of a text as elements, into which tokens are put one after another. What stands there stays; only the line
 // that grows may change its look, and only the tokens whose look it is are written anew.
 
-const DEEPEST_INDENT = 24;
+const DEEPEST_HANG = 24; // columns
 
 // A token as elements, one for each line that it writes in; what follows the first belongs to it.
 function tokenNodes(text, className) {
@@ -49,7 +49,7 @@ function makeLines(view) {
     const before = look;
     look = lookOf(line);
     if (look.kind !== before.kind || look.level !== before.level) block.className = 'sv-paragraph is-' + look.kind + (look.level ? ' is-level-' + look.level : '');
-    if (look.kind === 'code') block.style.setProperty('--columns', Math.min(DEEPEST_INDENT, columnsBefore(line.text)));
+    if (look.kind === 'code') block.style.setProperty('--hang', Math.min(DEEPEST_HANG, hangOf(line.text)));
     const changed = [...differing(before.spans, look.spans), ...differing(look.spans, before.spans)];
     const reach = (node, from) => changed.some(([begun, end]) => begun < from + node.textContent.length && end > from);
     if (changed.length || look.spans.length) parts.filter(([node, from], place) => place === parts.length - 1 || reach(node, from)).forEach(write);

@@ -2,6 +2,7 @@
 // token; nothing of it is ever taken away, so signs remain, marked as such. Pure, and the one place that decides.
 
 const LONGEST_READ = 2000; // characters of a line; what stands behind them has no bold and no code
+const TAB = 4; // columns
 const NO_LINE = { text: '', fence: '' };
 const OPENING = /^\s*(`{3,}(?=[^`]*$)|~{3,})/;
 const HEADING = /^ {0,3}(#{1,6})(?= )/;
@@ -85,9 +86,9 @@ function piecesOf(text, from, spans) {
   });
 }
 
-// How far a line of code is set in, in columns.
-function columnsBefore(text) {
+// The column in which a line of code goes on where it does not fit: behind its indentation, at a stop of tabs.
+function hangOf(text) {
   let columns = 0;
-  for (const sign of /^[ \t]*/.exec(text)[0]) columns += sign === '\t' ? 4 - (columns % 4) : 1;
-  return columns;
+  for (const sign of /^[ \t]*/.exec(text)[0]) columns += sign === '\t' ? TAB - (columns % TAB) : 1;
+  return TAB * Math.ceil((columns + 2) / TAB);
 }
