@@ -1,6 +1,8 @@
 // The detail card of one token: what it is, where it came from, what else the target considered.
 
-const ORIGIN = {
+import { add, empty, make, milliseconds, probability, spelled } from './dom.js';
+
+export const ORIGIN = {
   accepted: 'accepted draft',
   correction: 'target correction',
   bonus: 'bonus',
@@ -10,7 +12,7 @@ const ORIGIN = {
 };
 
 // What a token is by itself: its text, or what stands for it where it adds none or no whole character.
-function ownText(token) { return token.raw || token.t; }
+export function ownText(token) { return token.raw || token.t; }
 
 // Left and top inside the stage: below the token, or above it where the window ends; not beyond the stage's right edge.
 function cardPlace(token, stage, card, windowHeight) {
@@ -19,7 +21,7 @@ function cardPlace(token, stage, card, windowHeight) {
   return { left, top: (isHigh ? token.top - card.height - 8 : token.bottom + 8) - stage.top };
 }
 
-function makeCard(stage) {
+export function makeCard(stage) {
   const card = make('div', 'sv-card');
   card.setAttribute('role', 'tooltip');
   card.id = 'sv-card-' + Math.random().toString(36).slice(2, 8);

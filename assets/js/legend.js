@@ -1,8 +1,11 @@
 // What the marks of tokens mean, and the switches of the text: Markdown, and (also key G) rejected drafts inside `root`.
 
+import { add, isKeyFor, make, makeButton } from './dom.js';
+import { makeMarkdownSwitch } from './markdown.js';
+
 const LEGEND = [['accepted', 'accepted draft'], ['correction', 'correction'], ['bonus', 'bonus'], ['plain', 'target only'], ['rejected', 'rejected draft']];
 
-function makeLegend(root) {
+export function makeLegend(root) {
   const node = make('div', 'sv-legend');
   const list = make('ul', 'sv-legend-list');
   const ghosts = makeButton('sv-switch sv-ghosts');

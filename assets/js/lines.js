@@ -1,10 +1,14 @@
 // The lines of a text as elements, into which tokens are put one after another. What stands there stays; only the line
 // that grows may change its look, and only the tokens whose look it is are written anew.
 
+import { add, empty, make } from './dom.js';
+import { hangOf, lineWith, linesIn, lookOf, NO_LINE, piecesOf } from './markup.js';
+import { tie } from './writing.js';
+
 const DEEPEST_HANG = 24; // columns
 
 // A token as elements, one for each line that it writes in; what follows the first belongs to it.
-function tokenNodes(text, className) {
+export function tokenNodes(text, className) {
   return linesIn(text).map((part, place) => {
     const node = make('span', className + (place ? ' is-rest' : ''));
     const [blanks, marked] = tokenParts(part);
@@ -19,7 +23,7 @@ function tokenParts(text) {
   return rest === '' ? ['', blanks] : [blanks, rest];
 }
 
-function makeLines(view) {
+export function makeLines(view) {
   let line = NO_LINE, look = lookOf(line);
   let block = null; // the element of the line; null where the next token begins one
   let asides = null; // below a line of code: drafts that were rejected would shift its columns

@@ -1,6 +1,8 @@
 // The switch between plain text and light Markdown (also key M): one choice for every text of the page, kept by the
 // browser. Lines and spans are there in any case (lines.js); the choice only says whether they look like it.
 
+import { add, isKeyFor, make, makeButton } from './dom.js';
+
 const MARKDOWN_KEY = 'specviz-text';
 const MARKDOWN_CHANGED = 'specviz-text-changed';
 
@@ -14,7 +16,7 @@ function keepPlain(isPlain) {
   window.dispatchEvent(new Event(MARKDOWN_CHANGED));
 }
 
-function makeMarkdownSwitch() {
+export function makeMarkdownSwitch() {
   const button = makeButton('sv-switch sv-markdown', undefined, () => keepPlain(!isPlainKept()));
   button.title = 'Headings, lists, bold and code of the text look like it, or the text stands plain (key M)';
   add(button, make('span', '', 'Markdown'), make('kbd', '', 'M'));

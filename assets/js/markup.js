@@ -3,21 +3,21 @@
 
 const LONGEST_READ = 2000; // characters of a line; what stands behind them has no bold and no code
 const TAB = 4; // columns
-const NO_LINE = { text: '', fence: '' };
+export const NO_LINE = { text: '', fence: '' };
 const OPENING = /^\s*(`{3,}(?=[^`]*$)|~{3,})/;
 const HEADING = /^ {0,3}(#{1,6})(?= )/;
 const ITEM = /^\s*([-*+•]|\d{1,9}[.)])(?=\s+\S)/;
 
 // A text cut where its lines end; line ends that follow each other belong together.
-function linesIn(text) { return text.match(/[^\n]+\n*|\n+/g) || ['']; }
+export function linesIn(text) { return text.match(/[^\n]+\n*|\n+/g) || ['']; }
 
 // The line that such a cut belongs to, given the one before it: { text, fence }, the fence being the signs of an open one.
-function lineWith(line, part) {
+export function lineWith(line, part) {
   return line.text.endsWith('\n') ? { text: part, fence: fenceBehind(line) } : { text: line.text + part, fence: line.fence };
 }
 
 // For each text the line that it goes on with.
-function linesBefore(texts) {
+export function linesBefore(texts) {
   let line = NO_LINE;
   return texts.map((text) => {
     const before = line;
@@ -42,7 +42,7 @@ function isClosing(text, fence) {
 function headOf(text) { return text.slice(0, LONGEST_READ).trimEnd(); }
 
 // What a line is, as far as it has come: { kind, level, spans }. A span is [from, to, name] in characters of the line.
-function lookOf({ text, fence }) {
+export function lookOf({ text, fence }) {
   const read = headOf(text);
   if (fence) return { kind: isClosing(read, fence) ? 'fence' : 'code', level: 0, spans: [] };
   if (OPENING.test(read)) return { kind: 'fence', level: 0, spans: [] };
@@ -76,7 +76,7 @@ function takeBold(text, at, bold, spans) {
 function spanned(from, last, size, name) { return [[from, last + size, name], [from, from + size, 'sign'], [last, last + size, 'sign']]; }
 
 // A stretch of a line that begins at `from`, in pieces of one look each: [text, names of the spans over it].
-function piecesOf(text, from, spans) {
+export function piecesOf(text, from, spans) {
   const till = from + text.length, over = spans.filter(([begin, end]) => begin < till && end > from);
   const cuts = new Set([from, till, ...over.flatMap(([begin, end]) => [begin, end]).filter((at) => at > from && at < till)]);
   const places = [...cuts].sort((a, b) => a - b);
@@ -87,7 +87,7 @@ function piecesOf(text, from, spans) {
 }
 
 // The column in which a line of code goes on where it does not fit: behind its indentation, at a stop of tabs.
-function hangOf(text) {
+export function hangOf(text) {
   let columns = 0;
   for (const sign of /^[ \t]*/.exec(text)[0]) columns += sign === '\t' ? TAB - (columns % TAB) : 1;
   return TAB * Math.ceil((columns + 2) / TAB);

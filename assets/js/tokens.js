@@ -1,5 +1,10 @@
 // The text, token by token. Appends; never rebuilds. One tab stop, arrow keys inside, a card on hover and focus.
 
+import { goto } from './address.js';
+import { makeCard, ORIGIN, ownText } from './card.js';
+import { make, shown, spelled } from './dom.js';
+import { makeLines, tokenNodes } from './lines.js';
+
 const SHOWN_UNREACHED = 2;
 
 // Bytes that never became a character: shown as what they are, not as the sign that stands for all such.
@@ -32,7 +37,7 @@ function readingOrder(step) {
 }
 
 // on.onPoint(step number, or null): whose token the pointer or the focus is on.
-function makeTokens(stage, on = {}) {
+export function makeTokens(stage, on = {}) {
   const view = make('div', 'sv-text');
   const lines = makeLines(view);
   const walker = document.createTreeWalker(view, NodeFilter.SHOW_ELEMENT);

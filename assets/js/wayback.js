@@ -1,6 +1,13 @@
-// The Playground's address names the run on its stage: after a reload in the middle of a run, by Back, or where the address
+// The Playground's stage. Its address names the run on its stage: after a reload in the middle of a run, by Back, or where the address
 // was copied, the run is on the stage again.
 
+import { note, place } from './address.js';
+import mountStage from './stage.js';
+
+/** @param {import('./component').Component} component */
+export default function mountWayBack(component) {
+const { server, watch } = component;
+const { stage, stream } = mountStage(component);
 const BUSY_PHASES = ['waiting', 'preparing', 'running', 'auditing'];
 
 function isHere() { return (place().view ?? 'play') === 'play'; }
@@ -22,3 +29,4 @@ watch('value', noteRun);
 window.addEventListener('sv-go', openNamed);
 window.addEventListener('popstate', openNamed);
 openNamed();
+}

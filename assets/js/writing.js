@@ -1,5 +1,7 @@
 // Scripts of the world: where one token's letters join the next one's, and what would turn a sentence around.
 
+import { SHAPED } from './dom.js';
+
 const BOTH_SHAPED = new RegExp('^' + SHAPED, 'u');
 const CLUSTERS = new Intl.Segmenter('en', { granularity: 'grapheme' });
 const LONGEST_CLUSTER = 32; // characters that are looked back at
@@ -16,14 +18,14 @@ function joins(before, after) {
 }
 
 // A text inside a sentence of ours, between signs that keep its direction from what stands around it.
-function isolated(text) { return RIGHT_TO_LEFT.test(text) ? '\u2068' + text + '\u2069' : text; }
+export function isolated(text) { return RIGHT_TO_LEFT.test(text) ? '\u2068' + text + '\u2069' : text; }
 
 // Drafts that did not survive, and how many more there were: they never belonged to the text.
 function isGhost(node) { return ['is-rejected', 'is-unreached', 'sv-more'].some((name) => node.classList.contains(name)); }
 
 // Letters that are drawn as one stay together across tokens: the marks of both keep off the line between them.
 // before: the text of the line in front of the token.
-function tie(node, before) {
+export function tie(node, before) {
   if (!joins(before, node.textContent)) return;
   let part = node;
   do {

@@ -151,5 +151,5 @@ def _controls(device: Device) -> _Controls:
         again = gr.Button("Same again", elem_id="again", interactive=False, min_width=96, scale=1)
     baseline = gr.Checkbox(label="Measure plain decoding too", value=True, elem_id="baseline")
     model = model_menu(device, "model")
-    settings = settings_form(device, "settings", default_settings(device), "dom", "tooltip", "fields", "settings")
+    settings = settings_form(device, "settings", default_settings(device), "settings")
     return _Controls(prompt, examples, model, settings, baseline, run, stop, again)

@@ -19,7 +19,7 @@ GLYPHS = """() => [...document.querySelectorAll('.is-code > .sv-token')].map((no
 KINDS = "() => [...document.querySelectorAll('.sv-paragraph')].map((node) => node.className.slice(13))"
 STYLES = """(selector) => [...document.querySelectorAll(selector)].map((node) => getComputedStyle(node))
   .map((style) => [style.fontWeight, style.fontFamily.includes('monospace')])"""
-SWITCH = ("dom", "markdown")
+SWITCH = ("markdown",)
 
 
 def of(scripts: Scripts, texts: list[str], *origins: str) -> Loaded:
