@@ -31,7 +31,7 @@ export function makeLines(view) {
 
   function begin() {
     if (line.text.endsWith('\n')) line = lineWith(line, '');
-    look = { spans: [] };
+    look = { kind: '', level: 0, spans: [] };
     parts = [];
     asides = null;
     block = view.appendChild(Object.assign(make('div', 'sv-paragraph'), { role: 'presentation', dir: 'auto' }));

@@ -118,7 +118,9 @@ def test_plain_text_or_markdown_is_one_choice_that_is_kept(scripts: Scripts) -> 
     assert plain == [["400", False]] * 3 + [["400", True]], "code in a fence is code in any case"
     assert other.attributes(".sv-markdown", "aria-pressed") == ["false"], "every switch follows"
     assert switch("isPlainKept") is True
-    switch("() => document.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'm', bubbles: true, cancelable: true }))")
+    switch(
+        "() => document.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'm', bubbles: true, cancelable: true }))"
+    )
     assert switch.attributes(".sv-markdown", "aria-pressed") == ["true"], "one press, however many switches"
     assert shown(STYLES, ".is-heading")[0][0] == "650"
 
@@ -127,7 +129,7 @@ HOSTILE = [
     "# <img src=x onerror=window.hit=1>\n",
     "[x](javascript:window.hit=1) <a href='javascript:window.hit=1'>x</a> **<b onclick=1>**\n",
     "- <https://evil.example/> ![i](//evil.example/x.png) \u202eevil\u202c\u2066\n",
-    "```html\"><script>window.hit=1</script>\n",
+    '```html"><script>window.hit=1</script>\n',
     "<script>window.hit=1</script>" + "x" * 5_000 + "\n",
     " " * 5_000 + "y\n",
 ]

@@ -17,7 +17,8 @@ LINES = """(texts) => {
     line = lineWith(line, part);
     lines[lines.length - 1] = [line.text, lookOf(line)];
   }
-  return lines.map(([text, { kind, level, spans }]) => [text, kind + (level || ''), spans.map(([from, to, name]) => [text.slice(from, to), name])]);
+  const named = (text, spans) => spans.map(([from, to, name]) => [text.slice(from, to), name]);
+  return lines.map(([text, { kind, level, spans }]) => [text, kind + (level || ''), named(text, spans)]);
 }"""
 ANSWER = (
     "# A *list*\n\nUse **bold `x`** and `y`.\n\n1. one\n   - two\n\n   ```python\n   def f():\n\n"
@@ -128,7 +129,15 @@ def test_a_line_in_pieces(scripts: Scripts) -> None:
 
 def test_where_code_goes_on_that_does_not_fit(scripts: Scripts) -> None:
     markup = scripts.load("markup")
-    assert [markup("hangOf", text) for text in ("x", "  x", "   x", "    x", "\tx", "  \tx", "\t   x")] == [4, 4, 8, 8, 8, 8, 12]
+    assert [markup("hangOf", text) for text in ("x", "  x", "   x", "    x", "\tx", "  \tx", "\t   x")] == [
+        4,
+        4,
+        8,
+        8,
+        8,
+        8,
+        12,
+    ]
 
 
 @pytest.mark.parametrize("text", ["`" * 9_000, "` `` " * 2_000, "**a " * 3_000, "*" * 9_001, " " * 9_000 + "`" * 9_000])
