@@ -10,8 +10,10 @@ from typing import Any, ClassVar
 from gradio.components import Component
 
 from engine.errors import BadInput
+from specviz.decoding.device import Device
 from specviz.explaining import recording
 from specviz.pages.drawn import drawn
+from specviz.pages.stage import asked_of
 from specviz.showing import listing
 from specviz.showing.trace import trace
 from specviz.store import Reader, StoreError
@@ -30,6 +32,8 @@ class Inspector:
     id: ClassVar[str] = "inspect"
     title: ClassVar[str] = "Inspector"
     store: Reader
+    device: Device | None = None
+    """Tells the texts of a prompt's tokens."""
 
     def arrive(self, query: Mapping[str, str]) -> Sequence[Any]:
         """Which run and step the address names; the newest run, or the recorded one, where it names none."""
@@ -51,7 +55,8 @@ class Inspector:
 
     def build(self) -> Sequence[Component]:
         """Lay the page out inside the current tab."""
-        return (drawn("inspector", "inspectview", serves={"read": self.read}),)
+        serves = {"read": self.read, "asked": asked_of(self.store, self.device)}
+        return (drawn("inspector", "inspectview", serves=serves),)
 
     def _runs(self) -> list[dict[str, str]]:
         """The newest runs and the recorded one, for the menu."""

@@ -15,10 +15,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import njit
 
 from engine.cores import usable_cores
-from engine.runtime.compiled import ENTRY, INNER
+from engine.runtime.compiled import entry, inner
 from engine.runtime.cpu.vectors import atomic_add, atomic_load, atomic_store, atomic_swap, give_way, pause
 
 NEXT, DONE, OPEN, INSIDE = 0, 16, 32, 48
@@ -27,7 +26,7 @@ _NUM_COUNTERS = 64
 _LOOKS = 200
 """Times that a thread looks, some ten microseconds, before it gives way."""
 Control = np.ndarray[Any, np.dtype[np.int64]]
-_compiled, _inner = njit(**ENTRY), njit(**INNER)
+_compiled, _inner = entry(), inner()
 
 
 @_inner

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
-from engine.runtime.compiled import ENTRY, INNER, PART
+from engine.runtime import compiled as how
 from engine.runtime.cpu.vectors import (
     I32,
     LANES,
@@ -33,9 +33,9 @@ from engine.runtime.cpu.vectors import (
 )
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
-compiled = njit(**ENTRY, error_model="numpy")
-inner = njit(**INNER, error_model="numpy")
-part = njit(**PART, error_model="numpy")
+compiled = how.entry(error_model="numpy")
+inner = how.inner(error_model="numpy")
+part = how.part(error_model="numpy")
 
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 _LOWEST = -80.0

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
-from engine.runtime.compiled import ENTRY
+from engine.runtime.compiled import entry
 from engine.runtime.cpu.softmax import Floats
 from engine.runtime.cpu.vectors import (
     F32,
@@ -122,7 +122,7 @@ _powers_of_piece: Any = intrinsic(_powers)
 """Sums (16,) of a piece's 2^((x - highest) · scale), by places, at an address."""
 
 
-@njit(**ENTRY, error_model="numpy")
+@entry(error_model="numpy")
 def highest_and_total(scores: Floats, scale: np.float32) -> tuple[np.float32, float]:
     """Of scores (v,). Where a number among them is not finite or all are -∞ the total is none either."""
     lanes, last, totals = np.empty(LANES, np.float32), np.empty(PIECE, np.float32), np.zeros(LANES)

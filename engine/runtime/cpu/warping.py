@@ -11,9 +11,8 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
-from engine.runtime.compiled import ENTRY, INNER, PART
+from engine.runtime.compiled import entry, inner, part
 from engine.runtime.cpu.softmax import Doubles, Floats, Integers, exponentiate, keep_best, maximum
 from engine.runtime.cpu.totals import highest_and_total
 
@@ -55,7 +54,7 @@ class _Row(NamedTuple):
     """The lowest score that is kept, and the last id that is kept at it."""
 
 
-@njit(**ENTRY, error_model="numpy")
+@entry(error_model="numpy")
 def fill(scores: Floats, seen: Seen, shape: Shape, probs: Floats) -> None:
     """Scores (n, v) → probabilities (n, v)."""
     memory = np.empty(scores.shape[1], np.float32)
@@ -65,7 +64,7 @@ def fill(scores: Floats, seen: Seen, shape: Shape, probs: Floats) -> None:
         _fill_row(row, shape.scale, exponents, exponents.view(np.float32), probs[i])
 
 
-@njit(**ENTRY, error_model="numpy")
+@entry(error_model="numpy")
 def chances(scores: Floats, rows: Integers, seen: Seen, shape: Shape, tokens: Integers, probs: Doubles) -> None:
     """Probability (m,) of token j in row `rows[j]` of scores (n, v); equal rows stand together. `seen` is by j."""
     memory = np.empty(scores.shape[1], np.float32)
@@ -75,7 +74,7 @@ def chances(scores: Floats, rows: Integers, seen: Seen, shape: Shape, tokens: In
         probs[j] = _chance(row, shape.scale, tokens[j])
 
 
-@njit(**ENTRY, error_model="numpy")
+@entry(error_model="numpy")
 def best(scores: Floats, rows: Integers, seen: Seen, shape: Shape, tokens: Integers) -> None:
     """The likeliest tokens (m, k) of rows (m,) of scores (n, v), best first; what is cut off is among them."""
     memory, highest = np.empty(scores.shape[1], np.float32), np.empty(tokens.shape[1], np.float32)
@@ -84,7 +83,7 @@ def best(scores: Floats, rows: Integers, seen: Seen, shape: Shape, tokens: Integ
         keep_best(own, tokens[j], highest)
 
 
-@njit(**INNER, error_model="numpy")
+@inner(error_model="numpy")
 def _row_of(scores: Floats, seen: Integers, shape: Shape, memory: Floats) -> _Row:
     own = _penalised(scores, seen, shape.penalty, memory)
     highest, total = highest_and_total(own, shape.scale)
@@ -93,7 +92,7 @@ def _row_of(scores: Floats, seen: Integers, shape: Shape, memory: Floats) -> _Ro
     return _cut(own, highest, total, shape)
 
 
-@njit(**INNER, error_model="numpy")
+@inner(error_model="numpy")
 def _penalised(scores: Floats, seen: Integers, penalty: np.float32, memory: Floats) -> Floats:
     """Scores (v,) with the repetition penalty, in `memory (v,)` where there is one."""
     if penalty == _ONE:
@@ -105,7 +104,7 @@ def _penalised(scores: Floats, seen: Integers, penalty: np.float32, memory: Floa
     return memory
 
 
-@njit(**PART, error_model="numpy")
+@part(error_model="numpy")
 def _cut(scores: Floats, highest: np.float32, total: float, shape: Shape) -> _Row:
     """Top-k, then the smallest set of the likeliest whose share reaches top-p; of equals the lowest ids."""
     ids, powers = _candidates(scores, highest, total, shape)
@@ -127,7 +126,7 @@ def _cut(scores: Floats, highest: np.float32, total: float, shape: Shape) -> _Ro
     return _Row(scores, highest, total, floor, last)
 
 
-@njit(**PART, error_model="numpy")
+@part(error_model="numpy")
 def _candidates(scores: Floats, highest: np.float32, total: float, shape: Shape) -> tuple[Integers, Doubles]:
     """Ids, ascending, among which all are that can be kept, and e^((score - highest) · scale) of each."""
     reach = _FIRST_REACH
@@ -142,7 +141,7 @@ def _candidates(scores: Floats, highest: np.float32, total: float, shape: Shape)
         reach = min(reach * np.float32(2.0), _FARTHEST)
 
 
-@njit(**PART)
+@part()
 def _at_least(scores: Floats, floor: np.float32) -> Integers:
     """Ids of scores from `floor` up; blocks without one cost a look at their maximum."""
     ids, num = np.empty(len(scores), np.int64), 0
@@ -156,7 +155,7 @@ def _at_least(scores: Floats, floor: np.float32) -> Integers:
     return ids[:num]
 
 
-@njit(**INNER, error_model="numpy")
+@inner(error_model="numpy")
 def _last_kept(
     scores: Floats, weights: Doubles, wanted: float, highest: np.float32, scale: np.float32
 ) -> tuple[int, float]:
@@ -183,7 +182,7 @@ def _last_kept(
     return last, kept
 
 
-@njit(**PART)
+@part()
 def _best_first(scores: Floats, buckets: Integers, bucket: int) -> Integers:
     """Places of a bucket's scores, the first of equals first: merged by twos, fours and so on.
 
@@ -207,7 +206,7 @@ def _best_first(scores: Floats, buckets: Integers, bucket: int) -> Integers:
     return order[:num]
 
 
-@njit(**PART, error_model="numpy")
+@part(error_model="numpy")
 def _chance(row: _Row, scale: np.float32, token: int) -> float:
     score = row.scores[token]
     if score < row.floor or (score == row.floor and token > row.last):
@@ -216,7 +215,7 @@ def _chance(row: _Row, scale: np.float32, token: int) -> float:
     return math.exp(power) / row.total if power > -np.float64(_FARTHEST) or not np.isfinite(row.total) else 0.0
 
 
-@njit(**PART, error_model="numpy", fastmath={"contract"})
+@part(error_model="numpy", fastmath={"contract"})
 def _fill_row(row: _Row, scale: np.float32, exponents: Any, powers: Floats, probs: Floats) -> None:
     share = np.float32(1.0 / row.total)
     for start in range(0, len(probs), _CHUNK):
