@@ -18,7 +18,7 @@ from specviz.showing import listing
 from specviz.showing.trace import trace
 from specviz.store import Reader, StoreError
 from specviz.text import first_line, to_wire, without_surrogates
-from specviz.times import day_and_time
+from specviz.times import moment
 
 NUM_RUNS = 40
 MAX_STEP_CHARS = 9
@@ -64,8 +64,6 @@ class Inspector:
             rows = self.store.list_runs(limit=NUM_RUNS)
         except StoreError:
             rows = []
-        labels = [
-            f"{day_and_time(row.created_at)} · {row.method} · {first_line(row.prompt, PROMPT_CHARS)}" for row in rows
-        ]
+        labels = [f"{moment(row.created_at)} · {row.method} · {first_line(row.prompt, PROMPT_CHARS)}" for row in rows]
         found = [{"id": row.id, "label": label} for row, label in zip(rows, labels, strict=True)]
         return [*found, {"id": recording.ID, "label": recording.TITLE}]

@@ -170,6 +170,15 @@ def test_the_step_under_the_pointer(scripts: Scripts, share: float, index: int) 
     assert tree(scripts)("stepUnder", share, 10) == index
 
 
+def test_siblings_that_differ_by_a_space_look_different(scripts: Scripts) -> None:
+    label = """(marks) => {
+      const places = marks.map(([, place]) => place), known = new Map(places.map((place) => [place, { place }]));
+      return labelsOf(marks.map(([text, place]) => ({ text, up: known.get(place) })));
+    }"""
+    marks = [[" the", 0], ["the", 0], [" fox", 0], [" the", 1], ["a", 1]]
+    assert tree(scripts)(label, marks) == ["␣the", "the", "fox", "the", "a"]
+
+
 def test_labels_are_short(scripts: Scripts) -> None:
     loaded = tree(scripts)
     given = [" fox", " ", "\n", "twelve chars", "thirteen char", "😀" * 13, "\u202ex"]
