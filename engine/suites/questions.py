@@ -68,7 +68,7 @@ def _limited(found: list[Question], limit: int | None) -> list[Question]:
 
 def _read(path: Path, suite: str) -> list[Question]:
     lines = _text(path).split("\n")
-    found = [_question(suite, line, f"{path.name}, line {i}") for i, line in enumerate(lines, 1) if line.strip()]
+    found = [to_question(suite, line, f"{path.name}, line {i}") for i, line in enumerate(lines, 1) if line.strip()]
     if not found:
         raise BadInput(f"The suite {path} holds no questions; wanted JSON lines with {_WANTED}.")
     has_more = bool({question.category for question in found} - MT_BENCH)
@@ -93,7 +93,8 @@ def _suite_name(path: Path) -> str:
     return stem.removesuffix("question").rstrip("._-") or path.resolve().parent.name
 
 
-def _question(suite: str, line: str, where: str) -> Question:
+def to_question(suite: str, line: str, where: str) -> Question:
+    """What a line of a file asks. `where` names the line. Raises BadInput."""
     try:
         row = json.loads(line)
         turns = _turns(row)
