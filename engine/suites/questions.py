@@ -39,7 +39,7 @@ def questions(given: str, limit: int | None = None, kind: str = "story", folder:
     `limit` keeps the first of each suite, and of each category where a suite has them; a suite may have one of its
     own behind a colon, as in `humaneval:20`. `folder` is where the field's suites lie. Raises UnknownName or BadInput.
     """
-    parts = {}
+    parts: dict[str, int | None] = {}
     for part in given.split(","):
         name, own = _with_limit(part, limit)
         parts |= dict.fromkeys(own_names(kind) if name == "all" else [name], own)
