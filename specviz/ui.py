@@ -38,8 +38,8 @@ def views(sessions: Sessions, store: Store) -> tuple[View, ...]:
     return (
         Playground(sessions, streams, store),
         Compare(sessions, store, streams),
-        Inspector(store),
-        SavedRuns(store, streams, sessions.visitors),
+        Inspector(store, sessions.device),
+        SavedRuns(store, streams, sessions.visitors, sessions.device),
         BenchView(benchmarks, sessions.device, store),
         Learn(sessions.device),
     )

@@ -73,6 +73,18 @@ export function survival(step, node, judgedBy) {
   return null;
 }
 
+// How the rule weighed each draw of this node, [target ÷ draft, number drawn, overlap, residual mass]; null where the run does not say.
+function judgementsOf(step, node) {
+  return step.j ? step.j.filter(([judged]) => judged === node).map(([, ...numbers]) => numbers) : null;
+}
+
+// What was weighed of a candidate, where the run says so; the last draw decided.
+function weighed(step, node, is) {
+  const [ratio, drawn] = (judgementsOf(step, node) || []).at(-1) || [null, null];
+  if (ratio === null || drawn === null) return '. A first candidate passes with probability min(1, target ÷ draft) = ' + probability(survival(step, node, 'ratio'));
+  return ': the number drawn, ' + drawn.toFixed(3) + ', is ' + is + ' ' + ratio.toFixed(3) + ', what is left of the target ÷ the draft';
+}
+
 function quoted(text) { return '“' + isolated(spelled(text)) + '”'; }
 
 // What became of a node and why, in a sentence or two.
@@ -83,6 +95,7 @@ export function reasonOf(trace, step, node) {
   const chosen = place < 0 ? null : step.k[place];
   const target = probability(step.p[node]);
   if (status === 'accepted') return acceptedBecause(trace.run, name, target, step, node);
+  if (judgementsOf(step, node)?.length === 0) return name + ' was never looked at: a candidate before it had passed.';
   if (chosen === null) return name + ' did not survive: the output ended here.';
   return rejectedBecause(trace, step, node, name, target, chosen);
 }
@@ -90,7 +103,7 @@ export function reasonOf(trace, step, node) {
 function acceptedBecause({ rule, judgedBy }, name, target, step, node) {
   if (judgedBy === 'likeliest') return name + ' is the target’s likeliest token here (' + target + '), so it was accepted.';
   if (judgedBy === 'draw') return 'The target’s token here was drawn from its own distribution. The draw gave ' + name + ' (' + target + '), which was drafted, so it was accepted.';
-  if (judgedBy === 'ratio') return name + ' passed its test. A first candidate passes with probability min(1, target ÷ draft) = ' + probability(survival(step, node, judgedBy)) + '.';
+  if (judgedBy === 'ratio') return name + ' passed its test' + weighed(step, node, 'below') + '.';
   return name + ' was accepted under rule ' + rule + '; the target gives it ' + target + '.';
 }
 
@@ -99,7 +112,7 @@ function rejectedBecause(trace, step, node, name, target, chosen) {
   const instead = chosen.o === 'accepted' ? ', a sibling that was drafted too' : '';
   if (judgedBy === 'likeliest') return name + ' is not the target’s likeliest token here: the target gives it ' + target + ' and prefers ' + other + ' (' + mass + ')' + instead + '.';
   if (judgedBy === 'draw') return 'The target’s token here was drawn from its own distribution. The draw gave ' + other + ' (' + mass + ')' + instead + ', not ' + name + ' (' + target + ').';
-  if (judgedBy === 'ratio') return name + ' failed its test. A first candidate passes with probability min(1, target ÷ draft) = ' + probability(survival(step, node, judgedBy)) + '; the output went on with ' + other + instead + '.';
+  if (judgedBy === 'ratio') return name + ' failed its test' + weighed(step, node, 'not below') + '; the output went on with ' + other + instead + '.';
   return name + ' was rejected under rule ' + rule + '; the output went on with ' + other + '.';
 }
 

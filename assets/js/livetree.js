@@ -1,6 +1,7 @@
 // Beside the text: the draft tree of the newest step, or of the one under the pointer. A press on a node leads to its step
 // in the inspector.
 
+import { ownText } from './card.js';
 import { add, make } from './dom.js';
 import { placed, storyOf } from './drafttree.js';
 import { growRoom } from './treedrawing.js';
@@ -14,7 +15,7 @@ const WIDE_PAGE = '(min-width: 1081px)';
 function treeOfStep(step) {
   const tree = step.tree || { path: [], t: [], up: [], s: [], p: [], q: [] }, size = tree.t.length;
   const k = step.k.map((token, place) => ({ o: token.o, p: token.p, raw: size + place, node: place < tree.path.length ? tree.path[place] : null }));
-  return { pieces: [...tree.t, ...step.k.map((token) => token.t || token.raw || '')], step: { ...tree, n: step.n, t: tree.t.map((_, place) => place), k } };
+  return { pieces: [...tree.t, ...step.k.map(ownText)], step: { ...tree, n: step.n, t: tree.t.map((_, place) => place), k } };
 }
 
 // onOpen(step number)
@@ -44,7 +45,7 @@ export function makeLiveTree(onOpen) {
     shownStep = step;
     const given = treeOfStep(step), place = log.indexOf(step), before = place > 0 ? log[place - 1].k : [];
     story.textContent = storyOf(given, given.step) + (step.by ? ' Drafted by ' + step.by + '.' : '');
-    tree.draw(given, given.step, before.length ? before[before.length - 1].t || before[before.length - 1].raw || '' : '(prompt)', room);
+    tree.draw(given, given.step, before.length ? ownText(before[before.length - 1]) : '(prompt)', room);
   }
 
   function schedule() {

@@ -1,6 +1,7 @@
 // One run on screen: status, figures, text, charts, legend. Fed numbered deltas; asks for a snapshot when one is missing.
 
 import { goto } from './address.js';
+import { makeAsked } from './asked.js';
 import { add, make, makeAlert, tell } from './dom.js';
 import { makeFigures } from './figures.js';
 import { makeLegend } from './legend.js';
@@ -11,7 +12,7 @@ import { makeTokens } from './tokens.js';
 
 /** @param {import('./component').Component} component */
 export default function mountStage(component) {
-const { element } = component;
+const { element, server } = component;
 const stage = make('section', 'sv-stage');
 const alertBox = makeAlert();
 const status = make('p', 'sv-status');
@@ -23,6 +24,7 @@ const tiles = makeTiles();
 const tokens = makeTokens(stage, { onPoint: (n) => live.point(n) });
 const live = makeLiveTree(inspectStep);
 const figures = makeFigures(inspectStep);
+const given = makeAsked((run) => server.asked(run));
 let numSteps = 0;
 let waiting = []; // steps that are not drawn yet
 let drawTimer = 0;
@@ -33,7 +35,7 @@ function build() {
   spoken.setAttribute('aria-live', 'polite');
   add(status, add(make('span', 'sv-status-line'), statusDot, statusText), statusMeta);
   const paper = add(make('div', 'sv-paper'), makeLegend(stage), add(make('div', 'sv-paper-columns'), tokens.node, live.node));
-  add(stage, alertBox, status, tiles.node, paper, figures.node, spoken);
+  add(stage, alertBox, status, given.node, tiles.node, paper, figures.node, spoken);
   element.appendChild(stage);
 }
 
@@ -97,6 +99,7 @@ function showStatus(next) {
   stage.dataset.session = next.session;
   statusText.textContent = next.text;
   statusMeta.textContent = next.meta;
+  given.show(server.asked && next.phase !== 'waiting' ? next.session : '');
 }
 
 build();

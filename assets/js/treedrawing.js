@@ -19,9 +19,16 @@ const EDGE_WIDTHS = [0.8, 1.5, 3, 4.5, 6];
 const KINDS = ['unreached', 'rejected', 'plain', 'correction', 'bonus', 'accepted'];
 
 // Most tokens begin with a space: it is left out where something follows.
-function shortLabel(text) {
-  const label = spelled(/^ \S/.test(text) ? text.slice(1) : text);
+function shortLabel(text, isWhole = false) {
+  const label = spelled(!isWhole && /^ \S/.test(text) ? text.slice(1) : text);
   return [...label].length > LONGEST_LABEL ? [...label].slice(0, LONGEST_LABEL - 1).join('') + '…' : label;
+}
+
+// Of each mark; where two below one node would look alike, their spaces stay.
+function labelsOf(marks) {
+  const labels = marks.map(({ text }) => shortLabel(text));
+  const isTwin = (mark, label) => marks.some((other, place) => labels[place] === label && other.up === mark.up && other.text !== mark.text);
+  return marks.map((mark, place) => (isTwin(mark, labels[place]) ? shortLabel(mark.text, true) : labels[place]));
 }
 
 function radius(q) { return q === null || q === undefined ? 7 : 4.5 + 7 * Math.sqrt(q); }
@@ -111,7 +118,7 @@ function nodeTrace(marks) {
   return {
     type: 'scatter', mode: 'markers+text', x: marks.map(({ at }) => at.column), y: marks.map(({ at }) => at.row), customdata: marks.map(({ key }) => key), cliponaxis: false,
     marker: { symbol: of(0), size: marks.map(({ r }) => 2 * r), color: of(1), line: { color: of(2), width: of(3) }, opacity: 1 },
-    text: marks.map(({ text }) => plain(shortLabel(text))), textposition: 'top center',
+    text: labelsOf(marks).map(plain), textposition: 'top center',
     textfont: { family: FONT, size: 12, color: marks.map(({ kind }) => pageShade(kind === 'unreached' ? 'soft' : 'ink')) },
     hoverinfo: 'text', hovertext: marks.map(hoverOfMark),
   };

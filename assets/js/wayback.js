@@ -2,12 +2,14 @@
 // was copied, the run is on the stage again.
 
 import { note, place } from './address.js';
+import { makeGoOn } from './goon.js';
 import mountStage from './stage.js';
 
 /** @param {import('./component').Component} component */
 export default function mountWayBack(component) {
-const { server, watch } = component;
+const { server, trigger, watch } = component;
 const { stage, stream } = mountStage(component);
+const goOn = makeGoOn(stage, (run) => trigger('go_on', { run }));
 const BUSY_PHASES = ['waiting', 'preparing', 'running', 'auditing'];
 
 function isHere() { return (place().view ?? 'play') === 'play'; }
@@ -26,6 +28,8 @@ async function openNamed() {
 }
 
 watch('value', noteRun);
+watch('value', goOn.show);
+goOn.show();
 window.addEventListener('sv-go', openNamed);
 window.addEventListener('popstate', openNamed);
 openNamed();

@@ -17,6 +17,7 @@ from engine.drafters.base import Context, Drafter, Needs, Room
 from engine.drafters.costs import Costs
 from engine.drafters.costs import of as costs_of
 from engine.drafters.fallback import NO_FALLBACK, PREFIX, WithFallback
+from engine.drafters.union import WithUnion
 from engine.errors import BadInput, UnknownName
 
 if TYPE_CHECKING:
@@ -62,11 +63,23 @@ def create(name: str, given: Mapping[str, object], target: Target, costs: Costs 
         return made[0]
     first, second = made
     asked = [option.removeprefix(PREFIX) for option in given if option.startswith(PREFIX)]
-    return WithFallback(first, second, {option: getattr(second.options, option) for option in asked})
+    together = WithUnion if first.options.union else WithFallback
+    return together(first, second, {option: getattr(second.options, option) for option in asked})
+
+
+def caveats(methods: Mapping[str, Mapping[str, object]], target: Target) -> list[str]:
+    """What is to be said before runs on a target, of it and of these methods with their options; each sentence once.
+
+    Raises UnknownName or BadInput.
+    """
+    said = [target.caveat, *(create(name, given, target).caveat for name, given in methods.items())]
+    return list(dict.fromkeys(filter(None, said)))
 
 
 def parse(name: str, given: Mapping[str, object]) -> list[tuple[str, Any]]:
     """A method with its options, and behind it its fallback, if it is given one; `fallback.NAME` is the fallback's.
+
+    Whether the two draft in turn or together, `union` of the first says.
 
     Raises UnknownName or BadInput.
     """
@@ -77,6 +90,8 @@ def parse(name: str, given: Mapping[str, object]) -> list[tuple[str, Any]]:
     if second != NO_FALLBACK:
         second = _fallback_of(name, second)
         return [(name, settings), (second, options.parse(get(second).Options, _without_fallback(second, rest), second))]
+    if getattr(settings, "union", False):
+        raise BadInput(f"Option union is of two methods, and {name} is given no fallback.")
     if rest:
         raise BadInput(f"Option {PREFIX}{next(iter(rest))} is of a fallback, and {name} is given none.")
     return [(name, settings)]
@@ -84,7 +99,7 @@ def parse(name: str, given: Mapping[str, object]) -> list[tuple[str, Any]]:
 
 def _without_fallback(name: str, given: Mapping[str, object]) -> Mapping[str, object]:
     """Options of a fallback. Raises BadInput where it is given one of its own."""
-    if given.get("fallback", NO_FALLBACK) != NO_FALLBACK:
+    if given.get("fallback", NO_FALLBACK) != NO_FALLBACK or "union" in given:
         raise BadInput(f"The fallback {name} is given a fallback of its own; two methods are the most.")
     return given
 
@@ -98,4 +113,4 @@ def _fallback_of(name: str, second: str) -> str:
     return second
 
 
-__all__ = ["Context", "Costs", "Drafter", "Needs", "Room", "create", "get", "names", "parse"]
+__all__ = ["Context", "Costs", "Drafter", "Needs", "Room", "caveats", "create", "get", "names", "parse"]

@@ -1,19 +1,30 @@
-"""A GGUF file to a folder of bf16 safetensors, as transformers dequantises it. Knows no cache.
+"""A GGUF file to a folder of safetensors, as transformers dequantises it. Knows no cache.
 
-Configuration, tokenizer, chat template and tokens that end a text are read from the same file.
+Matrices that are not quantised keep their width, float32 or float16; quantised ones become bf16. Configuration,
+tokenizer, chat template and tokens that end a text are read from the same file.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GgufConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    modeling_gguf_pytorch_utils,
+)
 
 from engine.errors import BadInput, first_line
+from engine.models import memory, watch
 
 READER = "gguf"
 """The package that transformers reads such files with."""
@@ -26,14 +37,62 @@ def convert(source: Path, folder: Path) -> None:
 
     A full disk raises safetensors' own error.
     """
-    model, tokenizer = _read(source)
+    _check_memory(source)
+    with _reading_told():
+        model, tokenizer = _read(source)
+    watch.report(f"Writing {source.stem} in bf16")
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def _check_memory(source: Path) -> None:
+    """Raises BadInput where the weights in bf16 are more than what is free."""
+    needed, free = 2 * num_numbers(source), memory.free_bytes(torch.device("cpu"))
+    if free is not None and free < needed:
+        raise BadInput(
+            f"The GGUF file {source} takes {memory.in_gigabytes(needed)} of memory to be converted to bf16, and "
+            f"{memory.in_gigabytes(free)} are free; choose a smaller model, or stop what else runs here."
+        )
+
+
+@contextlib.contextmanager
+def _reading_told() -> Iterator[None]:
+    """Progress that transformers draws on tqdm's own bar, which has no hook as its other bars have."""
+    own = vars(modeling_gguf_pytorch_utils).get("tqdm")
+    if own is None or watch.current() is watch.NOBODY:
+        yield
+        return
+    modeling_gguf_pytorch_utils.tqdm = lambda items, **named: watch.Bar(items, what="Converting to bf16, once:")
+    try:
+        yield
+    finally:
+        modeling_gguf_pytorch_utils.tqdm = own
+
+
+def num_numbers(source: Path) -> int:
+    """Weights in a GGUF file, its header read alone. Raises BadInput as `check`, or for a broken header."""
+    check(source)
+    from gguf import GGUFReader
+
+    try:
+        return sum(int(tensor.n_elements) for tensor in GGUFReader(source).tensors)
+    except Exception as error:  # as below
+        raise BadInput(_cannot_read(source, error)) from error
 
 
 def can_convert() -> bool:
     """Whether the package that reads GGUF files is installed."""
     return importlib.util.find_spec(READER) is not None
+
+
+def dtype_of(source: Path) -> torch.dtype:
+    """What a file's matrices are written as: bf16, but what it holds in full or in half. Raises the reader's errors."""
+    from gguf import GGUFReader
+
+    kinds = {tensor.tensor_type.name for tensor in GGUFReader(source).tensors if len(tensor.shape) > 1}
+    if kinds == {"F16"}:
+        return torch.float16
+    return torch.float32 if "F32" in kinds and kinds <= {"F32", "F16", "BF16"} else torch.bfloat16
 
 
 def check(source: Path) -> None:
@@ -56,12 +115,14 @@ def _read(source: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             str(source.parent),
-            dtype=torch.bfloat16,
+            dtype=dtype_of(source),
             quantization_config=GgufConfig(dequantize=True),
             output_loading_info=True,
             **how,
         )
         tokenizer = AutoTokenizer.from_pretrained(str(source.parent), **how)
+    except watch.LoadingStopped:
+        raise
     except Exception as error:  # such files are read by hand there, and break in every way
         raise BadInput(_cannot_read(source, error)) from error
     model, found = loaded

@@ -15,7 +15,8 @@ from engine.options import OptionSpec, specs
 from engine.suites import Question
 from engine.suites.questions import to_question
 from specviz.decoding.device import PLAIN, Device
-from specviz.decoding.request import MAX_NEW_TOKENS, MAX_PROMPT_CHARS, method_options
+from specviz.decoding.offers import MAX_NEW_TOKENS
+from specviz.decoding.request import MAX_PROMPT_CHARS, method_options
 from specviz.text import without_surrogates
 
 OWN = "own prompts"

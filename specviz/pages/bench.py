@@ -19,7 +19,7 @@ from specviz.pages.asking import start_and_stop
 from specviz.pages.drawn import QUIET, drawn
 from specviz.store import Reader
 from specviz.text import printable, to_wire, without_surrogates
-from specviz.times import MINUTES, day_and_time
+from specviz.times import MINUTES, moment
 
 POLL_S = 1.0
 MAX_ENTRIES = 40
@@ -160,7 +160,7 @@ class BenchView:
             {
                 "id": entry.id,
                 "title": entry.title,
-                "when": day_and_time(entry.created_at, MINUTES),
+                "when": moment(entry.created_at, MINUTES),
                 "state": "running" if entry.id == going_on else "complete" if entry.is_complete else "stopped",
                 "runs": f"{entry.num_runs:,} {'run' if entry.num_runs == 1 else 'runs'}",
             }

@@ -18,6 +18,7 @@ from specviz.decoding.session import Sessions
 from specviz.pages import scripts
 from specviz.pages.asking import (
     example_chips,
+    follow_catalog,
     follow_model,
     model_menu,
     pick,
@@ -125,7 +126,10 @@ class Compare:
         # What the address named is not what is on screen any more.
         forget = scripts.calling("address", "note", {"view": "compare"})
         controls.run.click(None, None, None, js=forget, **QUIET)
-        controls.run.click(self.run, inputs, outputs, **QUIET)
+        ran = controls.run.click(self.run, inputs, outputs, **QUIET)
+        catalog, told_of = follow_catalog(self.sessions.device, controls.settings)
+        for event in (controls.model.change, ran.then):
+            event(told_of, [controls.model], [catalog], **QUIET)
         controls.stop.click(self.stop, None, None, queue=False, **QUIET)
         controls.examples.pick(pick, None, [controls.prompt], queue=False, **QUIET)
         follow_model(controls.model, controls.prompt, controls.examples)

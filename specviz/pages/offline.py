@@ -20,7 +20,7 @@ from specviz.showing.trace import trace
 from specviz.showing.wire import Stream
 from specviz.store import Reader
 from specviz.text import to_wire, without_surrogates
-from specviz.times import MINUTES, day_and_time
+from specviz.times import MINUTES, moment
 
 
 def to_html(archive: Reader, run_ids: Iterable[str]) -> str:
@@ -53,7 +53,7 @@ def _run(archive: Reader, run_id: str) -> dict[str, Any]:
     state = fold_all(ViewState(), replay(archive, run_id))
     started = state.started
     assert started is not None  # a stored run has its first event
-    title = f"{started.method} · {started.model} · {day_and_time(started.created_at, MINUTES)}"
+    title = f"{started.method} · {started.model} · {moment(started.created_at, MINUTES)}"
     told = {"message": json.loads(Stream().snapshot(state)), "trace": trace(state.events)}
     return {"title": without_surrogates(title), "prompt": without_surrogates(started.prompt)} | told
 

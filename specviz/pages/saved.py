@@ -18,11 +18,12 @@ from gradio.components import Component
 
 from engine.errors import BadInput
 from specviz.archive import lines
+from specviz.decoding.device import Device
 from specviz.decoding.visitors import Visitors, hashed
 from specviz.pages import exports
 from specviz.pages.drawn import drawn
 from specviz.pages.side_by_side import side_by_side
-from specviz.pages.stage import make_stage, saved_run
+from specviz.pages.stage import asked_of, make_stage, saved_run
 from specviz.showing import listing
 from specviz.showing.channel import Streams
 from specviz.showing.listing import Listing
@@ -60,6 +61,8 @@ class SavedRuns:
     store: Store
     streams: Streams
     visitors: Visitors = field(default_factory=Visitors)
+    device: Device | None = None
+    """Tells the texts of a prompt's tokens."""
 
     def arrive(self, query: Mapping[str, str]) -> Sequence[Any]:
         """The list, filtered as the address says, and the run or the comparison that it names."""
@@ -163,4 +166,5 @@ class SavedRuns:
             "import_runs": self.take_in,
         }
         browser = drawn("runs", "browser", serves=serves)
-        return browser, make_stage("saved-stage", self.streams, "player")
+        served = {"asked": asked_of(self.store, self.device)}
+        return browser, make_stage("saved-stage", self.streams, "player", serves=served)

@@ -7,13 +7,17 @@ from collections.abc import Mapping
 import gradio as gr
 
 from engine.errors import BadInput
+from engine.events import SessionStarted
+from specviz.decoding.device import Device
 from specviz.pages.drawn import Answer, drawn
 from specviz.showing import channel, listing
+from specviz.showing.asked import asked
 from specviz.showing.channel import Streams
 from specviz.showing.fold import ViewState, fold_all
 from specviz.showing.replay import replay
 from specviz.showing.wire import Stream
 from specviz.store import Reader, StoreError
+from specviz.text import to_wire
 
 
 def saved_run(archive: Reader, streams: Streams, run_id: object) -> str:
@@ -23,6 +27,21 @@ def saved_run(archive: Reader, streams: Streams, run_id: object) -> str:
     except (BadInput, StoreError) as error:
         return channel.alert(str(error))
     return streams.keep(Stream()).snapshot(state)
+
+
+def asked_of(archive: Reader, device: Device | None = None) -> Answer:
+    """What answers, by a run's id, what it was given; with its tokens' texts where the device knows them."""
+
+    def answer(run_id: object) -> str:
+        try:
+            events = archive.events(listing.run_id(run_id))
+        except (BadInput, StoreError) as error:
+            return channel.alert(str(error))
+        started = next(event for event in events if isinstance(event, SessionStarted))
+        texts = device.texts(started.model, started.prompt_ids) if device else None
+        return to_wire(asked(started, texts))
+
+    return answer
 
 
 def make_stage(
