@@ -47,6 +47,9 @@ toControls.addEventListener('click', () => {
   /** @type {HTMLElement} */ (document.querySelector('#bench-suites input')).focus({ preventScroll: true });
 });
 add(list, label, picker, goOn, saves, toControls);
+table.tabIndex = 0; // a wide one scrolls within itself
+table.setAttribute('role', 'group');
+table.setAttribute('aria-label', 'Figures of the chosen suite');
 chooser.setAttribute('role', 'group');
 chooser.setAttribute('aria-label', 'Suite of the figures below');
 add(report, about, heat.node, chooser, add(make('div', 'sv-bench-pair'), scatter.node, time.node), table, costs, tools.beside);

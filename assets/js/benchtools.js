@@ -33,6 +33,9 @@ export function makeBenchTools({ server, onOpen }) {
   form.addEventListener('submit', (event) => { event.preventDefault(); change('rename', title.value); });
   form.addEventListener('keydown', (event) => { if (event.key === 'Escape') showForm(false); });
   add(form, title, Object.assign(make('button', 'sv-chart-save', 'Save'), { type: 'submit' }));
+  Object.assign(result, { tabIndex: 0 }); // a wide table scrolls within it
+  result.setAttribute('role', 'group');
+  result.setAttribute('aria-label', 'Two benchmarks side by side');
   other.id = 'bench-other';
   label.htmlFor = other.id;
   other.addEventListener('change', compare);

@@ -60,6 +60,9 @@ export function makeInspector(options = {}) {
 
   function build() {
     spoken.setAttribute('aria-live', 'polite');
+    text.tabIndex = 0; // a long one scrolls within itself on a narrow page
+    text.setAttribute('role', 'group');
+    text.setAttribute('aria-label', 'The text around this step');
     const moves = add(make('div', 'sv-tools'), ...Object.values(buttons), counter);
     moves.setAttribute('role', 'toolbar');
     moves.setAttribute('aria-label', 'Steps');

@@ -58,7 +58,7 @@ function makeRecent(choose, draw) {
     const item = make('li', ''), more = ['draft', 'dtype', 'device'].filter((name) => one[name] && one[name] !== 'auto').map((name) => one[name]);
     const forget = makeButton('sv-lane-remove', '×', () => { forgetModel(one.model); draw(); });
     forget.setAttribute('aria-label', 'Forget ' + shown(one.model));
-    add(list, add(item, makeButton('sv-open', shown(one.model), () => choose(one)), make('span', 'sv-fold-about', more.map(shown).join(', ')), forget));
+    add(list, add(item, makeButton('sv-open', shown(one.model), () => choose(one)), make('span', 'sv-fold-about', more.map((text) => shown(text)).join(', ')), forget));
   }
   list.hidden = !list.firstChild;
   return list;

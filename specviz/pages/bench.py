@@ -220,7 +220,7 @@ class BenchView:
             gr.Number(6, label="Prompts of each suite", precision=0, elem_id="bench-prompts"),
             gr.Textbox(
                 label="Prompts of your own",
-                info="One per line; with lines of --- between them, several lines each; or JSON lines with turns.",
+                info="One per line; or of several lines, between lines of three dashes; or JSON lines with `turns`.",
                 lines=2,
                 max_lines=8,
                 elem_id="bench-own",

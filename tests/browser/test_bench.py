@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from specviz.bench.shelf import REPORTS
 from tests.browser.accessible import assert_accessible
 from tests.browser.conftest import Held
 
@@ -133,3 +134,29 @@ def test_dark_narrow_and_by_keyboard(visit: Open) -> None:
     page.get_by_text(f"Block efficiency against speedup: {name}").wait_for()
     assert suites.locator('[aria-pressed="true"]').inner_text() == name
     assert_accessible(page, "#bench-board")
+
+
+def test_reports_from_elsewhere_stand_side_by_side_by_keyboard_alone(visit: Open) -> None:
+    page = opened(visit)
+    given = json.loads(sorted(REPORTS.glob("*cpu-bf16.json"))[0].read_text(encoding="utf-8"))
+    for name in ("Before", HOSTILE):
+        report = {**given, "model": name, "cells": given["cells"][:400]}
+        shown = page.locator("#bench-picker").input_value()
+        file = {"name": "r.json", "mimeType": "application/json", "buffer": json.dumps(report).encode()}
+        page.get_by_label("Report of engine bench --json").set_input_files([file])
+        page.wait_for_function("shown => document.querySelector('#bench-picker').value !== shown", arg=shown)
+    page.get_by_role("button", name="Rename").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.type("After")
+    page.keyboard.press("Enter")
+    page.locator("#bench-picker option:checked", has_text="After").wait_for(state="attached")
+    page.locator("#bench-other").focus()
+    page.keyboard.type("repair")
+    page.locator(".sv-bench-beside td", has_text="1.00×").first.wait_for()
+    assert HOSTILE in page.locator(".sv-bench-warning").inner_text()
+    assert_accessible(page, "#bench-board")
+    assert page.evaluate("window.hacked") is None
+    page.get_by_role("button", name="Delete").focus()
+    for _ in range(2):
+        page.keyboard.press("Enter")
+    page.wait_for_function("() => !document.querySelector('#bench-picker').textContent.includes('After')")

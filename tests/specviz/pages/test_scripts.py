@@ -50,6 +50,21 @@ def test_imports_lead_to_modules_that_export_those_names() -> None:
                 assert re.search(found, scripts.text(home), re.MULTILINE), f"{name} wants {each} of {home}"
 
 
+def test_what_a_module_calls_of_another_it_imports() -> None:
+    homes = {
+        each: name
+        for name in scripts.served()
+        for each in re.findall(r"^export (?:async )?function (\w+)", scripts.text(name), re.MULTILINE)
+    }
+    for name in {*scripts.served(), "offline"}:
+        text = re.sub(r"//.*|'(?:[^'\\\n]|\\.)*'", "", scripts.text(name))
+        called = set(re.findall(r"(?<![\w.$])(\w+)\(", text)) & set(homes)
+        known = set(re.findall(r"\w+", " ".join(re.findall(r"^import .*", text, re.MULTILINE))))
+        known |= set(re.findall(r"\b(?:function|const|let) (\w+)", text))
+        missing = {each for each in called - known if not re.search(rf"[({{,] ?{each} ?[,)}}]", text)}
+        assert not missing, f"{name} calls {missing} without an import"
+
+
 def test_joined_each_module_stands_once_behind_what_it_needs() -> None:
     order = scripts.with_imports("offline")
     assert len(order) == len(set(order))
