@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from engine.drafters.base import Context, Room
 from engine.drafters.fallback import WithFallback
@@ -95,12 +96,13 @@ def _drawn(trees: Sequence[DraftTree], places: Sequence[dict[int, int]]) -> Draw
     nodes = [(tree, place) for tree, place in zip(trees, places, strict=True) if tree]
     if not any(tree.is_sampled for tree, _ in nodes):
         return None
-    rows, row_of, order = [], list[int](), list[int]()
+    rows, row_of, order = list[Tensor](), list[int](), list[int]()
     for tree, place in nodes:
         if tree.draws is None:
             raise RunFailed("Two drafts cannot be one where only one says what it was drawn from.")
         own = tree.draws.with_a_law_each(tree.tokens, tree.parents)
-        row_of += [sum(map(len, rows)) + row for row in own.row_of]
+        first = sum(len(laws) for laws in rows)
+        row_of += [first + row for row in own.row_of]
         order += [place[node] for node in own.order]
         rows.append(own.rows)
     return Draws(torch.cat(rows), tuple(row_of), "conditional", tuple(order))
