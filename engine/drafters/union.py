@@ -101,7 +101,8 @@ def _drawn(trees: Sequence[DraftTree], places: Sequence[dict[int, int]]) -> Draw
         if tree.draws is None:
             raise RunFailed("Two drafts cannot be one where only one says what it was drawn from.")
         own = tree.draws.with_a_law_each(tree.tokens, tree.parents)
-        row_of += [sum(map(len, rows)) + row for row in own.row_of]
+        first = sum(len(laws) for laws in rows)
+        row_of += [first + row for row in own.row_of]
         order += [place[node] for node in own.order]
         rows.append(own.rows)
     return Draws(torch.cat(rows), tuple(row_of), "conditional", tuple(order))
