@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+from typing import Any
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -39,32 +40,58 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parse_flags(arguments: list[str] | None) -> argparse.Namespace:
-    """The command line. Exits with 2 for flags that do not exist."""
-    parser = argparse.ArgumentParser(prog="app.py", description="Watch speculative decoding in the browser.")
+    """The command line, and where it is silent the environment. Exits with 2 for what does not exist."""
+    parser = argparse.ArgumentParser(
+        prog="app.py",
+        description="Watch speculative decoding in the browser.",
+        epilog="Each flag can be given in the environment too, under the name in brackets; a flag comes first.",
+    )
     in_space = bool(os.environ.get("SPACE_ID"))
     host = os.environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if in_space else "127.0.0.1")
-    parser.add_argument("--host", default=host, help="address to listen on (default %(default)s)")
-    parser.add_argument(
-        "--port", type=int, default=os.environ.get("GRADIO_SERVER_PORT", PORT), help="port (default %(default)s)"
+
+    def flag(name: str, about: str, default: object = None, **how: Any) -> None:
+        variable = f"SPECVIZ_{name.upper()}"
+        given = default if "action" in how else os.environ.get(variable) or default
+        parser.add_argument(f"--{name}", default=given, help=f"{about} [{variable}]", **how)
+
+    flag("host", "address to listen on (default %(default)s)", host)
+    flag("port", "port (default %(default)s)", os.environ.get("GRADIO_SERVER_PORT", PORT), type=int)
+    flag(
+        "model",
+        "preset, hub id, folder, folder/file.gguf or hub-id:file.gguf (default: smollm2-135m where it is there, else "
+        "story)",
     )
-    parser.add_argument(
-        "--model",
-        help="preset, hub id, folder, folder/file.gguf or hub-id:file.gguf (default: SPECVIZ_MODEL, else smollm2-135m "
-        "where it is there, else story)",
+    flag("draft", "draft model that goes with it: hub id, folder or GGUF file (default: the preset's own)", "auto")
+    flag("dtype", "what weights are held in: auto, bf16, fp16 or fp32 (default: auto)", "auto")
+    flag("device", "where models run: auto, cpu, cuda, cuda:1 … (default: auto)", "auto")
+    flag(
+        "weights",
+        f"folders of trained drafters that the page offers, parted by {os.pathsep!r}; at home any may be typed",
+        "",
     )
-    parser.add_argument(
-        "--db",
-        default=None,
-        help="database file or URL (default: specviz.db in your data folder; in a Space, in /data)",
-    )
-    parser.add_argument(
-        "--public",
+    flag("db", "database file or URL (default: specviz.db in your data folder; in a Space, in /data)")
+    flag(
+        "public",
+        "many visitors: only the browser that made a run may tag, note or delete it, and nobody may name a model, "
+        "folder or file (default: only in a Space)",
+        _switch(parser, "PUBLIC", default=in_space),
         action=argparse.BooleanOptionalAction,
-        default=in_space,
-        help="many visitors: only the browser that made a run may tag, note or delete it (default: only in a Space)",
     )
-    parser.add_argument("--mcp", action="store_true", help="offer the API to language models as tools (docs/api.md)")
+    flag(
+        "mcp",
+        "offer the API to language models as tools (docs/api.md)",
+        _switch(parser, "MCP", default=False),
+        action=argparse.BooleanOptionalAction,
+    )
     return parser.parse_args(arguments)
+
+
+def _switch(parser: argparse.ArgumentParser, name: str, *, default: bool) -> bool:
+    """A flag of the environment that is on or off. Exits with 2 for anything else."""
+    given = os.environ.get(f"SPECVIZ_{name}", "").strip().lower()
+    if given not in ("", "1", "true", "yes", "0", "false", "no"):
+        parser.error(f"SPECVIZ_{name} is {given!r}; wanted 1, true or yes, or 0, false or no")
+    return given in ("1", "true", "yes") if given else default
 
 
 class AddressTaken(Exception):
@@ -114,13 +141,18 @@ def serve(flags: argparse.Namespace) -> None:
 
     with open_store(flags.db) as store:
         from specviz import ui
-        from specviz.decoding.device import PLAIN
+        from specviz.decoding.device import PLAIN, Loading
         from specviz.decoding.local import LocalDevice
         from specviz.decoding.session import Sessions
         from specviz.decoding.visitors import Visitors
 
         model = flags.model or tell_default()
-        device = LocalDevice(model)
+        device = LocalDevice(
+            model,
+            takes_own=not flags.public,
+            loading=Loading(flags.draft, flags.dtype, flags.device),
+            weights=[folder for folder in flags.weights.split(os.pathsep) if folder],
+        )
         device.load(model)
         sessions = Sessions(device, store, Visitors(flags.public))
         sessions.warm_up(model, PLAIN)

@@ -87,7 +87,7 @@ def plain_run(target: Target, prompt_ids: Sequence[int], config: GenerationConfi
 def audit(target: Target, plain: Sequence[Event], run: Sequence[Event]) -> Audit:
     """Compare a run with the plain run of the same prompt and settings."""
     started = next(e for e in run if isinstance(e, SessionStarted))
-    config = GenerationConfig(**{**started.config, "stop_strings": tuple(started.config["stop_strings"])})
+    config = GenerationConfig.from_dict(started.config)
     if not config.verification_rule.is_reproducible:
         return Audit("not auditable", 0)
     expected, given = output_ids(plain), output_ids(run)

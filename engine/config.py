@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,6 +72,12 @@ class GenerationConfig:
     def draft_mode(self) -> DraftMode:
         """How a draft's tokens are to be chosen."""
         return "likeliest" if self.is_greedy else self.verification_rule.draft_mode
+
+    @staticmethod
+    def from_dict(given: Mapping[str, Any]) -> GenerationConfig:
+        """Of the settings of a recorded session; others, as of its conversation, are left aside. Raises BadInput."""
+        known = {name: given[name] for name in GenerationConfig.__dataclass_fields__ if name in given}
+        return GenerationConfig(**{**known, "stop_strings": tuple(given.get("stop_strings", ()))})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, fit for JSON."""

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from engine.errors import RunFailed
@@ -64,6 +65,18 @@ class Draws:
         row = row.clone()
         row[list(earlier)] = 0
         return row / row.sum()
+
+    def with_a_law_each(self, tokens: Sequence[int], parents: Sequence[int]) -> Draws:
+        """The same draws of a tree's nodes (n,) under the scheme that all can be told in."""
+        if self.scheme != "without_replacement":
+            return replace(self, scheme="conditional")
+        earlier: dict[int, list[int]] = {}
+        laws = []
+        for draw, node in enumerate(self.order):
+            before = earlier.setdefault(parents[node], [])
+            laws.append(self.law(draw, before))
+            before.append(tokens[node])
+        return Draws(torch.stack(laws), tuple(range(len(laws))), "conditional", self.order)
 
     def only(self, place: Mapping[int, int]) -> Draws:
         """Those of some nodes, under the numbers that they have now."""

@@ -12,7 +12,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 if TYPE_CHECKING:
-    from engine.models.chat import Message
+    from engine.conversation import Message
 
 T = TypeVar("T")
 
@@ -68,8 +68,11 @@ class TargetFacts(Protocol):
     def weights_fingerprint(self) -> str:
         """Tells its weights from another's."""
 
-    def encode(self, prompt: str | Sequence[Message]) -> list[int]:
-        """A prompt, or a conversation that ends with the user's message, to token ids. Raises BadInput."""
+    def encode(self, prompt: str | Sequence[Message], *, is_raw: bool = False, thinks: bool | None = None) -> list[int]:
+        """A prompt, or a conversation that ends with the user's message, to token ids. Raises BadInput.
+
+        `is_raw`: without the chat template. `thinks`: whether to think first; None leaves it to the template.
+        """
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """Token ids to text, special tokens among them."""

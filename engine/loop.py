@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from engine.config import GenerationConfig
+from engine.conversation import ALONE, Conversation
 from engine.distributions import Distributions, TokensBefore
 from engine.drafters.base import Context, Drafter, Room
 from engine.errors import BadInput, ContextFull, EngineError
@@ -34,6 +35,7 @@ from engine.events import (
     Stepped,
     StopReason,
 )
+from engine.facts import TargetFacts
 from engine.noise import Noise
 from engine.runtime import machine
 from engine.runtime.laps import Laps
@@ -53,17 +55,19 @@ def generate(
     prompt: str | Sequence[int],
     config: GenerationConfig,
     *,
+    conversation: Conversation = ALONE,
     prompt_ids: Sequence[int] | None = None,
     session_id: str | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Event]:
     """Decode a prompt (text, or token ids as they are) and yield what happens.
 
-    `prompt_ids`: what a text was encoded to before, where several sessions are to read the same.
+    `conversation`: what a text stands in. `prompt_ids`: what a text was encoded to before, where several sessions are
+    to read the same.
     Raises BadInput before the first event where prompt or settings cannot be used. A fault during
     decoding ends the stream with reason `failed` and is not raised.
     """
-    session = Session(target, drafter, prompt, config, should_stop, prompt_ids)
+    session = Session(target, drafter, prompt, config, should_stop, prompt_ids, conversation)
     return session.events(session_id or uuid.uuid4().hex)
 
 
@@ -78,11 +82,13 @@ class Session:
         config: GenerationConfig,
         should_stop: Callable[[], bool],
         prompt_ids: Sequence[int] | None = None,
+        conversation: Conversation = ALONE,
     ) -> None:
         self.target, self.drafter, self.config, self.should_stop = target, drafter, config, should_stop
         self.prompt = prompt if isinstance(prompt, str) else target.facts.decode(prompt)
+        self.conversation = conversation
         if prompt_ids is None:
-            prompt_ids = target.facts.encode(prompt) if isinstance(prompt, str) else prompt
+            prompt_ids = encoded(target.facts, prompt, conversation) if isinstance(prompt, str) else prompt
         self.prompt_ids = list(prompt_ids)
         if not self.prompt_ids:
             raise BadInput("The prompt has no tokens; give at least one.")
@@ -136,7 +142,7 @@ class Session:
             model=facts.name,
             device=str(facts.device),
             dtype=str(facts.dtype).removeprefix("torch."),
-            config=self.config.to_dict(),
+            config={**self.config.to_dict(), **self.conversation.to_dict()},
             machine=machine(facts.device),
         )
 
@@ -280,6 +286,11 @@ class Shown:
     probs: list[float | None]
     """Of each emitted token."""
     alternatives: list[tuple[Candidate, ...]]
+
+
+def encoded(facts: TargetFacts, prompt: str, conversation: Conversation) -> list[int]:
+    """A text in its conversation as the target reads it. Raises BadInput."""
+    return facts.encode(conversation.said(prompt), is_raw=conversation.is_raw, thinks=conversation.thinks)
 
 
 def cut(verdict: Verdict, num_tokens: int) -> Verdict:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 from engine.errors import BadInput, UnknownName
 
 T = TypeVar("T")
 Value = bool | int | float | str
+Kind = Literal["value", "method", "model", "weights", "file", "text"]
+"""What an option is: a value in its range, the name of a method, model, folder of weights or file, or words."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,9 @@ class OptionSpec:
     high: float | None = None
     unit: str = ""
     choices: tuple[str, ...] = ()
+    kind: Kind = "value"
+    words: tuple[str, ...] = ()
+    """Of one that names something: what else may stand there, such as auto."""
 
     @property
     def type(self) -> type:
@@ -79,9 +84,11 @@ def option(
     high: float | None = None,
     unit: str = "",
     choices: tuple[str, ...] = (),
+    kind: Kind = "value",
+    words: tuple[str, ...] = (),
 ) -> Any:
     """A dataclass field that carries an OptionSpec in its metadata."""
-    metadata = {"help": help, "low": low, "high": high, "unit": unit, "choices": choices}
+    metadata = {"help": help, "low": low, "high": high, "unit": unit, "choices": choices, "kind": kind, "words": words}
     return dataclasses.field(default=default, metadata=metadata)
 
 

@@ -30,15 +30,15 @@ class DraftTree:
     """n proposed tokens.
 
     `tokens (n,)`, `parents (n,)` with `parents[i] < i`. `draft_probs (n,)`: the drafter's own
-    probability of each token, to be shown. `draws`: how and from what the nodes were drawn; None where
-    tokens were chosen deterministically, and then siblings differ (`within` sees to it).
-    `proposed_by`: the method's name, where a session has two of them. `extra`: rows of the drafter's
+    probability of each token, to be shown, where it has one. `draws`: how and from what the nodes were drawn; None
+    where tokens were chosen deterministically, and then siblings differ (`within` sees to it).
+    `proposed_by`: the method's name, where a session has two of them, or both names. `extra`: rows of the drafter's
     own that look ahead from root or nodes in the target pass; an empty tree may have some too.
     """
 
     tokens: tuple[int, ...] = ()
     parents: tuple[int, ...] = ()
-    draft_probs: tuple[float, ...] | None = None
+    draft_probs: tuple[float | None, ...] | None = None
     draws: Draws | None = field(default=None, repr=False)
     proposed_by: str | None = None
     extra: ExtraRows | None = field(default=None, repr=False)

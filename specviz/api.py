@@ -1,4 +1,4 @@
-"""What programs may ask for by name: generate, compare, list, get and export. Plain values in, plain values out.
+"""What programs may ask for by name: generate, compare, tokens, list, get and export. Plain values in and out.
 
 The same requests, sessions and files as the page's. Every sentence that a visitor would read comes as an error's
 message. A run goes on to its end even where the program that asked for it has gone away.
@@ -29,6 +29,7 @@ from specviz.showing.fold import ViewState
 from specviz.showing.fold import fold_all as fold_run
 from specviz.showing.notices import Happening
 from specviz.store import RunRow, Store, StoreError, UnknownRun
+from specviz.text import printable
 
 MAX_RUNS = 200
 KINDS = ("jsonl", "csv")
@@ -52,6 +53,14 @@ class Api:
         options: dict[str, Any] | None = None,
         measure_plain: bool = True,
         model: str = "",
+        system: str = "",
+        messages: list[dict[str, str]] | None = None,
+        template: str = "chat",
+        thinking: str = "auto",
+        stop: list[str] | None = None,
+        rule: str = "auto",
+        timeout_s: float = 0.0,
+        loading: dict[str, str] | None = None,
     ) -> dict[str, Any]:
         """Decode a prompt with a method, beside plain decoding unless told otherwise, and keep the run.
 
@@ -63,14 +72,25 @@ class Api:
             seed: Of the session's random numbers.
             options: The method's own options, by name.
             measure_plain: Run plain decoding too, for speedup and verdict.
-            model: A model of this server; empty for its first.
+            model: A model of this server; empty for its first. Where it serves one person, also a hub id, folder or
+                GGUF file.
+            system: A system prompt.
+            messages: What was said before the prompt: objects with role (system, user or assistant) and content.
+            template: chat, the model's chat template; or raw, the prompt as it is.
+            thinking: on, off or auto, where the chat template has that switch.
+            stop: Texts that end the answer.
+            rule: The verification rule; auto goes by the temperature.
+            timeout_s: Stop after so many seconds; 0 never.
+            loading: Where it serves one person: draft, dtype and device of the model.
 
         """
-        sampling = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed}
+        around = request.around(system, messages, template, thinking)
+        sampling = request.sampling(max_new_tokens, temperature, seed, rule, timeout_s)
 
         def ask() -> dict[str, Any]:
             name = method or first_method(self.sessions.device)
-            settings = {"method": name, "options": {name: options or {}}, "sampling": sampling}
+            asked = {"sampling": sampling, "conversation": around, "stop": stop, "loading": loading}
+            settings = {"method": name, "options": {name: options or {}}, **asked}
             wanted = request.parse(
                 self.sessions.device, prompt, self._model(model), json.dumps(settings), measure_plain
             )
@@ -89,6 +109,13 @@ class Api:
         temperature: float = 0.0,
         seed: int = 0,
         model: str = "",
+        system: str = "",
+        messages: list[dict[str, str]] | None = None,
+        template: str = "chat",
+        thinking: str = "auto",
+        stop: list[str] | None = None,
+        rule: str = "auto",
+        timeout_s: float = 0.0,
     ) -> dict[str, Any]:
         """Race methods on one prompt, plain decoding among them, one after another in an order drawn by lot.
 
@@ -98,16 +125,56 @@ class Api:
             max_new_tokens: How long each answer may be.
             temperature: 0 is greedy.
             seed: Of each session's random numbers.
-            model: A model of this server; empty for its first.
+            model: As in generate.
+            system: A system prompt.
+            messages: What was said before the prompt: objects with role (system, user or assistant) and content.
+            template: chat, the model's chat template; or raw, the prompt as it is.
+            thinking: on, off or auto, where the chat template has that switch.
+            stop: Texts that end the answer.
+            rule: The verification rule; auto goes by the temperature.
+            timeout_s: Stop after so many seconds; 0 never.
 
         """
-        sampling = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed}
-        settings = {"lanes": [{"method": name, "options": {}} for name in methods], "sampling": sampling}
+        around = request.around(system, messages, template, thinking)
+        sampling = request.sampling(max_new_tokens, temperature, seed, rule, timeout_s)
+        lanes = [{"method": name, "options": {}} for name in methods]
+        settings = {"lanes": lanes, "sampling": sampling, "conversation": around, "stop": stop}
 
         def ask() -> dict[str, Any]:
-            lanes = request.parse_race(self.sessions.device, prompt, self._model(model), json.dumps(settings))
-            batches = self.sessions.perform(course(lanes), uuid.uuid4().hex)
+            wanted = request.parse_race(self.sessions.device, prompt, self._model(model), json.dumps(settings))
+            batches = self.sessions.perform(course(wanted), uuid.uuid4().hex)
             return self._race(fold_race(RaceState(), _all(batches)))
+
+        return _answer(ask)
+
+    def read_prompt(
+        self,
+        prompt: str,
+        model: str = "",
+        system: str = "",
+        messages: list[dict[str, str]] | None = None,
+        template: str = "chat",
+        thinking: str = "auto",
+    ) -> dict[str, Any]:
+        """Give the tokens that the loaded model would read for a prompt: ids and texts.
+
+        Args:
+            prompt: The text to answer.
+            model: As in generate; the one that ran last.
+            system: A system prompt.
+            messages: As in generate.
+            template: chat or raw.
+            thinking: on, off or auto.
+
+        """
+        around = request.around(system, messages, template, thinking)
+
+        def ask() -> dict[str, Any]:
+            device = self.sessions.device
+            settings = json.dumps({"conversation": around})
+            wanted = request.parse_reading(device, prompt, self._model(model), settings)
+            ids = device.read(wanted)
+            return {"model": wanted.model, "ids": ids, "texts": printable(device.texts(wanted.model, ids))}
 
         return _answer(ask)
 
@@ -175,6 +242,7 @@ class Api:
         endpoints: dict[str, Callable[..., Any]] = {
             "generate": self.generate,
             "compare": self.compare,
+            "tokens": self.read_prompt,
             "list": self.list_runs,
             "get": self.get_run,
             "export": self.export_runs,

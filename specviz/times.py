@@ -26,5 +26,10 @@ def parsed(given: str) -> str:
 
 
 def day_and_time(given: str, num_chars: int = SECONDS) -> str:
-    """As lists show it: `2026-01-31 14:30:00`, UTC."""
+    """As lists show it whose head names the zone: `2026-01-31 14:30:00`, UTC."""
     return as_utc(given)[:num_chars].replace("T", " ")
+
+
+def moment(given: str, num_chars: int = SECONDS) -> str:
+    """As it stands alone: `2026-01-31 14:30:00 UTC`."""
+    return f"{day_and_time(given, num_chars)} UTC"

@@ -13,7 +13,7 @@ from specviz import ASSETS, routes
 from specviz.api import Api
 from specviz.bench import Benchmarks, Shelf
 from specviz.decoding.session import Sessions
-from specviz.pages import files
+from specviz.pages import files, scripts
 from specviz.pages.asking import visitor_of
 from specviz.pages.bench import BenchView
 from specviz.pages.compare import Compare
@@ -38,8 +38,8 @@ def views(sessions: Sessions, store: Store) -> tuple[View, ...]:
     return (
         Playground(sessions, streams, store),
         Compare(sessions, store, streams),
-        Inspector(store),
-        SavedRuns(store, streams, sessions.visitors),
+        Inspector(store, sessions.device),
+        SavedRuns(store, streams, sessions.visitors, sessions.device),
         BenchView(benchmarks, sessions.device, store),
         Learn(sessions.device),
     )
@@ -95,7 +95,7 @@ def arrival(sizes: Sequence[tuple[View, int]], query: Mapping[str, str]) -> tupl
 def _address(views: Sequence[View]) -> gr.HTML:
     """Listens to `goto`, Back, Forward and the tabs; shows a sentence where the address leads nowhere."""
     titles = json.dumps({view.title: view.id for view in views})
-    return drawn("address", ("dom", "address", "visitor", "arrival"), views=titles)
+    return drawn("address", "arrival", views=titles)
 
 
 def launch_options(has_mcp: bool = False) -> dict[str, Any]:
@@ -103,7 +103,8 @@ def launch_options(has_mcp: bool = False) -> dict[str, Any]:
     return {
         "theme": theme(),
         "css": files.styles(),
-        "js": files.script("page"),
+        "js": scripts.text("page"),
+        "head": scripts.preloads(),
         "favicon_path": str(ASSETS / "logo.svg"),
         "enable_monitoring": False,
         "run_history": False,
@@ -111,7 +112,7 @@ def launch_options(has_mcp: bool = False) -> dict[str, Any]:
         "ssr_mode": False,
         "mcp_server": has_mcp,
         "share": False,
-        "app_kwargs": {"routes": routes.routes()},
+        "app_kwargs": {"routes": [*routes.routes(), *scripts.routes()]},
     }
 
 

@@ -12,7 +12,7 @@ from engine.config import GenerationConfig
 from engine.errors import BadInput, RunFailed
 from engine.events import Candidate, Counts, Emitted, Event, Node, Prefilled, SessionFinished, SessionStarted, Stepped
 from engine.options import OptionSpec
-from specviz.decoding.device import Method, Request
+from specviz.decoding.device import AS_STARTED, Loading, Method, Request
 
 HOSTILE = (
     '<img src=x onerror="window.hacked=1">',
@@ -40,6 +40,17 @@ class ScriptedVerdict:
         return f"{self.verdict} ({self.num_compared} tokens)"
 
 
+@dataclass(frozen=True)
+class ScriptedFit:
+    """What a model would need."""
+
+    fits: bool = True
+
+    @property
+    def text(self) -> str:
+        return f"Needs 1.0 GB; {2 if self.fits else 0}.0 GB are free."
+
+
 @dataclass
 class ScriptedDevice:
     """Writes `words` over and over: plain one by one, drafting three a step."""
@@ -52,10 +63,12 @@ class ScriptedDevice:
     log: list[str] = field(default_factory=list)
     lacking: tuple[str, ...] = ()
     """Methods that cannot run."""
+    takes_own: bool = False
+    """Any model named "own…" is here, but for "own-huge"; no other."""
 
     def methods(self) -> tuple[Method, ...]:
         depth = OptionSpec("depth", 3, "How far.", low=1, high=8, unit="tokens")
-        model = OptionSpec("model", "auto", "Draft model.")
+        model = OptionSpec("model", "auto", "Draft model.", kind="model", words=("auto",))
         return (
             Method("plain", "Plain decoding", "No drafts.", "baseline", "exact", ()),
             Method("scripted", "Scripted drafts", "Known drafts.", "this file", "exact", (depth, model)),
@@ -69,6 +82,25 @@ class ScriptedDevice:
     def draft_models(self) -> tuple[str, ...]:
         return ("toy-draft",)
 
+    def weights_folders(self) -> tuple[str, ...]:
+        return ("/weights",)
+
+    def needs(self, model: str, loading: Loading) -> ScriptedFit:
+        if not model.startswith(("own", "toy")):
+            raise BadInput(f"The Hub has no model {model}.")
+        return ScriptedFit(model != "own-huge")
+
+    def has_thinking_switch(self, model: str) -> bool | None:
+        return {"toy": False, "own-thinking": True}.get(model)
+
+    def read(self, request: Request) -> list[int]:
+        if request.model == "big":
+            raise BadInput("big is not loaded yet.")
+        return [1, 2, 3, *range(len(request.conversation.messages))]
+
+    def texts(self, model: str, token_ids: Sequence[int]) -> list[str] | None:
+        return [self.words[token_id % len(self.words)] for token_id in token_ids] if model == "toy" else None
+
     def cannot_run(self, model: str, method: str) -> str | None:
         return f"{method} lacks its weights." if method in self.lacking else None
 
@@ -79,8 +111,7 @@ class ScriptedDevice:
         return f"prepare {request.model} {request.method}" in self.log
 
     def prepare(self, request: Request) -> None:
-        if request.model == "big":
-            raise BadInput("Model big cannot be loaded.")
+        self.load_model(request.model)
         self.log.append(f"prepare {request.model} {request.method}")
 
     def generate(
@@ -97,7 +128,8 @@ class ScriptedDevice:
 
     def _events(self, request: Request, session_id: str, should_stop: Callable[[], bool]) -> Iterator[Event]:
         method, config = request.method, request.config
-        yield started(method, request.prompt, config, session_id, request.options)
+        first = started(method, request.prompt, config, session_id, request.options)
+        yield replace(first, config={**first.config, **request.conversation.to_dict()})
         yield Prefilled(3, 2_000_000, 2)
         emitted = steps = 0
         reason = "length"
@@ -124,10 +156,15 @@ class ScriptedDevice:
         assert self.hold is not None
         self.hold.set()
 
-    def load(self, model: str) -> Any:
-        raise BadInput("The scripted device measures nothing.")
+    def load_model(self, model: str) -> None:
+        if model not in ("toy", "own", "own-thinking"):
+            raise BadInput(f"Model {model} cannot be loaded.")
 
-    def audit(self, model: str, plain: Sequence[Event], events: Sequence[Event]) -> ScriptedVerdict:
+    def load(self, model: str, loading: Loading = AS_STARTED) -> Any:
+        self.load_model(model)
+        self.log.append(f"load {model} {loading.draft} {loading.dtype} {loading.device}")
+
+    def audit(self, request: Request, plain: Sequence[Event], events: Sequence[Event]) -> ScriptedVerdict:
         self.log.append("audit")
         return ScriptedVerdict(num_compared=sum(len(e.emitted) for e in events if isinstance(e, Stepped)))
 
@@ -146,7 +183,7 @@ class Watched(ScriptedDevice):
             is_cut = isinstance(event, SessionFinished) and request.method == self.cut
             yield replace(event, reason=self.reason) if is_cut else event  # type: ignore[type-var]
 
-    def audit(self, model: str, plain: Any, events: Any) -> ScriptedVerdict:
+    def audit(self, request: Request, plain: Any, events: Any) -> ScriptedVerdict:
         return ScriptedVerdict(f"{plain[0].method} {events[0].method_options.get('depth')}", 1)
 
 

@@ -1,5 +1,16 @@
 // Benchmarks: which are kept, and the figures of the one that is open. Choosing a suite asks nobody: all are here.
 
+import { goto, note, place } from './address.js';
+import { makeBenchTools } from './benchtools.js';
+import { add, empty, make, makeAlert, makeButton, makeHead, shown, tell } from './dom.js';
+import { GLOSSARY } from './glossary.js';
+import { makePlot } from './plot.js';
+import { PLOTLY } from './plotly.js';
+import { tooltip } from './tooltip.js';
+
+/** @param {import('./component').Component} component */
+export default function mountBench(component) {
+const { element, props, server, watch, trigger } = component;
 const NARROW = 640;
 const SAVES = [['md', 'Markdown'], ['html', 'HTML'], ['json', 'JSON']];
 const board = make('div', 'sv-bench');
@@ -7,16 +18,17 @@ const alertBox = makeAlert();
 const about = make('p', 'sv-bench-about');
 const noteBox = make('p', 'sv-note');
 const report = make('div', 'sv-bench-report');
-const heat = makePlot({ path: props.plotly, name: 'specviz-speedups', height: 420, onPick: ({ row, column }) => showRuns(row, column) });
+const heat = makePlot({ path: PLOTLY, name: 'specviz-speedups', height: 420, onPick: ({ row, column }) => showRuns(row, column) });
 const chooser = make('div', 'sv-bench-suites');
-const scatter = makePlot({ path: props.plotly, name: 'specviz-efficiency', height: 460, onPick: () => {} });
-const time = makePlot({ path: props.plotly, name: 'specviz-time', height: 360, onPick: () => {} });
+const scatter = makePlot({ path: PLOTLY, name: 'specviz-efficiency', height: 460, onPick: () => {} });
+const time = makePlot({ path: PLOTLY, name: 'specviz-time', height: 360, onPick: () => {} });
 const table = make('div', 'sv-bench-table');
 const costs = make('p', 'sv-bench-costs');
 const saves = make('div', 'sv-bench-saves');
 const picker = make('select', 'sv-input');
 const list = make('div', 'sv-bench-list');
 const goOn = makeButton('sv-bench-resume', 'Go on with this one', () => trigger('resume', { id: open.open }));
+const tools = makeBenchTools({ server, onOpen: choose });
 let open = null;
 let suite = '';
 
@@ -32,13 +44,13 @@ label.htmlFor = picker.id;
 const toControls = makeButton('sv-bench-resume sv-bench-own', 'Measure your own');
 toControls.addEventListener('click', () => {
   document.querySelector('#bench-estimate').scrollIntoView({ block: 'start' });
-  document.querySelector('#bench-suites input').focus({ preventScroll: true });
+  /** @type {HTMLElement} */ (document.querySelector('#bench-suites input')).focus({ preventScroll: true });
 });
 add(list, label, picker, goOn, saves, toControls);
 chooser.setAttribute('role', 'group');
 chooser.setAttribute('aria-label', 'Suite of the figures below');
-add(report, about, heat.node, chooser, add(make('div', 'sv-bench-pair'), scatter.node, time.node), table, costs);
-add(board, alertBox, list, noteBox, report);
+add(report, about, heat.node, chooser, add(make('div', 'sv-bench-pair'), scatter.node, time.node), table, costs, tools.beside);
+add(board, alertBox, list, tools.node, noteBox, report);
 element.appendChild(board);
 
 // The saved runs behind a figure, as a filtered list.
@@ -147,6 +159,7 @@ function draw() {
   tell(noteBox, shown(open.note || ''));
   report.hidden = !open.heat;
   drawList();
+  tools.draw(open);
   follow();
   if (!open.heat) return;
   about.textContent = shown((open.isComplete ? '' : 'Not complete: only the rounds that were finished are counted. ') + open.about);
@@ -158,3 +171,4 @@ function draw() {
 
 watch('value', draw);
 draw();
+}

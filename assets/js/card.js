@@ -1,6 +1,8 @@
 // The detail card of one token: what it is, where it came from, what else the target considered.
 
-const ORIGIN = {
+import { add, empty, make, milliseconds, probability, spelled } from './dom.js';
+
+export const ORIGIN = {
   accepted: 'accepted draft',
   correction: 'target correction',
   bonus: 'bonus',
@@ -9,6 +11,9 @@ const ORIGIN = {
   unreached: 'draft below a rejected one, never considered',
 };
 
+// What a token is by itself: its text, or what stands for it where it adds none or no whole character.
+export function ownText(token) { return token.raw || token.t; }
+
 // Left and top inside the stage: below the token, or above it where the window ends; not beyond the stage's right edge.
 function cardPlace(token, stage, card, windowHeight) {
   const left = Math.min(Math.max(0, token.left - stage.left - 12), Math.max(0, stage.width - card.width));
@@ -16,7 +21,7 @@ function cardPlace(token, stage, card, windowHeight) {
   return { left, top: (isHigh ? token.top - card.height - 8 : token.bottom + 8) - stage.top };
 }
 
-function makeCard(stage) {
+export function makeCard(stage) {
   const card = make('div', 'sv-card');
   card.setAttribute('role', 'tooltip');
   card.id = 'sv-card-' + Math.random().toString(36).slice(2, 8);
@@ -40,7 +45,7 @@ function makeCard(stage) {
 
   function fill(token, step) {
     empty(card);
-    const head = add(make('p', 'sv-card-head'), make('bdi', 'sv-card-token', spelled(token.t || token.raw || '')), make('span', 'sv-card-origin is-' + token.o, ORIGIN[token.o]));
+    const head = add(make('p', 'sv-card-head'), make('bdi', 'sv-card-token', spelled(ownText(token))), make('span', 'sv-card-origin is-' + token.o, ORIGIN[token.o]));
     const facts = make('dl', 'sv-card-facts');
     fact(facts, 'Token id', String(token.id));
     fact(facts, 'Target probability', probability(token.p));

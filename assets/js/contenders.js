@@ -1,10 +1,20 @@
 // Who races: one row a lane, plain decoding first and always. The component's value is one JSON text; the server checks
 // everything again.
 
+import { makeConversation, makeStopping } from './conversation.js';
+import { add, empty, make, makeButton } from './dom.js';
+import { methodStyles } from './drawings.js';
+import { followFallback, makeGroup, makeMethodMenu, makeSampling, methodSpecs, problemOf, watchCatalog } from './fields.js';
+import { makeSwatch } from './swatch.js';
+
+/** @param {import('./component').Component} component */
+export default function mountContenders(component) {
+const { element, props, FIRST, CATALOG } = component;
 const MOST_LANES = 8;
-const catalog = JSON.parse(CATALOG);
+let catalog = JSON.parse(CATALOG);
 const state = { lanes: [], sampling: {}, ...JSON.parse(props.value || FIRST) };
 const root = make('div', 'sv-settings sv-contenders');
+const opened = new WeakSet(); // lanes whose options are open
 
 function save() { props.value = JSON.stringify(state); }
 
@@ -13,7 +23,9 @@ function keyOf(index) { return index ? 'lane ' + index : 'plain'; }
 function stylesNow() { return methodStyles(state.lanes.map((_, index) => keyOf(index))); }
 
 function options(lane, method) {
-  const group = makeGroup('Options', method.options, lane.options, false, save);
+  const follow = followFallback(method, lane.options, change), isOpen = opened.has(lane);
+  const group = makeGroup('Options', methodSpecs(catalog, method, lane.options), lane.options, isOpen, () => { save(); follow(); save(); });
+  group.addEventListener('toggle', () => (group.open ? opened.add(lane) : opened.delete(lane)));
   group.classList.add('is-lane');
   return group;
 }
@@ -63,15 +75,18 @@ function addLane() {
 function change() { save(); draw(); }
 
 function draw() {
-  const sampling = makeSampling(root, catalog.sampling, state.sampling, save);
+  const folds = [makeSampling(root, catalog.sampling, state.sampling, save)];
+  if (catalog.conversation) folds.push(makeConversation(root, catalog, state, save, draw), makeStopping(root, catalog, state, save));
   empty(root);
   const list = make('ul', 'sv-lane-rows');
   const more = makeButton('sv-lane-add', state.lanes.length < MOST_LANES ? 'Add a method' : 'Eight lanes are the most', addLane);
   list.setAttribute('aria-label', 'Methods that race');
   state.lanes.forEach((lane, index) => add(list, row(lane, index)));
   more.disabled = state.lanes.length >= MOST_LANES;
-  add(root, make('p', 'sv-field-label', 'Methods'), list, more, sampling);
+  add(root, make('p', 'sv-field-label', 'Methods'), list, more, ...folds);
 }
 
 element.appendChild(root);
 draw();
+watchCatalog(element, (next) => { catalog = next; draw(); });
+}

@@ -1,6 +1,9 @@
 // Controls made from the engine's option specs; each change goes into `values`, then `save` is called. The server checks
 // everything again.
 
+import { add, make, makeOption } from './dom.js';
+import { tooltip } from './tooltip.js';
+
 const fieldPrefix = 'sv-option-' + Math.random().toString(36).slice(2, 8) + '-';
 let fieldCount = 0;
 
@@ -13,7 +16,11 @@ function stepOf(spec) { return spec.type === 'float' ? '0.05' : '1'; }
 
 function makeSelect(spec, value, change) {
   const select = make('select', 'sv-input');
-  for (const choice of spec.choices) add(select, makeOption(choice, choice.replace(/_/g, ' ')));
+  for (const choice of spec.choices) {
+    const problem = (spec.problems || {})[choice], option = makeOption(choice, choice.replace(/_/g, ' ') + (problem ? ' (cannot run here)' : ''));
+    option.disabled = Boolean(problem) && choice !== value;
+    add(select, option);
+  }
   select.value = value;
   select.addEventListener('change', () => change(select.value));
   return [select];
@@ -52,10 +59,17 @@ function makeText(spec, value, change) {
   input.type = 'text';
   input.value = value;
   input.addEventListener('input', () => change(input.value));
-  return [input];
+  if (!(spec.suggestions || []).length) return [input];
+  const known = add(make('datalist', ''), ...spec.suggestions.map((name) => makeOption(name, name)));
+  known.id = fieldPrefix + 'known-' + ++fieldCount;
+  input.setAttribute('list', known.id);
+  return [known, input];
 }
 
-function makeField(spec, values, save) {
+// Why some of an option's choices cannot be chosen here.
+function reasons(spec) { return Object.values(spec.problems || {}).map((reason) => ' ' + reason).join(''); }
+
+export function makeField(spec, values, save) {
   const id = fieldPrefix + ++fieldCount;
   const row = make('div', 'sv-field is-' + spec.type);
   const label = make('label', 'sv-field-label', spec.label);
@@ -68,11 +82,11 @@ function makeField(spec, values, save) {
   main.name = spec.name;
   label.htmlFor = id;
   if (spec.unit && !spec.label.toLowerCase().includes(spec.unit)) label.appendChild(make('span', 'sv-unit', spec.unit));
-  add(row, add(make('div', 'sv-field-head'), label, tooltip(spec.label, { text: spec.help + ' ' + spec.range })), add(make('div', 'sv-field-inputs'), ...inputs));
+  add(row, add(make('div', 'sv-field-head'), label, tooltip(spec.label, { text: spec.help + ' ' + spec.range + reasons(spec) })), add(make('div', 'sv-field-inputs'), ...inputs));
   return row;
 }
 
-function makeGroup(title, specs, values, isOpen, save) {
+export function makeGroup(title, specs, values, isOpen, save) {
   const group = make('details', 'sv-group');
   group.open = isOpen;
   add(group, make('summary', '', title));
@@ -81,8 +95,35 @@ function makeGroup(title, specs, values, isOpen, save) {
   return add(group, fields);
 }
 
+function fallbackOf(method) { return method.options.find((spec) => spec.kind === 'method'); }
+
+// A method's options, and those of the method that is chosen as its fallback.
+export function methodSpecs(catalog, method, values) {
+  const fallback = fallbackOf(method), second = fallback && catalog.methods.find((other) => other.name === values[fallback.name]);
+  const more = second ? second.options.filter((spec) => spec.kind !== 'method') : [];
+  return [...method.options, ...more.map((spec) => ({ ...spec, name: fallback.name + '.' + spec.name, label: second.title + ': ' + spec.label.toLowerCase() }))];
+}
+
+// For each change of an option: another fallback has other options, so those of the last one go and `draw` is called.
+export function followFallback(method, values, draw) {
+  const fallback = fallbackOf(method), before = fallback && values[fallback.name];
+  return () => {
+    if (!fallback || values[fallback.name] === before) return;
+    for (const name of Object.keys(values)) if (name.startsWith(fallback.name + '.')) delete values[name];
+    draw();
+  };
+}
+
+// Another model was chosen or loaded: what can run on it is another matter.
+export function watchCatalog(element, take) {
+  window.addEventListener('sv-catalog', (event) => {
+    const { form, catalog } = /** @type {CustomEvent} */ (event).detail;
+    if (element.closest('[id]')?.id === form) take(catalog);
+  });
+}
+
 // What is chosen beside a method; stays open or folded when the controls are drawn anew.
-function makeSampling(root, specs, values, save) {
+export function makeSampling(root, specs, values, save) {
   const old = root.querySelector('.sv-group.is-sampling');
   const group = makeGroup('Sampling', specs, values, old ? old.open : window.innerWidth > 820, save);
   group.classList.add('is-sampling');
@@ -90,7 +131,7 @@ function makeSampling(root, specs, values, save) {
 }
 
 // The methods to choose from. One that cannot run here may be chosen all the same: `problemOf` says why not.
-function makeMethodMenu(methods, chosen, onChange) {
+export function makeMethodMenu(methods, chosen, onChange) {
   const select = make('select', 'sv-input');
   for (const method of methods) add(select, makeOption(method.name, method.title + (method.problem ? ' (cannot run here)' : '')));
   select.value = chosen;
@@ -98,4 +139,4 @@ function makeMethodMenu(methods, chosen, onChange) {
   return select;
 }
 
-function problemOf(method) { return method.problem ? [make('p', 'sv-method-problem', method.problem)] : []; }
+export function problemOf(method) { return method.problem ? [make('p', 'sv-method-problem', method.problem)] : []; }

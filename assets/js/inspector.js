@@ -1,16 +1,29 @@
 // One run, step by step: ruler, tree, node, text, times. Given a trace (specviz/showing/trace.py) it asks nobody for anything.
 
+import { add, make, makeButton, makeSvg, shown, spelled } from './dom.js';
+import { hasRejection, isFullAccept, STATUS, storyOf } from './drafttree.js';
+import { makeLines, tokenNodes } from './lines.js';
+import { makeMarkdownSwitch } from './markdown.js';
+import { linesBefore } from './markup.js';
+import { makeNodeCard } from './nodecard.js';
+import { makeRuler } from './ruler.js';
+import { drawCuts, drawMask, makeFold, makeNodeTable, makePhases } from './steppanels.js';
+import { explain } from './tooltip.js';
+import { roomOf } from './treedrawing.js';
+import { makeTree } from './treeview.js';
+
 const NEAR_TOKENS = 90;
 const PLAY_MS = 260;
 
 // options: { onStep(index), isSmall }. Returns { node, load(trace, index), go(index), choose(key), step() }.
-function makeInspector(options = {}) {
+export function makeInspector(options = {}) {
   const root = make('section', 'sv-inspector');
   const title = make('p', 'sv-inspector-run');
   const meta = make('p', 'sv-inspector-meta');
   const story = make('p', 'sv-inspector-story');
   const counter = make('output', 'sv-inspector-counter');
-  const text = make('p', 'sv-inspector-text');
+  const text = make('div', 'sv-inspector-text');
+  const lines = makeLines(text);
   const spoken = make('p', 'sv-visually-hidden');
   const ruler = makeRuler((index) => go(index));
   const tree = makeTree({ onPick: choose });
@@ -21,6 +34,7 @@ function makeInspector(options = {}) {
   const nodes = makeNodeTable(choose);
   let trace = null;
   let starts = [];
+  let before = []; // for each token the line that it goes on with
   let room = null;
   let at = 0;
   let chosen = '-1';
@@ -57,7 +71,7 @@ function makeInspector(options = {}) {
     saveNumbers.setAttribute('aria-label', 'Download this step as JSON');
     tree.head.prepend(legend);
     tree.tools.prepend(saveNumbers);
-    const left = add(make('div', 'sv-inspector-left'), tree.node, key, text);
+    const left = add(make('div', 'sv-inspector-left'), tree.node, key, add(make('div', 'sv-inspector-texthead'), make('p', 'sv-panel-title', 'Text around this step'), makeMarkdownSwitch()), text);
     const right = add(make('div', 'sv-inspector-right'), card.node, phases.node);
     add(root, add(make('header', 'sv-inspector-head'), title, meta), ruler.node, moves, story, add(make('div', 'sv-inspector-columns'), left, right), cuts.node, mask.node, nodes.node, spoken);
     root.addEventListener('keydown', onKey);
@@ -91,15 +105,15 @@ function makeInspector(options = {}) {
     const step = trace.steps[at], from = starts[at], till = from + step.k.length, tokens = [];
     for (let index = at; index >= 0 && from - starts[index] <= NEAR_TOKENS; index--) tokens.unshift(...trace.steps[index].k.map((token) => [token, index]));
     const ahead = trace.steps[at + 1] ? trace.steps[at + 1].k.map((token) => [token, at + 1]) : [];
-    const parts = [];
-    if (tokens.length < till) parts.push(make('span', 'sv-soft', '… '));
+    lines.clear(before[till - tokens.length]);
     for (const [token, index] of [...tokens, ...ahead]) {
-      const node = make('span', 'sv-token is-' + token.o + (index === at ? ' is-now' : index > at ? ' is-ahead' : ' is-before'));
-      add(node, make('span', 'sv-body', index === at ? spelled(trace.pieces[token.raw]).replace(/␣/g, ' ') : shown(trace.pieces[token.t])));
-      parts.push(node);
+      const name = 'sv-token is-' + token.o + (index === at ? ' is-now' : index > at ? ' is-ahead' : ' is-before');
+      const own = trace.pieces[token.t], written = index === at && /^\ufffd*$/.test(own) ? spelled(trace.pieces[token.raw]) : shown(own, lines.before);
+      tokenNodes(written, name).forEach(lines.put);
     }
-    text.replaceChildren(...parts);
-    parts.forEach(tie);
+    if (tokens.length < till) text.firstChild.prepend(make('span', 'sv-soft', '… '));
+    const now = text.querySelector('.is-now');
+    if (now) text.scrollTop += now.getBoundingClientRect().top - text.getBoundingClientRect().top - text.clientHeight / 2;
   }
 
   function go(index, key) {
@@ -164,6 +178,7 @@ function makeInspector(options = {}) {
     pause();
     trace = next;
     room = roomOf(trace.steps);
+    before = linesBefore(trace.steps.flatMap((step) => step.k.map((token) => shown(trace.pieces[token.t]))));
     starts = [];
     let total = 0;
     for (const step of trace.steps) { starts.push(total); total += step.k.length; }

@@ -1,5 +1,13 @@
 // The inspector on the page: reads the run that the address names, once, and keeps the address at the step.
 
+import { goto, note, place } from './address.js';
+import { makeAsked } from './asked.js';
+import { add, empty, make, makeAlert, makeButton, makeOption, shown, tell } from './dom.js';
+import { makeInspector } from './inspector.js';
+
+/** @param {import('./component').Component} component */
+export default function mountInspectView(component) {
+const { element, props, server, watch } = component;
 const holder = make('div', 'sv-inspect');
 const picker = make('div', 'sv-inspect-picker');
 const label = make('label', 'sv-field-label', 'Run');
@@ -9,6 +17,7 @@ const RECORDED = 'recorded';
 const about = add(make('p', 'sv-note sv-inspect-about', 'A recording that comes with SpecViz: a small model drafts trees for the embedded target. A run of your own stands here once you have pressed Run in the '),
   makeButton('sv-open', 'Playground', () => goto({ view: 'play' })), document.createTextNode('.'));
 const inspector = makeInspector({ onStep: noteSoon });
+const given = makeAsked((run) => server.asked(run));
 let loaded = '';
 let asked = 0;
 let noteTimer = null;
@@ -34,6 +43,7 @@ async function open(run, step) {
   loaded = run;
   about.hidden = run !== RECORDED;
   inspector.load(answer, step);
+  given.show(run === RECORDED ? '' : run);
 }
 
 function fillPicker(runs, wanted) {
@@ -54,6 +64,7 @@ select.id = 'sv-inspect-run';
 label.htmlFor = select.id;
 select.addEventListener('change', () => goto({ view: 'inspect', run: select.value }));
 about.hidden = inspector.node.hidden = true;
-add(element, add(holder, add(picker, label, select), about, alertBox, inspector.node));
+add(element, add(holder, add(picker, label, select), about, alertBox, given.node, inspector.node));
 watch('value', receive);
 receive();
+}

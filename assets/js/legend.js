@@ -1,11 +1,14 @@
-// What the marks of tokens mean, and the switch (also key G) that shows rejected drafts inside `root`.
+// What the marks of tokens mean, and the switches of the text: Markdown, and (also key G) rejected drafts inside `root`.
+
+import { add, isKeyFor, make, makeButton } from './dom.js';
+import { makeMarkdownSwitch } from './markdown.js';
 
 const LEGEND = [['accepted', 'accepted draft'], ['correction', 'correction'], ['bonus', 'bonus'], ['plain', 'target only'], ['rejected', 'rejected draft']];
 
-function makeLegend(root) {
+export function makeLegend(root) {
   const node = make('div', 'sv-legend');
   const list = make('ul', 'sv-legend-list');
-  const ghosts = makeButton('sv-ghosts');
+  const ghosts = makeButton('sv-switch sv-ghosts');
   list.setAttribute('aria-label', 'Legend');
   for (const [name, text] of LEGEND) {
     const mark = add(make('span', 'sv-token is-' + name), make('span', 'sv-body', 'word'));
@@ -18,12 +21,7 @@ function makeLegend(root) {
 
   function toggle() { ghosts.setAttribute('aria-pressed', String(root.classList.toggle('has-ghosts'))); }
 
-  function isTyping(target) { return target instanceof Element && target.closest('input, textarea, select, [contenteditable]') !== null; }
-
   ghosts.addEventListener('click', toggle);
-  document.addEventListener('keydown', (event) => {
-    const isPlainKey = !event.ctrlKey && !event.metaKey && !event.altKey;
-    if (isPlainKey && event.key.toLowerCase() === 'g' && !isTyping(event.target) && node.offsetParent !== null) toggle();
-  });
-  return add(node, list, ghosts);
+  document.addEventListener('keydown', (event) => { if (isKeyFor('g', event) && node.offsetParent !== null) toggle(); });
+  return add(node, list, add(make('div', 'sv-switches'), makeMarkdownSwitch(), ghosts));
 }

@@ -1,6 +1,12 @@
 // Beside the text: the draft tree of the newest step, or of the one under the pointer. A press on a node leads to its step
 // in the inspector.
 
+import { ownText } from './card.js';
+import { add, make } from './dom.js';
+import { placed, storyOf } from './drafttree.js';
+import { growRoom } from './treedrawing.js';
+import { makeTree } from './treeview.js';
+
 const TREE_EVERY_MS = 250; // drawing takes time from a model that decodes beside it
 const FIRST_ROOM = { columns: 5, rows: 6 };
 const WIDE_PAGE = '(min-width: 1081px)';
@@ -9,11 +15,11 @@ const WIDE_PAGE = '(min-width: 1081px)';
 function treeOfStep(step) {
   const tree = step.tree || { path: [], t: [], up: [], s: [], p: [], q: [] }, size = tree.t.length;
   const k = step.k.map((token, place) => ({ o: token.o, p: token.p, raw: size + place, node: place < tree.path.length ? tree.path[place] : null }));
-  return { pieces: [...tree.t, ...step.k.map((token) => token.t || token.raw || '')], step: { ...tree, n: step.n, t: tree.t.map((_, place) => place), k } };
+  return { pieces: [...tree.t, ...step.k.map(ownText)], step: { ...tree, n: step.n, t: tree.t.map((_, place) => place), k } };
 }
 
 // onOpen(step number)
-function makeLiveTree(onOpen) {
+export function makeLiveTree(onOpen) {
   const holder = make('details', 'sv-live');
   const caption = make('span', 'sv-live-step');
   const story = make('p', 'sv-live-story');
@@ -39,7 +45,7 @@ function makeLiveTree(onOpen) {
     shownStep = step;
     const given = treeOfStep(step), place = log.indexOf(step), before = place > 0 ? log[place - 1].k : [];
     story.textContent = storyOf(given, given.step) + (step.by ? ' Drafted by ' + step.by + '.' : '');
-    tree.draw(given, given.step, before.length ? before[before.length - 1].t || before[before.length - 1].raw || '' : '(prompt)', room);
+    tree.draw(given, given.step, before.length ? ownText(before[before.length - 1]) : '(prompt)', room);
   }
 
   function schedule() {

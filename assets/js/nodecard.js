@@ -1,6 +1,9 @@
 // What is known of one node of the tree: its probabilities, the target's alternatives, and what became of it.
 
-function makeNodeCard() {
+import { add, empty, make, probability, spelled } from './dom.js';
+import { outputPlace, pathTo, reasonOf, SPOKEN, STATUS, storyOf, survival } from './drafttree.js';
+
+export function makeNodeCard() {
   const card = make('section', 'sv-nodecard');
   card.setAttribute('aria-label', 'The chosen node');
 
@@ -27,6 +30,12 @@ function makeNodeCard() {
     return list;
   }
 
+  function showJudged(facts, numbers) {
+    const [ratio, drawn, overlap, left] = numbers.map((number) => number === null ? '–' : number.toFixed(3));
+    row(facts, 'Target ÷ draft, number drawn', ratio + ', ' + drawn);
+    row(facts, 'Overlap, residual mass', overlap + ', ' + left);
+  }
+
   function head(text, name) {
     return add(make('p', 'sv-nodecard-head'), make('bdi', 'sv-card-token', spelled(text)), make('span', 'sv-card-origin is-' + name, SPOKEN[name] || 'root'));
   }
@@ -34,9 +43,11 @@ function makeNodeCard() {
   function showNode(trace, step, node) {
     const name = STATUS[step.s[node]], place = outputPlace(step, node), facts = make('dl', 'sv-card-facts');
     const words = pathTo(step, node).map((index) => spelled(trace.pieces[step.t[index]]));
-    const chance = trace.run.judgedBy === 'ratio' ? survival(step, node, trace.run.judgedBy) : null;
+    const judgements = judgementsOf(step, node);
+    const chance = judgements === null && trace.run.judgedBy === 'ratio' ? survival(step, node, trace.run.judgedBy) : null;
     row(facts, 'Node, depth', node + ', ' + words.length);
     row(facts, 'Token id', String(step.id[node]));
+    if (name !== 'unreached') for (const numbers of judgements || []) showJudged(facts, numbers);
     if (chance !== null) row(facts, 'min(1, target ÷ draft)', probability(chance));
     add(card, head(trace.pieces[step.t[node]], name), make('p', 'sv-nodecard-why', reasonOf(trace, step, node)),
       bars([['Draft', step.q[node], 'draft'], ['Target', step.p[node], 'target']]), add(make('p', 'sv-nodecard-path', 'Path '), make('bdi', '', words.join(' '))), facts);

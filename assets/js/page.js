@@ -21,7 +21,7 @@
 
   document.addEventListener('keydown', (event) => {
     if (event.key !== 'Enter' || !(event.ctrlKey || event.metaKey)) return;
-    const run = document.querySelector('#run');
+    const run = /** @type {HTMLButtonElement} */ (document.querySelector('#run'));
     if (run && !run.disabled && run.offsetParent !== null) { event.preventDefault(); run.click(); }
   });
   document.addEventListener('click', (event) => {

@@ -1,8 +1,17 @@
-// Method and sampling controls, made from the engine's option specs. The component's value is one JSON text;
+// Method, sampling and conversation controls, made from the engine's option specs. The component's value is one JSON text;
 // the server checks everything again.
 
-const catalog = JSON.parse(CATALOG);
-const state = Object.assign({ method: '', options: {}, sampling: {} }, JSON.parse(props.value || FIRST));
+import { makeConversation, makeStopping } from './conversation.js';
+import { add, make } from './dom.js';
+import { followFallback, makeGroup, makeMethodMenu, makeSampling, methodSpecs, problemOf, watchCatalog } from './fields.js';
+import { makeOwnModel, rememberModel } from './ownmodel.js';
+
+/** @param {import('./component').Component} component */
+export default function mountSettings(component) {
+const { element, props, server, trigger, watch, FIRST, CATALOG } = component;
+let catalog = JSON.parse(CATALOG);
+const EMPTY = () => ({ method: '', options: {}, sampling: {} });
+const state = Object.assign(EMPTY(), JSON.parse(props.value || FIRST));
 const root = make('div', 'sv-settings');
 
 function save() { props.value = JSON.stringify(state); }
@@ -15,16 +24,29 @@ function makeMethods() {
   return add(make('div', 'sv-method'), label, select);
 }
 
+function makeOptions(method) {
+  const values = state.options[method.name];
+  const old = root.querySelector('.sv-group.is-options');
+  const follow = followFallback(method, values, () => { draw(); root.querySelector('[name=fallback]')?.focus(); });
+  const group = makeGroup('Method options', methodSpecs(catalog, method, values), values, old ? old.open : window.innerWidth > 820, () => { save(); follow(); save(); });
+  group.classList.add('is-options');
+  return group;
+}
+
+// Loading goes on in the device's turn; its progress stands where a run's would.
+function makeOwn() { return makeOwnModel(root, catalog.loading, state, (asked) => server.needs(asked), (asked) => trigger('load_own', asked), draw); }
+
 function draw() {
   const method = catalog.methods.find((m) => m.name === state.method) || catalog.methods[0];
-  const sampling = makeSampling(root, catalog.sampling, state.sampling, save);
   const about = make('p', 'sv-method-about', method.summary + ' ');
-  empty(root);
-  add(about, make('span', 'sv-guarantee is-' + method.guarantee, method.guarantee));
-  add(root, makeMethods(), about, ...problemOf(method));
   state.options[method.name] = state.options[method.name] || {};
-  if (method.options.length) add(root, makeGroup('Method options', method.options, state.options[method.name], window.innerWidth > 820, save));
-  add(root, sampling);
+  add(about, make('span', 'sv-guarantee is-' + method.guarantee, method.guarantee));
+  const parts = catalog.loading && catalog.loading.length ? [makeOwn()] : [];
+  parts.push(makeMethods(), about, ...problemOf(method));
+  if (method.options.length) parts.push(makeOptions(method));
+  parts.push(makeSampling(root, catalog.sampling, state.sampling, save));
+  if (catalog.conversation) parts.push(makeConversation(root, catalog, state, save, draw, () => trigger('read_prompt', {})), makeStopping(root, catalog, state, save));
+  root.replaceChildren(...parts);
 }
 
 element.appendChild(root);
@@ -32,6 +54,10 @@ draw();
 watch('value', () => {
   const next = JSON.parse(props.value || '{}');
   if (JSON.stringify(next) === JSON.stringify(state)) return;
-  Object.assign(state, { method: '', options: {}, sampling: {} }, next);
+  if (next.loaded) { delete next.loaded; rememberModel(next.loading); }
+  for (const name of Object.keys(state)) delete state[name];
+  Object.assign(state, EMPTY(), next);
   draw();
 });
+watchCatalog(element, (next) => { catalog = next; draw(); });
+}

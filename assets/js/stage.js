@@ -1,5 +1,18 @@
 // One run on screen: status, figures, text, charts, legend. Fed numbered deltas; asks for a snapshot when one is missing.
 
+import { goto } from './address.js';
+import { makeAsked } from './asked.js';
+import { add, make, makeAlert, tell } from './dom.js';
+import { makeFigures } from './figures.js';
+import { makeLegend } from './legend.js';
+import { makeLiveTree } from './livetree.js';
+import { followStream } from './stream.js';
+import { makeTiles } from './tiles.js';
+import { makeTokens } from './tokens.js';
+
+/** @param {import('./component').Component} component */
+export default function mountStage(component) {
+const { element, server } = component;
 const stage = make('section', 'sv-stage');
 const alertBox = makeAlert();
 const status = make('p', 'sv-status');
@@ -11,6 +24,7 @@ const tiles = makeTiles();
 const tokens = makeTokens(stage, { onPoint: (n) => live.point(n) });
 const live = makeLiveTree(inspectStep);
 const figures = makeFigures(inspectStep);
+const given = makeAsked((run) => server.asked(run));
 let numSteps = 0;
 let waiting = []; // steps that are not drawn yet
 let drawTimer = 0;
@@ -21,7 +35,7 @@ function build() {
   spoken.setAttribute('aria-live', 'polite');
   add(status, add(make('span', 'sv-status-line'), statusDot, statusText), statusMeta);
   const paper = add(make('div', 'sv-paper'), makeLegend(stage), add(make('div', 'sv-paper-columns'), tokens.node, live.node));
-  add(stage, alertBox, status, tiles.node, paper, figures.node, spoken);
+  add(stage, alertBox, status, given.node, tiles.node, paper, figures.node, spoken);
   element.appendChild(stage);
 }
 
@@ -85,7 +99,10 @@ function showStatus(next) {
   stage.dataset.session = next.session;
   statusText.textContent = next.text;
   statusMeta.textContent = next.meta;
+  given.show(server.asked && next.phase !== 'waiting' ? next.session : '');
 }
 
 build();
-const stream = followStream({ show, alert: showAlert, begin: bringIntoView });
+const stream = followStream(component, { show, alert: showAlert, begin: bringIntoView });
+return { stage, status, tokens, stream, clearSteps, showSteps, counts: (n) => { numSteps = n; } };
+}

@@ -1,17 +1,19 @@
 // The text, token by token. Appends; never rebuilds. One tab stop, arrow keys inside, a card on hover and focus.
 
+import { goto } from './address.js';
+import { makeCard, ORIGIN, ownText } from './card.js';
+import { make, shown, spelled } from './dom.js';
+import { makeLines, tokenNodes } from './lines.js';
+
 const SHOWN_UNREACHED = 2;
 
-// A token's classes: where it came from, and whether it adds no text, as parts of a character and end tokens do.
-function tokenClass(token, origin) {
-  const silent = token.t !== '' ? '' : /^<.+>$/.test(token.raw || '') ? ' is-end' : ' is-empty';
-  return 'sv-token is-' + origin + silent;
-}
+// Bytes that never became a character: shown as what they are, not as the sign that stands for all such.
+function isBytes(token) { return /^\ufffd+$/.test(token.t) && Boolean(token.raw); }
 
-// Text before the mark, and text under it: blanks stay outside, unless there is nothing else.
-function tokenParts(text) {
-  const [, blanks, rest] = /^([ \t]*)([\s\S]*)$/.exec(text);
-  return rest === '' ? ['', blanks] : [blanks, rest];
+// A token's classes: where it came from, and whether it adds no text, as bytes of a character and end tokens do.
+function tokenClass(token, origin) {
+  const silent = token.t !== '' ? (isBytes(token) ? ' is-bytes' : '') : /^<(?!0x[0-9A-F]{2}>).+>$/.test(token.raw || '') ? ' is-end' : ' is-empty';
+  return 'sv-token is-' + origin + silent;
 }
 
 // Rejected drafts at one place: each with at most two of the tokens that followed it, and how many more there were.
@@ -35,13 +37,14 @@ function readingOrder(step) {
 }
 
 // on.onPoint(step number, or null): whose token the pointer or the focus is on.
-function makeTokens(stage, on = {}) {
+export function makeTokens(stage, on = {}) {
   const view = make('div', 'sv-text');
+  const lines = makeLines(view);
+  const walker = document.createTreeWalker(view, NodeFilter.SHOW_ELEMENT);
   const card = makeCard(stage);
   const detail = new WeakMap();
   const firstOfStep = new Map();
   const caret = make('span', 'sv-caret', '…');
-  let paragraph = null; // the last one; null where the next token begins one
   let stop = null;
   let pressed = null;
   view.setAttribute('role', 'listbox');
@@ -49,19 +52,22 @@ function makeTokens(stage, on = {}) {
   view.setAttribute('aria-live', 'off');
   caret.setAttribute('aria-hidden', 'true');
 
-  function element(token, step, isGhost) {
-    const origin = isGhost ? token.s : token.o;
-    const node = make('span', tokenClass(token, origin));
-    const [blanks, marked] = tokenParts(isGhost ? shown(token.t).replace(/\n/g, '⏎') : shown(token.t));
-    if (blanks) node.appendChild(document.createTextNode(blanks));
-    node.appendChild(make('span', 'sv-body' + (/^\n+$/.test(marked) ? ' is-break' : ''), marked));
-    node.tabIndex = -1;
-    node.setAttribute('role', 'option');
-    node.setAttribute('aria-selected', 'false');
-    node.setAttribute('aria-label', spelled(token.t || token.raw || '') + ', ' + ORIGIN[origin]);
-    node.dataset.step = step.n;
-    detail.set(node, [isGhost ? Object.assign({ o: token.s, a: [] }, token) : token, step]);
-    return node;
+  function nodesOf(token, step, isGhost) {
+    const origin = isGhost ? token.s : token.o, name = tokenClass(token, origin);
+    const text = isGhost ? shown(token.t).replace(/\n/g, '⏎') : shown(isBytes(token) ? token.raw : token.t, lines.before);
+    const nodes = tokenNodes(text, name);
+    const known = [isGhost ? Object.assign({ o: token.s, a: [] }, token) : token, step, nodes[0]];
+    for (const node of nodes) {
+      node.dataset.step = step.n;
+      node.setAttribute('aria-hidden', 'true');
+      detail.set(node, known);
+    }
+    nodes[0].removeAttribute('aria-hidden');
+    nodes[0].tabIndex = -1;
+    nodes[0].setAttribute('role', 'option');
+    nodes[0].setAttribute('aria-selected', 'false');
+    nodes[0].setAttribute('aria-label', spelled(ownText(token)) + ', ' + ORIGIN[origin]);
+    return nodes;
   }
 
   function more(count) {
@@ -74,35 +80,22 @@ function makeTokens(stage, on = {}) {
   // Returns the new elements in their order.
   function append(steps) {
     const isAtEnd = view.scrollHeight - view.scrollTop - view.clientHeight < 60;
-    const made = steps.flatMap(elements);
-    put(made);
+    const made = steps.flatMap((step) => readingOrder(step).flatMap((part) => putPart(part, step)));
+    if (caret.parentNode) pending(true);
     if (!stop) setStop(view.querySelector('.sv-token:not(.is-rejected):not(.is-unreached)'));
     if (isAtEnd) view.scrollTop = view.scrollHeight;
     return made;
   }
 
-  function elements(step) {
-    return readingOrder(step).map((part) => {
-      if (part.more) return more(part.more);
-      const node = element(part.token, step, part.isGhost);
-      if (!part.isGhost && !firstOfStep.has(step.n)) firstOfStep.set(step.n, node);
-      return node;
-    });
-  }
-
-  // A block for each paragraph: a new token lays out its own paragraph anew, not the whole text.
-  function put(made) {
-    for (const node of made) {
-      if (!paragraph) paragraph = view.appendChild(Object.assign(make('div', 'sv-paragraph'), { role: 'presentation' }));
-      paragraph.appendChild(node);
-      if (!isGhost(node)) tie(node);
-      if (node.textContent.endsWith('\n')) paragraph = null; // a rejected draft's line ends are signs
-    }
-    if (caret.parentNode) pending(true);
+  function putPart({ token, isGhost, more: count }, step) {
+    const nodes = count ? [more(count)] : nodesOf(token, step, isGhost);
+    nodes.forEach(count || isGhost ? lines.beside : lines.put);
+    if (!count && !isGhost && !firstOfStep.has(step.n)) firstOfStep.set(step.n, nodes[0]);
+    return nodes;
   }
 
   function pending(isPending) {
-    if (isPending) (paragraph || view).appendChild(caret);
+    if (isPending) lines.end(caret);
     else if (caret.parentNode) caret.remove();
   }
 
@@ -113,19 +106,13 @@ function makeTokens(stage, on = {}) {
   }
 
   function isShown(node) {
-    return node.classList.contains('sv-token') && node.offsetParent !== null;
-  }
-
-  function beside(node, forward) {
-    const next = forward ? node.nextElementSibling : node.previousElementSibling;
-    if (next) return next;
-    const block = forward ? node.parentNode.nextElementSibling : node.parentNode.previousElementSibling;
-    return block && (forward ? block.firstElementChild : block.lastElementChild);
+    return node.getAttribute('role') === 'option' && node.offsetParent !== null;
   }
 
   function neighbour(node, forward) {
-    let next = node;
-    do next = beside(next, forward);
+    walker.currentNode = node;
+    let next = null;
+    do next = forward ? walker.nextNode() : walker.previousNode();
     while (next && !isShown(next));
     return next;
   }
@@ -151,7 +138,8 @@ function makeTokens(stage, on = {}) {
   }
 
   function tokenOf(event) {
-    return event.target instanceof Element ? event.target.closest('.sv-token') : null;
+    const node = event.target instanceof Element ? event.target.closest('.sv-token') : null;
+    return node && detail.get(node)[2];
   }
 
   function show(node) {
@@ -210,7 +198,7 @@ function makeTokens(stage, on = {}) {
   return {
     node: view,
     append,
-    clear() { hide(); empty(view); firstOfStep.clear(); stop = paragraph = null; },
+    clear() { hide(); lines.clear(); firstOfStep.clear(); stop = null; },
     pending,
   };
 }

@@ -2,20 +2,33 @@
 // shape and colour, a node's area by its draft probability, an edge's width by its target probability. Token texts are
 // anybody's: all pass through `plain`. Draws nothing.
 
+import { probability, spelled } from './dom.js';
+import { placed, SPOKEN, STATUS } from './drafttree.js';
+import { dragOf, FONT, hoverLabel, isDark, pageShade, plain, shade } from './drawings.js';
+import { PALETTE } from './palette.js';
+
 const NARROWEST = 104;
 const WIDEST = 168;
-const ROW = 46;
-const HEADS = 18;
-const MARGIN = { left: 46, top: 30, right: 60, bottom: 20 };
+export const ROW = 46;
+export const HEADS = 18;
+export const MARGIN = { left: 46, top: 30, right: 60, bottom: 20 };
 const LONGEST_LABEL = 12;
+const DEEP = 12;
 const CURVE = Array.from({ length: 14 }, (_, place) => (place + 1) / 14);
 const EDGE_WIDTHS = [0.8, 1.5, 3, 4.5, 6];
 const KINDS = ['unreached', 'rejected', 'plain', 'correction', 'bonus', 'accepted'];
 
 // Most tokens begin with a space: it is left out where something follows.
-function shortLabel(text) {
-  const label = spelled(/^ \S/.test(text) ? text.slice(1) : text);
+function shortLabel(text, isWhole = false) {
+  const label = spelled(!isWhole && /^ \S/.test(text) ? text.slice(1) : text);
   return [...label].length > LONGEST_LABEL ? [...label].slice(0, LONGEST_LABEL - 1).join('') + '…' : label;
+}
+
+// Of each mark; where two below one node would look alike, their spaces stay.
+function labelsOf(marks) {
+  const labels = marks.map(({ text }) => shortLabel(text));
+  const isTwin = (mark, label) => marks.some((other, place) => labels[place] === label && other.up === mark.up && other.text !== mark.text);
+  return marks.map((mark, place) => (isTwin(mark, labels[place]) ? shortLabel(mark.text, true) : labels[place]));
 }
 
 function radius(q) { return q === null || q === undefined ? 7 : 4.5 + 7 * Math.sqrt(q); }
@@ -105,7 +118,7 @@ function nodeTrace(marks) {
   return {
     type: 'scatter', mode: 'markers+text', x: marks.map(({ at }) => at.column), y: marks.map(({ at }) => at.row), customdata: marks.map(({ key }) => key), cliponaxis: false,
     marker: { symbol: of(0), size: marks.map(({ r }) => 2 * r), color: of(1), line: { color: of(2), width: of(3) }, opacity: 1 },
-    text: marks.map(({ text }) => plain(shortLabel(text))), textposition: 'top center',
+    text: labelsOf(marks).map(plain), textposition: 'top center',
     textfont: { family: FONT, size: 12, color: marks.map(({ kind }) => pageShade(kind === 'unreached' ? 'soft' : 'ink')) },
     hoverinfo: 'text', hovertext: marks.map(hoverOfMark),
   };
@@ -126,37 +139,42 @@ function foldTrace(folded, places) {
 }
 
 // Columns and rows that the trees of these steps need, so that all are drawn to one scale.
-function roomOf(steps) {
+export function roomOf(steps) {
   const room = { columns: 1, rows: 1 };
   for (const step of steps) growRoom(room, placed(step));
   return room;
 }
 
-function growRoom(room, { columns, rows }) {
+export function growRoom(room, { columns, rows }) {
   room.columns = Math.max(room.columns, columns);
   room.rows = Math.max(room.rows, rows);
 }
 
 // As wide as the widest tree of the run allows: columns stay where they are from step to step.
-function pitchOf(room, width) { return Math.min(WIDEST, Math.max(NARROWEST, (width - MARGIN.left - MARGIN.right) / room.columns)); }
+export function pitchOf(room, width) { return Math.min(WIDEST, Math.max(NARROWEST, (width - MARGIN.left - MARGIN.right) / room.columns)); }
 
 function sizeOfTree(room, pitch) {
   return { width: Math.round(MARGIN.left + room.columns * pitch + MARGIN.right), height: HEADS + MARGIN.top + (room.rows - 1) * ROW + MARGIN.bottom };
 }
 
+// Every depth of a shallow tree, every fifth of a deep one: each name takes time to draw.
+function depthsNamed(columns) {
+  return Array.from({ length: columns }, (_, depth) => depth + 1).filter((depth) => columns <= DEEP || depth === 1 || depth % 5 === 0);
+}
+
 function treeLayout(figure) {
-  const { room, pitch } = figure, depths = Array.from({ length: room.columns }, (_, depth) => depth + 1);
+  const { room, pitch } = figure, depths = depthsNamed(room.columns);
   const still = { showgrid: false, zeroline: false, showline: false, ticks: '', automargin: false, autorange: false };
   return {
     ...sizeOfTree(room, pitch), autosize: false, font: { family: FONT, size: 12, color: pageShade('ink') }, paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)',
     margin: { l: 0, r: 0, t: HEADS, b: 0, pad: 0 }, showlegend: false, hovermode: 'closest', dragmode: dragOf('zoom'), uirevision: figure.revision, hoverlabel: hoverLabel(),
-    xaxis: { ...still, range: [-MARGIN.left / pitch, room.columns + MARGIN.right / pitch], side: 'top', tickmode: 'array', tickvals: depths, ticktext: depths.map((depth) => (depth === 1 ? 'depth 1' : String(depth))), tickfont: { size: 11, color: pageShade('soft') }, ticklabeloverflow: 'allow' },
+    xaxis: { ...still, range: [-MARGIN.left / pitch, room.columns + MARGIN.right / pitch], side: 'top', tickmode: 'array', tickangle: 0, tickvals: depths, ticktext: depths.map((depth) => (depth === 1 ? 'depth 1' : String(depth))), tickfont: { size: 11, color: pageShade('soft') }, ticklabeloverflow: 'allow' },
     yaxis: { ...still, range: [room.rows - 1 + MARGIN.bottom / ROW, -MARGIN.top / ROW], visible: false },
   };
 }
 
 // figure: { step, texts, rootText, chosen, room, pitch, revision } and what `placed` says of the step.
-function treeDrawing(figure) {
+export function treeDrawing(figure) {
   const marks = marksOfTree(figure);
   const folds = figure.folded.size ? [foldTrace(figure.folded, figure.places)] : [];
   const data = [pathTrace(figure), ...edgeTraces(marks), ringTrace(marks, figure.chosen), nodeTrace(marks), ...folds];

@@ -7,7 +7,7 @@ function newToken() {
 }
 
 // Where the browser keeps nothing for us, the token lasts as long as the page.
-function visitorToken() {
+export function visitorToken() {
   try {
     if (!localStorage.getItem(VISITOR_KEY)) localStorage.setItem(VISITOR_KEY, window.specvizVisitor || newToken());
     return localStorage.getItem(VISITOR_KEY);

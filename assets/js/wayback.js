@@ -1,6 +1,15 @@
-// The Playground's address names the run on its stage: after a reload in the middle of a run, by Back, or where the address
+// The Playground's stage. Its address names the run on its stage: after a reload in the middle of a run, by Back, or where the address
 // was copied, the run is on the stage again.
 
+import { note, place } from './address.js';
+import { makeGoOn } from './goon.js';
+import mountStage from './stage.js';
+
+/** @param {import('./component').Component} component */
+export default function mountWayBack(component) {
+const { server, trigger, watch } = component;
+const { stage, stream } = mountStage(component);
+const goOn = makeGoOn(stage, (run) => trigger('go_on', { run }));
 const BUSY_PHASES = ['waiting', 'preparing', 'running', 'auditing'];
 
 function isHere() { return (place().view ?? 'play') === 'play'; }
@@ -19,6 +28,9 @@ async function openNamed() {
 }
 
 watch('value', noteRun);
+watch('value', goOn.show);
+goOn.show();
 window.addEventListener('sv-go', openNamed);
 window.addEventListener('popstate', openNamed);
 openNamed();
+}

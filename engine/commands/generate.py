@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from engine import drafters
+from engine import drafters, options
 from engine.commands.flags import (
     add_config_flags,
     add_model_flags,
@@ -19,6 +19,7 @@ from engine.commands.flags import (
     load_target,
     tell_caveats,
 )
+from engine.conversation import Conversation
 from engine.errors import BadInput
 from engine.events import Event, SessionFinished, SessionStarted, Stepped, to_json
 
@@ -34,6 +35,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--prompt-file", help="a file with the prompt; - reads standard input")
     add_model_flags(parser)
     add_config_flags(parser)
+    for spec in options.specs(Conversation):
+        about = f"{spec.help} ({', '.join(spec.choices)}; default {spec.default})"
+        parser.add_argument(f"--{spec.name}", default=spec.default, help=about)
+    parser.add_argument("--system", metavar="TEXT", help="a system prompt before the prompt")
     parser.add_argument("--audit", action="store_true", help="compare with plain decoding, token by token")
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print one JSON object instead of the text")
@@ -49,10 +54,10 @@ def run(args: argparse.Namespace) -> int:
 
     config, given = config_of(args), given_options(args.set)
     drafters.parse(args.method, given)
-    prompt = _prompt(args)
+    prompt, conversation = _prompt(args), _conversation(args)
     target = load_target(args)
     drafter = drafters.create(args.method, given, target)
-    stream = generate(target, drafter, prompt, config)
+    stream = generate(target, drafter, prompt, config, conversation=conversation)
     warm_up(target)
     tell_caveats(target.caveat, drafter.caveat)
     run = _show(stream, args)
@@ -93,6 +98,12 @@ def _prompt(args: argparse.Namespace) -> str:
         raise BadInput(f"The prompt file {args.prompt_file} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise BadInput(f"The prompt file {args.prompt_file} is not UTF-8 text.") from error
+
+
+def _conversation(args: argparse.Namespace) -> Conversation:
+    """What stands around the prompt. Raises BadInput."""
+    messages = () if args.system is None else (("system", args.system),)
+    return Conversation(args.template, args.thinking, messages)
 
 
 def _show(stream: Iterator[Event], args: argparse.Namespace) -> list[Event]:

@@ -17,6 +17,7 @@ from engine.drafters.base import Context, Drafter, Needs, Room
 from engine.drafters.costs import Costs
 from engine.drafters.costs import of as costs_of
 from engine.drafters.fallback import NO_FALLBACK, PREFIX, WithFallback
+from engine.drafters.union import WithUnion
 from engine.errors import BadInput, UnknownName
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ def create(name: str, given: Mapping[str, object], target: Target, costs: Costs 
         return made[0]
     first, second = made
     asked = [option.removeprefix(PREFIX) for option in given if option.startswith(PREFIX)]
-    return WithFallback(first, second, {option: getattr(second.options, option) for option in asked})
+    together = WithUnion if first.options.union else WithFallback
+    return together(first, second, {option: getattr(second.options, option) for option in asked})
 
 
 def caveats(methods: Mapping[str, Mapping[str, object]], target: Target) -> list[str]:
@@ -77,6 +79,8 @@ def caveats(methods: Mapping[str, Mapping[str, object]], target: Target) -> list
 def parse(name: str, given: Mapping[str, object]) -> list[tuple[str, Any]]:
     """A method with its options, and behind it its fallback, if it is given one; `fallback.NAME` is the fallback's.
 
+    Whether the two draft in turn or together, `union` of the first says.
+
     Raises UnknownName or BadInput.
     """
     own = {option: value for option, value in given.items() if not option.startswith(PREFIX)}
@@ -86,6 +90,8 @@ def parse(name: str, given: Mapping[str, object]) -> list[tuple[str, Any]]:
     if second != NO_FALLBACK:
         second = _fallback_of(name, second)
         return [(name, settings), (second, options.parse(get(second).Options, _without_fallback(second, rest), second))]
+    if getattr(settings, "union", False):
+        raise BadInput(f"Option union is of two methods, and {name} is given no fallback.")
     if rest:
         raise BadInput(f"Option {PREFIX}{next(iter(rest))} is of a fallback, and {name} is given none.")
     return [(name, settings)]
@@ -93,7 +99,7 @@ def parse(name: str, given: Mapping[str, object]) -> list[tuple[str, Any]]:
 
 def _without_fallback(name: str, given: Mapping[str, object]) -> Mapping[str, object]:
     """Options of a fallback. Raises BadInput where it is given one of its own."""
-    if given.get("fallback", NO_FALLBACK) != NO_FALLBACK:
+    if given.get("fallback", NO_FALLBACK) != NO_FALLBACK or "union" in given:
         raise BadInput(f"The fallback {name} is given a fallback of its own; two methods are the most.")
     return given
 

@@ -88,13 +88,16 @@ class MeasuredBudget:
         return self.offer(tree.only(kept), {node: places[old] for node, old in enumerate(kept)})
 
     def is_own(self, scored: DraftTree) -> bool:
-        """Whether this is the tree that was offered: neither cut since, nor another drafter's."""
+        """Whether this tree begins with the one offered in this step: neither cut since, nor another drafter's."""
         own = self._tree
-        return own is not None and (own.tokens, own.parents) == (scored.tokens, scored.parents)
+        if own is None:
+            return False
+        return (own.tokens, own.parents) == (scored.tokens[: len(own)], scored.parents[: len(own)])
 
     def learn(self, scored: DraftTree, path: Sequence[int]) -> None:
-        """A step is over: of its tree, if it is the one offered, the nodes on `path` were accepted."""
+        """A step is over: of the nodes offered in it, if they are the tree's first, those on `path` were accepted."""
         if self.is_own(scored):
             known = {node: place for node, place in self._places.items() if place < len(self._offered)}
             self._offered[list(known.values())] += 1
             self._accepted[[known[node] for node in path if node in known]] += 1
+        self._tree = None

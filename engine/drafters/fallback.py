@@ -27,7 +27,8 @@ PREFIX = "fallback."
 
 def fallback_option() -> Any:
     """The option `fallback` of a drafter that often has nothing to propose."""
-    return option(NO_FALLBACK, "Method to ask where this one proposes nothing, or none; its options are fallback.NAME.")
+    about = "Method to ask where this one proposes nothing, or none; its options are fallback.NAME."
+    return option(NO_FALLBACK, about, kind="method", words=(NO_FALLBACK,))
 
 
 class WithFallback(Drafter):

@@ -6,7 +6,8 @@ shared by all sessions of a process; they hold no session state.
 
 from __future__ import annotations
 
-from engine.models.chat import Message
+from engine.conversation import Message
+from engine.models.chat import thinking_switch
 from engine.models.default import Default, default_model
 from engine.models.fingerprint import fingerprint_of
 from engine.models.kin import is_kin, origin
@@ -36,5 +37,6 @@ __all__ = [
     "locate",
     "origin",
     "presets",
+    "thinking_switch",
     "weights_folder",
 ]

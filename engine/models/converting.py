@@ -6,15 +6,25 @@ tokenizer, chat template and tokens that end a text are read from the same file.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GgufConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    modeling_gguf_pytorch_utils,
+)
 
 from engine.errors import BadInput, first_line
+from engine.models import memory, watch
 
 READER = "gguf"
 """The package that transformers reads such files with."""
@@ -27,9 +37,48 @@ def convert(source: Path, folder: Path) -> None:
 
     A full disk raises safetensors' own error.
     """
-    model, tokenizer = _read(source)
+    _check_memory(source)
+    with _reading_told():
+        model, tokenizer = _read(source)
+    watch.report(f"Writing {source.stem} in bf16")
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def _check_memory(source: Path) -> None:
+    """Raises BadInput where the weights in bf16 are more than what is free."""
+    needed, free = 2 * num_numbers(source), memory.free_bytes(torch.device("cpu"))
+    if free is not None and free < needed:
+        raise BadInput(
+            f"The GGUF file {source} takes {memory.in_gigabytes(needed)} of memory to be converted to bf16, and "
+            f"{memory.in_gigabytes(free)} are free; choose a smaller model, or stop what else runs here."
+        )
+
+
+@contextlib.contextmanager
+def _reading_told() -> Iterator[None]:
+    """Progress that transformers draws on tqdm's own bar, which has no hook as its other bars have."""
+    module = vars(modeling_gguf_pytorch_utils)
+    own = module.get("tqdm")
+    if own is None or watch.current() is watch.NOBODY:
+        yield
+        return
+    module["tqdm"] = lambda items, **named: watch.Bar(items, what="Converting to bf16, once:")
+    try:
+        yield
+    finally:
+        module["tqdm"] = own
+
+
+def num_numbers(source: Path) -> int:
+    """Weights in a GGUF file, its header read alone. Raises BadInput as `check`, or for a broken header."""
+    check(source)
+    from gguf import GGUFReader
+
+    try:
+        return sum(int(tensor.n_elements) for tensor in GGUFReader(source).tensors)
+    except Exception as error:  # as below
+        raise BadInput(_cannot_read(source, error)) from error
 
 
 def can_convert() -> bool:
@@ -73,6 +122,8 @@ def _read(source: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
             **how,
         )
         tokenizer = AutoTokenizer.from_pretrained(str(source.parent), **how)
+    except watch.LoadingStopped:
+        raise
     except Exception as error:  # such files are read by hand there, and break in every way
         raise BadInput(_cannot_read(source, error)) from error
     model, found = loaded

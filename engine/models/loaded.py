@@ -10,8 +10,9 @@ from typing import Any, TypeVar, cast
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from engine.conversation import Message
 from engine.errors import BadInput
-from engine.models.chat import Message, token_ids
+from engine.models.chat import token_ids
 from engine.models.fingerprint import fingerprint_of_vocabulary
 
 T = TypeVar("T")
@@ -73,12 +74,13 @@ class LoadedModel:
         """Tokens that end a text, from the generation config or the tokenizer."""
         return frozenset(end_ids(self.model, self.tokenizer))
 
-    def encode(self, prompt: str | Sequence[Message]) -> list[int]:
+    def encode(self, prompt: str | Sequence[Message], *, is_raw: bool = False, thinks: bool | None = None) -> list[int]:
         """A prompt, or a conversation that ends with the user's message, to token ids.
 
-        Raises BadInput where the last message is empty, the template is broken, or the model lacks a token's row.
+        `is_raw`: without the chat template. `thinks`: its switch, where it has one. Raises BadInput where the last
+        message is empty, the template is broken or has no such switch, or the model lacks a token's row.
         """
-        ids = token_ids(self.name, self.tokenizer, prompt)
+        ids = token_ids(self.name, self.tokenizer, prompt, is_raw=is_raw, thinks=thinks)
         if max(ids, default=0) >= self.vocab_size:
             raise BadInput(
                 f"The tokenizer of {self.name} gives token {max(ids)}, and the model has {self.vocab_size} of them; "

@@ -11,6 +11,7 @@ import gc
 import threading
 import weakref
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -29,7 +30,7 @@ from transformers import (
 
 from engine.errors import BadInput, EngineError, first_line
 from engine.facts import TargetFacts
-from engine.models import memory
+from engine.models import fetching, memory, watch
 from engine.models.fingerprint import fingerprint_of
 from engine.models.loaded import LoadedModel, context_length
 from engine.models.locating import locate
@@ -40,6 +41,8 @@ from engine.runtime.families import COMPILED
 
 transformers.utils.logging.disable_progress_bar()
 transformers.utils.logging.set_verbosity_error()
+if hasattr(transformers.utils.logging, "set_tqdm_hook"):
+    transformers.utils.logging.set_tqdm_hook(lambda make, given, named: _bar(make, given, named))
 
 Kind = Literal["causal", "masked"]
 _CLASSES: dict[Kind, Any] = {"causal": AutoModelForCausalLM, "masked": AutoModelForMaskedLM}
@@ -92,7 +95,7 @@ class _Order:
 def load(name: str, device: str = "auto", dtype: str = "auto") -> LoadedModel:
     """A target by preset, folder, GGUF file or hub id, once for all who ask. Raises BadInput or UnknownName."""
     where = choose_device(device)
-    asked = name, where, _chosen_dtype(name, dtype, where)
+    asked = name, where, chosen_dtype(name, dtype, where)
     with _LOADING:
         found = _LOADED.get(asked)
         if found is None:
@@ -136,7 +139,7 @@ def _load_draft(spec: DraftSpec, target: TargetFacts) -> LoadedModel:
     return replace(draft, max_context=min(draft.max_context, spec.max_tokens or draft.max_context))
 
 
-def _chosen_dtype(name: str, given: str, device: torch.device) -> torch.dtype:
+def chosen_dtype(name: str, given: str, device: torch.device) -> torch.dtype:
     """The asked-for dtype; by itself also bf16 where compiled passes read weights as they are stored."""
     if given == "auto" and runs_compiled(device) and not has_fast_bf16() and _is_read_in_bf16(name):
         return torch.bfloat16
@@ -151,8 +154,18 @@ def _is_read_in_bf16(name: str) -> bool:
     return config.model_type in COMPILED and config.dtype is torch.bfloat16
 
 
+def _bar(make: Callable[..., Any], given: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    """What transformers draws its progress on: nothing where nobody waits for it."""
+    if watch.current() is watch.NOBODY:
+        return make(*given, **named)
+    return watch.Bar(given[0] if given else None, what=str(named.get("desc") or "Loading"), total=named.get("total"))
+
+
 def _load(order: _Order) -> LoadedModel:
     location, options = order.location, order.options
+    if not Path(location).is_dir():
+        fetching.bring(location)
+    watch.report(f"Reading {order.name}")
     try:
         config = AutoConfig.from_pretrained(location, **options)
         tokenizer = AutoTokenizer.from_pretrained(location, **options)
@@ -161,7 +174,7 @@ def _load(order: _Order) -> LoadedModel:
         if order.dtype == torch.float16:  # rounds otherwise than bf16, in which weights are told apart
             fingerprint = fingerprint_of(_read_weights(replace(order, dtype=torch.bfloat16)))
         model = _read_weights(order)
-    except BadInput:
+    except (BadInput, watch.LoadingStopped):
         raise
     except Exception as error:  # broken files make transformers and tokenizers raise all kinds, plain ones among them
         raise BadInput(_cannot_load(order, error)) from error

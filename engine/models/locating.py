@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from transformers.utils.hub import cached_file
 
 from engine.errors import BadInput, UnknownName, first_line
-from engine.models import found
+from engine.models import fetching, found
 from engine.models.converted import converted, kept
 from engine.models.kin import family_of
 from engine.models.presets import ASSETS, Package, presets
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from engine.facts import TargetFacts
 
 GGUF = ".gguf"
-_HUB_FILE = re.compile(r"(?P<id>[^/:\\]+/[^/:\\]+):(?P<name>.+)")
+HUB_FILE = re.compile(r"(?P<id>[^/:\\]+/[^/:\\]+):(?P<name>.+)")
 """A file of a model on the Hub: `owner/name:file.gguf`."""
 
 
@@ -56,14 +56,19 @@ def _locate(source: str) -> str:
     return source
 
 
+def local_file(source: str) -> Path | None:
+    """A GGUF file that is on this machine."""
+    return next((path for path in (ASSETS / source, Path(source).expanduser()) if path.is_file()), None)
+
+
 def _gguf_file(source: str) -> Path:
     """The file, fetched from the Hub where it is one of there. Raises BadInput."""
-    path = next((p for p in (ASSETS / source, Path(source).expanduser()) if p.is_file()), None)
-    if path is not None:
+    if (path := local_file(source)) is not None:
         return path
-    there = _HUB_FILE.fullmatch(source)
+    there = HUB_FILE.fullmatch(source)
     if there is None:
         raise BadInput(f"There is no file {source}; wanted folder/file{GGUF}, or hub-id:file{GGUF}.")
+    fetching.bring(there["id"], there["name"])
     try:
         return Path(str(cached_file(there["id"], there["name"])))
     except (OSError, ValueError) as error:

@@ -41,7 +41,9 @@ def free_bytes(device: torch.device) -> int | None:
 
 
 def in_gigabytes(num_bytes: int) -> str:
-    """As people say it: "16.4 GB"."""
+    """As people say it: "16.4 GB"; in MB below a tenth of one."""
+    if num_bytes < 1e8:
+        return f"{num_bytes / 1e6:.0f} MB"
     return f"{num_bytes / 1e9:.1f} GB"
 
 

@@ -32,6 +32,21 @@ def njit(**options: Any) -> Callable[[F], F]:
     return compiled
 
 
+def entry(**options: Any) -> Callable[[F], F]:
+    """A decorator for a loop that Python calls."""
+    return njit(cache=True, nogil=True, no_cfunc_wrapper=True, **options)
+
+
+def inner(**options: Any) -> Callable[[F], F]:
+    """For one that compiled loops alone call, from several places."""
+    return entry(no_cpython_wrapper=True, **options)
+
+
+def part(**options: Any) -> Callable[[F], F]:
+    """For one that is called in one place: written into its caller, where alone it would be compiled once more."""
+    return inner(inline="always", **options)
+
+
 def runs_compiled(device: torch.device) -> bool:
     """Whether the compiled pass and kernels of runtime/cpu/ serve this device; else nothing there is imported."""
     return HAS_COMPILER and device.type == "cpu"

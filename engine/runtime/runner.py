@@ -168,6 +168,7 @@ class ModelRunner:
         hidden_layers: Sequence[int] = (),
         num_logits: int | None = None,
         extra: ExtraRows | None = None,
+        is_block: bool = False,
     ) -> Rows:
         """One forward pass over m new pending rows.
 
@@ -176,7 +177,8 @@ class ModelRunner:
         token. Siblings share a position. `layers`, all by default, are gone through but for those of `skip`; what they
         give is `Rows.states` where the pass ends before the last layer, or `num_logits` is 0. `num_logits` keeps the
         logits of the last rows only. `extra` rows, whose owners are numbered among these m, are gone when the pass
-        is over. Raises RunFailed where the layers do not hold the same rows, or cannot be gone through so.
+        is over. The rows of a block, such as masks, see one another, whatever follows what. Raises RunFailed where the
+        layers do not hold the same rows, or cannot be gone through so.
         """
         span, num_rows = self._span(layers, skip), len(inputs)
         layout = extra.layout(num_rows) if extra else None
@@ -186,7 +188,7 @@ class ModelRunner:
         self._before(inputs, span)
         waiting = self._waiting.shared(span.layers)
         first, before = len(waiting), waiting.positions()
-        waiting.add(parents, 0 if layout is None else layout.num_rows - num_rows)
+        waiting.add(parents, 0 if layout is None else layout.num_rows - num_rows, is_block=is_block)
         num_scored = num_rows if num_logits is None else num_logits
         found = self._run(
             Pass(

@@ -38,11 +38,18 @@ class Waiting:
 
     def is_like(self, other: Waiting) -> bool:
         """Whether both hold the same rows behind as many tokens."""
-        return self is other or (self.num_committed == other.num_committed and self.parents == other.parents)
+        if self is other:
+            return True
+        size = len(self)
+        is_same = (self.num_committed, self.parents) == (other.num_committed, other.parents)
+        return is_same and np.array_equal(self._ancestors[:size, :size], other._ancestors[:size, :size])
 
-    def add(self, parents: Sequence[int], num_extra: int = 0) -> None:
-        """Rows that each follow an earlier one, -1 the last kept token. Raises RunFailed."""
-        num_all = len(self) + len(parents) + num_extra
+    def add(self, parents: Sequence[int], num_extra: int = 0, *, is_block: bool = False) -> None:
+        """Rows that each follow an earlier one, -1 the last kept token; those of a block see one another besides.
+
+        Raises RunFailed.
+        """
+        first, num_all = len(self), len(self) + len(parents) + num_extra
         if num_all > MAX_PENDING:
             raise RunFailed(f"{num_all} rows wait for a verdict; at most {MAX_PENDING} can.")
         for parent in parents:
@@ -53,6 +60,8 @@ class Waiting:
             self._ancestors[row, row] = True
             self.depths.append(1 if parent < 0 else self.depths[parent] + 1)
             self.parents.append(parent)
+        if is_block:
+            self._ancestors[first : len(self), first : len(self)] = True
 
     def keep(self, rows: Sequence[int]) -> None:
         """These rows are kept from now on, and the others are gone."""

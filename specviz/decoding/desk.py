@@ -1,10 +1,11 @@
 """The device and the store while it is one visitor's turn: make ready, run a session, judge it.
 
-Everything that happens is handed on at once, to the page and to the store. Knows nothing of lines or threads.
+Everything that happens is handed on at once, to the page and to the store. Knows nothing of lines.
 """
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
@@ -12,7 +13,9 @@ from typing import Any, cast
 
 from engine.events import Event, SessionFinished, SessionStarted
 from engine.metrics import Tally
+from engine.models.watch import Watch, watched
 from specviz.decoding.device import Device, Request
+from specviz.decoding.stopping import stoppable
 from specviz.explaining.examples import task_of
 from specviz.showing.notices import Audited, Auditing, Happening, InLane, Opened, Preparing, Role, Unsaved
 from specviz.store import RunWriter, Store
@@ -31,18 +34,30 @@ class Desk:
     """The visitor's browser, where it is known."""
     prompts: dict[tuple[str, str], tuple[int, ...]] = field(default_factory=dict)
     """Model and prompt to token ids, once each a turn: a chat template may hold a clock."""
+    unfinished: list[threading.Thread] = field(default_factory=list)
+    """Loads that were stopped and have not noticed yet: the device is theirs until they end."""
 
     def lane(self, place: int) -> Desk:
         """The same desk, its happenings said to be those of a race's lane."""
         return replace(self, put=lambda happening: self.put(InLane(place, happening)))
 
     def prepare(self, request: Request) -> None:
-        """Load and warm up. Raises EngineError."""
+        """Load and warm up. Raises EngineError; LoadingStopped at once where the visitor stops it."""
         if not self.device.is_ready(request):
             self.put(Preparing(f"Loading {request.model} and warming up {request.method}"))
-        self.device.prepare(request)
+            self._told(lambda: self.device.prepare(request))
         if caveat := self.device.caveat(request):
             self.put(Preparing(caveat))
+
+    def load(self, request: Request) -> None:
+        """Load a request's model, and run nothing. Raises EngineError as `prepare`."""
+        self.put(Preparing(f"Loading {request.model}"))
+        self._told(lambda: self.device.load(request.model, request.loading))
+
+    def _told(self, work: Callable[[], object]) -> None:
+        """Load in a thread of its own, its progress on the page."""
+        waits = Watch(lambda text: self.put(Preparing(text)), self.should_stop)
+        stoppable(lambda: _watched(waits, work), self.should_stop, self.unfinished)
 
     def record(
         self, request: Request, role: Role = "method", *, group_id: str | None = None, run_id: str = ""
@@ -71,15 +86,20 @@ class Desk:
                 self.prompts[asked] = event.prompt_ids
             yield event
 
-    def judge(self, model: str, plain: list[Event], events: list[Event]) -> None:
+    def judge(self, request: Request, plain: list[Event], events: list[Event]) -> None:
         """Compare a run with the plain one; the verdict goes to the page and to the store."""
         self.put(Auditing())
-        verdict = self.device.audit(model, plain, events)
+        verdict = self.device.audit(request, plain, events)
         run_id, baseline_id = session_id(events), session_id(plain)
         self.store.set_baseline(run_id, baseline_id)
         kept: dict[str, Any] = asdict(cast(Any, verdict)) if is_dataclass(verdict) else {}
         self.store.set_audit(run_id, {**kept, "verdict": verdict.verdict, "text": verdict.text})
         self.put(Audited(verdict.verdict, verdict.text))
+
+
+def _watched(waits: Watch, work: Callable[[], object]) -> None:
+    with watched(waits):
+        work()
 
 
 def has_ended_by_itself(events: list[Event]) -> bool:

@@ -6,12 +6,13 @@ A contract only: `specviz.decoding.local` is this machine, and tests bring their
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol
 
 from engine.config import GenerationConfig
+from engine.conversation import ALONE, Conversation
 from engine.events import Event
-from engine.options import OptionSpec
+from engine.options import OptionSpec, option
 
 if TYPE_CHECKING:
     from engine.target import Target
@@ -19,6 +20,28 @@ if TYPE_CHECKING:
 PLAIN = "plain"
 PREFERRED_METHODS = ("mlp_speculator", "medusa", "token_recycling", "draft_model", "prompt_lookup")
 """What a first run shows: a tree, by a trained drafter where the model has one, else by what needs no weights."""
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How a model is loaded; what is auto is as the program was started, or as the model has it."""
+
+    draft: str = option(
+        "auto",
+        "Draft model that goes with it: the preset's own (auto), hub id, folder or GGUF file.",
+        kind="model",
+        words=("auto",),
+    )
+    dtype: str = option("auto", "What its weights are held in.", choices=("auto", "bf16", "fp16", "fp32"))
+    device: str = option("auto", "Where it runs: auto, cpu, cuda, cuda:1 …", kind="text")
+
+    def over(self, other: Loading) -> Loading:
+        """What this one says, and the other where it leaves that open."""
+        chosen = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != "auto"}
+        return Loading(**{**vars(other), **chosen})
+
+
+AS_STARTED = Loading()
 
 
 @dataclass(frozen=True)
@@ -44,6 +67,9 @@ class Request:
     config: GenerationConfig
     has_baseline: bool = False
     """Measure plain decoding too."""
+    conversation: Conversation = ALONE
+    """What the prompt stands in."""
+    loading: Loading = AS_STARTED
 
     @property
     def measures_baseline(self) -> bool:
@@ -63,8 +89,24 @@ class Verdict(Protocol):
         """In a few words."""
 
 
+class Fit(Protocol):
+    """What a model would need."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is room, as far as is known."""
+
+    @property
+    def text(self) -> str:
+        """In a sentence or two."""
+
+
 class Device(Protocol):
     """Where sessions run."""
+
+    @property
+    def takes_own(self) -> bool:
+        """Whether visitors may name models, folders and files of their own: never on a public instance."""
 
     def methods(self) -> tuple[Method, ...]:
         """All methods, plain first."""
@@ -74,6 +116,21 @@ class Device(Protocol):
 
     def draft_models(self) -> tuple[str, ...]:
         """Draft models that a visitor may name in a method's options."""
+
+    def weights_folders(self) -> tuple[str, ...]:
+        """Folders of trained weights that a visitor may name in a method's options."""
+
+    def needs(self, model: str, loading: Loading) -> Fit:
+        """What a model would need before it is loaded. Raises EngineError."""
+
+    def has_thinking_switch(self, model: str) -> bool | None:
+        """Whether the model's chat template has one; None where nobody knows yet."""
+
+    def read(self, request: Request) -> list[int]:
+        """The prompt's tokens as the model gets them. Raises EngineError, also where the model is not loaded."""
+
+    def texts(self, model: str, token_ids: Sequence[int]) -> list[str] | None:
+        """Each token's text; None where the model is not loaded."""
 
     def cannot_run(self, model: str, method: str) -> str | None:
         """Why a method cannot run on a model, in a sentence; None where it can, or where nobody knows yet."""
@@ -99,16 +156,18 @@ class Device(Protocol):
         `prompt_ids`: what the prompt was encoded to in an earlier session that this one is compared with.
         """
 
-    def audit(self, model: str, plain: Sequence[Event], events: Sequence[Event]) -> Verdict:
-        """Whether the second run wrote what the first, plain one did."""
+    def audit(self, request: Request, plain: Sequence[Event], events: Sequence[Event]) -> Verdict:
+        """Whether the second run, the one asked for, wrote what the first, plain one did."""
 
-    def load(self, model: str) -> Target:
+    def load(self, model: str, loading: Loading = AS_STARTED) -> Target:
         """The loaded target, for measurements. Raises EngineError."""
 
 
-def problems(device: Device) -> dict[str, str]:
-    """Why methods cannot run on the first model, a sentence for each of them."""
-    model, title = next(iter(device.models().items()))
+def problems(device: Device, model: str = "") -> dict[str, str]:
+    """Why methods cannot run on a model, or on the first one: a sentence for each of them."""
+    titles = device.models()
+    model = model or next(iter(titles))
+    title = titles.get(model, model)
     reasons = {method.name: device.cannot_run(model, method.name) for method in device.methods()}
     return {name: f"Cannot run on {title}: {reason}" for name, reason in reasons.items() if reason is not None}
 

@@ -3,23 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from engine import drafters, models
 from engine.audit import Audit, audit
+from engine.errors import BadInput
 from engine.events import Event
-from engine.loop import generate
+from engine.loop import encoded, generate
+from engine.models.needs import Needs, needs_of
 from engine.options import specs
 from engine.target import Target
+from engine.text import TokenTexts
 from engine.warming import is_warm, warm_up_method
-from specviz.decoding.device import Method, Request
+from specviz.decoding.device import AS_STARTED, Loading, Method, Request
 
 
 class LocalDevice:
     """The models of this machine. Keeps one target; another one takes its place when asked for."""
 
-    def __init__(self, default_model: str = models.STORY) -> None:
-        self._default_model = default_model
+    def __init__(
+        self,
+        default_model: str = models.STORY,
+        *,
+        takes_own: bool = False,
+        loading: Loading = AS_STARTED,
+        weights: Sequence[str] = (),
+    ) -> None:
+        """`loading`: how the default model is loaded. `weights`: folders that visitors may name.
+
+        `takes_own`: whether they may name any other model, folder or file too.
+        """
+        self._default_model, self._started, self._weights = default_model, loading, tuple(weights)
+        self._takes_own = takes_own
         self._target: tuple[str, Target] | None = None
+        self._loading = loading
+
+    @property
+    def takes_own(self) -> bool:
+        """As it was made."""
+        return self._takes_own
 
     def methods(self) -> tuple[Method, ...]:
         """All registered methods."""
@@ -31,30 +53,62 @@ class LocalDevice:
         return {self._default_model: titles.get(self._default_model, self._default_model), **titles}
 
     def draft_models(self) -> tuple[str, ...]:
-        """The presets' own; no visitor may name a folder or download a model."""
-        return tuple(sorted({preset.draft for preset in models.presets().values() if preset.draft}))
+        """The presets' own, and the default model's where it was named."""
+        named = {self._started.draft} - {"auto"}
+        return tuple(sorted(named | {preset.draft for preset in models.presets().values() if preset.draft}))
+
+    def weights_folders(self) -> tuple[str, ...]:
+        """Those that the program was started with."""
+        return self._weights
+
+    def needs(self, model: str, loading: Loading) -> Needs:
+        """Read from its files' headers."""
+        how = self._how(model, loading)
+        return needs_of(model, how.device, how.dtype)
+
+    def has_thinking_switch(self, model: str) -> bool | None:
+        """What the loaded tokenizer's template holds."""
+        target = self._loaded(model)
+        return None if target is None else models.thinking_switch(target.facts.tokenizer) is not None
+
+    def read(self, request: Request) -> list[int]:
+        """By the loaded model's tokenizer."""
+        target = self._loaded(request.model)
+        if target is None:
+            raise BadInput(
+                f"{request.model} is not loaded yet, and its tokenizer reads the prompt; run or load it first."
+            )
+        return encoded(target.facts, request.prompt, request.conversation)
+
+    def texts(self, model: str, token_ids: Sequence[int]) -> list[str] | None:
+        """As the loaded tokenizer writes them."""
+        target = self._loaded(model)
+        if target is None:
+            return None
+        known = TokenTexts(target.facts.tokenizer)
+        return [known[token_id] for token_id in token_ids]
 
     def cannot_run(self, model: str, method: str) -> str | None:
         """What the method says of the target; nobody knows before it is loaded."""
-        if self._target is None or self._target[0] != model:
-            return None
-        return drafters.get(method).unavailable(self._target[1])
+        target = self._loaded(model)
+        return None if target is None else drafters.get(method).unavailable(target)
 
     def caveat(self, request: Request) -> str:
         """What the target says of its passes, and the method of its weights."""
-        target = self.load(request.model)
+        target = self.load(request.model, request.loading)
         drafter = drafters.create(request.method, request.options, target)
         return " ".join(filter(None, (target.caveat, drafter.caveat)))
 
     def is_ready(self, request: Request) -> bool:
         """Whether target and drafter have run before, with these options."""
-        if self._target is None or self._target[0] != request.model:
+        target = self._loaded(request.model)
+        if target is None or self._loading != self._how(request.model, request.loading):
             return False
-        return is_warm(self._target[1], request.method, request.options, request.config)
+        return is_warm(target, request.method, request.options, request.config)
 
     def prepare(self, request: Request) -> None:
         """Load the target, and run a few tokens whose times are dropped."""
-        warm_up_method(self.load(request.model), request.method, request.options, request.config)
+        warm_up_method(self.load(request.model, request.loading), request.method, request.options, request.config)
 
     def generate(
         self,
@@ -64,29 +118,47 @@ class LocalDevice:
         prompt_ids: Sequence[int] | None = None,
     ) -> Iterator[Event]:
         """The engine's loop on the loaded target."""
-        target = self.load(request.model)
+        target = self.load(request.model, request.loading)
         drafter = drafters.create(request.method, request.options, target)
         return generate(
             target,
             drafter,
             request.prompt,
             request.config,
+            conversation=request.conversation,
             prompt_ids=prompt_ids,
             session_id=session_id,
             should_stop=should_stop,
         )
 
-    def audit(self, model: str, plain: Sequence[Event], events: Sequence[Event]) -> Audit:
+    def audit(self, request: Request, plain: Sequence[Event], events: Sequence[Event]) -> Audit:
         """The engine's audit on the loaded target."""
-        return audit(self.load(model), plain, events)
+        return audit(self.load(request.model, request.loading), plain, events)
 
-    def load(self, model: str) -> Target:
-        """The target of this name, in place of the last one. Raises BadInput or UnknownName."""
-        if self._target is None or self._target[0] != model:
-            self._target = None  # the memory of one is needed for the other
+    def load(self, model: str, loading: Loading = AS_STARTED) -> Target:
+        """The target of this name, in place of the last one. Raises BadInput, UnknownName or LoadingStopped."""
+        how, target = self._how(model, loading), self._loaded(model)
+        if target is None or self._loading != how:
+            self._target = target = None  # the memory of one is needed for the other
             models.forget()
-            self._target = (model, Target(models.load(model)))
-        return self._target[1]
+            target = Target(_load(model, how))
+            self._target, self._loading = (model, target), how
+        return target
+
+    def _loaded(self, model: str) -> Target | None:
+        """The target where it is the one that is held."""
+        held = self._target
+        return held[1] if held is not None and held[0] == model else None
+
+    def _how(self, model: str, loading: Loading) -> Loading:
+        """What is left open is as the program was started; a draft model belongs to one target."""
+        started = self._started if model == self._default_model else replace(self._started, draft="auto")
+        return loading.over(started)
+
+
+def _load(model: str, how: Loading) -> models.LoadedModel:
+    loaded = models.load(model, how.device, how.dtype)
+    return loaded if how.draft == "auto" else replace(loaded, draft=how.draft)
 
 
 def _method(drafter: type[drafters.Drafter]) -> Method:

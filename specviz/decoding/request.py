@@ -3,37 +3,36 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from engine import options
 from engine.config import GenerationConfig
+from engine.conversation import Conversation, messages_of
 from engine.errors import BadInput, UnknownName
 from engine.options import OptionSpec
-from specviz.decoding.device import PLAIN, Device, Method, Request
+from specviz.decoding import offers
+from specviz.decoding.device import AS_STARTED, PLAIN, Device, Loading, Method, Request
 from specviz.text import without_surrogates
 
 MAX_PROMPT_CHARS = 20_000
-MAX_NEW_TOKENS = 2_000
-MAX_SETTINGS_CHARS = 20_000
-SAMPLING = ("max_new_tokens", "temperature", "top_k", "top_p", "repetition_penalty", "seed")
-FALLBACK = "fallback"
+"""Of a prompt together with what was said before it."""
+MAX_SETTINGS_CHARS = 150_000
+MAX_NAME_CHARS = 300
+MAX_MESSAGES = 65
+MAX_STOPS = 16
 FEWEST_LANES, MOST_LANES = 2, 8
 
 
 def parse(device: Device, prompt: object, model: object, settings: object, has_baseline: object) -> Request:
     """The request in raw values from a page. Raises BadInput with a sentence to show."""
     given = _settings(settings)
-    method = _method(device, given.get("method"))
+    method = known_method(device, given.get("method"))
     chosen = _mapping(_mapping(given.get("options"), "options").get(method.name), f"options of {method.name}")
-    return Request(
-        prompt=_prompt(prompt),
-        model=_model(device, model),
-        method=method.name,
-        options=method_options(device, method, chosen),
-        config=_config(_mapping(given.get("sampling"), "sampling")),
-        has_baseline=has_baseline is True,
+    asked = _asked(device, prompt, model, given)
+    return replace(
+        asked, method=method.name, options=method_options(device, method, chosen), has_baseline=has_baseline is True
     )
 
 
@@ -47,29 +46,48 @@ def parse_race(device: Device, prompt: object, model: object, settings: object) 
     if not any(method == PLAIN for method, _ in contenders):
         contenders.insert(0, (PLAIN, {}))
     _check_field(device, contenders)
-    checked, known = _prompt(prompt), _model(device, model)
-    config = _config(_mapping(given.get("sampling"), "sampling"))
-    return tuple(Request(checked, known, method, chosen, config) for method, chosen in contenders)
+    asked = _asked(device, prompt, model, given)
+    return tuple(replace(asked, method=method, options=chosen) for method, chosen in contenders)
 
 
-def sampling_specs() -> tuple[OptionSpec, ...]:
-    """The sampling settings that the page offers, with the page's own limits."""
-    known = {spec.name: spec for spec in options.specs(GenerationConfig)}
-    return tuple(_limited(known[name]) for name in SAMPLING)
+def parse_reading(device: Device, prompt: object, model: object, settings: object) -> Request:
+    """A request to read a prompt, whatever method comes after. Raises BadInput with a sentence to show."""
+    return _asked(device, prompt, model, _settings(settings))
 
 
-def page_spec(device: Device, spec: OptionSpec) -> OptionSpec:
-    """A method's option as the page offers it: no free text, since that could name any folder or download."""
-    if spec.type is not str or spec.choices:
-        return spec
-    if spec.name == FALLBACK:
-        names = (method.name for method in device.methods() if method.name != PLAIN)
-        return replace(spec, choices=(str(spec.default), *names))
-    return replace(spec, choices=(str(spec.default), *device.draft_models()))
+def parse_loading(device: Device, model: object, loading: object) -> Request:
+    """A request to load a visitor's own model. Raises BadInput with a sentence to show."""
+    return Request(
+        "", known_model(device, model), PLAIN, {}, GenerationConfig(), loading=_loading(device, model, loading)
+    )
 
 
-def _limited(spec: OptionSpec) -> OptionSpec:
-    return replace(spec, high=MAX_NEW_TOKENS) if spec.name == "max_new_tokens" else spec
+def around(system: str, messages: object, template: str, thinking: str) -> dict[str, Any]:
+    """Settings of a conversation as a page gives them, from what a program says."""
+    said = [{"role": "system", "content": system}] if system else []
+    before = messages if isinstance(messages, list) else [] if messages is None else [messages]
+    return {"template": template, "thinking": thinking, "messages": [*said, *before]}
+
+
+def sampling(max_new_tokens: int, temperature: float, seed: int, rule: str, timeout_s: float) -> dict[str, Any]:
+    """The same of sampling, and of when a run ends."""
+    limits = {"max_new_tokens": max_new_tokens, "timeout_s": timeout_s}
+    return {**limits, "temperature": temperature, "seed": seed, "rule": rule}
+
+
+def _asked(device: Device, prompt: object, model: object, given: Mapping[str, Any]) -> Request:
+    """All but the method and its options."""
+    asked, around = checked_prompt(prompt), _conversation(_mapping(given.get("conversation"), "conversation"))
+    _check_length(len(asked) + sum(len(content) for _, content in around.messages))
+    return Request(
+        prompt=asked,
+        model=known_model(device, model),
+        method=PLAIN,
+        options={},
+        config=_config(_mapping(given.get("sampling"), "sampling"), given.get("stop")),
+        conversation=around,
+        loading=_loading(device, model, given.get("loading")),
+    )
 
 
 def _settings(given: object) -> Mapping[str, Any]:
@@ -89,19 +107,49 @@ def _mapping(given: object, what: str) -> Mapping[str, Any]:
     return given
 
 
-def _prompt(given: object) -> str:
+def checked_prompt(given: object) -> str:
+    """A prompt in the page's limits. Raises BadInput."""
     if not isinstance(given, str) or not given.strip():
         raise BadInput("The prompt is empty; type a few words or pick an example.")
-    if len(given) > MAX_PROMPT_CHARS:
-        raise BadInput(f"The prompt has {len(given):,} characters; this page takes at most {MAX_PROMPT_CHARS:,}.")
+    _check_length(len(given))
     return without_surrogates(given)
 
 
-def _model(device: Device, given: object) -> str:
+def _check_length(num_chars: int) -> None:
+    if num_chars > MAX_PROMPT_CHARS:
+        raise BadInput(f"The prompt has {num_chars:,} characters; this page takes at most {MAX_PROMPT_CHARS:,}.")
+
+
+def known_model(device: Device, given: object) -> str:
+    """The name of a model on offer, or at home of any. Raises BadInput, or UnknownName."""
     known = device.models()
-    if not isinstance(given, str) or given not in known:
+    if isinstance(given, str) and given in known:
+        return given
+    if not device.takes_own or not isinstance(given, str) or not given.strip():
         raise UnknownName("model", str(given)[:80], known)
-    return given
+    if len(given) > MAX_NAME_CHARS:
+        raise BadInput(f"The model's name has {len(given):,} characters; this page takes at most {MAX_NAME_CHARS}.")
+    return without_surrogates(given.strip())
+
+
+def _loading(device: Device, model: object, given: object) -> Loading:
+    """How a model is loaded; a way that names another model is not meant."""
+    values = dict(_mapping(given, "way of loading"))
+    if values.pop("model", model) != model:
+        return AS_STARTED
+    found = options.parse(Loading, {name: _short(name, value) for name, value in values.items()}, "loading")
+    if found != AS_STARTED and not device.takes_own:
+        raise BadInput("This instance runs its own models as they were started: no other draft model, dtype or device.")
+    return found
+
+
+def _conversation(given: Mapping[str, Any]) -> Conversation:
+    values = {name: value for name, value in given.items() if name != "messages"}
+    chosen = _parsed(values, offers.conversation_specs(), "setting of the conversation")
+    messages = messages_of(given.get("messages") or ())
+    if len(messages) > MAX_MESSAGES:
+        raise BadInput(f"{len(messages)} messages stand before the prompt; this page takes at most {MAX_MESSAGES}.")
+    return Conversation(**chosen, messages=tuple((role, without_surrogates(content)) for role, content in messages))
 
 
 def _lanes(given: object) -> list[Mapping[str, Any]]:
@@ -113,7 +161,7 @@ def _lanes(given: object) -> list[Mapping[str, Any]]:
 
 
 def _contender(device: Device, lane: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    method = _method(device, lane.get("method"))
+    method = known_method(device, lane.get("method"))
     return method.name, method_options(device, method, _mapping(lane.get("options"), f"options of {method.name}"))
 
 
@@ -129,7 +177,8 @@ def _check_field(device: Device, contenders: list[tuple[str, Mapping[str, Any]]]
             raise BadInput(f"{contender[0]} is there twice with the same options; change one of the two or remove it.")
 
 
-def _method(device: Device, given: object) -> Method:
+def known_method(device: Device, given: object) -> Method:
+    """The method of this name. Raises UnknownName."""
     known = {method.name: method for method in device.methods()}
     if not isinstance(given, str) or given not in known:
         raise UnknownName("method", str(given)[:80], known)
@@ -138,22 +187,37 @@ def _method(device: Device, given: object) -> Method:
 
 def method_options(device: Device, method: Method, given: Mapping[str, Any]) -> Mapping[str, Any]:
     """The options of a method in raw values from a page. Raises BadInput, or UnknownName for one that it has not."""
-    known = {spec.name: page_spec(device, spec) for spec in method.options}
-    second = next((other for other in device.methods() if other.name == given.get(FALLBACK)), None)
-    known |= {f"{FALLBACK}.{spec.name}": page_spec(device, spec) for spec in (second.options if second else ())}
+    second = next((given.get(spec.name) for spec in method.options if spec.kind == "method"), None)
+    return _parsed(given, offers.method_specs(device, method, second), f"option of {method.name}")
+
+
+def sampling_value(name: str, given: object) -> Any:
+    """A setting of sampling or of when a run ends in its type. Raises BadInput, or UnknownName where there is none."""
+    return _parsed({name: given}, (*offers.sampling_specs(), *offers.stopping_specs()), "sampling setting")[name]
+
+
+def _config(given: Mapping[str, Any], stops: object) -> GenerationConfig:
+    values = {name: sampling_value(name, value) for name, value in given.items()}
+    return GenerationConfig(**values, stop_strings=_stops(stops))
+
+
+def _stops(given: object) -> tuple[str, ...]:
+    if given is None:
+        return ()
+    if not isinstance(given, list) or not all(isinstance(text, str) for text in given):
+        raise BadInput("The stop texts cannot be read; wanted a list of texts.")
+    if len(given) > MAX_STOPS:
+        raise BadInput(f"There are {len(given)} stop texts; this page takes at most {MAX_STOPS}.")
+    return tuple(map(without_surrogates, given))
+
+
+def _parsed(given: Mapping[str, Any], specs: Sequence[OptionSpec], owner: str) -> dict[str, Any]:
+    """Raw values by what they may be. Raises BadInput, or UnknownName."""
+    known = {spec.name: spec for spec in specs}
     for name in given:
         if name not in known:
-            raise UnknownName(f"option of {method.name}", name[:80], known)
+            raise UnknownName(owner, name[:80], known)
     return {name: known[name].parse(_short(name, value)) for name, value in given.items()}
-
-
-def _config(given: Mapping[str, Any]) -> GenerationConfig:
-    known = {spec.name: spec for spec in sampling_specs()}
-    for name in given:
-        if name not in known:
-            raise UnknownName("sampling setting", name[:80], known)
-    values: dict[str, Any] = {name: known[name].parse(_short(name, value)) for name, value in given.items()}
-    return GenerationConfig(**values)
 
 
 def _short(name: str, value: object) -> object:

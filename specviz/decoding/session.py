@@ -153,16 +153,31 @@ class Sessions:
 
     def _work(self, job: Job) -> None:
         """The whole run, in a thread of its own."""
+        desk = Desk(self.device, self._store, job.put, job.has_stopped.is_set, job.visitor)
         try:
-            job.work(Desk(self.device, self._store, job.put, job.has_stopped.is_set, job.visitor))
+            job.work(desk)
         except EngineError as error:
             job.put(Failed(str(error)))
         except Exception as error:  # noqa: BLE001 - a bug must not take the page or the line with it
             _log.exception("a run broke")
             job.put(Failed(f"The run broke: {type(error).__name__}: {error}"))
         finally:
-            job.ticket.leave()
-            job.put(Ended())
+            _end(job, desk)
+
+
+def load(request: Request) -> Work:
+    """A visitor's own model, as work for a desk: loaded, in place of the one before; nothing is run."""
+    return lambda desk: desk.load(request)
+
+
+def _end(job: Job, desk: Desk) -> None:
+    """The page is told, and the device is free as soon as nothing is being loaded any more."""
+    if desk.unfinished:
+        job.put(Ended())
+    for thread in desk.unfinished:
+        thread.join()
+    job.ticket.leave()
+    job.put(Ended())
 
 
 def _run(request: Request, desk: Desk) -> None:
@@ -177,7 +192,7 @@ def _run(request: Request, desk: Desk) -> None:
             return
     events = desk.record(request)
     if plain and has_ended_by_itself(events):
-        desk.judge(request.model, plain, events)
+        desk.judge(request, plain, events)
 
 
 def _read(job: Job) -> Iterator[list[Happening]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import uuid
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from typing import Any
 
@@ -14,14 +14,15 @@ import gradio as gr
 from engine.errors import BadInput
 from engine.models import kind_of
 from engine.options import OptionSpec
-from specviz.decoding import request
+from specviz.decoding import offers
 from specviz.decoding.device import Device, problems
 from specviz.explaining import examples
 from specviz.pages import files
-from specviz.pages.drawn import QUIET, drawn
+from specviz.pages.drawn import QUIET, Answer, drawn
 from specviz.showing import channel
 from specviz.showing.channel import Channel, S
 from specviz.showing.notices import Happening
+from specviz.text import to_wire
 
 _log = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ def prompt_box(device: Device, elem_id: str) -> gr.Textbox:
 def example_chips(device: Device, elem_id: str) -> gr.HTML:
     """Examples by task, those of the kind of model that is its value; its event `pick` goes to `pick`."""
     first = _first_kind(device)
-    return drawn(elem_id, ("dom", "chips"), first, known={"MENUS": files.example_menus(), "FIRST": first})
+    return drawn(elem_id, "chips", first, known={"MENUS": files.example_menus(), "FIRST": first})
 
 
 def follow_model(model: gr.Dropdown, prompt: gr.Textbox, chips: gr.HTML) -> None:
@@ -106,19 +107,34 @@ def pick(event: gr.EventData) -> str:
 
 
 def model_menu(device: Device, elem_id: str) -> gr.Dropdown:
-    """The device's models, the first chosen."""
+    """The device's models, the first chosen; where visitors bring their own, any name may be typed."""
     choices = [(title, name) for name, title in device.models().items()]
-    return gr.Dropdown(choices, value=choices[0][1], label="Model", elem_id=elem_id, elem_classes=["sv-model"])
+    return gr.Dropdown(
+        choices,
+        value=choices[0][1],
+        label="Model",
+        elem_id=elem_id,
+        elem_classes=["sv-model"],
+        allow_custom_value=device.takes_own,
+    )
 
 
-def settings_form(device: Device, elem_id: str, first: str, *scripts: str) -> gr.HTML:
-    """Controls that these scripts make from the catalog; its value is their settings as JSON text, at first `first`."""
-    return drawn(elem_id, scripts, first, known={"CATALOG": catalog(device), "FIRST": first})
+def settings_form(
+    device: Device, elem_id: str, first: str, script: str, *, serves: Mapping[str, Answer] | None = None
+) -> gr.HTML:
+    """Controls that this script makes from the catalog; its value is their settings as JSON text, at first `first`.
+
+    `serves`: the server functions that it asks.
+    """
+    return drawn(elem_id, script, first, serves=serves, known={"CATALOG": catalog(device), "FIRST": first})
 
 
-def catalog(device: Device) -> str:
-    """Methods and settings with their ranges, as JSON text from which the page makes controls."""
-    lacking = problems(device)
+def catalog(device: Device, model: str = "") -> str:
+    """Methods and settings with their ranges, as JSON text from which the page makes controls.
+
+    What cannot run says why: on a model, or on the first one.
+    """
+    lacking = problems(device, model)
     methods = [
         {
             "name": method.name,
@@ -126,18 +142,50 @@ def catalog(device: Device) -> str:
             "summary": f"{method.summary} ({method.source})",
             "guarantee": method.guarantee,
             "problem": lacking.get(method.name, ""),
-            "options": [_field(request.page_spec(device, spec)) for spec in method.options],
+            "options": [_option(device, spec, lacking) for spec in method.options],
         }
         for method in device.methods()
     ]
-    return json.dumps({"methods": methods, "sampling": [_field(spec) for spec in request.sampling_specs()]})
+    specs = {
+        "sampling": offers.sampling_specs(),
+        "stopping": offers.stopping_specs(),
+        "conversation": _readings(device, model),
+        "loading": offers.loading_specs(device) if device.takes_own else (),
+    }
+    return json.dumps({"methods": methods} | {name: [_field(spec) for spec in given] for name, given in specs.items()})
+
+
+def follow_catalog(device: Device, form: gr.HTML) -> tuple[gr.HTML, Callable[[object], str]]:
+    """What tells a form that another model was chosen or loaded: the component, and its value for a model."""
+
+    def told(model: object) -> str:
+        made = json.loads(catalog(device, str(model)))
+        return to_wire({"form": form.elem_id, "catalog": made, "nonce": uuid.uuid4().hex})
+
+    return drawn(f"{form.elem_id}-catalog", "catalog"), told
+
+
+def _readings(device: Device, model: str) -> tuple[OptionSpec, ...]:
+    """Without thinking where the model's template is known to have no switch for it."""
+    name = model or next(iter(device.models()))
+    has_switch = device.has_thinking_switch(name) is not False
+    return tuple(spec for spec in offers.conversation_specs() if has_switch or spec.name != "thinking")
+
+
+def _option(device: Device, spec: OptionSpec, lacking: Mapping[str, str]) -> dict[str, Any]:
+    """A method's option; of one that names a method those that cannot run are told apart."""
+    offered = offers.page_spec(device, spec)
+    told = {} if offered.choices else {"suggestions": [*spec.words, *offers.known(device, spec)]}
+    problems = {name: lacking[name] for name in offered.choices if name in lacking} if spec.kind == "method" else {}
+    return _field(offered) | told | ({"problems": problems} if problems else {})
 
 
 def _field(spec: OptionSpec) -> dict[str, Any]:
     return {
         "name": spec.name,
-        "label": spec.name.replace("_", " ").capitalize(),
+        "label": spec.name.removesuffix("_s").replace("_", " ").capitalize(),
         "type": spec.type.__name__,
+        "kind": spec.kind,
         "default": spec.default,
         "low": spec.low,
         "high": spec.high,

@@ -10,21 +10,16 @@ from typing import Any, ClassVar
 from gradio.components import Component
 
 from engine.errors import BadInput
+from specviz.decoding.device import Device
 from specviz.explaining import recording
-from specviz.pages import plot
 from specviz.pages.drawn import drawn
-from specviz.routes import PLOTLY_PATH
+from specviz.pages.stage import asked_of
 from specviz.showing import listing
 from specviz.showing.trace import trace
 from specviz.store import Reader, StoreError
 from specviz.text import first_line, to_wire, without_surrogates
-from specviz.times import day_and_time
+from specviz.times import moment
 
-SCRIPTS = (
-    *plot.SCRIPTS,
-    *("writing", "drafttree", "treedrawing", "treeview", "ruler", "nodecard", "steppanels", "inspector"),
-)
-"""All that draws a run from a trace, without a server."""
 NUM_RUNS = 40
 MAX_STEP_CHARS = 9
 PROMPT_CHARS = 60
@@ -37,6 +32,8 @@ class Inspector:
     id: ClassVar[str] = "inspect"
     title: ClassVar[str] = "Inspector"
     store: Reader
+    device: Device | None = None
+    """Tells the texts of a prompt's tokens."""
 
     def arrive(self, query: Mapping[str, str]) -> Sequence[Any]:
         """Which run and step the address names; the newest run, or the recorded one, where it names none."""
@@ -58,8 +55,8 @@ class Inspector:
 
     def build(self) -> Sequence[Component]:
         """Lay the page out inside the current tab."""
-        known = {"PLOTLY": PLOTLY_PATH}
-        return (drawn("inspector", (*SCRIPTS, "inspectview"), serves={"read": self.read}, known=known),)
+        serves = {"read": self.read, "asked": asked_of(self.store, self.device)}
+        return (drawn("inspector", "inspectview", serves=serves),)
 
     def _runs(self) -> list[dict[str, str]]:
         """The newest runs and the recorded one, for the menu."""
@@ -67,8 +64,6 @@ class Inspector:
             rows = self.store.list_runs(limit=NUM_RUNS)
         except StoreError:
             rows = []
-        labels = [
-            f"{day_and_time(row.created_at)} · {row.method} · {first_line(row.prompt, PROMPT_CHARS)}" for row in rows
-        ]
+        labels = [f"{moment(row.created_at)} · {row.method} · {first_line(row.prompt, PROMPT_CHARS)}" for row in rows]
         found = [{"id": row.id, "label": label} for row, label in zip(rows, labels, strict=True)]
         return [*found, {"id": recording.ID, "label": recording.TITLE}]

@@ -12,8 +12,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from specviz.pages import files, inspector
-from specviz.pages.stage import SCRIPTS
+from specviz.pages import files, scripts
 from specviz.routes import plotly_script
 from specviz.showing.fold import ViewState, fold_all
 from specviz.showing.replay import replay
@@ -21,7 +20,7 @@ from specviz.showing.trace import trace
 from specviz.showing.wire import Stream
 from specviz.store import Reader
 from specviz.text import to_wire, without_surrogates
-from specviz.times import MINUTES, day_and_time
+from specviz.times import MINUTES, moment
 
 
 def to_html(archive: Reader, run_ids: Iterable[str]) -> str:
@@ -54,16 +53,15 @@ def _run(archive: Reader, run_id: str) -> dict[str, Any]:
     state = fold_all(ViewState(), replay(archive, run_id))
     started = state.started
     assert started is not None  # a stored run has its first event
-    title = f"{started.method} · {started.model} · {day_and_time(started.created_at, MINUTES)}"
+    title = f"{started.method} · {started.model} · {moment(started.created_at, MINUTES)}"
     told = {"message": json.loads(Stream().snapshot(state)), "trace": trace(state.events)}
     return {"title": without_surrogates(title), "prompt": without_surrogates(started.prompt)} | told
 
 
 def _script() -> str:
-    """One function, so that the components' own names stay inside it."""
-    parts = files.script("offline", *SCRIPTS, "timeline", "player", *inspector.SCRIPTS, "offlineruns")
-    start = "'use strict';\nconst element = document.getElementById('stage'), PLOTLY = '';"
-    return f"(() => {{\n{start}\n{parts}\n({files.script('page')})();\n}})();"
+    """One function, so that the modules' own names stay inside it."""
+    start = f"{scripts.mount('offline')}({{ element: document.getElementById('stage') }});"
+    return f"(() => {{\n'use strict';\n{scripts.joined('offline')}{start}\n({scripts.text('page')})();\n}})();"
 
 
 _HEADER = (

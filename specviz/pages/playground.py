@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,11 +13,13 @@ from typing import Any, ClassVar
 import gradio as gr
 from gradio.components import Component
 
+from engine.errors import BadInput
 from specviz.decoding import request
 from specviz.decoding.device import Device, first_method
 from specviz.decoding.session import Sessions
 from specviz.pages.asking import (
     example_chips,
+    follow_catalog,
     follow_model,
     model_menu,
     pick,
@@ -27,18 +30,21 @@ from specviz.pages.asking import (
     told,
     visitor_of,
 )
-from specviz.pages.drawn import QUIET
-from specviz.pages.stage import make_stage, saved_run
+from specviz.pages.drawn import QUIET, drawn
+from specviz.pages.own_model import NAMES, OwnModel, chosen
+from specviz.pages.stage import asked_of, make_stage, saved_run
+from specviz.showing.asked import conversation_of
 from specviz.showing.channel import Streams, alert
 from specviz.showing.fold import ViewState, fold_all
 from specviz.showing.wire import Stream
-from specviz.store import Reader, StoreError
-from specviz.text import without_surrogates
+from specviz.store import Reader, RunRow, StoreError
+from specviz.text import printable, to_wire, without_surrogates
 
 PATIENCE_S = 3.0
 """For a run to end whose page has gone: it does at its next step."""
 LOOK_EVERY_S = 0.1
 GOES_ON = "This run is still going on in another page. Reload this one when it has ended: it will be here."
+_FOCUS = "() => document.querySelector('#prompt textarea')?.focus()"
 _BUSY = (gr.Button(interactive=False), gr.Button(interactive=False), gr.Button(interactive=True))
 _READY = (gr.Button(interactive=True), gr.Button(interactive=True), gr.Button(interactive=False))
 
@@ -104,13 +110,56 @@ class Playground:
             return gr.skip(), gr.skip(), gr.skip(), gr.skip()
         return asked["prompt"], asked["model"], asked["settings"], asked["baseline"]
 
+    def load_own(self, settings: object, event: gr.EventData, who: gr.Request) -> Iterator[tuple[Any, ...]]:
+        """The Load button of a visitor's own model: stage, Run, Same again, Stop, model, settings."""
+        given = {name: getattr(event, name) for name in NAMES if hasattr(event, name)}
+        yield gr.skip(), *_BUSY, gr.skip(), gr.skip()
+        messages = OwnModel(self.sessions, self.streams).load(given, visitor_of(who))
+        is_loaded = False
+        with closing(messages):
+            while True:
+                try:
+                    yield next(messages), *(gr.skip(),) * 5
+                except StopIteration as end:
+                    is_loaded = end.value
+                    break
+        after = (_with_own(self.sessions.device, given["model"]), chosen(settings, given)) if is_loaded else None
+        yield gr.skip(), *_READY, *(after or (gr.skip(), gr.skip()))
+
+    def read(self, prompt: object, model: object, settings: object) -> str:
+        """The prompt as the model would read it, for the page to list; a sentence where that cannot be said."""
+        device = self.sessions.device
+        try:
+            wanted = request.parse_reading(device, prompt, model, settings)
+            ids = device.read(wanted)
+        except BadInput as error:
+            return to_wire({"alert": without_surrogates(str(error)), "nonce": uuid.uuid4().hex})
+        found = {"model": wanted.model, "ids": ids, "texts": device.texts(wanted.model, ids)}
+        return to_wire({**printable(found), "nonce": uuid.uuid4().hex})
+
+    def go_on(self, settings: object, event: gr.EventData) -> tuple[Any, ...]:
+        """The conversation with a run's answer in it, for the next prompt: stage, prompt, settings."""
+        try:
+            run = self._ended(getattr(event, "run", ""))
+            return gr.skip(), "", continued(settings, run)
+        except (BadInput, StoreError) as error:
+            return alert(str(error)), gr.skip(), gr.skip()
+
+    def _ended(self, run_id: object) -> RunRow:
+        """A run that has ended, or ends within a moment."""
+        until = time.monotonic() + PATIENCE_S
+        while self._goes_on(run_id) and time.monotonic() < until:
+            time.sleep(LOOK_EVERY_S)
+        return self.store.get_run(without_surrogates(str(run_id)))
+
     def build(self) -> Sequence[Component]:
         """Lay the page out inside the current tab."""
         with gr.Row(elem_classes=["sv-columns"]):
             with gr.Column(elem_classes=["sv-controls"], min_width=280):
-                controls = _controls(self.sessions.device)
+                controls = _controls(self.sessions, self.streams)
+            served = {"saved": self.saved, "asked": asked_of(self.store, self.sessions.device)}
             with gr.Column(elem_classes=["sv-main"], min_width=280):
-                stage = make_stage("stage", self.streams, "wayback", serves={"saved": self.saved})
+                stage = make_stage("stage", self.streams, "wayback", serves=served)
         self._wire(controls, stage)
         return ()
 
@@ -119,11 +168,30 @@ class Playground:
         last = gr.State(None)
         outputs = [stage, controls.run, controls.again, controls.stop, last]
         public = {**QUIET, "api_visibility": "public"}
-        controls.run.click(self.run, inputs, outputs, api_name="run", **public)
-        controls.again.click(self.restore, [last], inputs, **QUIET).success(self.run, inputs, outputs, **QUIET)
+        ran = controls.run.click(self.run, inputs, outputs, api_name="run", **public)
+        again = controls.again.click(self.restore, [last], inputs, **QUIET)
+        ran_again = again.success(self.run, inputs, outputs, **QUIET)
+        self._wire_conversation(controls, stage)
+        self._wire_model(controls, stage, (ran, ran_again))
         controls.stop.click(self.stop, None, None, queue=False, api_name="stop", **public)
         controls.examples.pick(pick, None, [controls.prompt], queue=False, **QUIET)
         follow_model(controls.model, controls.prompt, controls.examples)
+
+    def _wire_conversation(self, controls: _Controls, stage: gr.HTML) -> None:
+        asked = [controls.prompt, controls.model, controls.settings]
+        controls.settings.read_prompt(self.read, asked, [controls.tokens], **QUIET)
+        outputs = [stage, controls.prompt, controls.settings]
+        stage.go_on(self.go_on, [controls.settings], outputs, **QUIET).then(None, None, None, js=_FOCUS, **QUIET)
+
+    def _wire_model(self, controls: _Controls, stage: gr.HTML, runs: Sequence[Any]) -> None:
+        catalog, told = follow_catalog(self.sessions.device, controls.settings)
+        for event in (controls.model.change, *(run.then for run in runs)):
+            event(told, [controls.model], [catalog], **QUIET)
+        if not self.sessions.device.takes_own:
+            return
+        outputs = [stage, controls.run, controls.again, controls.stop, controls.model, controls.settings]
+        loaded = controls.settings.load_own(self.load_own, [controls.settings], outputs, **QUIET)
+        loaded.then(told, [controls.model], [catalog], **QUIET)
 
 
 @dataclass(frozen=True)
@@ -132,6 +200,8 @@ class _Controls:
     examples: gr.HTML
     model: gr.Dropdown
     settings: gr.HTML
+    tokens: gr.HTML
+    """The prompt as the model reads it."""
     baseline: gr.Checkbox
     run: gr.Button
     stop: gr.Button
@@ -143,7 +213,27 @@ def default_settings(device: Device) -> str:
     return json.dumps({"method": first_method(device), "options": {}, "sampling": {}})
 
 
-def _controls(device: Device) -> _Controls:
+def continued(settings: object, run: RunRow) -> str:
+    """A form's settings with a run's conversation, its prompt and answer the last turn. Raises BadInput without one."""
+    around = conversation_of(run.config)
+    if around.is_raw or not run.text.strip():
+        what = "it was read raw, without turns" if around.is_raw else "there is none"
+        raise BadInput(f"The conversation cannot go on from this answer: {what}.")
+    said = [*around.said(run.prompt)] if around.messages else [{"role": "user", "content": run.prompt}]
+    messages = [*said, {"role": "assistant", "content": run.text}]
+    before = json.loads(str(settings))
+    conversation = {**(before.get("conversation") or {}), "messages": messages}
+    return json.dumps({**before, "conversation": conversation})
+
+
+def _with_own(device: Device, model: str) -> gr.Dropdown:
+    """The menu of models with one more, which is chosen."""
+    titles = {**{name: name for name in [model]}, **device.models()}
+    return gr.Dropdown([(title, name) for name, title in titles.items()], value=model)
+
+
+def _controls(sessions: Sessions, streams: Streams) -> _Controls:
+    device = sessions.device
     prompt = prompt_box(device, "prompt")
     examples = example_chips(device, "examples")
     with gr.Row(elem_classes=["sv-actions"]):
@@ -151,5 +241,7 @@ def _controls(device: Device) -> _Controls:
         again = gr.Button("Same again", elem_id="again", interactive=False, min_width=96, scale=1)
     baseline = gr.Checkbox(label="Measure plain decoding too", value=True, elem_id="baseline")
     model = model_menu(device, "model")
-    settings = settings_form(device, "settings", default_settings(device), "dom", "tooltip", "fields", "settings")
-    return _Controls(prompt, examples, model, settings, baseline, run, stop, again)
+    serves = {"needs": OwnModel(sessions, streams).needs} if device.takes_own else {}
+    settings = settings_form(device, "settings", default_settings(device), "settings", serves=serves)
+    tokens = drawn("prompt-read", "promptread")
+    return _Controls(prompt, examples, model, settings, tokens, baseline, run, stop, again)

@@ -18,12 +18,12 @@ from gradio.components import Component
 
 from engine.errors import BadInput
 from specviz.archive import lines
+from specviz.decoding.device import Device
 from specviz.decoding.visitors import Visitors, hashed
-from specviz.pages import exports, plot
+from specviz.pages import exports
 from specviz.pages.drawn import drawn
 from specviz.pages.side_by_side import side_by_side
-from specviz.pages.stage import make_stage, saved_run
-from specviz.routes import PLOTLY_PATH
+from specviz.pages.stage import asked_of, make_stage, saved_run
 from specviz.showing import listing
 from specviz.showing.channel import Streams
 from specviz.showing.listing import Listing
@@ -32,7 +32,6 @@ from specviz.store import Store, StoreError
 from specviz.text import to_wire, without_surrogates
 
 PUBLIC = " Whoever opens this page can read every run; only the browser that made one can change it."
-SCRIPTS = ("address", "visitor", "filters", "runtable", "selection", "sidebyside", "listwords", "browser")
 _log = logging.getLogger(__name__)
 Answer = Callable[[Any, Any], dict[str, Any]]
 
@@ -62,6 +61,8 @@ class SavedRuns:
     store: Store
     streams: Streams
     visitors: Visitors = field(default_factory=Visitors)
+    device: Device | None = None
+    """Tells the texts of a prompt's tokens."""
 
     def arrive(self, query: Mapping[str, str]) -> Sequence[Any]:
         """The list, filtered as the address says, and the run or the comparison that it names."""
@@ -164,5 +165,6 @@ class SavedRuns:
             "export_runs": self.export,
             "import_runs": self.take_in,
         }
-        browser = drawn("runs", (*plot.SCRIPTS, *SCRIPTS), serves=serves, known={"PLOTLY": PLOTLY_PATH})
-        return browser, make_stage("saved-stage", self.streams, "timeline", "player")
+        browser = drawn("runs", "browser", serves=serves)
+        served = {"asked": asked_of(self.store, self.device)}
+        return browser, make_stage("saved-stage", self.streams, "player", serves=served)

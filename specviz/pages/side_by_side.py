@@ -11,7 +11,7 @@ from specviz.showing import comparison, listing
 from specviz.showing.comparison import FEWEST, MOST
 from specviz.store import Reader
 from specviz.text import without_surrogates
-from specviz.times import day_and_time
+from specviz.times import moment
 
 
 def side_by_side(store: Reader, given: object) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def side_by_side(store: Reader, given: object) -> dict[str, Any]:
     differing, num_same = comparison.differences(first)
     return {
         "runs": [
-            {"id": run.id, "label": label, "when": day_and_time(run.created_at)}
+            {"id": run.id, "label": label, "when": moment(run.created_at)}
             for run, label in zip(rows, labels, strict=True)
         ],
         "warnings": comparison.warnings(first, [run.status for run in rows]),

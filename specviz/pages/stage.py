@@ -7,20 +7,17 @@ from collections.abc import Mapping
 import gradio as gr
 
 from engine.errors import BadInput
-from specviz.pages import plot
+from engine.events import SessionStarted
+from specviz.decoding.device import Device
 from specviz.pages.drawn import Answer, drawn
-from specviz.routes import PLOTLY_PATH
 from specviz.showing import channel, listing
+from specviz.showing.asked import asked
 from specviz.showing.channel import Streams
 from specviz.showing.fold import ViewState, fold_all
 from specviz.showing.replay import replay
 from specviz.showing.wire import Stream
 from specviz.store import Reader, StoreError
-
-SCRIPTS = (
-    *(*plot.SCRIPTS, "card", "writing", "tokens", "legend", "stream", "tiles", "figures"),
-    *("drafttree", "treedrawing", "treeview", "livetree", "stage"),
-)
+from specviz.text import to_wire
 
 
 def saved_run(archive: Reader, streams: Streams, run_id: object) -> str:
@@ -32,10 +29,27 @@ def saved_run(archive: Reader, streams: Streams, run_id: object) -> str:
     return streams.keep(Stream()).snapshot(state)
 
 
-def make_stage(elem_id: str, streams: Streams, *extra: str, serves: Mapping[str, Answer] | None = None) -> gr.HTML:
+def asked_of(archive: Reader, device: Device | None = None) -> Answer:
+    """What answers, by a run's id, what it was given; with its tokens' texts where the device knows them."""
+
+    def answer(run_id: object) -> str:
+        try:
+            events = archive.events(listing.run_id(run_id))
+        except (BadInput, StoreError) as error:
+            return channel.alert(str(error))
+        started = next(event for event in events if isinstance(event, SessionStarted))
+        texts = device.texts(started.model, started.prompt_ids) if device else None
+        return to_wire(asked(started, texts))
+
+    return answer
+
+
+def make_stage(
+    elem_id: str, streams: Streams, script: str = "stage", *, serves: Mapping[str, Answer] | None = None
+) -> gr.HTML:
     """An empty stage. Give it `Stream.delta` and `Stream.snapshot` texts.
 
-    `extra`: more scripts to draw on it; `serves`: the server functions that they ask.
+    `script`: what draws it, more than a stage perhaps; `serves`: the server functions that it asks.
     """
     first, asked = streams.keep(Stream()).snapshot(ViewState()), {"snapshot": streams.snapshot, **(serves or {})}
-    return drawn(elem_id, (*SCRIPTS, *extra), first, serves=asked, known={"PLOTLY": PLOTLY_PATH})
+    return drawn(elem_id, script, first, serves=asked)

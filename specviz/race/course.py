@@ -119,7 +119,7 @@ class _Course:
     def _judge_lane(self, place: int, plain: list[Event]) -> None:
         desk = self.desk.lane(place)
         try:
-            desk.judge(self.lanes[place].model, plain, self.runs[place])
+            desk.judge(self.lanes[place], plain, self.runs[place])
         except Exception as error:  # noqa: BLE001 - the run itself is whole, and the other lanes have their verdicts
             _log.exception("an audit broke")
             desk.put(Audited("not audited", f"the audit broke: {type(error).__name__}: {error}"))

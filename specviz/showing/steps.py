@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from engine.events import Emitted, Event, Node, Stepped
 
+_REPLACEMENT = "\ufffd"
 STATUSES = ("accepted", "rejected", "unreached")
 """Of a node, by the number that stands for it where a tree is sent in columns."""
 
@@ -26,9 +27,11 @@ def step_ms(step: Stepped) -> float:
 
 
 def own_text(token: Emitted) -> str:
-    """The text of a token, also of one that adds none to the output, such as the one that ends it."""
+    """The text of a token by itself: of one that adds none to the output its name, of stray bytes the bytes."""
+    if token.text and _REPLACEMENT not in token.text:
+        return token.text
     same = (candidate.text for candidate in token.alternatives if candidate.token_id == token.token_id)
-    return token.text or next(same, "")
+    return next(same, token.text)
 
 
 def depths(nodes: Sequence[Node]) -> list[int]:

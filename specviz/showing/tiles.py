@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.conversation import ALONE
 from engine.events import Prefilled, SessionFinished, StopReason
 from engine.metrics import Metrics, acceptance, speedup, summarise
 from engine.run_report import latency, notices
+from specviz.showing.asked import around_in_words, conversation_of
 from specviz.showing.fold import ViewState
 
 NONE = "–"
@@ -176,7 +178,10 @@ def meta_text(state: ViewState) -> str:
         return ""
     prompt = next((event for event in state.events if isinstance(event, Prefilled)), None)
     length = f" · prompt {prompt.num_prompt_tokens:,} tokens" if prompt else ""
-    return f"{started.method} · {started.model} · {started.dtype} on {started.device} · {started.guarantee}{length}"
+    around = conversation_of(started.config)
+    stood_in = "" if around == ALONE else f" · {around_in_words(around)}"
+    where = f"{started.dtype} on {started.device}"
+    return f"{started.method} · {started.model} · {where} · {started.guarantee}{length}{stood_in}"
 
 
 def captions(state: ViewState) -> dict[str, str]:

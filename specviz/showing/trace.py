@@ -11,7 +11,7 @@ from typing import Any
 
 from engine import verify
 from engine.config import AUTO
-from engine.events import Emitted, Event, Prefilled, SessionFinished, SessionStarted, Stepped
+from engine.events import Emitted, Event, Judged, Prefilled, SessionFinished, SessionStarted, Stepped
 from engine.metrics import acceptance
 from engine.run_report import notices
 from specviz.showing import whatif
@@ -85,9 +85,11 @@ def judged_by(name: str) -> str:
 
 def _step(step: Stepped, pieces: Pieces, *, is_drawn: bool) -> dict[str, Any]:
     nodes = step.nodes
-    maker = {"by": without_surrogates(step.proposed_by)} if step.proposed_by else {}
+    told: dict[str, Any] = {"by": without_surrogates(step.proposed_by)} if step.proposed_by else {}
+    if step.judged:
+        told["j"] = [_judged(draw) for draw in step.judged]
     times = (step.draft_ns, step.target_ns, step.commit_ns, step.verify_ns, step.host_ns)
-    return maker | {
+    return told | {
         "n": step.step,
         "ms": [round(ns / 1e6, 3) for ns in times],
         "kv": step.kv_length,
@@ -102,6 +104,11 @@ def _step(step: Stepped, pieces: Pieces, *, is_drawn: bool) -> dict[str, Any]:
         "cuts": _cuts(step, is_drawn=is_drawn),
         "ranks": _path_ranks(step),
     }
+
+
+def _judged(draw: Judged) -> list[Any]:
+    """How the rule weighed one draw; a node that was drawn several times has several, one that it left out none."""
+    return [draw.node, *map(_short, (draw.ratio, draw.draw, draw.overlap, draw.residual_mass))]
 
 
 def _emitted(token: Emitted, pieces: Pieces) -> dict[str, Any]:

@@ -121,7 +121,8 @@ def _short(value: float | None) -> float | None:
 
 def _token(token: Emitted, step: Stepped, levels: list[int], place: int) -> dict[str, Any]:
     draft_prob = step.nodes[token.node].draft_prob if token.node is not None else _rejected_prob(token, step, place)
-    view = {} if token.text else {"raw": without_surrogates(own_text(token))}
+    own = own_text(token)
+    view = {} if own and own == token.text else {"raw": without_surrogates(own)}
     return view | {
         "t": without_surrogates(token.text),
         "id": token.token_id,

@@ -31,10 +31,11 @@ from scripted import HOSTILE, ScriptedDevice, hostile_device, started
 
 from engine.errors import RunFailed
 from engine.events import Candidate, Counts, Emitted, Event, Node, SessionFinished, SessionStarted, Stepped
+from engine.models import watch
 from engine.options import OptionSpec
 from specviz import ui
 from specviz.bench import Benchmarks, benchmarks
-from specviz.decoding.device import Method, Request
+from specviz.decoding.device import AS_STARTED, Loading, Method, Request
 from specviz.decoding.session import Sessions
 from specviz.decoding.visitors import Visitors
 from specviz.pages.playground import Playground
@@ -47,7 +48,8 @@ BROKEN_AT = HELD_AT = 12
 """Events of a run; past those of a warm-up."""
 HOLD = re.compile(r"hold (\w+)(?: (\d+))?")
 DEPTH = OptionSpec("depth", 10, "How far.", low=1, high=64, unit="tokens")
-LOOKUP = Method("prompt_lookup", "Prompt lookup", "Copies.", "nobody", "exact", (DEPTH,))
+FALLBACK = OptionSpec("fallback", "none", "Another.", kind="method", words=("none",))
+LOOKUP = Method("prompt_lookup", "Prompt lookup", "Copies.", "nobody", "exact", (DEPTH, FALLBACK))
 """A real method, for benchmarks; elsewhere it writes what the scripted one writes."""
 
 
@@ -92,8 +94,13 @@ class Slow(ScriptedDevice):
         while held and not should_stop() and not (self.folder / held[1]).exists():
             time.sleep(0.02)
 
-    def load(self, model: str) -> Any:
-        """A tiny model, made when it is first asked for."""
+    def load(self, model: str, loading: Loading = AS_STARTED) -> Any:
+        """A tiny model, made when it is first asked for; a visitor's own is scripted, and "own-slow" never ready."""
+        while model == "own-slow":
+            watch.report("Reading own-slow 40 %")
+            time.sleep(0.02)
+        if model not in self.models():
+            return super().load(model, loading)
         from model_folders import save_model
 
         from engine import models
@@ -180,7 +187,8 @@ def save_long_run(num_steps: int = 500) -> None:
 
 def launch(port: int, is_public: bool, *, is_last: bool) -> None:
     """A page of its own; the last one keeps the program going."""
-    page = ui.build(Sessions(device, store, Visitors(is_public)), store)
+    own = replace(device, takes_own=not is_public)
+    page = ui.build(Sessions(own, store, Visitors(is_public)), store)
     options = {"server_name": "127.0.0.1", "quiet": True, **ui.launch_options()}
     page.launch(server_port=port, prevent_thread_lock=not is_last, **options)
 

@@ -149,10 +149,10 @@ def test_each_method_brings_its_own_options(visit: Open) -> None:
     seen = visit()
     seen.page.select_option("#sv-method-select", "scripted")
     assert seen.page.locator("input[name=depth]").input_value() == "3"
-    assert seen.page.locator("select[name=model]").is_visible()
+    assert seen.page.locator("input[name=model]").is_visible()
     seen.page.select_option("#sv-method-select", "prompt_lookup")
     assert seen.page.locator("input[name=depth]").input_value() == "10"
-    assert seen.page.locator("select[name=model]").count() == 0
+    assert seen.page.locator("input[name=model]").count() == 0
 
 
 def test_bad_input_is_a_sentence_and_loses_nothing(visit: Open) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from specviz.pages.compare import CONTROL_SCRIPTS
 from tests.browser.scripts_page import Loaded, Scripts
 
 SPEC = {
@@ -124,7 +123,7 @@ def test_another_method_in_a_lane_begins_with_its_own_options(scripts: Scripts) 
     ]
     first = json.dumps({"lanes": [{"method": "plain", "options": {}}, {"method": "a", "options": {"depth": "5"}}]})
     catalog = json.dumps({"methods": methods, "sampling": []})
-    loaded = scripts.load(*CONTROL_SCRIPTS, CATALOG=catalog, FIRST=first)
+    loaded = scripts.load("contenders", CATALOG=catalog, FIRST=first)
     assert loaded("() => element.querySelector('input[name=depth]').value") == "5"
     loaded.act(".sv-lane-row select.sv-input", "change", value="b")
     assert json.loads(loaded("() => props.value"))["lanes"] == [
@@ -138,11 +137,11 @@ def test_a_method_that_cannot_run_here_says_why(scripts: Scripts) -> None:
     methods = [{"name": name, "title": name, "summary": "", "guarantee": "exact", "options": [], "problem": problem}
                for name, problem in known]  # fmt: skip
     catalog = json.dumps({"methods": methods, "sampling": []})
-    for names, first, menu in (
-        (("dom", "tooltip", "fields", "settings"), {"method": "a"}, "#sv-method-select"),
-        (CONTROL_SCRIPTS, {"lanes": [{"method": "plain"}, {"method": "a"}]}, ".sv-lane-row select.sv-input"),
+    for name, first, menu in (
+        ("settings", {"method": "a"}, "#sv-method-select"),
+        ("contenders", {"lanes": [{"method": "plain"}, {"method": "a"}]}, ".sv-lane-row select.sv-input"),
     ):
-        loaded = scripts.load(*names, CATALOG=catalog, FIRST=json.dumps(first))
+        loaded = scripts.load(name, CATALOG=catalog, FIRST=json.dumps(first))
         assert loaded.texts(f"{menu} option")[-2:] == ["a", "b (cannot run here)"]
         assert loaded.texts(".sv-method-problem") == []
         loaded.act(menu, "change", value="b")
@@ -179,3 +178,76 @@ def test_a_mark_explains_its_terms_and_leads_to_the_glossary(scripts: Scripts) -
     loaded.act(".sv-tip-link", "click", 1)
     assert loaded("place") == {"view": "learn", "term": "block-efficiency"}
     loaded("note", {})
+
+
+CONVERSATION = ("dom", "tooltip", "fields", "conversation")
+
+
+def test_messages_are_a_system_prompt_and_turns_and_back(scripts: Scripts) -> None:
+    loaded = scripts.load(*CONVERSATION)
+    said = [{"role": role, "content": role} for role in ("system", "user", "assistant", "user", "assistant")]
+    assert loaded("splitMessages", said) == {"system": "system", "turns": [["user", "assistant"]] * 2}
+    assert loaded("joinMessages", "system", [["user", "assistant"]] * 2) == said
+    assert loaded("splitMessages", said[1:2]) == {"system": "", "turns": [["user", ""]]}
+    assert loaded("joinMessages", " ", []) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "stops"),
+    [("", []), ("END\n\n", ["END"]), ("\\n\\n\nA\\tB", ["\n\n", "A\tB"]), ("\\\\n", ["\\n"])],
+)
+def test_stop_texts_are_lines_with_signs_for_what_no_line_holds(scripts: Scripts, text: str, stops: list[str]) -> None:
+    loaded = scripts.load(*CONVERSATION)
+    assert loaded("stopsOf", text) == stops
+    assert loaded("stopsOf", loaded("stopsText", stops)) == stops
+
+
+def test_folds_say_what_is_set_in_them(scripts: Scripts) -> None:
+    loaded = scripts.load(*CONVERSATION)
+    said = [{"role": "system", "content": "x"}, {"role": "user", "content": "x"}, {"role": "assistant", "content": "x"}]
+    assert loaded("conversationAbout", {"messages": said, "thinking": "off"}) == (
+        "system prompt, 1 earlier turn, thinking off"
+    )
+    assert loaded("conversationAbout", {"template": "raw"}) == "no template"
+    assert loaded("conversationAbout", {"template": "chat", "thinking": "auto"}) == ""
+    stopping = {"stop": ["a", "b"], "sampling": {"timeout_s": "3", "rule": "node_sampling"}}
+    assert loaded("stoppingAbout", stopping) == "2 stop texts, 3 s, node sampling"
+    assert loaded("stoppingAbout", {"sampling": {"timeout_s": 0, "rule": "auto"}}) == ""
+
+
+def test_a_fallback_brings_its_options_and_takes_them_away(scripts: Scripts) -> None:
+    fallback = SPEC | {"name": "fallback", "type": "str", "kind": "method", "default": "none"}
+    fallback |= {"choices": ["none", "b", "c"], "problems": {"c": "Cannot run on A toy."}, "low": None, "high": None}
+    methods = [
+        {"name": name, "title": name.upper(), "summary": "", "guarantee": "exact", "options": specs}
+        for name, specs in (("a", [fallback]), ("b", [SPEC, fallback]), ("c", []))
+    ]
+    catalog = json.dumps({"methods": methods, "sampling": []})
+    first = json.dumps({"method": "a", "options": {"a": {"fallback": "b", "fallback.depth": "5"}}, "sampling": {}})
+    loaded = scripts.load("dom", "address", "tooltip", "fields", "settings", CATALOG=catalog, FIRST=first)
+    assert loaded("() => element.querySelector('[name=\"fallback.depth\"]').value") == "5"
+    assert loaded("() => [...element.querySelectorAll('[name=fallback] option')].map((o) => o.disabled)") == [
+        False,
+        False,
+        True,
+    ]
+    assert loaded.texts("[name=fallback] option")[2] == "c (cannot run here)"
+    loaded.act("[name=fallback]", "change", value="none")
+    assert loaded("() => element.querySelectorAll('[name=\"fallback.depth\"]').length") == 0
+    assert json.loads(loaded("() => props.value"))["options"] == {"a": {"fallback": "none"}}
+    methods[1]["problem"] = "Cannot run on another."
+    detail = {"catalog": {"methods": methods, "sampling": []}}
+    loaded("(detail) => window.dispatchEvent(new CustomEvent('sv-catalog', { detail }))", detail)
+    assert loaded.texts("#sv-method-select option")[1] == "B (cannot run here)"
+
+
+def test_the_last_models_are_remembered_once_each_and_at_most_six(scripts: Scripts) -> None:
+    loaded = scripts.load(*CONVERSATION, "ownmodel")
+    for name in "abcdefga":
+        loaded("rememberModel", {"model": name, "dtype": "fp32"})
+    names = "() => recentModels().map((one) => one.model)"
+    assert loaded(names) == ["a", "g", "f", "e", "d", "c"]
+    loaded("forgetModel", "g")
+    assert loaded(names) == ["a", "f", "e", "d", "c"]
+    loaded("() => localStorage.setItem('specviz-models', '{\"model\": 3}')")
+    assert loaded(names) == []

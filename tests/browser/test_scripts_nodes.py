@@ -151,6 +151,18 @@ def test_the_card_of_a_node(scripts: Scripts) -> None:
     assert facts(card(scripts, REJECTED, "1")) == {"Node, depth": "1, 2", "Token id": "11"}
 
 
+def test_the_card_tells_every_draw_that_the_rule_weighed(scripts: Scripts) -> None:
+    step = REJECTED | {"j": [[1, 0.25, 0.61, 0.5, 0.5], [1, None, 0.7, 0.0, 0.5]]}
+    shown = card(scripts, step, "1", "rejection")
+    assert shown.texts("dt") == [
+        "Node, depth",
+        "Token id",
+        *["Target ÷ draft, number drawn", "Overlap, residual mass"] * 2,
+    ]
+    assert shown.texts("dd")[2:] == ["0.250, 0.610", "0.500, 0.500", "–, 0.700", "0.000, 0.500"]
+    assert facts(card(scripts, step, "3", "rejection")).keys() == {"Node, depth", "Token id"}
+
+
 def test_the_card_of_a_node_off_the_output_says_what_is_not_recorded(scripts: Scripts) -> None:
     shown = card(scripts, REJECTED, "2")
     assert shown.texts(".sv-card-caption") == ["The target’s alternatives are recorded along the output only."]

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from specviz.pages import plot
 from tests.browser.given.tokens import NAMES, ghost, step, text, token
 from tests.browser.scripts_page import Loaded, Scripts
 
@@ -39,12 +38,22 @@ def test_what_follows_a_rejected_token_is_counted_after_two(scripts: Scripts) ->
     [
         (token("a", "bonus"), "sv-token is-bonus"),
         (token("", "accepted", raw="\ufffd"), "sv-token is-accepted is-empty"),
+        (token("", "accepted", raw="<0xF0>"), "sv-token is-accepted is-empty"),
+        (token("", "accepted", raw="<0x9F><0x98>"), "sv-token is-accepted is-empty"),
+        (token("\ufffd", "plain", raw="<0xF0>"), "sv-token is-plain is-bytes"),
+        (token("<0xF0>", "plain"), "sv-token is-plain"),
         (token("", "correction", raw="<|end|>"), "sv-token is-correction is-end"),
         (token("<b>", "plain"), "sv-token is-plain"),
     ],
 )
 def test_a_token_is_marked_by_where_it_came_from(scripts: Scripts, given: dict[str, Any], name: str) -> None:
     assert scripts.load(*NAMES)("tokenClass", given, given["o"]) == name
+
+
+def test_bytes_of_no_character_are_shown_as_bytes(scripts: Scripts) -> None:
+    shown = text(scripts, step(0, token("a", "plain"), token("\ufffd\ufffd", "plain", raw="<0xF0><0x9F>")))
+    assert shown.texts(".sv-text .sv-token") == ["a", "<0xF0><0x9F>"]
+    assert shown.attributes(".is-bytes", "aria-label") == ["<0xF0><0x9F>, target"]
 
 
 def test_blanks_stand_outside_the_mark(scripts: Scripts) -> None:
@@ -170,7 +179,7 @@ SERIES = "(figure) => figure.series.map(({ name, y }) => [name, y])"
 
 
 def figures(scripts: Scripts) -> Loaded:
-    return scripts.load(*plot.SCRIPTS, "figures")
+    return scripts.load("plot", "figures")
 
 
 def test_tokens_of_each_step_as_a_figure(scripts: Scripts) -> None:

@@ -118,6 +118,19 @@ def test_why_a_node_survived_or_not(scripts: Scripts, rule: str, node: int, says
     assert tree(scripts)("reasonOf", trace(REJECTED, rule=rule), REJECTED, node) == says
 
 
+def test_a_run_that_tells_how_its_candidates_were_weighed_tells_which_were_not(scripts: Scripts) -> None:
+    """Node 1 was drawn twice; node 3 was not looked at, though its parent survived."""
+    step = REJECTED | {"j": [[0, 1.25, 0.31, 0.65, 0.35], [1, 0.8, 0.9, 0.5, 0.5], [1, 0.0, 0.0, 0.5, 0.25]]}
+    said = [tree(scripts)("reasonOf", trace(step, rule="rejection"), step, node) for node in (0, 1, 3, 2)]
+    assert said == [
+        "“␣a” passed its test: the number drawn, 0.310, is below 1.250, what is left of the target ÷ the draft.",
+        "“␣b” failed its test: the number drawn, 0.000, is not below 0.000, what is left of the target ÷ the draft; "
+        "the output went on with “␣z”.",
+        "“␣d” was never looked at: a candidate before it had passed.",
+        "“␣c” was never considered: what it follows did not survive.",
+    ]
+
+
 def test_why_nodes_at_the_end_did_not_survive(scripts: Scripts) -> None:
     loaded = tree(scripts)
     assert loaded("reasonOf", trace(ENDED), ENDED, 1) == "“␣b” was dropped: the output ended before its place."
@@ -155,6 +168,15 @@ def test_rejections_and_full_accepts_are_told_apart(scripts: Scripts) -> None:
 @pytest.mark.parametrize(("share", "index"), [(-0.1, 0), (0, 0), (0.099, 0), (0.1, 1), (0.95, 9), (1, 9), (1.2, 9)])
 def test_the_step_under_the_pointer(scripts: Scripts, share: float, index: int) -> None:
     assert tree(scripts)("stepUnder", share, 10) == index
+
+
+def test_siblings_that_differ_by_a_space_look_different(scripts: Scripts) -> None:
+    label = """(marks) => {
+      const places = marks.map(([, place]) => place), known = new Map(places.map((place) => [place, { place }]));
+      return labelsOf(marks.map(([text, place]) => ({ text, up: known.get(place) })));
+    }"""
+    marks = [[" the", 0], ["the", 0], [" fox", 0], [" the", 1], ["a", 1]]
+    assert tree(scripts)(label, marks) == ["␣the", "the", "fox", "the", "a"]
 
 
 def test_labels_are_short(scripts: Scripts) -> None:

@@ -24,10 +24,27 @@ def call(scripts: Scripts, names: str, function: str, *given: Any) -> Any:
             "⟨U+00AD⟩⟨U+061C⟩⟨U+180E⟩⟨U+200F⟩⟨U+202A⟩⟨U+2060⟩⟨U+206F⟩⟨U+FEFF⟩⟨U+FFF9⟩",
         ),
         ("é 漢 😀 \xa0", "é 漢 😀 \xa0"),
+        ("\u2028\u3164\U000e0041", "⟨U+2028⟩⟨U+3164⟩⟨U+E0041⟩"),
+        ("👨\u200d👩🏽\u200d👧 ❤\ufe0f\u200d🔥", "👨\u200d👩🏽\u200d👧 ❤\ufe0f\u200d🔥"),
+        ("می\u200cخواهم क्\u200dष", "می\u200cخواهم क्\u200dष"),
+        ("a\u200db \u200c \u200d\u200d 👨\u200d\u200d", "a⟨U+200D⟩b ⟨U+200C⟩ ⟨U+200D⟩⟨U+200D⟩ 👨\u200d⟨U+200D⟩"),
     ],
 )
 def test_what_would_be_invisible_is_shown(scripts: Scripts, text: str, says: str) -> None:
     assert call(scripts, "dom", "shown", text) == says
+
+
+def test_a_joiner_goes_by_the_text_before_it(scripts: Scripts) -> None:
+    dom = scripts.load("dom")
+    assert [dom("shown", "\u200dx", before) for before in ("ab👨", "ab", "")] == ["\u200dx", "⟨U+200D⟩x", "⟨U+200D⟩x"]
+
+
+def test_tokens_that_differ_by_a_space_are_spelled_differently(scripts: Scripts) -> None:
+    dom = scripts.load("dom")
+    given = ["the", " the", "  the", "\xa0the", "\u3000the", "the ", "the\u200d", "the\u2009"]
+    assert len({dom("spelled", text) for text in given}) == len(given)
+    assert dom("spelled", "\xa0the") == "⟨U+00A0⟩the"
+    assert dom("spelled", "👨\u200d") == "👨⟨U+200D⟩", "by itself it joins nothing"
 
 
 def test_a_token_is_spelled_with_its_blanks(scripts: Scripts) -> None:
@@ -73,6 +90,13 @@ def test_milliseconds_in_words(scripts: Scripts, ms: float, says: str) -> None:
         ("क्", "ष", True),
         ("e", "\u0301", True),
         ("👍", "🏽", True),
+        ("👨", "\u200d", True),
+        ("👨\u200d", "👩", True),
+        ("a 🇩", "🇪", True),
+        ("🇩🇪", "🇫", False),
+        ("❤", "\ufe0f", True),
+        ("م\u200c", "خ", False),
+        ("한", "글", False),
         ("", "\u0301", False),
         (" ", "\u0301", False),
         ("Once", "upon", False),
@@ -82,11 +106,11 @@ def test_milliseconds_in_words(scripts: Scripts, ms: float, says: str) -> None:
     ],
 )
 def test_where_letters_are_drawn_as_one(scripts: Scripts, before: str, after: str, is_one: bool) -> None:
-    assert call(scripts, "writing", "joins", before, after) is is_one
+    assert call(scripts, "dom writing", "joins", before, after) is is_one
 
 
 def test_a_word_in_a_sentence_keeps_its_direction_to_itself(scripts: Scripts) -> None:
-    writing = scripts.load("writing")
+    writing = scripts.load("dom", "writing")
     assert writing("isolated", "שלום") == "\u2068שלום\u2069"
     assert writing("isolated", "سلام") == "\u2068سلام\u2069"
     assert writing("isolated", "fox é 漢") == "fox é 漢"

@@ -42,6 +42,9 @@ WIDTH = """() => { const range = document.createRange();
   range.selectNodeContents(document.querySelector('.sv-paragraph'));
   return range.getBoundingClientRect().width; }"""
 WORDS = {
+    "family": ("👨\u200d", "👩\u200d👧"),
+    "flag": ("🇩", "🇪"),
+    "persian": ("می", "\u200cخواهم"),
     "arabic": ("مستش", "فى"),
     "syriac": ("ܫܠ", "ܡܐ"),
     "hindi": ("क", "िताब"),

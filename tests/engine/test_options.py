@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import options
+from engine import drafters, options
 from engine.errors import BadInput, UnknownName
 from engine.options import option
 
@@ -79,3 +79,17 @@ def test_any_value_is_parsed_or_refused(given_value: object) -> None:
             continue
         assert type(value) is spec.type
         assert spec.parse(value) == value
+
+
+def test_every_text_without_choices_says_what_it_names() -> None:
+    texts = [
+        (name, spec)
+        for name in drafters.names()
+        for spec in options.specs(drafters.get(name).Options)
+        if spec.type is str and not spec.choices
+    ]
+    assert {(name, spec.name) for name, spec in texts if spec.kind == "value"} == set()
+    assert {spec.kind for _, spec in texts} == {"method", "model", "weights", "file", "text"}
+    assert {
+        (name, spec.name) for name, spec in texts if spec.kind != "text" and spec.default not in spec.words
+    } == set()

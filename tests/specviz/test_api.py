@@ -189,3 +189,35 @@ def test_a_run_that_broke_is_kept_and_says_why(store: Store) -> None:
     api = Api(Sessions(ScriptedDevice(broken_at=1), store), store)
     run = api.generate("Tell.", "scripted", 9, measure_plain=False)
     assert (run["status"], run["alert"], run["steps"]) == ("failed", "The scripted device broke.", 1)
+
+
+def test_a_conversation_is_asked_for_by_name(api: Api, store: Store) -> None:
+    before = [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Hello."}]
+    given = {"system": "Be brief.", "messages": before, "stop": ["END"], "timeout_s": 9, "rule": "greedy"}
+    run = api.generate("Go.", "scripted", 6, measure_plain=False, **given)  # type: ignore[arg-type]
+    race = api.compare("Go.", ["scripted"], 6, **given)  # type: ignore[arg-type]
+    for told in (run, race["runs"][0]):
+        config = store.get_run(told["id"]).config
+        assert [message["content"] for message in config["messages"]] == ["Be brief.", "Hi.", "Hello."]
+        assert (config["stop_strings"], config["timeout_s"], config["rule"]) == (["END"], 9.0, "greedy")
+        assert json.loads(told["config"]) == config
+    with pytest.raises(gr.Error, match="the assistant's last"):
+        api.generate("Go.", "scripted", 6, messages=before[:1])
+    with pytest.raises(gr.Error, match="raw prompt is read as it is"):
+        api.compare("Go.", ["scripted"], template="raw", system="Be brief.")
+
+
+def test_the_tokens_of_a_prompt(api: Api) -> None:
+    told = api.read_prompt("Hi", system="Be brief.")
+    assert told == {"model": "toy", "ids": [1, 2, 3, 0], "texts": [" upon", " a", " time", "Once"]}
+    with pytest.raises(gr.Error, match="big is not loaded yet"):
+        api.read_prompt("Hi", "big")
+
+
+def test_a_model_of_ones_own_is_for_a_server_at_home(api: Api, store: Store) -> None:
+    for given in ({"model": "own"}, {"loading": {"dtype": "fp32"}}, {"options": {"model": "/any/folder"}}):
+        with pytest.raises(gr.Error, match=r"Unknown model|its own models|choose one of"):
+            api.generate("Hi", "scripted", 6, **given)  # type: ignore[arg-type]
+    home = Api(Sessions(ScriptedDevice(takes_own=True), store), store)
+    given = {"model": "own", "loading": {"dtype": "fp32"}, "options": {"model": "/any/folder"}}
+    assert home.generate("Hi", "scripted", 6, **given)["method_options"] == '{"model": "/any/folder"}'  # type: ignore[arg-type]

@@ -47,12 +47,39 @@ def test_a_host_that_does_not_exist_is_one_sentence() -> None:
 
 
 def test_flags_have_defaults_and_spaces_listen_to_everyone(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SPACE_ID", "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT"):
+    for name in ("SPACE_ID", "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT", "SPECVIZ_MODEL"):
         monkeypatch.delenv(name, raising=False)
     flags = app.parse_flags([])
     assert (flags.host, flags.port, flags.model, flags.db) == ("127.0.0.1", 7860, None, None)
     monkeypatch.setenv("SPACE_ID", "someone/specviz")
     assert app.parse_flags([]).host == "0.0.0.0"
+
+
+def test_every_flag_has_a_name_in_the_environment_and_a_flag_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"host": "::1", "port": "99", "model": "m", "draft": "d", "dtype": "fp32", "device": "cpu", "db": "x.db"}
+    given |= {"weights": "/a:/b", "public": "yes", "mcp": "1"}
+    for name, value in given.items():
+        monkeypatch.setenv(f"SPECVIZ_{name.upper()}", value)
+    assert vars(app.parse_flags([])) == {**given, "port": 99, "public": True, "mcp": True}
+    flags = app.parse_flags(["--port", "7", "--no-public", "--dtype", "bf16", "--no-mcp"])
+    assert (flags.port, flags.public, flags.dtype, flags.mcp) == (7, False, "bf16", False)
+
+
+def test_help_names_every_variable(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        app.parse_flags(["--help"])
+    told = capsys.readouterr().out
+    assert all(f"[SPECVIZ_{name.upper()}]" in told for name in vars(app.parse_flags([])))
+
+
+@pytest.mark.parametrize(("name", "value"), [("SPECVIZ_PORT", "many"), ("SPECVIZ_PUBLIC", "maybe")])
+def test_a_variable_that_cannot_be_used_exits_with_2(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit, match="2"):
+        app.parse_flags([])
+    assert repr(value) in capsys.readouterr().err
 
 
 def test_which_model_opens_is_said_in_one_line(

@@ -18,6 +18,7 @@ from engine.drafters.base import Context
 from engine.drafters.budget import budget_option
 from engine.drafters.copying._copier import Copier
 from engine.drafters.fallback import fallback_option
+from engine.drafters.union import union_option
 from engine.options import option
 
 BASE = 1_000_003
@@ -33,6 +34,7 @@ class CopySpecOptions:
     budget: str = budget_option()
     tie: str = option("first", "Which of several equal matches to copy.", choices=("first", "recent"))
     fallback: str = fallback_option()
+    union: bool = union_option()
 
 
 class RollingIndex:

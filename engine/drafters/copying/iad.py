@@ -21,6 +21,7 @@ from engine.drafters.budget import budget_option
 from engine.drafters.copying._copier import Copier
 from engine.drafters.fallback import fallback_option
 from engine.drafters.ngrams import NgramIndex
+from engine.drafters.union import union_option
 from engine.options import option
 
 if TYPE_CHECKING:
@@ -35,8 +36,11 @@ class IadOptions:
 
     depth: int = option(32, "Most tokens of the source to draft in a step.", low=1, high=128, unit="tokens")
     budget: str = budget_option()
-    marker: str = option("", "Text of the prompt behind which the source begins; empty for the whole prompt.")
+    marker: str = option(
+        "", "Text of the prompt behind which the source begins; empty for the whole prompt.", kind="text"
+    )
     fallback: str = fallback_option()
+    union: bool = union_option()
 
 
 class Iad(Copier):

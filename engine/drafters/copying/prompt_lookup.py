@@ -28,6 +28,7 @@ from engine.drafters.budget import budget_option
 from engine.drafters.copying._copier import Copier
 from engine.drafters.fallback import fallback_option
 from engine.drafters.ngrams import NgramIndex
+from engine.drafters.union import union_option
 from engine.errors import BadInput
 from engine.options import option
 
@@ -46,6 +47,7 @@ class PromptLookupOptions:
     tie: str = option("recent", "Which of several equal matches to copy.", choices=("recent", "first"))
     is_whole: bool = option(False, "Pass over matches too near the end to copy all of depth.")
     fallback: str = fallback_option()
+    union: bool = union_option()
 
 
 class PromptLookup(Copier):

@@ -29,6 +29,7 @@ from engine.drafters.copying._automaton import Cursor, SuffixAutomaton
 from engine.drafters.copying._reach import Reach
 from engine.drafters.fallback import fallback_option
 from engine.drafters.ngrams import copy
+from engine.drafters.union import union_option
 from engine.errors import BadInput
 from engine.facts import TargetFacts
 from engine.models import weights_folder
@@ -56,10 +57,14 @@ class SamDecodingOptions:
     min_match: int = option(1, "Shortest match to draft from.", low=1, high=64, unit="tokens")
     tie: str = option("recent", "Which occurrence in the context to copy.", choices=("recent", "first"))
     corpus: str = option(
-        NO_CORPUS, "Text to match too: a text file, an .npz file of ids, auto (the target's), or none."
+        NO_CORPUS,
+        "Text to match too: a text file, an .npz file of ids, auto (the target's), or none.",
+        kind="file",
+        words=(NO_CORPUS, OWN_CORPUS),
     )
     static_bias: int = option(5, "Matched tokens by which the corpus must be ahead.", low=0, high=64, unit="tokens")
     fallback: str = fallback_option()
+    union: bool = union_option()
 
 
 class StaticAutomaton:

@@ -113,15 +113,22 @@ class Jacobi(Drafter):
         """Guess the places behind the next token anew, each by the row of the guesses before it."""
         self._budget.learn(self.context.tree, verdict.path)
         tree, first = self.context.tree, len(verdict.path) + 1
-        guesses, self._guesses = self._guesses[: len(tree)], []
+        guesses, self._guesses = self._guesses[: self._num_drafted(tree)], []
         self._vocab_size = scored.logits.shape[1]
-        if first > len(tree) or tree.tokens != tuple(guess.token for guess in guesses):
+        if first > len(guesses) or verdict.path != tuple(range(len(verdict.path))):
             return
         before = self.context.ids[: -len(emitted)]
-        contexts = [[*before, *tree.tokens[:row]] for row in range(first, len(tree) + 1)]
-        new = self._renewed(scored.logits[first:], contexts)
+        contexts = [[*before, *tree.tokens[:row]] for row in range(first, len(guesses) + 1)]
+        new = self._renewed(scored.logits[first : len(guesses) + 1], contexts)
         old = guesses[first:]
         self._guesses = [o if self._is_kept(o) else n for o, n in zip(old, new, strict=False)] + new[len(old) :]
+
+    def _num_drafted(self, tree: DraftTree) -> int:
+        """How many of the guesses are the tree's first nodes, in a row."""
+        for place, guess in enumerate(self._guesses[: len(tree)]):
+            if (tree.tokens[place], tree.parents[place]) != (guess.token, place - 1):
+                return place
+        return min(len(tree), len(self._guesses))
 
     def _renewed(self, logits: Tensor, contexts: Sequence[Sequence[int]]) -> list[Guess]:
         """What the target says behind each of these contexts, by the rule in use."""

@@ -143,9 +143,10 @@ class Lookahead(Drafter):
         """The window moves on, unless its rows were cut off or were not in this pass."""
         window, tree = self._window, self.context.tree
         self._window = None
-        if not self._budget.is_own(tree):
-            return
+        was_own = self._budget.is_own(tree)
         self._budget.learn(tree, verdict.path)
+        if not was_own:
+            return
         self._worth.learn(len(emitted), was_run=window is not None)
         if window is None:
             return

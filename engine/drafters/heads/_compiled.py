@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 
+from engine.runtime.compiled import entry
 from engine.runtime.cpu import softmax
 from engine.runtime.cpu.small_products import Matrix, linear, linear_each, packed_small, row_buffer
 from engine.runtime.cpu.softmax import Doubles, Floats, Integers, silu
@@ -23,7 +23,7 @@ from engine.runtime.cpu.threads import compiled_threads
 if TYPE_CHECKING:
     from engine.drafters.heads._candidates import Candidates
 
-compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+compiled = entry(error_model="numpy", fastmath={"contract"})
 """How kernels are compiled: a product and the sum behind it may be one instruction, and nothing else is reordered."""
 
 

@@ -49,7 +49,7 @@ GPUS = ("cuda:0", "cuda:1")
 class DraftModelOptions:
     """Which draft model, how deep, how wide."""
 
-    model: str = option("auto", "Draft model: preset's own (auto), folder or hub id.")
+    model: str = option("auto", "Draft model: preset's own (auto), folder or hub id.", kind="model", words=("auto",))
     depth: int = option(4, "Most tokens in a row to draft.", low=1, high=32, unit="tokens")
     min_confidence: float = option(
         0.3, "Stop drafting after a token below this probability; 0 never.", low=0.0, high=1.0

@@ -27,6 +27,7 @@ from engine.drafters import corpus
 from engine.drafters.base import Context, Drafter, Needs, Room
 from engine.drafters.budget import MeasuredBudget, budget_option
 from engine.drafters.fallback import fallback_option
+from engine.drafters.union import union_option
 from engine.facts import TargetFacts
 from engine.options import option
 from engine.tree import DraftTree
@@ -68,8 +69,11 @@ class TokenRecyclingOptions:
     learns_from: str = option("all", "Update the table from all nodes, or from accepted ones.", choices=("all", "path"))
     reads_prompt: bool = option(True, "Begin with what followed each token in the prompt.")
     prompt_scores: bool = option(False, "Begin with what the target finds likely behind each token of the prompt.")
-    corpus: str = option(NO_CORPUS, "Text file, or .npz file of its token ids, to begin with; or none.")
+    corpus: str = option(
+        NO_CORPUS, "Text file, or .npz file of its token ids, to begin with; or none.", kind="file", words=(NO_CORPUS,)
+    )
     fallback: str = fallback_option()
+    union: bool = union_option()
 
 
 @dataclass(frozen=True)

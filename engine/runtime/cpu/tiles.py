@@ -173,10 +173,10 @@ def product(
     block: int,
     blocks: int,
     out: Floats,
-    column: int,
+    column: int | np.int64,
     uses_tiles: bool,
 ) -> None:
-    """Rows times one or two neighbouring blocks → `out` from a column on."""
+    """Rows times one or two neighbouring blocks → `out` from a column on; for a bare 0 all is compiled once more."""
     groups = matrix.shape[1] // (GROUP * COLUMNS)
     row = 0
     if uses_tiles:

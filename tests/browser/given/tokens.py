@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.browser.scripts_page import Loaded, Scripts
 
-NAMES = ("dom", "address", "tooltip", "glossary", "card", "writing", "tokens", "legend")
+NAMES = ("dom", "address", "tooltip", "glossary", "card", "writing", "lines", "tokens", "legend")
 
 
 def token(text: str, origin: str = "accepted", **more: Any) -> dict[str, Any]:

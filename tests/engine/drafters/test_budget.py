@@ -80,11 +80,13 @@ def test_the_best_nodes_of_a_tree_are_kept_with_their_parents() -> None:
         budget.learn(budget.offer(tree, {0: 0, 1: 2, 2: 1, 3: 3}), [0, 2])
     kept = budget.fitted(tree, [0, 2, 1, 3])
     assert (kept.tokens, kept.parents) == ((5, 7), (-1, 0))
-    before = budget.choose(range(4))
-    budget.learn(chain([5, 7]), [0, 1])
-    assert budget.is_own(kept), "a tree of the same tokens and parents"
+    assert budget.is_own(chain([5, 7])), "a tree of the same tokens and parents"
+    assert budget.is_own(DraftTree((5, 7, 9), (-1, 0, -1))), "and more behind them, of another drafter's"
     assert not budget.is_own(chain([5, 6])), "another drafter's"
+    before = budget.choose(range(4))
+    budget.learn(chain([5, 6]), [0, 1])
     assert budget.choose(range(4)) == before
+    assert not budget.is_own(kept), "of a step that is over"
 
 
 # Methods that are fitted

@@ -8,6 +8,13 @@ from pathlib import Path
 import pytest
 from model_folders import load, refusal
 
+from engine.models import thinking_switch
+
+SWITCHED = (
+    "{%- for m in messages %}{{ m.content }}|{% endfor %}"
+    "{%- if enable_thinking is defined and not enable_thinking %}<quiet>{% endif %}"
+)
+
 
 def test_a_prompt_becomes_a_user_message_where_there_is_a_chat_template(model_folder: Path) -> None:
     found = load(model_folder)
@@ -54,3 +61,29 @@ def test_any_text_can_be_a_prompt(model_folder: Path) -> None:
     found = load(model_folder)
     for prompt in ("\ud800", "\u202eabc", "😀", "<img src=x onerror=alert(1)>", "${x}", "a\x00b"):
         assert found.encode(prompt)
+
+
+def test_the_thinking_switch_is_handed_to_the_template(folder: Path) -> None:
+    (folder / "chat_template.jinja").write_text(SWITCHED)
+    found = load(folder)
+    assert thinking_switch(found.tokenizer) == "enable_thinking"
+    assert found.decode(found.encode("Hi.", thinks=False)) == "Hi.|<quiet>"
+    assert found.decode(found.encode("Hi.", thinks=True)) == found.decode(found.encode("Hi.")) == "Hi.|"
+
+
+@pytest.mark.parametrize(
+    ("template", "switch"),
+    [
+        ("{% if not thinking is defined %}x{% endif %}", "thinking"),
+        ("{%- if messages[0].thinking %}x{% endif %}", None),
+        ("{% if x == 'enable_thinking' %}x{% endif %} if thinking", None),
+    ],
+)
+def test_only_a_name_that_is_asked_for_is_a_switch(template: str, switch: str | None, folder: Path) -> None:
+    (folder / "chat_template.jinja").write_text(template)
+    assert thinking_switch(load(folder).tokenizer) == switch
+
+
+def test_a_switch_that_is_not_there_cannot_be_turned(model_folder: Path) -> None:
+    said = refusal(lambda: load(model_folder).encode("Hi.", thinks=True))
+    assert f"The chat template of {model_folder} has no switch for thinking" in said

@@ -14,9 +14,11 @@ from model_folders import save_model
 
 from engine import drafters, models
 from engine.config import GenerationConfig
-from engine.events import Event
+from engine.conversation import Conversation
+from engine.errors import BadInput
+from engine.events import Event, SessionStarted
 from engine.loop import generate
-from specviz.decoding.device import Request
+from specviz.decoding.device import Loading, Request
 from specviz.decoding.local import LocalDevice
 
 
@@ -72,3 +74,47 @@ def test_a_method_is_made_ready_once_for_each_of_its_options_and_kinds_of_decodi
         ("prompt_lookup", 15, 0.0), ("prompt_lookup", 2, 0.0), ("prompt_lookup", 15, 0.8)
     ]  # fmt: skip
     assert device.load(str(model_folder)).kv_length == 0
+
+
+def test_a_model_is_held_as_it_was_asked_for(model_folder: Path) -> None:
+    device, name = LocalDevice(str(model_folder), loading=Loading(dtype="fp32", draft="its/own")), str(model_folder)
+    first = device.load(name)
+    assert (str(first.facts.dtype), first.facts.draft) == ("torch.float32", "its/own")
+    assert device.load(name, Loading(dtype="fp32")) is first, "what it was started with"
+    second = device.load(name, Loading(dtype="bf16", draft="an/other"))
+    assert (str(second.facts.dtype), second.facts.draft) == ("torch.bfloat16", "an/other")
+    request = Request("Hi", name, "plain", {}, GenerationConfig(), loading=Loading(dtype="fp32"))
+    assert not device.is_ready(request)
+    assert "its/own" in device.draft_models()
+    assert (device.takes_own, LocalDevice(takes_own=True).takes_own) == (False, True)
+    assert LocalDevice(weights=["/heads"]).weights_folders() == ("/heads",)
+
+
+def test_a_draft_model_is_the_default_models_alone(model_folder: Path, tmp_path: Path) -> None:
+    device = LocalDevice(str(model_folder), loading=Loading(dtype="fp32", draft="its/own"))
+    other = device.load(str(save_model(tmp_path / "other", seed=1)))
+    assert (str(other.facts.dtype), other.facts.draft) == ("torch.float32", None)
+
+
+def test_a_prompt_is_read_by_the_loaded_model_alone(model_folder: Path) -> None:
+    device, name = LocalDevice(str(model_folder)), str(model_folder)
+    around = Conversation(messages=(("system", "Be brief."),))
+    request = Request("Hi.", name, "plain", {}, GenerationConfig(), conversation=around)
+    with pytest.raises(BadInput, match="is not loaded yet, and its tokenizer reads the prompt"):
+        device.read(request)
+    assert (device.texts(name, [1]), device.has_thinking_switch(name)) == (None, None)
+    target = device.load(name)
+    ids = device.read(request)
+    assert "Be brief." in target.facts.decode(ids)
+    texts = device.texts(name, ids)
+    assert texts is not None
+    assert "Be" in "".join(texts)
+    assert device.has_thinking_switch(name) is False
+    first = next(iter(device.generate(request, "s", lambda: False)))
+    assert isinstance(first, SessionStarted)
+    assert list(first.prompt_ids) == ids
+
+
+def test_what_a_model_needs_is_known_before_it_is_loaded(model_folder: Path) -> None:
+    found = LocalDevice(loading=Loading(dtype="fp32")).needs(str(model_folder), Loading(device="cpu"))
+    assert (found.dtype, found.device, found.fits) == ("float32", "cpu", True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from asking import asked, run_all, settings
@@ -13,9 +12,8 @@ from racing import contenders
 from scripted import ScriptedDevice, ScriptedRecorder
 
 from engine.errors import BadInput, UnknownName
-from engine.options import OptionSpec
 from specviz.decoding import request
-from specviz.decoding.device import Method, Request
+from specviz.decoding.device import AS_STARTED, Request
 from specviz.decoding.session import Sessions
 from specviz.showing.notices import Happening, Opened
 
@@ -23,6 +21,19 @@ from specviz.showing.notices import Happening, Opened
 def drafting(device: ScriptedDevice, has_baseline: Any = False, **sampling: Any) -> Request:
     """A request of two tokens' depth."""
     return asked(device, baseline=has_baseline, sampling=sampling, depth=2)
+
+
+TURN = [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Hello."}]
+
+
+def around(**given: Any) -> str:
+    """Settings of plain decoding in a conversation."""
+    return json.dumps({"method": "plain", "conversation": given})
+
+
+def stopping(stops: Any) -> str:
+    """Settings of plain decoding that ends at texts."""
+    return json.dumps({"method": "plain", "stop": stops})
 
 
 def turn(device: ScriptedDevice, recorder: ScriptedRecorder, has_baseline: bool = True) -> list[Happening]:
@@ -80,12 +91,33 @@ def test_a_race_that_cannot_be_run_gets_a_sentence(lanes: Any, says: str) -> Non
         ("Hi", "toy", settings(sampling={"temperature": "nan"}), "from 0 to 10"),
         ("Hi", "toy", settings(sampling={"top_p": 1.5}), "from 0 to 1"),
         ("Hi", "toy", settings(sampling={"top_p": 0}), "above 0"),
-        ("Hi", "toy", settings(sampling={"rule": "greedy"}), "Unknown sampling setting"),
+        ("Hi", "toy", settings(sampling={"rule": "coin"}), "choose one of: auto, greedy"),
+        ("Hi", "toy", settings(sampling={"rule": "rejection"}), "needs a temperature above 0"),
+        ("Hi", "toy", settings(sampling={"timeout_s": -1}), "from 0 to 86400 seconds"),
+        ("Hi", "toy", settings(sampling={"has_detail": False}), "Unknown sampling setting"),
+        ("Hi", "toy", around(messages=[{"role": "user", "content": "Hi"}]), "the assistant's last"),
+        ("Hi", "toy", around(messages="hi"), "cannot be read; wanted a list"),
+        ("Hi", "toy", around(messages=[{"role": "system", "content": " "}]), "is empty; write it or remove it"),
+        ("Hi", "toy", around(messages=[{"role": "system", "content": "x" * 20_000}]), "20,002 characters"),
+        ("Hi", "toy", around(messages=TURN * 33), "66 messages stand before the prompt"),
+        ("Hi", "toy", around(template="raw", messages=TURN), "raw prompt is read as it is"),
+        ("Hi", "toy", around(thinking="maybe"), "choose one of: auto, on, off"),
+        ("Hi", "toy", around(tone="kind"), "Unknown setting of the conversation 'tone'"),
+        ("Hi", "toy", json.dumps({"method": "plain", "conversation": 3}), "The conversation cannot be read"),
+        ("Hi", "toy", stopping("END"), "The stop texts cannot be read"),
+        ("Hi", "toy", stopping(["END", ""]), "A stop text is empty or too long"),
+        ("Hi", "toy", stopping(["END"] * 17), "There are 17 stop texts"),
+        (
+            "Hi",
+            "toy",
+            json.dumps({"method": "plain", "loading": {"dtype": "fp32"}}),
+            "runs its own models as they were",
+        ),
         ("Hi", "toy", "{", "settings cannot be read"),
         ("Hi", "toy", "[" * 10_000, "settings cannot be read"),
         ("Hi", "toy", "[]", "settings cannot be read"),
         ("Hi", "toy", None, "settings are missing"),
-        ("Hi", "toy", " " * 20_001, "settings are missing or too long"),
+        ("Hi", "toy", " " * 150_001, "settings are missing or too long"),
     ],
 )
 def test_input_that_cannot_be_used_gets_a_sentence(prompt: Any, model: Any, given: Any, says: str) -> None:
@@ -141,25 +173,47 @@ def test_settings_of_other_methods_are_left_alone() -> None:
     ]
 
 
-def test_a_fallback_is_any_other_method_and_its_options_are_checked_as_its_own() -> None:
-    fallback = OptionSpec("fallback", "none", "Another method.")
-    depth = OptionSpec("depth", 4, "How deep.", low=1, high=8)
-    methods = [
-        Method(name, name, name, "tests", "exact", specs)
-        for name, specs in (("plain", ()), ("copy", (fallback,)), ("draft", (depth,)))
-    ]
-    device = SimpleNamespace(methods=lambda: methods, draft_models=lambda: ("models/draft",))
-    copy: Any = methods[1]
+def test_what_stands_around_a_prompt_is_parsed_for_a_run_and_for_a_race() -> None:
+    device = ScriptedDevice()
+    given = {"conversation": {"thinking": "off", "messages": [{"role": "system", "content": "a \ud800"}, *TURN]}}
+    given |= {"stop": ["\n\n", "END"], "sampling": {"timeout_s": "2.5", "temperature": 1, "rule": "rejection"}}
+    run = request.parse(device, "Hi", "toy", json.dumps({"method": "plain", **given}), False)
+    lanes = request.parse_race(device, "Hi", "toy", json.dumps({"lanes": [{"method": "scripted"}], **given}))
+    read = request.parse_reading(device, "Hi", "toy", json.dumps(given))
+    for asked_for in (run, *lanes, read):
+        assert asked_for.conversation.messages[0] == ("system", "a \\ud800")
+        assert (len(asked_for.conversation.messages), asked_for.conversation.thinking) == (3, "off")
+        config = asked_for.config
+        assert (config.stop_strings, config.timeout_s, config.rule) == (("\n\n", "END"), 2.5, "rejection")
+    assert [lane.method for lane in lanes] == ["plain", "scripted"]
 
-    def checked(**given: Any) -> Any:
-        return request.method_options(cast(Any, device), copy, {name.replace("_", "."): v for name, v in given.items()})
 
-    assert request.page_spec(cast(Any, device), fallback).choices == ("none", "copy", "draft")
-    assert checked(fallback="draft", fallback_depth="6") == {"fallback": "draft", "fallback.depth": 6}
-    for given, says in (
-        ({"fallback": "models/draft"}, "choose one of: none, copy, draft"),
-        ({"fallback": "draft", "fallback_depth": 9}, "wanted a whole number from 1 to 8"),
-        ({"fallback_depth": 6}, "option of copy 'fallback.depth'"),
-    ):
+def test_at_home_any_model_may_be_named_and_how_it_is_loaded() -> None:
+    home, way = ScriptedDevice(takes_own=True), {"model": "/a/folder", "dtype": "fp32", "draft": "x/y"}
+    given = json.dumps({"method": "plain", "loading": way})
+    found = request.parse(home, "Hi", " /a/folder ", given, False)
+    assert (found.model, found.loading) == ("/a/folder", AS_STARTED), "this way is another name's"
+    found = request.parse(home, "Hi", "/a/folder", given, False)
+    assert (found.loading.dtype, found.loading.draft, found.loading.device) == ("fp32", "x/y", "auto")
+    assert request.parse_loading(home, "a/b", {"device": "cpu"}).loading.device == "cpu"
+    for model, says in (("x" * 301, "has 301 characters"), (" ", "Unknown model"), (None, "Unknown model")):
         with pytest.raises(BadInput, match=says):
-            checked(**given)
+            request.parse(home, "Hi", model, given, False)
+    with pytest.raises(BadInput, match="choose one of: auto, bf16"):
+        request.parse_loading(home, "a/b", {"dtype": "fp8"})
+    with pytest.raises(BadInput, match="Unknown option of loading 'trust'"):
+        request.parse_loading(home, "a/b", {"trust": "all"})
+
+
+def test_on_a_public_instance_nobody_names_a_model_of_their_own() -> None:
+    device = ScriptedDevice()
+    with pytest.raises(UnknownName, match="there are: big, toy"):
+        request.parse_loading(device, "own", {})
+    with pytest.raises(BadInput, match="runs its own models"):
+        request.parse_loading(device, "toy", {"draft": "x/y"})
+
+
+def test_a_folder_or_file_of_a_methods_option_is_free_text_at_home_alone() -> None:
+    home = ScriptedDevice(takes_own=True)
+    assert asked(home, model="/my/draft").options == {"model": "/my/draft"}
+    assert asked(ScriptedDevice(), model="toy-draft").options == {"model": "toy-draft"}

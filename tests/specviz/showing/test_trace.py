@@ -10,7 +10,7 @@ from stored import STEP, node, session, tree_step
 from stored import stepped as two_nodes
 
 from engine import verify
-from engine.events import Candidate, Counts, Emitted, Event, Prefilled, SessionFinished, Stepped
+from engine.events import Candidate, Counts, Emitted, Event, Judged, Prefilled, SessionFinished, Stepped
 from specviz.showing.trace import judged_by, rule_of, trace
 from specviz.text import to_wire
 
@@ -54,6 +54,14 @@ def test_a_run_says_by_what_its_nodes_were_judged_and_only_draws_have_chances() 
         told = trace([replace(started(), config={"rule": rule}), tree_step()])
         assert (told["run"]["rule"], told["run"]["judgedBy"]) == (rule, word)
         assert (told["steps"][0]["cuts"]["budget"][0][3] is not None) == (word == "draw")
+
+
+def test_a_step_tells_which_draws_were_weighed_and_how_or_nothing() -> None:
+    """A file of schema 1 tells nothing, and so does a rule that weighs none."""
+    weighed = replace(tree_step(), judged=(Judged(0, 0.5, 1 / 3, 0.25, 0.5), Judged(0)))
+    told = trace([started(), weighed, tree_step()])["steps"]
+    assert told[0]["j"] == [[0, 0.333333, 0.25, 0.5, 0.5], [0, None, None, None, None]]
+    assert "j" not in told[1]
 
 
 def test_a_trace_of_hostile_texts_is_ascii_json() -> None:

@@ -12,7 +12,7 @@ from asking import TEXTS, run, whole
 from scripted import HOSTILE, started, stepped
 from stored import EMITTED, STEP
 
-from engine.events import Emitted, Node, Stepped
+from engine.events import Candidate, Emitted, Node, Stepped
 from specviz.showing.fold import ViewState, fold, fold_all
 from specviz.showing.notices import Ended, Failed, Opened, Waiting
 from specviz.showing.steps import STATUSES
@@ -40,6 +40,19 @@ def test_a_step_is_told_with_every_number_in_its_place() -> None:
     assert view["k"][2]["raw"] == " z"
     assert view["k"][2]["a"] == [[" c", 21, 0.7], [" z", 30, 0.25]]
     assert "raw" not in view["k"][0]
+
+
+def test_bytes_that_became_no_character_are_told_as_bytes() -> None:
+    known = (Candidate(7, "<0xF0>", 0.5), Candidate(8, "<0x9F>", 0.2))
+    given = [("\ufffd", 7, known), ("", 8, known), ("\ufffd", 9, known), ("a", 7, known)]
+    tokens = tuple(Emitted(token, text, "plain", None, 0.5, told) for text, token, told in given)
+    view = step_view(replace(STEP, path=(), nodes=(), emitted=tokens), 0.0)
+    assert [(k["t"], k.get("raw")) for k in view["k"]] == [
+        ("\ufffd", "<0xF0>"),
+        ("", "<0x9F>"),
+        ("\ufffd", None),
+        ("a", None),
+    ]
 
 
 def test_a_token_that_was_drafted_elsewhere_has_no_draft_probability() -> None:

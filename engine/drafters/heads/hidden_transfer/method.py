@@ -51,7 +51,9 @@ UNMEASURED_RATE, DEPTH_DECAY, RANK_DECAY = 0.5, 0.8, 0.4
 class HiddenTransferOptions(TrainedOptions):
     """Size of the tree, and who looks ahead."""
 
-    weights: str = option("auto", "Trained maps: the target's own (auto), or a folder.")
+    weights: str = option(
+        "auto", "Trained maps: the target's own (auto), or a folder.", kind="weights", words=("auto",)
+    )
     depth: int = option(0, "Steps to use; 0 fits this machine, or is all for a budget.", low=0, high=8, unit="tokens")
     top_k: int = option(0, "Candidates of a step; 0 takes all in the tree.", low=0, high=16, unit="tokens")
     ends: int = option(0, "Most rows that look ahead, root included; 0 fits this machine.", low=0, high=32, unit="rows")

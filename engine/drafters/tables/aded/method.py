@@ -46,7 +46,9 @@ class AdedOptions:
     """The paper's settings, save for the number of nodes."""
 
     nodes: int = option(0, "Most nodes to draft; 0 fits this machine, 64 is the paper's.", low=0, high=64, unit="nodes")
-    table: str = option("auto", "Tri-gram table: the target's own (auto), none, or a file.")
+    table: str = option(
+        "auto", "Tri-gram table: the target's own (auto), none, or a file.", kind="file", words=("auto", "none")
+    )
     iterations: int = option(150, "Rounds of search per step.", low=1, high=1000, unit="rounds")
     length: int = option(4, "Most tokens of a draft path.", low=1, high=8, unit="tokens")
     paths: int = option(24, "Most visited prefixes to keep.", low=1, high=64, unit="prefixes")

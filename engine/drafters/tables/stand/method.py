@@ -29,6 +29,7 @@ from engine.drafters.fallback import fallback_option
 from engine.drafters.tables.stand.children import Child, drawn, law, likeliest, perturbed
 from engine.drafters.tables.stand.memory import MAX_NGRAM, MIN_NGRAM, NUM_KEPT, Entry, Memory
 from engine.drafters.tables.stand.shape import TREE, Slots, shape, usefulness
+from engine.drafters.union import union_option
 from engine.draws import Draws
 from engine.noise import TARGET
 from engine.options import option
@@ -50,6 +51,7 @@ class StandOptions:
     reads_prompt: bool = option(True, "Begin with what followed each n-gram in the prompt.")
     prompt_scores: bool = option(False, "Begin with what the target finds likely behind each n-gram of the prompt.")
     fallback: str = fallback_option()
+    union: bool = union_option()
 
 
 class Stand(Drafter):
