@@ -1,6 +1,7 @@
 // Benchmarks: which are kept, and the figures of the one that is open. Choosing a suite asks nobody: all are here.
 
 import { goto, note, place } from './address.js';
+import { makeBenchTools } from './benchtools.js';
 import { add, empty, make, makeAlert, makeButton, makeHead, shown, tell } from './dom.js';
 import { GLOSSARY } from './glossary.js';
 import { makePlot } from './plot.js';
@@ -27,6 +28,7 @@ const saves = make('div', 'sv-bench-saves');
 const picker = make('select', 'sv-input');
 const list = make('div', 'sv-bench-list');
 const goOn = makeButton('sv-bench-resume', 'Go on with this one', () => trigger('resume', { id: open.open }));
+const tools = makeBenchTools({ server, onOpen: choose });
 let open = null;
 let suite = '';
 
@@ -47,8 +49,8 @@ toControls.addEventListener('click', () => {
 add(list, label, picker, goOn, saves, toControls);
 chooser.setAttribute('role', 'group');
 chooser.setAttribute('aria-label', 'Suite of the figures below');
-add(report, about, heat.node, chooser, add(make('div', 'sv-bench-pair'), scatter.node, time.node), table, costs);
-add(board, alertBox, list, noteBox, report);
+add(report, about, heat.node, chooser, add(make('div', 'sv-bench-pair'), scatter.node, time.node), table, costs, tools.beside);
+add(board, alertBox, list, tools.node, noteBox, report);
 element.appendChild(board);
 
 // The saved runs behind a figure, as a filtered list.
@@ -157,6 +159,7 @@ function draw() {
   tell(noteBox, shown(open.note || ''));
   report.hidden = !open.heat;
   drawList();
+  tools.draw(open);
   follow();
   if (!open.heat) return;
   about.textContent = shown((open.isComplete ? '' : 'Not complete: only the rounds that were finished are counted. ') + open.about);

@@ -80,7 +80,7 @@ export function makePlot(options) {
     if (next !== figure) return; // a later one has come while the library was read
     const { data, layout } = (options.drawing || drawing)(figure);
     if (options.isScrolled) Object.assign(plot.style, { width: layout.width + 'px', height: layout.height + 'px' });
-    await Plotly.react(plot, data, layout, config);
+    await Plotly.react(plot, data, layout, isDrawn ? undefined : config); // given again, it is measured again
     if (isDrawn) return;
     isDrawn = true;
     plot.on('plotly_click', ({ points: [point] }) => {

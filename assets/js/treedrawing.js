@@ -13,6 +13,7 @@ export const ROW = 46;
 export const HEADS = 18;
 export const MARGIN = { left: 46, top: 30, right: 60, bottom: 20 };
 const LONGEST_LABEL = 12;
+const DEEP = 12;
 const CURVE = Array.from({ length: 14 }, (_, place) => (place + 1) / 14);
 const EDGE_WIDTHS = [0.8, 1.5, 3, 4.5, 6];
 const KINDS = ['unreached', 'rejected', 'plain', 'correction', 'bonus', 'accepted'];
@@ -156,13 +157,18 @@ function sizeOfTree(room, pitch) {
   return { width: Math.round(MARGIN.left + room.columns * pitch + MARGIN.right), height: HEADS + MARGIN.top + (room.rows - 1) * ROW + MARGIN.bottom };
 }
 
+// Every depth of a shallow tree, every fifth of a deep one: each name takes time to draw.
+function depthsNamed(columns) {
+  return Array.from({ length: columns }, (_, depth) => depth + 1).filter((depth) => columns <= DEEP || depth === 1 || depth % 5 === 0);
+}
+
 function treeLayout(figure) {
-  const { room, pitch } = figure, depths = Array.from({ length: room.columns }, (_, depth) => depth + 1);
+  const { room, pitch } = figure, depths = depthsNamed(room.columns);
   const still = { showgrid: false, zeroline: false, showline: false, ticks: '', automargin: false, autorange: false };
   return {
     ...sizeOfTree(room, pitch), autosize: false, font: { family: FONT, size: 12, color: pageShade('ink') }, paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)',
     margin: { l: 0, r: 0, t: HEADS, b: 0, pad: 0 }, showlegend: false, hovermode: 'closest', dragmode: dragOf('zoom'), uirevision: figure.revision, hoverlabel: hoverLabel(),
-    xaxis: { ...still, range: [-MARGIN.left / pitch, room.columns + MARGIN.right / pitch], side: 'top', tickmode: 'array', tickvals: depths, ticktext: depths.map((depth) => (depth === 1 ? 'depth 1' : String(depth))), tickfont: { size: 11, color: pageShade('soft') }, ticklabeloverflow: 'allow' },
+    xaxis: { ...still, range: [-MARGIN.left / pitch, room.columns + MARGIN.right / pitch], side: 'top', tickmode: 'array', tickangle: 0, tickvals: depths, ticktext: depths.map((depth) => (depth === 1 ? 'depth 1' : String(depth))), tickfont: { size: 11, color: pageShade('soft') }, ticklabeloverflow: 'allow' },
     yaxis: { ...still, range: [room.rows - 1 + MARGIN.bottom / ROW, -MARGIN.top / ROW], visible: false },
   };
 }

@@ -124,7 +124,9 @@ _SPEC_BENCH = (
 
 
 def row_cost_line(row_cost: Json) -> str:
-    """The row-cost curve in one sentence."""
+    """The row-cost curve in one sentence; nothing where a report has none."""
+    if not row_cost["passes"]:
+        return ""
     passes = [f"{p['num_rows']} → {p['ms']:.3g} ms ({p['ratio']:.2f}×)" for p in row_cost["passes"]]
     return f"A target pass by its rows, at {row_cost['num_context']} tokens of context: {', '.join(passes)}."
 

@@ -195,7 +195,7 @@ def _group_rows(suite: str, category: str, cells: Sequence[Cell]) -> list[Row]:
 def _row(suite: str, category: str, method: str, by_method: dict[str, list[Cell]]) -> Row:
     cells = by_method[method]
     ratios = _paired_ratios(cells, by_method["plain"])
-    low, high = _interval(ratios)
+    low, high = interval(ratios)
     efficiency = _block_efficiency(cells)
     speedup = statistics.median(ratios)
     generate = by_method.get("generate")
@@ -268,7 +268,7 @@ def _work(cells: Sequence[Cell]) -> Work | None:
     return Work(sum(emitted), sum(passes), sum(draft_ms), sum(target_ms))
 
 
-def _interval(ratios: Sequence[float]) -> tuple[float | None, float | None]:
+def interval(ratios: Sequence[float]) -> tuple[float | None, float | None]:
     """95 % bootstrap interval of the median."""
     if len(ratios) < MIN_PROMPTS:
         return None, None

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from engine.drafters.base import Context, Room
 from engine.drafters.fallback import WithFallback
@@ -95,7 +96,7 @@ def _drawn(trees: Sequence[DraftTree], places: Sequence[dict[int, int]]) -> Draw
     nodes = [(tree, place) for tree, place in zip(trees, places, strict=True) if tree]
     if not any(tree.is_sampled for tree, _ in nodes):
         return None
-    rows, row_of, order = [], list[int](), list[int]()
+    rows, row_of, order = list[Tensor](), list[int](), list[int]()
     for tree, place in nodes:
         if tree.draws is None:
             raise RunFailed("Two drafts cannot be one where only one says what it was drawn from.")

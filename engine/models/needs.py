@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoConfig
@@ -56,8 +57,12 @@ def needs_of(name: str, device: str = "auto", dtype: str = "auto") -> Needs:
     where = choose_device(device)
     found_at = _place(name)
     is_here = isinstance(found_at, str) and Path(found_at).is_dir()
-    kind = chosen_dtype(found_at, dtype, where) if is_here else choose_dtype(dtype, where)
-    told = {"device": str(where), "dtype": str(kind).removeprefix("torch."), "free": memory.free_bytes(where)}
+    kind = chosen_dtype(str(found_at), dtype, where) if is_here else choose_dtype(dtype, where)
+    told: dict[str, Any] = {
+        "device": str(where),
+        "dtype": str(kind).removeprefix("torch."),
+        "free": memory.free_bytes(where),
+    }
     if isinstance(found_at, Path):
         return Needs(num_numbers(found_at) * kind.itemsize, **told, is_converted=True)
     if GGUF in found_at:

@@ -39,7 +39,7 @@ def questions(given: str, limit: int | None = None, kind: str = "story", folder:
     `limit` keeps the first of each suite, and of each category where a suite has them; a suite may have one of its
     own behind a colon, as in `humaneval:20`. `folder` is where the field's suites lie. Raises UnknownName or BadInput.
     """
-    parts = {}
+    parts: dict[str, int | None] = {}
     for part in given.split(","):
         name, own = _with_limit(part, limit)
         parts |= dict.fromkeys(own_names(kind) if name == "all" else [name], own)
@@ -68,7 +68,7 @@ def _limited(found: list[Question], limit: int | None) -> list[Question]:
 
 def _read(path: Path, suite: str) -> list[Question]:
     lines = _text(path).split("\n")
-    found = [_question(suite, line, f"{path.name}, line {i}") for i, line in enumerate(lines, 1) if line.strip()]
+    found = [to_question(suite, line, f"{path.name}, line {i}") for i, line in enumerate(lines, 1) if line.strip()]
     if not found:
         raise BadInput(f"The suite {path} holds no questions; wanted JSON lines with {_WANTED}.")
     has_more = bool({question.category for question in found} - MT_BENCH)
@@ -93,7 +93,8 @@ def _suite_name(path: Path) -> str:
     return stem.removesuffix("question").rstrip("._-") or path.resolve().parent.name
 
 
-def _question(suite: str, line: str, where: str) -> Question:
+def to_question(suite: str, line: str, where: str) -> Question:
+    """What a line of a file asks. `where` names the line. Raises BadInput."""
     try:
         row = json.loads(line)
         turns = _turns(row)

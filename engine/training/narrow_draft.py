@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -41,18 +42,18 @@ class NarrowDraft(Alignment):
         stream = torch.cat([ids for answers in material.heldout for _, ids, _ in answers.rows])
         name, folder = f"{material.name}-draft", material.written
         super().__init__(name, recipe, draft, material.target, material.tokenizer, folder, stream)
-        self.output = material.target.get_output_embeddings().weight
+        self.output = cast(nn.Linear, material.target.get_output_embeddings()).weight
         everything = torch.arange(material.vocab_size, device=self.output.device)
         self.frequent = everything if material.vocabulary is None else material.vocabulary
         self.others = everything[~torch.isin(everything, self.frequent)]
 
-    def loss(self, network: nn.Module, micro: Micro) -> Tensor:
+    def loss(self, network: Any, micro: Micro) -> Tensor:
         """Mean KL(target ‖ draft) in nats over the tokens that are scored in this pass, padding left out."""
         ids, hidden = micro
         is_text = ids[:, 1:] >= 0
         scored = self._scored().to(ids.device)
         states = network.model(input_ids=ids[:, :-1].clamp(min=0), use_cache=False).last_hidden_state[is_text]
-        given = states @ self.model.get_input_embeddings().weight[scored].to(states.dtype).mT
+        given = states @ _embeddings(self.model)[scored].to(states.dtype).mT
         wanted = hidden[is_text].to(self.output.dtype) @ self.output[scored].mT
         return divergence(given, wanted, torch.ones(len(given), dtype=torch.bool, device=ids.device))
 
@@ -64,12 +65,16 @@ class NarrowDraft(Alignment):
 @torch.no_grad()
 def begun_with(draft: LlamaForCausalLM, table: Tensor) -> LlamaForCausalLM:
     """The draft model with tied embeddings (v, w) that are the target's `table (v, h)` along its main directions."""
-    embeddings = draft.get_input_embeddings().weight
+    embeddings = _embeddings(draft)
     centred = table.float() - table.float().mean(dim=0)
     directions = torch.linalg.eigh(centred.mT @ centred).eigenvectors[:, -embeddings.shape[1] :]
     projected = centred @ directions
     embeddings.copy_(projected * (EMBEDDING_STD / projected.std()))
     return draft
+
+
+def _embeddings(draft: LlamaForCausalLM) -> Tensor:
+    return cast(nn.Embedding, draft.get_input_embeddings()).weight
 
 
 def train(order: Order) -> None:

@@ -65,6 +65,11 @@ class Benchmarks:
         self._has_stopped = threading.Event()
 
     @property
+    def is_public(self) -> bool:
+        """Whether many visit that do not know each other."""
+        return self._sessions.visitors.is_public
+
+    @property
     def progress(self) -> Progress:
         """The latest."""
         with self._changed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from engine.config import GenerationConfig
 from engine.errors import BadInput, UnknownName
 from engine.options import OptionSpec, specs
 from engine.suites import Question
+from engine.suites.questions import to_question
 from specviz.decoding.device import PLAIN, Device
 from specviz.decoding.offers import MAX_NEW_TOKENS
 from specviz.decoding.request import MAX_PROMPT_CHARS, method_options
@@ -19,6 +21,8 @@ from specviz.text import without_surrogates
 
 OWN = "own prompts"
 """The suite of the prompts that a visitor gave."""
+RULE = "---"
+"""A line between prompts of several lines."""
 MAX_OWN_PROMPTS = 50
 MAX_RUNS = 5_000
 MAX_OPTION_LINES = 40
@@ -35,7 +39,8 @@ class Asked:
     suites: tuple[str, ...]
     num_prompts: int
     """The first of each suite."""
-    own_prompts: tuple[str, ...]
+    own_prompts: tuple[str | tuple[str, ...], ...]
+    """A text, or what is said turn by turn."""
     methods: tuple[str, ...]
     num_repeats: int
     max_new_tokens: int
@@ -56,7 +61,7 @@ class Asked:
     def plan(self) -> Plan:
         """What is to be measured. Nothing is recorded in detail, as on the command line."""
         found = suites.questions(",".join(self.suites), self.num_prompts) if self.suites else []
-        own = [Question(OWN, (prompt,)) for prompt in self.own_prompts]
+        own = [Question(OWN, _turns(prompt)) for prompt in self.own_prompts]
         config = GenerationConfig(max_new_tokens=self.max_new_tokens, temperature=self.temperature, has_detail=False)
         return Plan(
             {name: self.options.get(name, {}) for name in self.methods}, [*found, *own], config, self.num_repeats
@@ -69,8 +74,9 @@ class Asked:
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> Asked:
         """Raises KeyError or TypeError where it is no such record."""
-        lists = {name: tuple(values[name]) for name in ("suites", "own_prompts", "methods")}
-        return Asked(**{**values, **lists})
+        lists = {name: tuple(values[name]) for name in ("suites", "methods")}
+        own = tuple(prompt if isinstance(prompt, str) else tuple(prompt) for prompt in values["own_prompts"])
+        return Asked(**{**values, **lists, "own_prompts": own})
 
 
 def parse(
@@ -104,7 +110,7 @@ def parse(
 
 def _check_size(asked: Asked) -> None:
     if not asked.suites and not asked.own_prompts:
-        raise BadInput("There is nothing to ask: choose a suite or give prompts of your own, one per line.")
+        raise BadInput("There is nothing to ask: choose a suite or give prompts of your own.")
     if not asked.methods:
         raise BadInput("There is nothing to measure: choose a method besides plain decoding.")
     for name in asked.options:
@@ -166,11 +172,28 @@ def _known(kind: str, given: Sequence[object], known: Mapping[str, str] | Sequen
     return list(dict.fromkeys(str(name) for name in given))
 
 
-def _prompts(given: object) -> tuple[str, ...]:
-    lines = [line.strip() for line in str(given or "").splitlines()]
-    found = tuple(without_surrogates(line) for line in lines if line)
+def _prompts(given: object) -> tuple[str | tuple[str, ...], ...]:
+    """JSON lines as suites have them; or texts of several lines between lines of `---`; or a text a line."""
+    text = without_surrogates(str(given or "")).removeprefix("\ufeff")
+    found = _from_json(text) if text.lstrip().startswith("{") else _from_text(text)
     if len(found) > MAX_OWN_PROMPTS:
         raise BadInput(f"There are {len(found)} prompts of your own; this page takes at most {MAX_OWN_PROMPTS}.")
-    if (longest := max(map(len, found), default=0)) > MAX_PROMPT_CHARS:
+    if (longest := max((len(turn) for prompt in found for turn in _turns(prompt)), default=0)) > MAX_PROMPT_CHARS:
         raise BadInput(f"One prompt has {longest:,} characters; this page takes at most {MAX_PROMPT_CHARS:,}.")
     return found
+
+
+def _from_json(text: str) -> tuple[tuple[str, ...], ...]:
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    return tuple(to_question(OWN, line, f"Your prompts, line {number}").turns for number, line in lines)
+
+
+def _from_text(text: str) -> tuple[str, ...]:
+    lines = text.splitlines()
+    if any(line.strip() == RULE for line in lines):
+        lines = re.split(rf"^[ \t]*{RULE}[ \t]*$", "\n".join(lines), flags=re.MULTILINE)
+    return tuple(part.strip() for part in lines if part.strip())
+
+
+def _turns(prompt: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (prompt,) if isinstance(prompt, str) else prompt

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -60,16 +61,37 @@ class Shelf:
 
     def add(self, bench_id: str, asked: Asked, created_at: str) -> None:
         """Make its folder. Raises BadInput where that cannot be."""
-        folder = self._folder / _checked(bench_id)
+        self._make(bench_id)
+        _write(self._folder / bench_id / "request.json", {"created_at": created_at, "asked": asked.to_dict()})
+
+    def _make(self, bench_id: str) -> None:
         try:
-            folder.mkdir(mode=0o700, parents=True)  # prompts are private
+            (self._folder / _checked(bench_id)).mkdir(mode=0o700, parents=True)  # prompts are private
         except OSError as error:
             raise BadInput(f"The benchmark cannot be kept: its folder cannot be made ({error.strerror}).") from error
-        _write(folder / "request.json", {"created_at": created_at, "asked": asked.to_dict()})
+
+    def take_in(self, bench_id: str, report: Mapping[str, Any], title: str) -> None:
+        """Keep a report that was measured elsewhere. Raises BadInput where that cannot be."""
+        self._make(bench_id)
+        about = {"created_at": report["created_at"], "title": title}
+        _write(self._folder / bench_id / "request.json", about)
+        self.keep(bench_id, report)
+
+    def rename(self, bench_id: str, title: str) -> None:
+        """Another title for the list. Raises BadInput."""
+        _write(self._folder / _checked(bench_id) / "request.json", {**self._request(bench_id), "title": title})
+
+    def delete(self, bench_id: str) -> None:
+        """Its folder and all in it; its saved runs stay in the store. Raises UnknownBenchmark."""
+        self._request(bench_id)
+        shutil.rmtree(self._folder / _checked(bench_id), ignore_errors=True)
 
     def asked(self, bench_id: str) -> Asked:
-        """What was asked for. Raises UnknownBenchmark."""
-        return Asked.from_dict(self._request(bench_id)["asked"])
+        """What was asked for. Raises UnknownBenchmark, or BadInput where it was measured elsewhere."""
+        asked = self._request(bench_id).get("asked")
+        if asked is None:
+            raise BadInput("This report was measured elsewhere; it cannot go on here.")
+        return Asked.from_dict(asked)
 
     def journal(self, bench_id: str) -> Path:
         """Where its runs are kept."""
@@ -103,7 +125,7 @@ class Shelf:
                 continue
             try:
                 request = self._request(folder.name)
-                title = Asked.from_dict(request["asked"]).title
+                title = request.get("title") or Asked.from_dict(request["asked"]).title
             except (BadInput, KeyError, TypeError):
                 continue  # a folder that is none of ours
             report = _read(folder / "report.json")

@@ -11,13 +11,10 @@ import gradio as gr
 from gradio.components import Component
 
 from engine import models, suites
-from engine.bench import markdown
-from engine.bench.report import DEFINITIONS
 from engine.errors import BadInput, EngineError
-from specviz.bench import EXAMPLE, Asked, Benchmarks, Progress, document, parse, speeds
-from specviz.bench.shelf import OVERALL
+from specviz.bench import EXAMPLE, Asked, Benchmarks, Progress, document, pairs, parse, sheet, speeds
+from specviz.bench.keeping import Keeping
 from specviz.decoding.device import PLAIN, Device, problems, runnable
-from specviz.figures import bench as figures
 from specviz.pages.asking import start_and_stop
 from specviz.pages.drawn import QUIET, drawn
 from specviz.store import Reader
@@ -30,16 +27,6 @@ FIRST_SUITES = {"story": ("story", "retell", "repair"), "general": ("ask", "code
 """By the kind of model."""
 FIRST_METHODS = ("draft_model", "prompt_lookup", "aded", "token_recycling")
 FIRST_NUM_TOKENS = 96
-COLUMNS = {
-    "tokens_per_second": "Tokens/s",
-    "speedup": "Speedup",
-    "block_efficiency": "Block efficiency",
-    "expected_speedup": "Expected",
-    "relative_pass_cost": "Pass cost",
-    "relative_draft_cost": "Draft cost",
-    "same_text": "Same text",
-}
-"""Figures of the table, with their heads."""
 _log = logging.getLogger(__name__)
 _GOING_ON = (gr.Timer(active=True), gr.Button(interactive=True))
 _AT_REST = (gr.Timer(active=False), gr.Button(interactive=False))
@@ -64,8 +51,9 @@ class BenchView:
     def board(self, bench_id: object, alert: str = "") -> str:
         """The list of benchmarks and the figures of one, as JSON text."""
         message: dict[str, Any] = {"entries": self._entries(), "open": str(bench_id)[:80], "alert": alert}
+        message["mayChange"] = self.keeping.may_change
         try:
-            message |= _report(self.benchmarks.shelf.open(str(bench_id)))
+            message |= sheet.of_report(self.benchmarks.shelf.open(str(bench_id)))
         except BadInput as error:
             progress = self.benchmarks.progress
             is_first = bench_id == progress.bench_id and progress.is_going_on
@@ -119,6 +107,28 @@ class BenchView:
             return document.write(report, str(kind))
         except BadInput as error:
             return str(error)
+
+    def beside(self, asked: Any) -> str:
+        """Two benchmarks side by side, as JSON text: ids under `first` and `second`."""
+        given = asked if isinstance(asked, dict) else {}
+        try:
+            reports = [self.benchmarks.shelf.open(str(given.get(name))) for name in ("first", "second")]
+            return to_wire(printable(pairs.beside(*reports)))
+        except BadInput as error:
+            return to_wire({"alert": without_surrogates(str(error))})
+
+    def change(self, asked: Any) -> str:
+        """Take a report in, rename or delete: `{do, id, text}`. Which is to be open then, as JSON text."""
+        given = asked if isinstance(asked, dict) else {}
+        try:
+            return to_wire({"open": self.keeping.change(given.get("do"), given.get("id"), given.get("text"))})
+        except BadInput as error:
+            return to_wire({"alert": without_surrogates(str(error))})
+
+    @property
+    def keeping(self) -> Keeping:
+        """Who may change what is kept, and does."""
+        return Keeping(self.benchmarks)
 
     def _parse(self, given: Sequence[object]) -> Asked:
         return parse(self.device, *given)
@@ -191,7 +201,8 @@ class BenchView:
             return self.export(given.get("id"), given.get("kind"))
 
         empty = to_wire({"entries": [], "open": "", "alert": ""})
-        return drawn("bench-board", "bench", empty, serves={"export": export})
+        serves = {"export": export, "beside": self.beside, "change": self.change}
+        return drawn("bench-board", "bench", empty, serves=serves)
 
     def _controls(self) -> list[Any]:
         lacking = problems(self.device)
@@ -203,11 +214,21 @@ class BenchView:
         titled = [(title, name) for name, title in self.device.models().items()]
         names = [name for name in runnable(self.device) if name != PLAIN]
         first = [name for name in FIRST_METHODS if name in names] or names[:1]
-        return [
+        asked = [
             gr.Dropdown(titled, value=titled[0][1], label="Model", elem_id="bench-model"),
             gr.CheckboxGroup(**suites_for(titled[0][1]), label="Suites", elem_id="bench-suites"),
             gr.Number(6, label="Prompts of each suite", precision=0, elem_id="bench-prompts"),
-            gr.Textbox(label="Prompts of your own, one per line", lines=2, max_lines=8, elem_id="bench-own"),
+            gr.Textbox(
+                label="Prompts of your own",
+                info="One per line; with lines of --- between them, several lines each; or JSON lines with turns.",
+                lines=2,
+                max_lines=8,
+                elem_id="bench-own",
+            ),
+        ]
+        drawn("bench-file", "promptfile")
+        return [
+            *asked,
             gr.CheckboxGroup(
                 known,
                 value=first,
@@ -251,37 +272,3 @@ def told_progress(progress: Progress) -> dict[str, Any]:
     different = f"{progress.num_different} with another text than plain decoding's" if progress.num_different else ""
     parts = [part for part in (count, left, different) if part]
     return {"phase": progress.phase, "text": words[progress.phase], "more": ", ".join(parts), "share": share}
-
-
-def _report(report: Mapping[str, Any]) -> dict[str, Any]:
-    """What the board draws of a report."""
-    choices = figures.suites(report)
-    return {
-        "about": markdown.head(report).replace("`", ""),
-        "costs": markdown.row_cost_line(report["row_cost"]),
-        "skipped": markdown.skipped_lines(report["skipped"]),
-        "isComplete": report["is_complete"],
-        "group": str(report.get("group_id") or ""),
-        "overall": OVERALL,
-        "suites": choices,
-        "heat": figures.heat(report),
-        "bySuite": {suite: _of_suite(report, suite) for suite in choices},
-        "columns": [{"name": title, "help": DEFINITIONS[name]} for name, title in COLUMNS.items()],
-    }
-
-
-def _of_suite(report: Mapping[str, Any], suite: str) -> dict[str, Any]:
-    return {
-        "scatter": figures.scatter(report, suite),
-        "time": figures.time_split(report, suite),
-        "rows": [[row["method"], *(_shown(row, name) for name in COLUMNS)] for row in figures.rows_of(report, suite)],
-    }
-
-
-def _shown(row: Mapping[str, Any], name: str) -> str:
-    value = row[name]
-    if name == "speedup":
-        return figures.speedup_text(row, has_interval=True)
-    if value is None or isinstance(value, str):
-        return value or "–"
-    return f"{value:.0f}" if name == "tokens_per_second" else f"{value:.2f}"

@@ -52,7 +52,7 @@ def test_the_time_inside_the_steps_is_shared_out() -> None:
 
 
 def test_the_interval_is_of_95_percent() -> None:
-    assert report._interval([float(ratio) for ratio in range(1, 21)]) == (6.5, 14.5)
+    assert report.interval([float(ratio) for ratio in range(1, 21)]) == (6.5, 14.5)
 
 
 def test_repeats_of_a_prompt_are_one_prompt() -> None:
@@ -64,7 +64,7 @@ def test_repeats_of_a_prompt_are_one_prompt() -> None:
 
 @given(st.lists(st.floats(0.1, 10), min_size=1, max_size=20))
 def test_the_interval_encloses_the_median_and_needs_six_prompts(ratios: list[float]) -> None:
-    low, high = report._interval(ratios)
+    low, high = report.interval(ratios)
     if low is None or high is None:
         assert len(ratios) < 6
     else:

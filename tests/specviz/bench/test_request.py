@@ -98,6 +98,36 @@ def test_own_prompts_are_one_per_line() -> None:
     assert asked.own_prompts == ("one", "two \\ud800")
 
 
+def own(text: str) -> Asked:
+    return parse(TinyDevice(), "toy", [], 1, text, ["prompt_lookup"], "", 1, 8, 0)
+
+
+def test_prompts_of_several_lines_stand_between_rules() -> None:
+    assert own("a\n\nb\r\n ---\nc\n---\n\n").own_prompts == ("a\n\nb", "c")
+    assert own("a --- b").own_prompts == ("a --- b",)
+
+
+def test_prompts_may_be_json_lines_with_turns() -> None:
+    asked = own('\ufeff{"turns": ["a\\nb", "c"]}\n\n{"prompt": "d"}')
+    assert asked.own_prompts == (("a\nb", "c"), ("d",))
+    assert [question.turns for question in asked.plan().questions] == [("a\nb", "c"), ("d",)]
+    assert Asked.from_dict(json.loads(json.dumps(asked.to_dict()))) == asked
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("{", "Your prompts, line 3: wanted a JSON object"),
+        ('{"turns": ["a", 1]}', "Your prompts, line 3: wanted one text or more"),
+        ('{"turns": []}', "Your prompts, line 3: wanted one text or more"),
+        ('{"turns": ["' + "a" * 20_001 + '"]}', "One prompt has 20,001 characters"),
+    ],
+)
+def test_a_broken_line_is_named(line: str, says: str) -> None:
+    with pytest.raises(BadInput, match=says):
+        own('{"prompt": "a"}\n\n' + line)
+
+
 @pytest.mark.parametrize(
     ("place", "value", "is_fit"),
     [
