@@ -74,7 +74,7 @@ export function survival(step, node, judgedBy) {
 }
 
 // How the rule weighed each draw of this node, [target ÷ draft, number drawn, overlap, residual mass]; null where the run does not say.
-function judgementsOf(step, node) {
+export function judgementsOf(step, node) {
   return step.j ? step.j.filter(([judged]) => judged === node).map(([, ...numbers]) => numbers) : null;
 }
 
