@@ -67,8 +67,10 @@ const JOINABLE = new RegExp(`(?:${SHAPED}|\\p{Extended_Pictographic}|\\p{Emoji_M
 
 function coded(sign) { return '⟨U+' + sign.codePointAt(0).toString(16).toUpperCase().padStart(4, '0') + '⟩'; }
 
-// before: the text that it follows.
-export function shown(text, before = '') {
+export function shown(text) { return shownBehind('', text); }
+
+// The same of a text that follows another one.
+export function shownBehind(before, text) {
   const isJoiner = (sign, at) => /[\u200c\u200d]/.test(sign) && JOINABLE.test((before.slice(-2) + text.slice(0, at)).slice(-2));
   return text.replace(HIDDEN, (sign, at) => (isJoiner(sign, at) ? sign : coded(sign)));
 }

@@ -1,6 +1,6 @@
 // One run, step by step: ruler, tree, node, text, times. Given a trace (specviz/showing/trace.py) it asks nobody for anything.
 
-import { add, make, makeButton, makeSvg, shown, spelled } from './dom.js';
+import { add, make, makeButton, makeSvg, shown, shownBehind, spelled } from './dom.js';
 import { hasRejection, isFullAccept, STATUS, storyOf } from './drafttree.js';
 import { makeLines, tokenNodes } from './lines.js';
 import { makeMarkdownSwitch } from './markdown.js';
@@ -111,7 +111,7 @@ export function makeInspector(options = {}) {
     lines.clear(before[till - tokens.length]);
     for (const [token, index] of [...tokens, ...ahead]) {
       const name = 'sv-token is-' + token.o + (index === at ? ' is-now' : index > at ? ' is-ahead' : ' is-before');
-      const own = trace.pieces[token.t], written = index === at && /^\ufffd*$/.test(own) ? spelled(trace.pieces[token.raw]) : shown(own, lines.before);
+      const own = trace.pieces[token.t], written = index === at && /^\ufffd*$/.test(own) ? spelled(trace.pieces[token.raw]) : shownBehind(lines.before, own);
       tokenNodes(written, name).forEach(lines.put);
     }
     if (tokens.length < till) text.firstChild.prepend(make('span', 'sv-soft', '… '));

@@ -2,7 +2,7 @@
 
 import { goto } from './address.js';
 import { makeCard, ORIGIN, ownText } from './card.js';
-import { make, shown, spelled } from './dom.js';
+import { make, shown, shownBehind, spelled } from './dom.js';
 import { makeLines, tokenNodes } from './lines.js';
 
 const SHOWN_UNREACHED = 2;
@@ -54,7 +54,7 @@ export function makeTokens(stage, on = {}) {
 
   function nodesOf(token, step, isGhost) {
     const origin = isGhost ? token.s : token.o, name = tokenClass(token, origin);
-    const text = isGhost ? shown(token.t).replace(/\n/g, '⏎') : shown(isBytes(token) ? token.raw : token.t, lines.before);
+    const text = isGhost ? shown(token.t).replace(/\n/g, '⏎') : shownBehind(lines.before, isBytes(token) ? token.raw : token.t);
     const nodes = tokenNodes(text, name);
     const known = [isGhost ? Object.assign({ o: token.s, a: [] }, token) : token, step, nodes[0]];
     for (const node of nodes) {
