@@ -1,7 +1,8 @@
-"""Record the race that Compare shows before there is another: `python scripts/record_race.py [MODEL]`. Writes assets/race.jsonl.
+"""Record the race that Compare shows before there is another: `python scripts/record_race.py [MODEL]`.
 
-Plain decoding and three drafters on one example, run as the page runs them, and written as the page exports runs. A
-drafter for each way of drafting: copying from the text, a table that learns, a trained network.
+Plain decoding and a drafter for each way of drafting (copying from the text, a table that learns, a trained network)
+on one example, run as the page runs them, and written to assets/race.jsonl as the page exports runs. Record on a quiet
+machine: the figures are shown as its own.
 """
 
 from __future__ import annotations

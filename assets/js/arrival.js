@@ -7,7 +7,7 @@ const left = {};
 notice.setAttribute('role', 'alert');
 element.appendChild(notice);
 
-function arrive() { trigger('greet', { visitor: visitorToken() }); trigger('go', { query: window.location.search }); }
+function arrive() { trigger('greet', whoIs()); trigger('go', { query: window.location.search }); }
 
 function showNotice() {
   notice.textContent = props.value || '';
@@ -20,13 +20,13 @@ function pressed(event) {
   if (!view) return;
   const here = { view: Object.values(titles)[0], ...place() };
   if (here.view === view) return;
-  left[here.view] = here;
+  left[here.view] = withoutSettings(here);
   goto(left[view] || { view });
 }
 
 window.addEventListener('sv-go', arrive);
-window.addEventListener('popstate', () => { tellFrame(); arrive(); });
+window.addEventListener('popstate', arrive);
 document.addEventListener('click', pressed, true);
 watch('value', showNotice);
-trigger('greet', { visitor: visitorToken() });
+trigger('greet', whoIs());
 showNotice();

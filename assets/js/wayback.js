@@ -1,5 +1,5 @@
-// The Playground's address names the run on its stage: after a reload in the middle of a run, by Back, or where the address
-// was copied, the run is on the stage again.
+// The Playground's address names the run on its stage: by Back, or where the address was copied, it is on the stage again.
+// A page that is loaded anew in the middle of a run goes on with it.
 
 const BUSY_PHASES = ['waiting', 'preparing', 'running', 'auditing'];
 
@@ -7,7 +7,7 @@ function isHere() { return (place().view ?? 'play') === 'play'; }
 
 function noteRun() {
   const run = stage.dataset.session;
-  if (run && isHere() && place().run !== run) note({ view: 'play', run });
+  if (run && isHere() && place().run !== run) note({ ...place(), view: 'play', run });
 }
 
 // A run that goes on here keeps the stage; the address will follow it.
@@ -21,4 +21,4 @@ async function openNamed() {
 watch('value', noteRun);
 window.addEventListener('sv-go', openNamed);
 window.addEventListener('popstate', openNamed);
-openNamed();
+trigger('join', { ...whoIs(), run: isHere() ? place().run || '' : '' });

@@ -25,11 +25,11 @@ FEWEST_LANES, MOST_LANES = 2, 8
 def parse(device: Device, prompt: object, model: object, settings: object, has_baseline: object) -> Request:
     """The request in raw values from a page. Raises BadInput with a sentence to show."""
     given = _settings(settings)
-    method = _method(device, given.get("method"))
+    method = known_method(device, given.get("method"))
     chosen = _mapping(_mapping(given.get("options"), "options").get(method.name), f"options of {method.name}")
     return Request(
-        prompt=_prompt(prompt),
-        model=_model(device, model),
+        prompt=checked_prompt(prompt),
+        model=known_model(device, model),
         method=method.name,
         options=method_options(device, method, chosen),
         config=_config(_mapping(given.get("sampling"), "sampling")),
@@ -47,7 +47,7 @@ def parse_race(device: Device, prompt: object, model: object, settings: object) 
     if not any(method == PLAIN for method, _ in contenders):
         contenders.insert(0, (PLAIN, {}))
     _check_field(device, contenders)
-    checked, known = _prompt(prompt), _model(device, model)
+    checked, known = checked_prompt(prompt), known_model(device, model)
     config = _config(_mapping(given.get("sampling"), "sampling"))
     return tuple(Request(checked, known, method, chosen, config) for method, chosen in contenders)
 
@@ -89,7 +89,8 @@ def _mapping(given: object, what: str) -> Mapping[str, Any]:
     return given
 
 
-def _prompt(given: object) -> str:
+def checked_prompt(given: object) -> str:
+    """A prompt in the page's limits. Raises BadInput."""
     if not isinstance(given, str) or not given.strip():
         raise BadInput("The prompt is empty; type a few words or pick an example.")
     if len(given) > MAX_PROMPT_CHARS:
@@ -97,7 +98,8 @@ def _prompt(given: object) -> str:
     return without_surrogates(given)
 
 
-def _model(device: Device, given: object) -> str:
+def known_model(device: Device, given: object) -> str:
+    """The name of a model on offer. Raises UnknownName."""
     known = device.models()
     if not isinstance(given, str) or given not in known:
         raise UnknownName("model", str(given)[:80], known)
@@ -113,7 +115,7 @@ def _lanes(given: object) -> list[Mapping[str, Any]]:
 
 
 def _contender(device: Device, lane: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    method = _method(device, lane.get("method"))
+    method = known_method(device, lane.get("method"))
     return method.name, method_options(device, method, _mapping(lane.get("options"), f"options of {method.name}"))
 
 
@@ -129,7 +131,8 @@ def _check_field(device: Device, contenders: list[tuple[str, Mapping[str, Any]]]
             raise BadInput(f"{contender[0]} is there twice with the same options; change one of the two or remove it.")
 
 
-def _method(device: Device, given: object) -> Method:
+def known_method(device: Device, given: object) -> Method:
+    """The method of this name. Raises UnknownName."""
     known = {method.name: method for method in device.methods()}
     if not isinstance(given, str) or given not in known:
         raise UnknownName("method", str(given)[:80], known)
@@ -147,12 +150,16 @@ def method_options(device: Device, method: Method, given: Mapping[str, Any]) -> 
     return {name: known[name].parse(_short(name, value)) for name, value in given.items()}
 
 
-def _config(given: Mapping[str, Any]) -> GenerationConfig:
+def sampling_value(name: str, given: object) -> Any:
+    """A sampling setting in its type. Raises BadInput, or UnknownName where there is none of this name."""
     known = {spec.name: spec for spec in sampling_specs()}
-    for name in given:
-        if name not in known:
-            raise UnknownName("sampling setting", name[:80], known)
-    values: dict[str, Any] = {name: known[name].parse(_short(name, value)) for name, value in given.items()}
+    if name not in known:
+        raise UnknownName("sampling setting", name[:80], known)
+    return known[name].parse(_short(name, given))
+
+
+def _config(given: Mapping[str, Any]) -> GenerationConfig:
+    values: dict[str, Any] = {name: sampling_value(name, value) for name, value in given.items()}
     return GenerationConfig(**values)
 
 

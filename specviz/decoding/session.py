@@ -12,7 +12,7 @@ import functools
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 
 from engine.config import GenerationConfig
@@ -155,7 +155,7 @@ class Sessions:
             job.put(Waiting(position))
         return job
 
-    def _read(self, job: Job) -> Iterator[list[Happening]]:
+    def _read(self, job: Job) -> Generator[list[Happening], None, None]:
         """Batches at a steady pace until the end; the last reader that leaves before it lets the work go."""
         with self._guard:
             job.num_readers += 1

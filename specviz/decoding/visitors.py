@@ -1,8 +1,9 @@
 """Which browser an open page belongs to, and whose runs it may change.
 
 A browser names itself by a random token that it keeps; here there is only the token's hash, so that nobody who reads
-the database can act in another's name. A tab names itself in the same way, so that a page that is loaded anew is known. Where the program serves one person, everybody may change everything; on a
-public instance a run is changed by the browser that made it. No account, no cookie, no address is known.
+the database can act in another's name. A tab names itself in the same way, so that a page that is loaded anew is known.
+Where the program serves one person, everybody may change everything; on a public instance a run is changed by the
+browser that made it. No account, no cookie, no address is known.
 """
 
 from __future__ import annotations

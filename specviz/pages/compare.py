@@ -15,10 +15,11 @@ from engine.errors import BadInput
 from specviz.decoding import request
 from specviz.decoding.device import PLAIN, Device, Method, runnable
 from specviz.decoding.session import Sessions
-from specviz.pages import files
+from specviz.pages import files, recorded_race
 from specviz.pages.asking import (
     example_chips,
     follow_model,
+    greet,
     model_menu,
     pick,
     prompt_box,
@@ -37,6 +38,7 @@ from specviz.race.wire import RaceStream
 from specviz.routes import PLOTLY_PATH
 from specviz.showing import channel
 from specviz.showing.channel import Streams
+from specviz.showing.notices import Happening
 from specviz.store import Store, StoreError
 from specviz.text import printable, to_wire, without_surrogates
 
@@ -45,7 +47,7 @@ FIRST_LANES = ("draft_model", "prompt_lookup", "aded")
 CONTROL_SCRIPTS = ("dom", "tooltip", "palette", "drawings", "swatch", "fields", "contenders")
 STAGE_SCRIPTS = (
     *("dom", "address", "tooltip", "glossary", "card", "writing", "tokens", "legend", "stream"),
-    *("palette", "drawings", "plot", "swatch", "timeline", "clock", "lane", "board", "race"),
+    *("palette", "drawings", "plot", "swatch", "timeline", "clock", "lane", "board", "race", "visitor", "raceback"),
 )
 _BUSY = (gr.Button(interactive=False), gr.Button(interactive=True))
 _READY = (gr.Button(interactive=True), gr.Button(interactive=False))
@@ -66,12 +68,18 @@ class Compare:
         return self.open(query["ids"]) if query.get("ids") else gr.skip(), self.earlier()
 
     def open(self, ids: object) -> str:
-        """Saved runs side by side, as one message for the stage."""
+        """Saved runs, or the recorded race, side by side, as one message for the stage."""
+        if ids == recorded_race.ID:
+            return self._recorded()
         try:
             state = fold_all(RaceState(), reopen(self.store, run_ids(without_surrogates(str(ids)))))
         except (BadInput, StoreError) as error:
             return channel.alert(str(error))
         return self._open_stream().snapshot(state)
+
+    def _recorded(self) -> str:
+        stream = self.streams.keep(RaceStream(self._methods(), recorded_race.words()))
+        return stream.snapshot(fold_all(RaceState(), recorded_race.happenings()))
 
     def earlier(self, page: object = 0) -> str:
         """A page of earlier races as text, or `{alert: a sentence}`."""
@@ -87,8 +95,10 @@ class Compare:
 
     def _stream(self, asked: tuple[object, object, object], visitor: str) -> Iterator[str]:
         lanes = request.parse_race(self.sessions.device, *asked)
-        stream = self._open_stream()
-        yield from streamed(self.sessions.perform(course(lanes), visitor), stream, RaceState(), fold_all)
+        yield from self._shown(self.sessions.perform(course(lanes), visitor, self.id))
+
+    def _shown(self, batches: Generator[list[Happening], None, None]) -> Iterator[str]:
+        return streamed(batches, self._open_stream(), RaceState(), fold_all)
 
     def _open_stream(self) -> RaceStream:
         return self.streams.keep(RaceStream(self._methods()))
@@ -99,7 +109,20 @@ class Compare:
     def run(self, prompt: object, model: object, settings: object, who: gr.Request) -> Iterator[tuple[Any, ...]]:
         """The Race button: stage, Race, Stop, earlier races."""
         yield gr.skip(), *_BUSY, gr.skip()
-        with closing(self.messages(prompt, model, settings, visitor_of(who))) as messages:
+        yield from self._until_the_end(self.messages(prompt, model, settings, visitor_of(who)))
+
+    def join(self, event: gr.EventData, who: gr.Request) -> Iterator[tuple[Any, ...]]:
+        """The view is seen for the first time: the race that goes on in its tab, else the recorded one."""
+        greet(self.sessions.visitors, event, who)
+        batches = self.sessions.join(visitor_of(who), self.id)
+        if batches is not None:
+            yield gr.skip(), *_BUSY, gr.skip()
+            yield from self._until_the_end(told(self._shown(batches)))
+            return
+        yield gr.skip() if getattr(event, "ids", "") else self._recorded(), *(gr.skip(),) * 3
+
+    def _until_the_end(self, given: Generator[str, None, None]) -> Iterator[tuple[Any, ...]]:
+        with closing(given) as messages:
             for message in messages:
                 yield message, gr.skip(), gr.skip(), gr.skip()
         yield gr.skip(), *_READY, gr.skip()
@@ -132,6 +155,7 @@ class Compare:
         forget = f"() => {{ {files.script('address')}\nnote({{ view: 'compare' }}); }}"
         controls.run.click(None, None, None, js=forget, **QUIET)
         controls.run.click(self.run, inputs, outputs, **QUIET)
+        stage.join(self.join, None, outputs, **QUIET)
         controls.stop.click(self.stop, None, None, queue=False, **QUIET)
         controls.examples.pick(pick, None, [controls.prompt], queue=False, **QUIET)
         follow_model(controls.model, controls.prompt, controls.examples)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,12 +13,14 @@ from typing import Any, ClassVar
 import gradio as gr
 from gradio.components import Component
 
-from specviz.decoding import request
+from specviz.decoding import link, request
 from specviz.decoding.device import Device, first_method
 from specviz.decoding.session import Sessions
 from specviz.pages.asking import (
     example_chips,
+    first_prompt_of,
     follow_model,
+    greet,
     model_menu,
     pick,
     prompt_box,
@@ -27,13 +30,14 @@ from specviz.pages.asking import (
     told,
     visitor_of,
 )
-from specviz.pages.drawn import QUIET
+from specviz.pages.drawn import QUIET, drawn
 from specviz.pages.stage import make_stage, saved_run
 from specviz.showing.channel import Streams, alert
 from specviz.showing.fold import ViewState, fold_all
+from specviz.showing.notices import Happening
 from specviz.showing.wire import Stream
 from specviz.store import Reader, StoreError
-from specviz.text import without_surrogates
+from specviz.text import printable, to_wire, without_surrogates
 
 PATIENCE_S = 3.0
 """For a run to end whose page has gone: it does at its next step."""
@@ -54,8 +58,20 @@ class Playground:
     store: Reader
 
     def arrive(self, query: Mapping[str, str]) -> Sequence[Any]:
-        """Nothing to send: the stage asks `saved` for the run of the address, unless one goes on there."""
-        return ()
+        """The settings that the address asks for, its own or a saved run's (`again`), and what it asks in vain.
+
+        The stage asks for the run of the address by itself.
+        """
+        again = query.get("again", "")
+        if not again and not any(key.startswith(link.PREFIX) for key in query):
+            return (gr.skip(),) * (len(link.CONTROLS) + 1)
+        try:
+            asked = link.of_run(self.store.get_run(without_surrogates(again))) if again else query
+            found = link.opened(self.sessions.device, asked, first_method(self.sessions.device))
+        except StoreError as error:
+            found, again = link.Opened({}, (str(error),)), ""
+        told = {"values": found.values, "notices": found.notices, "opened": again, "nonce": uuid.uuid4().hex}
+        return (*(found.values.get(name, gr.skip()) for name in link.CONTROLS), to_wire(printable(told)))
 
     def saved(self, run_id: object) -> str:
         """A run that the address names, as one message for the stage; one that is just being stopped is waited for."""
@@ -80,7 +96,10 @@ class Playground:
 
     def _stream(self, asked: tuple[object, object, object, object], visitor: str) -> Iterator[str]:
         wanted = request.parse(self.sessions.device, *asked)
-        yield from streamed(self.sessions.run(wanted, visitor), self.streams.keep(Stream()), ViewState(), fold_all)
+        yield from self._shown(self.sessions.run(wanted, visitor, self.id))
+
+    def _shown(self, batches: Generator[list[Happening], None, None]) -> Iterator[str]:
+        return streamed(batches, self.streams.keep(Stream()), ViewState(), fold_all)
 
     def run(
         self, prompt: object, model: object, settings: object, baseline: object, who: gr.Request
@@ -88,7 +107,22 @@ class Playground:
         """The Run button: stage, Run, Same again, Stop, and what was run."""
         asked = {"prompt": prompt, "model": model, "settings": settings, "baseline": baseline}
         yield gr.skip(), *_BUSY, asked
-        with closing(self.messages(prompt, model, settings, baseline, visitor_of(who))) as messages:
+        yield from self._until_the_end(self.messages(prompt, model, settings, baseline, visitor_of(who)))
+
+    def join(self, event: gr.EventData, who: gr.Request) -> Iterator[tuple[Any, ...]]:
+        """A page has been loaded: the run that goes on in its tab, else the one that its address names."""
+        greet(self.sessions.visitors, event, who)
+        batches = self.sessions.join(visitor_of(who), self.id)
+        if batches is not None:
+            yield gr.skip(), *_BUSY, gr.skip()
+            yield from self._until_the_end(told(self._shown(batches)))
+            return
+        run_id = getattr(event, "run", "")
+        yield self.saved(run_id) if run_id else gr.skip(), *(gr.skip(),) * 4
+
+    @staticmethod
+    def _until_the_end(given: Generator[str, None, None]) -> Iterator[tuple[Any, ...]]:
+        with closing(given) as messages:
             for message in messages:
                 yield message, gr.skip(), gr.skip(), gr.skip(), gr.skip()
         yield gr.skip(), *_READY, gr.skip()
@@ -109,10 +143,14 @@ class Playground:
         with gr.Row(elem_classes=["sv-columns"]):
             with gr.Column(elem_classes=["sv-controls"], min_width=280):
                 controls = _controls(self.sessions.device)
+                address = _address(self.sessions.device)
             with gr.Column(elem_classes=["sv-main"], min_width=280):
-                stage = make_stage("stage", self.streams, "wayback", serves={"saved": self.saved})
+                stage = make_stage("stage", self.streams, "visitor", "wayback", serves={"saved": self.saved})
         self._wire(controls, stage)
-        return ()
+        settings = [getattr(controls, name) for name in link.CONTROLS]
+        changed = "(...values) => JSON.stringify({ values })"
+        gr.on([control.change for control in settings], None, settings, [address], js=changed, **QUIET)
+        return (*settings, address)
 
     def _wire(self, controls: _Controls, stage: gr.HTML) -> None:
         inputs = [controls.prompt, controls.model, controls.settings, controls.baseline]
@@ -121,6 +159,7 @@ class Playground:
         public = {**QUIET, "api_visibility": "public"}
         controls.run.click(self.run, inputs, outputs, api_name="run", **public)
         controls.again.click(self.restore, [last], inputs, **QUIET).success(self.run, inputs, outputs, **QUIET)
+        stage.join(self.join, None, outputs, **QUIET)
         controls.stop.click(self.stop, None, None, queue=False, api_name="stop", **public)
         controls.examples.pick(pick, None, [controls.prompt], queue=False, **QUIET)
         follow_model(controls.model, controls.prompt, controls.examples)
@@ -141,6 +180,13 @@ class _Controls:
 def default_settings(device: Device) -> str:
     """The settings component's first value."""
     return json.dumps({"method": first_method(device), "options": {}, "sampling": {}})
+
+
+def _address(device: Device) -> gr.HTML:
+    """The settings as a link; at first those that the controls begin with."""
+    values = {"prompt": first_prompt_of(device), "model": next(iter(device.models())), "baseline": True}
+    first = json.dumps({"values": {**values, link.FORM: default_settings(device)}})
+    return drawn("link", ("dom", "address", "link"), first, known={"CONTROLS": link.CONTROLS})
 
 
 def _controls(device: Device) -> _Controls:

@@ -1,0 +1,8 @@
+// A saved run's settings in the Playground, to look at or to run at once; see link.js.
+
+function openSettings(run) { if (run) goto({ view: 'play', again: run }); }
+
+function runAgain(run) {
+  window.specvizRunAgain = run || '';
+  openSettings(run);
+}
