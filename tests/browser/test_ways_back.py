@@ -89,7 +89,9 @@ def test_in_a_frame_the_address_is_told_and_followed(visit: Open, scripted_serve
     frame.get_by_role("tab", name="Playground").click()
     frame.locator("#prompt textarea").fill("What I type is no business of who frames the page.")
     page.wait_for_function("heard.some((message) => message.queryString?.startsWith('view=play'))")
-    assert not [text for text in page.evaluate("heard.map((message) => message.queryString)") if text and "set." in text]
+    assert not [
+        text for text in page.evaluate("heard.map((message) => message.queryString)") if text and "set." in text
+    ]
     second, again = framed(context, hub, f"{scripted_server}/?{told[-1]}")
     again.locator(f'#saved-stage [data-session="{run_id}"]').wait_for()
     for each in (page, second):
