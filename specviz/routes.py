@@ -19,6 +19,8 @@ _PLOTLY = next((ASSETS / "vendor").glob("plotly-cartesian-*.min.js"))
 PLOTLY_PATH = f"specviz/{_PLOTLY.name}"
 """Relative to the page, so that it is found behind a proxy too. The version is in the name: a browser may keep it."""
 _YEAR_S = 31_536_000
+KEPT = {"Cache-Control": f"public, max-age={_YEAR_S}, immutable", "Vary": "Accept-Encoding"}
+"""Of an answer whose address changes with it."""
 
 
 def routes() -> list[BaseRoute]:
@@ -28,10 +30,9 @@ def routes() -> list[BaseRoute]:
 
 def plotly(request: Request) -> Response:
     """plotly.js, compressed where the browser takes that."""
-    headers = {"Cache-Control": f"public, max-age={_YEAR_S}, immutable", "Vary": "Accept-Encoding"}
     if "gzip" not in request.headers.get("accept-encoding", ""):
-        return Response(plotly_script(), media_type="text/javascript", headers=headers)
-    return Response(_compressed_plotly(), media_type="text/javascript", headers={**headers, "Content-Encoding": "gzip"})
+        return Response(plotly_script(), media_type="text/javascript", headers=KEPT)
+    return Response(_compressed_plotly(), media_type="text/javascript", headers={**KEPT, "Content-Encoding": "gzip"})
 
 
 def plotly_script() -> str:

@@ -13,7 +13,7 @@ from specviz import ASSETS, routes
 from specviz.api import Api
 from specviz.bench import Benchmarks, Shelf
 from specviz.decoding.session import Sessions
-from specviz.pages import files
+from specviz.pages import files, scripts
 from specviz.pages.asking import greet as greet_visitor
 from specviz.pages.bench import BenchView
 from specviz.pages.compare import Compare
@@ -54,7 +54,7 @@ def build(sessions: Sessions, store: Store) -> gr.Blocks:
     with page:
         gr.HTML(_header(), apply_default_css=False, elem_id="header", elem_classes=["sv-component"])
         address = _address(tabs_in_order)
-        drawn("keys", ("dom", "keys"), known={"VIEWS": RUN_AND_STOP})
+        drawn("keys", "keys", known={"VIEWS": RUN_AND_STOP})
         laid_out: list[tuple[View, list[Component]]] = []
         with gr.Tabs(selected=tabs_in_order[0].id, elem_id="views") as tabs:
             for view in tabs_in_order:
@@ -98,7 +98,7 @@ def arrival(sizes: Sequence[tuple[View, int]], query: Mapping[str, str]) -> tupl
 def _address(views: Sequence[View]) -> gr.HTML:
     """Listens to `goto`, Back, Forward and the tabs; shows a sentence where the address leads nowhere."""
     titles = json.dumps({view.title: view.id for view in views})
-    return drawn("address", ("dom", "address", "frame", "visitor", "arrival"), views=titles)
+    return drawn("address", "arrival", views=titles)
 
 
 def launch_options(has_mcp: bool = False) -> dict[str, Any]:
@@ -106,7 +106,8 @@ def launch_options(has_mcp: bool = False) -> dict[str, Any]:
     return {
         "theme": theme(),
         "css": files.styles(),
-        "js": files.script("page"),
+        "js": scripts.text("page"),
+        "head": scripts.preloads(),
         "favicon_path": str(ASSETS / "logo.svg"),
         "enable_monitoring": False,
         "run_history": False,
@@ -114,7 +115,7 @@ def launch_options(has_mcp: bool = False) -> dict[str, Any]:
         "ssr_mode": False,
         "mcp_server": has_mcp,
         "share": False,
-        "app_kwargs": {"routes": routes.routes()},
+        "app_kwargs": {"routes": [*routes.routes(), *scripts.routes()]},
     }
 
 

@@ -1,8 +1,10 @@
 // A saved run's settings in the Playground, to look at or to run at once; see link.js.
 
-function openSettings(run) { if (run) goto({ view: 'play', again: run }); }
+import { goto } from './address.js';
 
-function runAgain(run) {
+export function openSettings(run) { if (run) goto({ view: 'play', again: run }); }
+
+export function runAgain(run) {
   window.specvizRunAgain = run || '';
   openSettings(run);
 }

@@ -1,6 +1,14 @@
 // Tells the server where the address points: after `goto`, after Back and Forward, and when a tab is pressed. Shows the
 // server's sentence where that is nowhere. A pressed tab leads to the last place there.
 
+import { goto, place, withoutSettings } from './address.js';
+import { make } from './dom.js';
+import { keepFrameTold } from './frame.js';
+import { whoIs } from './visitor.js';
+
+/** @param {import('./component').Component} component */
+export default function mountArrival(component) {
+const { element, props, watch, trigger } = component;
 const titles = JSON.parse(props.views);
 const notice = make('p', 'sv-alert sv-notice');
 const left = {};
@@ -28,5 +36,7 @@ window.addEventListener('sv-go', arrive);
 window.addEventListener('popstate', arrive);
 document.addEventListener('click', pressed, true);
 watch('value', showNotice);
+keepFrameTold();
 trigger('greet', whoIs());
 showNotice();
+}

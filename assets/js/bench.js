@@ -1,5 +1,15 @@
 // Benchmarks: which are kept, and the figures of the one that is open. Choosing a suite asks nobody: all are here.
 
+import { goto, note, place } from './address.js';
+import { add, empty, make, makeAlert, makeButton, makeHead, shown, tell } from './dom.js';
+import { GLOSSARY } from './glossary.js';
+import { makePlot } from './plot.js';
+import { PLOTLY } from './plotly.js';
+import { tooltip } from './tooltip.js';
+
+/** @param {import('./component').Component} component */
+export default function mountBench(component) {
+const { element, props, server, watch, trigger } = component;
 const NARROW = 640;
 const SAVES = [['md', 'Markdown'], ['html', 'HTML'], ['json', 'JSON']];
 const board = make('div', 'sv-bench');
@@ -7,10 +17,10 @@ const alertBox = makeAlert();
 const about = make('p', 'sv-bench-about');
 const noteBox = make('p', 'sv-note');
 const report = make('div', 'sv-bench-report');
-const heat = makePlot({ path: props.plotly, name: 'specviz-speedups', height: 420, onPick: ({ row, column }) => showRuns(row, column) });
+const heat = makePlot({ path: PLOTLY, name: 'specviz-speedups', height: 420, onPick: ({ row, column }) => showRuns(row, column) });
 const chooser = make('div', 'sv-bench-suites');
-const scatter = makePlot({ path: props.plotly, name: 'specviz-efficiency', height: 460, onPick: () => {} });
-const time = makePlot({ path: props.plotly, name: 'specviz-time', height: 360, onPick: () => {} });
+const scatter = makePlot({ path: PLOTLY, name: 'specviz-efficiency', height: 460, onPick: () => {} });
+const time = makePlot({ path: PLOTLY, name: 'specviz-time', height: 360, onPick: () => {} });
 const table = make('div', 'sv-bench-table');
 const costs = make('p', 'sv-bench-costs');
 const saves = make('div', 'sv-bench-saves');
@@ -32,7 +42,7 @@ label.htmlFor = picker.id;
 const toControls = makeButton('sv-bench-resume sv-bench-own', 'Measure your own');
 toControls.addEventListener('click', () => {
   document.querySelector('#bench-estimate').scrollIntoView({ block: 'start' });
-  document.querySelector('#bench-suites input').focus({ preventScroll: true });
+  /** @type {HTMLElement} */ (document.querySelector('#bench-suites input')).focus({ preventScroll: true });
 });
 add(list, label, picker, goOn, saves, toControls);
 chooser.setAttribute('role', 'group');
@@ -158,3 +168,4 @@ function draw() {
 
 watch('value', draw);
 draw();
+}

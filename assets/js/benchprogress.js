@@ -1,5 +1,10 @@
 // How far the benchmark is that runs now: a bar, the time left, and what went wrong.
 
+import { add, make, makeAlert, shown, tell } from './dom.js';
+
+/** @param {import('./component').Component} component */
+export default function mountBenchProgress(component) {
+const { element, props, watch } = component;
 const holder = make('div', 'sv-bench-progress');
 const alertBox = makeAlert();
 const line = make('p', 'sv-bench-status');
@@ -40,3 +45,4 @@ function show() {
 
 watch('value', show);
 show();
+}

@@ -1,5 +1,12 @@
 // What stands below the lanes: charts that grow while they run, and when the race has ended the table to take away, where texts part, what differs.
 
+import { add, empty, make, makeButton, makeHead, probability, shown, spelled } from './dom.js';
+import { pageShade } from './drawings.js';
+import { makePlot } from './plot.js';
+import { PLOTLY } from './plotly.js';
+import { makeSwatch } from './swatch.js';
+import { explain } from './tooltip.js';
+
 const CHARTS = ['tokens', 'split', 'acceptance', 'waste'];
 const CURSOR_EVERY_MS = 100;
 
@@ -14,7 +21,7 @@ async function copyText(text) {
 }
 
 // A button that copies, and says so where a screen reader hears it.
-function makeCopy(name, label, text, said) {
+export function makeCopy(name, label, text, said) {
   const button = makeButton('sv-copy', name);
   button.setAttribute('aria-label', label);
   button.addEventListener('click', async () => {
@@ -26,7 +33,7 @@ function makeCopy(name, label, text, said) {
   return button;
 }
 
-function makeBoard(stylesOfLanes, onInspect) {
+export function makeBoard(stylesOfLanes, onInspect) {
   const node = make('div', 'sv-board');
   const charts = make('div', 'sv-board-charts');
   const tableHolder = make('section', 'sv-board-table');

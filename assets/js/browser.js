@@ -1,6 +1,19 @@
-// The Sessions view: asks the server for pages of the list and draws what the address names. `value` is `{open, compare}`; PLOTLY is where
-// the chart library is.
+// The Sessions view: asks the server for pages of the list and draws what the address names. `value` is `{open, compare}`.
 
+import { addressOf, goto, note } from './address.js';
+import { openSettings, runAgain } from './again.js';
+import { add, empty, make, makeAlert, makeButton, tell } from './dom.js';
+import { makeFilters } from './filters.js';
+import { counted, pagesOf, sortedBy, summaryOf } from './listwords.js';
+import { PLOTLY } from './plotly.js';
+import { makeRunTable } from './runtable.js';
+import { makeSelection } from './selection.js';
+import { makeSideBySide } from './sidebyside.js';
+import { visitorToken } from './visitor.js';
+
+/** @param {import('./component').Component} component */
+export default function mountBrowser(component) {
+const { element, props, server, watch } = component;
 const UNDO_MS = 12000;
 const chosen = new Set();
 const known = new Map(); // rows that were seen, so that chosen ones of other pages are known too
@@ -91,7 +104,9 @@ function drawPager() {
   const numPages = pagesOf(list);
   const page = listing.page;
   empty(pager);
-  for (const [text, label, to] of [['«', 'First page', 0], ['‹', 'Page before', page - 1], ['›', 'Next page', page + 1], ['»', 'Last page', numPages - 1]]) {
+  /** @type {[string, string, number][]} */
+  const ways = [['«', 'First page', 0], ['‹', 'Page before', page - 1], ['›', 'Next page', page + 1], ['»', 'Last page', numPages - 1]];
+  for (const [text, label, to] of ways) {
     const button = Object.assign(makeButton('sv-button', text), { disabled: to < 0 || to >= numPages || to === page });
     button.setAttribute('aria-label', label);
     button.addEventListener('click', () => { listing = { ...listing, page: to }; refresh(); });
@@ -198,3 +213,4 @@ add(holder, filters.node, problem, add(make('div', 'sv-list-head'), summary, gro
 element.appendChild(holder);
 watch('value', arrive);
 arrive();
+}

@@ -1,6 +1,8 @@
 // The detail card of one token: what it is, where it came from, what else the target considered.
 
-const ORIGIN = {
+import { add, empty, make, milliseconds, probability, spelled } from './dom.js';
+
+export const ORIGIN = {
   accepted: 'accepted draft',
   correction: 'target correction',
   bonus: 'bonus',
@@ -16,7 +18,7 @@ function cardPlace(token, stage, card, windowHeight) {
   return { left, top: (isHigh ? token.top - card.height - 8 : token.bottom + 8) - stage.top };
 }
 
-function makeCard(stage) {
+export function makeCard(stage) {
   const card = make('div', 'sv-card');
   card.setAttribute('role', 'tooltip');
   card.id = 'sv-card-' + Math.random().toString(36).slice(2, 8);

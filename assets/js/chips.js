@@ -1,6 +1,11 @@
 // Example prompts by task, those of the chosen model's kind. A press reports the example's place; the server answers
 // with its text.
 
+import { add, make, makeButton } from './dom.js';
+
+/** @param {import('./component').Component} component */
+export default function mountChips(component) {
+const { element, props, watch, trigger, MENUS, FIRST } = component;
 const menus = JSON.parse(MENUS);
 const chips = make('div', 'sv-chips');
 element.appendChild(chips);
@@ -20,3 +25,4 @@ function show() { chips.replaceChildren(...(menus[props.value || FIRST] || []).m
 
 watch('value', show);
 show();
+}

@@ -1,5 +1,8 @@
 // The shared clock of a replay: play, pause, scrub, speed. Knows only milliseconds.
 
+import { add, make, makeButton, makeOption } from './dom.js';
+import { seconds } from './timeline.js';
+
 const SPEEDS = [0.125, 0.25, 0.5, 1, 2, 4];
 const SHORTEST_REPLAY_MS = 5000;
 const PLACES = 500;
@@ -13,7 +16,7 @@ function speedName(value) { return (value < 1 ? '1/' + 1 / value : value) + ' ×
 // Where the clock stands a frame later; a page that slept for long does not jump.
 function clockAfter(now, passedMs, speed) { return now + Math.min(LONGEST_FRAME_MS, passedMs) * speed; }
 
-function makeClock(onTime) {
+export function makeClock(onTime) {
   const node = make('div', 'sv-clock');
   const button = makeButton('sv-clock-play');
   const slider = make('input', 'sv-range sv-clock-slider');

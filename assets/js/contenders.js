@@ -1,6 +1,14 @@
 // Who races: one row a lane, plain decoding first and always. The component's value is one JSON text; the server checks
 // everything again.
 
+import { add, empty, make, makeButton } from './dom.js';
+import { methodStyles } from './drawings.js';
+import { makeGroup, makeMethodMenu, makeSampling, problemOf } from './fields.js';
+import { makeSwatch } from './swatch.js';
+
+/** @param {import('./component').Component} component */
+export default function mountContenders(component) {
+const { element, props, FIRST, CATALOG } = component;
 const MOST_LANES = 8;
 const catalog = JSON.parse(CATALOG);
 const state = { lanes: [], sampling: {}, ...JSON.parse(props.value || FIRST) };
@@ -75,3 +83,4 @@ function draw() {
 
 element.appendChild(root);
 draw();
+}

@@ -1,11 +1,14 @@
 // One step's draft tree as plain numbers: depths, children in drawing order, rows; and what happened in words.
 // Reads the columns of specviz/showing/trace.py; draws nothing.
 
-const STATUS = ['accepted', 'rejected', 'unreached'];
-const MOST_NODES = 80;
-const SPOKEN = { accepted: 'accepted', rejected: 'rejected', unreached: 'never considered', correction: 'target correction', bonus: 'bonus', plain: 'target' };
+import { probability, spelled } from './dom.js';
+import { isolated } from './writing.js';
 
-function depthsOf(step) {
+export const STATUS = ['accepted', 'rejected', 'unreached'];
+const MOST_NODES = 80;
+export const SPOKEN = { accepted: 'accepted', rejected: 'rejected', unreached: 'never considered', correction: 'target correction', bonus: 'bonus', plain: 'target' };
+
+export function depthsOf(step) {
   const depths = [];
   for (const parent of step.up) depths.push(parent < 0 ? 1 : depths[parent] + 1);
   return depths;
@@ -26,7 +29,7 @@ function sizeBelow(children, node) {
 // Places in a grid: column is depth, row is counted over the leaves from the top, a parent stands beside its first
 // child. Depth and draft probability decide, so a node keeps its place from step to step; the target's own token
 // ('next') stands first where it ended the path. In a large tree what hangs below an unreached node is folded away.
-function placed(step) {
+export function placed(step) {
   const children = childrenOf(step);
   const isLarge = step.up.length > MOST_NODES;
   const places = new Map();
@@ -49,21 +52,21 @@ function placed(step) {
 }
 
 // Nodes from the root's child down to this one.
-function pathTo(step, node) {
+export function pathTo(step, node) {
   const path = [];
   for (let at = node; at >= 0; at = step.up[at]) path.unshift(at);
   return path;
 }
 
 // The place in this step's output that a node stood for, where its parent survived; else -1.
-function outputPlace(step, node) {
+export function outputPlace(step, node) {
   const parent = step.up[node];
   const place = parent < 0 ? 0 : step.path.indexOf(parent) + 1;
   return (parent >= 0 && place === 0) || place >= step.k.length ? -1 : place;
 }
 
 // How likely the rule was to accept this node once it was reached; null where that is not a matter of chance.
-function survival(step, node, judgedBy) {
+export function survival(step, node, judgedBy) {
   const p = step.p[node], q = step.q[node];
   if (judgedBy === 'draw') return p;
   if (judgedBy === 'ratio') return p === null || !q ? null : Math.min(1, p / q);
@@ -73,7 +76,7 @@ function survival(step, node, judgedBy) {
 function quoted(text) { return '“' + isolated(spelled(text)) + '”'; }
 
 // What became of a node and why, in a sentence or two.
-function reasonOf(trace, step, node) {
+export function reasonOf(trace, step, node) {
   const name = quoted(trace.pieces[step.t[node]]), status = STATUS[step.s[node]], place = outputPlace(step, node);
   if (status === 'unreached' && place < 0 && step.up[node] >= 0 && step.path.includes(step.up[node])) return name + ' was dropped: the output ended before its place.';
   if (status === 'unreached') return name + ' was never considered: what it follows did not survive.';
@@ -101,7 +104,7 @@ function rejectedBecause(trace, step, node, name, target, chosen) {
 }
 
 // The step as a whole.
-function storyOf(trace, step) {
+export function storyOf(trace, step) {
   const last = step.k[step.k.length - 1];
   const next = last && last.node === null ? last : null;
   const text = next && quoted(trace.pieces[next.raw]);
@@ -113,5 +116,5 @@ function storyOf(trace, step) {
 }
 
 // A step in which something was rejected on the way, and one whose accepted path reached a leaf.
-function hasRejection(step) { return step.k.some((token) => token.o === 'correction'); }
-function isFullAccept(step) { return step.k.some((token) => token.o === 'bonus'); }
+export function hasRejection(step) { return step.k.some((token) => token.o === 'correction'); }
+export function isFullAccept(step) { return step.k.some((token) => token.o === 'bonus'); }

@@ -1,22 +1,25 @@
 // Figures as numbers (specviz/figures) to what plotly.js draws. Names and labels may be anybody's text: they pass
 // through `plain`, since plotly.js reads its texts as markup.
 
-const FONT = 'Segoe UI, Roboto, Helvetica Neue, Liberation Sans, system-ui, sans-serif';
+import { shown } from './dom.js';
+import { PALETTE } from './palette.js';
+
+export const FONT = 'Segoe UI, Roboto, Helvetica Neue, Liberation Sans, system-ui, sans-serif';
 
 // plotly.js takes `<b>`, `<a href>`, entities and, beside MathJax, `$…$` for markup: all of it as written.
-function plain(text) {
+export function plain(text) {
   const written = shown(String(text)).replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;');
   return written.replace(/\$/g, '&#36;').replace(/\n/g, '⏎');
 }
 
-function isDark() { return document.body.classList.contains('dark'); }
+export function isDark() { return document.body.classList.contains('dark'); }
 
-function shade(entry) { return entry[isDark() ? 'dark' : 'light']; }
+export function shade(entry) { return entry[isDark() ? 'dark' : 'light']; }
 
-function pageShade(name) { return shade(PALETTE.page[name]); }
+export function pageShade(name) { return shade(PALETTE.page[name]); }
 
 // Each method's colour, dash and marker: plain decoding is ink, the others take their places in this chart.
-function methodStyles(names) {
+export function methodStyles(names) {
   const styles = {};
   let taken = 0;
   for (const name of names) {
@@ -59,12 +62,12 @@ function layoutOf(figure) {
   };
 }
 
-function hoverLabel() {
+export function hoverLabel() {
   return { bgcolor: pageShade('ink'), font: { color: pageShade('paper'), family: FONT, size: 12 }, align: 'left', namelength: -1 };
 }
 
 // A finger that moves over a chart scrolls the page.
-function dragOf(mode) { return window.matchMedia('(pointer: coarse)').matches ? false : mode; }
+export function dragOf(mode) { return window.matchMedia('(pointer: coarse)').matches ? false : mode; }
 
 // Reference lines such as `speedup = 1`.
 function marksOf(figure) {
@@ -83,7 +86,7 @@ function notesOf(figure) {
   }));
 }
 
-function spokenPoint(figure, series, index) {
+export function spokenPoint(figure, series, index) {
   if (series.labels && series.labels[index] !== undefined) return (figure.hover === 'x' ? '' : series.name + ': ') + series.labels[index];
   const unit = (given) => (given?.unit ? ' ' + given.unit : '');
   return series.name + ': ' + figureNumber(series.y[index]) + unit(figure.y) + ' at ' + figureNumber(series.x[index]) + unit(figure.x);
@@ -167,7 +170,7 @@ function belowAxes(figure) {
 }
 
 // { data, layout } for Plotly.react. Throws where the kind is none of ours.
-function drawing(figure) {
+export function drawing(figure) {
   const layout = layoutOf(figure);
   if (figure.kind === 'heat') {
     layout.xaxis = axis({ ...figure.x, categories: true }, { showgrid: false, showline: false, ticks: '', side: 'top' });
@@ -184,7 +187,7 @@ function drawing(figure) {
 }
 
 // The same numbers as rows of text, for the table beside a chart.
-function tableOf(figure) {
+export function tableOf(figure) {
   if (figure.table) return figure.table;
   if (figure.kind === 'heat') {
     const words = figure.labels || figure.values.map((row) => row.map(figureNumber));

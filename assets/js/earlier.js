@@ -1,5 +1,11 @@
 // Races that were run before, newest first: each opens with one press in the view above. The server gives a page of them.
 
+import { goto } from './address.js';
+import { add, empty, make, makeAlert, makeButton, shown, tell } from './dom.js';
+
+/** @param {import('./component').Component} component */
+export default function mountEarlier(component) {
+const { element, props, server, watch } = component;
 const races = make('section', 'sv-earlier');
 const list = make('ol', 'sv-earlier-list');
 const alertBox = makeAlert();
@@ -53,3 +59,4 @@ add(races, make('h2', '', 'Earlier races'), alertBox, list, add(pager, newer, ol
 element.appendChild(races);
 watch('value', receive);
 receive();
+}

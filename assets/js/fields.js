@@ -1,6 +1,9 @@
 // Controls made from the engine's option specs; each change goes into `values`, then `save` is called. The server checks
 // everything again.
 
+import { add, make, makeOption } from './dom.js';
+import { tooltip } from './tooltip.js';
+
 const fieldPrefix = 'sv-option-' + Math.random().toString(36).slice(2, 8) + '-';
 let fieldCount = 0;
 
@@ -72,7 +75,7 @@ function makeField(spec, values, save) {
   return row;
 }
 
-function makeGroup(title, specs, values, isOpen, save) {
+export function makeGroup(title, specs, values, isOpen, save) {
   const group = make('details', 'sv-group');
   group.open = isOpen;
   add(group, make('summary', '', title));
@@ -82,7 +85,7 @@ function makeGroup(title, specs, values, isOpen, save) {
 }
 
 // What is chosen beside a method; stays open or folded when the controls are drawn anew.
-function makeSampling(root, specs, values, save) {
+export function makeSampling(root, specs, values, save) {
   const old = root.querySelector('.sv-group.is-sampling');
   const group = makeGroup('Sampling', specs, values, old ? old.open : window.innerWidth > 820, save);
   group.classList.add('is-sampling');
@@ -90,7 +93,7 @@ function makeSampling(root, specs, values, save) {
 }
 
 // The methods to choose from. One that cannot run here may be chosen all the same: `problemOf` says why not.
-function makeMethodMenu(methods, chosen, onChange) {
+export function makeMethodMenu(methods, chosen, onChange) {
   const select = make('select', 'sv-input');
   for (const method of methods) add(select, makeOption(method.name, method.title + (method.problem ? ' (cannot run here)' : '')));
   select.value = chosen;
@@ -98,4 +101,4 @@ function makeMethodMenu(methods, chosen, onChange) {
   return select;
 }
 
-function problemOf(method) { return method.problem ? [make('p', 'sv-method-problem', method.problem)] : []; }
+export function problemOf(method) { return method.problem ? [make('p', 'sv-method-problem', method.problem)] : []; }

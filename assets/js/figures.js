@@ -1,5 +1,9 @@
 // Tokens and time per step as figures, from the same log as the text. A few redraws a second; a click leads to the step.
 
+import { add, make } from './dom.js';
+import { loadPlotly, makePlot } from './plot.js';
+import { PLOTLY } from './plotly.js';
+
 const REDRAW_MS = 400;
 const MOST_BARS = 160; // more steps become areas: as many lines, not as many bars
 const FEWEST_STEPS = 24;
@@ -7,7 +11,7 @@ const FIGURE_HEIGHT = 230;
 const STEPS_OF_A_SPEED = 16;
 
 // The height below which this share of the steps lies: a few slow ones do not flatten all others.
-function highest(heights, share) {
+export function highest(heights, share) {
   const sorted = heights.slice().sort((a, b) => a - b);
   return sorted.length ? sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] : 1;
 }
@@ -82,7 +86,7 @@ function tableOfSteps(log, names, cells) {
   return { head: ['Step', ...names], get rows() { return log.map((step) => [step.n, ...cells(step)]); } };
 }
 
-function makeFigures(onStep) {
+export function makeFigures(onStep) {
   const holder = make('div', 'sv-figures');
   const charts = ['tokens', 'time', 'speed'].map((name) => makePlot({ path: PLOTLY, name: 'specviz-' + name, height: FIGURE_HEIGHT, onPick: ({ key }) => onStep(key) }));
   let log = [];

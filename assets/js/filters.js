@@ -1,13 +1,15 @@
 // The conditions of the list: a search field, menus of what there is, days. `onChange(conditions)` after each change.
 
-const MENUS = [
+import { add, empty, make, makeOption, shown } from './dom.js';
+
+export const MENUS = [
   ['method', 'Method'], ['model', 'Model'], ['task', 'Task'], ['sampling', 'Sampling', ['greedy', 'sampled']],
   ['status', 'Status', ['finished', 'stopped', 'failed', 'interrupted', 'running']], ['tag', 'Tag'],
 ];
 const DAYS = [['since', 'From'], ['until', 'To']];
 const TYPING_MS = 250;
 
-function makeFilters(onChange) {
+export function makeFilters(onChange) {
   const node = make('form', 'sv-filters');
   const fields = {};
   const clear = make('button', 'sv-button', 'Clear');

@@ -1,10 +1,20 @@
 // One run, step by step: ruler, tree, node, text, times. Given a trace (specviz/showing/trace.py) it asks nobody for anything.
 
+import { add, make, makeButton, makeSvg, shown, spelled } from './dom.js';
+import { hasRejection, isFullAccept, STATUS, storyOf } from './drafttree.js';
+import { makeNodeCard } from './nodecard.js';
+import { makeRuler } from './ruler.js';
+import { drawCuts, drawMask, makeFold, makeNodeTable, makePhases } from './steppanels.js';
+import { explain } from './tooltip.js';
+import { roomOf } from './treedrawing.js';
+import { makeTree } from './treeview.js';
+import { tie } from './writing.js';
+
 const NEAR_TOKENS = 90;
 const PLAY_MS = 260;
 
 // options: { onStep(index), isSmall }. Returns { node, load(trace, index), go(index), choose(key), step() }.
-function makeInspector(options = {}) {
+export function makeInspector(options = {}) {
   const root = make('section', 'sv-inspector');
   const title = make('p', 'sv-inspector-run');
   const meta = make('p', 'sv-inspector-meta');

@@ -1,5 +1,12 @@
 // The inspector on the page: reads the run that the address names, once, and keeps the address at the step.
 
+import { goto, note, place } from './address.js';
+import { add, empty, make, makeAlert, makeButton, makeOption, shown, tell } from './dom.js';
+import { makeInspector } from './inspector.js';
+
+/** @param {import('./component').Component} component */
+export default function mountInspectView(component) {
+const { element, props, server, watch } = component;
 const holder = make('div', 'sv-inspect');
 const picker = make('div', 'sv-inspect-picker');
 const label = make('label', 'sv-field-label', 'Run');
@@ -57,3 +64,4 @@ about.hidden = inspector.node.hidden = true;
 add(element, add(holder, add(picker, label, select), about, alertBox, inspector.node));
 watch('value', receive);
 receive();
+}

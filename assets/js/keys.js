@@ -1,5 +1,10 @@
 // Keys of the whole page: run and stop what the open view runs, and a list of all keys. VIEWS: [run, stop] of each, as selectors.
 
+import { add, make, makeButton } from './dom.js';
+
+/** @param {import('./component').Component} component */
+export default function mountKeys(component) {
+const { element, VIEWS } = component;
 const KEYS = [
   [['Ctrl', 'Enter'], 'Run, race or start what the open view runs'],
   [['Esc'], 'Stop it; first it closes a card, a definition or this list'],
@@ -57,3 +62,4 @@ buildKeys();
 document.addEventListener('keydown', look, true);
 document.addEventListener('keydown', pressed);
 document.addEventListener('click', (event) => { if (event.target instanceof Element && event.target.closest('#keys-switch')) dialog.showModal(); });
+}

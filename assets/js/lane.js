@@ -1,11 +1,16 @@
 // One lane of a race: its figures, its progress and its text. Live, it appends; in a replay it shows what was there at a
 // time. Figures and words come from the server; only those of a moment in a replay are counted here.
 
+import { add, make, makeButton, shown } from './dom.js';
+import { makeSwatch } from './swatch.js';
+import { ordinal, rateAt, stepsUntil } from './timeline.js';
+import { makeTokens } from './tokens.js';
+
 const LANE_PHASES = { idle: 'waits for its turn', preparing: 'warming up', running: 'running', auditing: 'comparing', finished: 'done', stopped: 'stopped', failed: 'failed', interrupted: 'interrupted' };
 
 const DRAW_EVERY_MS = 300;
 
-function makeLane(style, runId, onInspect) {
+export function makeLane(style, runId, onInspect) {
   const node = make('article', 'sv-lane');
   const title = make('h2', 'sv-lane-title');
   const turn = make('span', 'sv-lane-turn');

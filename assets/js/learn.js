@@ -1,5 +1,12 @@
 // The page of the tour, the methods and the glossary (METHODS, FIGURES, BENCH and WORDS come from the server). Texts come as plain values and enter by textContent.
 
+import { note, place } from './address.js';
+import { add, empty, make, makeAlert, makeButton, shown, tell } from './dom.js';
+import { makeTour } from './tour.js';
+
+/** @param {import('./component').Component} component */
+export default function mountLearn(component) {
+const { element, props, server, watch, METHODS, FIGURES, BENCH, WORDS } = component;
 const tags = new Set(['p', 'ul', 'ol', 'li', 'strong', 'em', 'code', 'pre', 'h4', 'table', 'thead', 'tbody', 'tr', 'th', 'td']);
 const page = make('div', 'sv-learn');
 const tour = makeTour((stop) => { tour.show(stop); note({ ...place(), step: Math.min(5, Math.max(1, stop)) }); });
@@ -95,3 +102,4 @@ async function showStop(stop) {
 build();
 watch('value', receive);
 receive();
+}

@@ -1,8 +1,10 @@
 // What the marks of tokens mean, and the switch (also key G) that shows rejected drafts inside `root`.
 
+import { add, make, makeButton } from './dom.js';
+
 const LEGEND = [['accepted', 'accepted draft'], ['correction', 'correction'], ['bonus', 'bonus'], ['plain', 'target only'], ['rejected', 'rejected draft']];
 
-function makeLegend(root) {
+export function makeLegend(root) {
   const node = make('div', 'sv-legend');
   const list = make('ul', 'sv-legend-list');
   const ghosts = makeButton('sv-ghosts');

@@ -2,6 +2,12 @@
 // server, behind an address that asks for settings, also `{notices, opened}`: what it asks in vain, and which saved run's they
 // are. CONTROLS are the names of the values in their order.
 
+import { addressOf, isSetting, note, place, withoutSettings } from './address.js';
+import { add, make, makeAlert, makeButton, tell } from './dom.js';
+
+/** @param {import('./component').Component} component */
+export default function mountLink(component) {
+const { element, props, watch, CONTROLS } = component;
 const MOST_LINK_CHARS = 6000; // servers take a first line of eight thousand
 const NOTE_AFTER_MS = 250;
 const link = make('div', 'sv-link');
@@ -63,7 +69,7 @@ function receive() {
 function arrived({ notices, opened }) {
   isAwaiting = false;
   tell(linkNotice, notices.length ? notices.join(' ') + ' The rest of what the link asks for is set.' : '');
-  if (opened && window.specvizRunAgain === opened && !notices.length) window.setTimeout(() => document.querySelector('#run')?.click(), NOTE_AFTER_MS);
+  if (opened && window.specvizRunAgain === opened && !notices.length) window.setTimeout(() => /** @type {HTMLButtonElement} */ (document.querySelector('#run'))?.click(), NOTE_AFTER_MS);
   window.specvizRunAgain = '';
 }
 
@@ -76,3 +82,4 @@ watch('value', receive);
 isAwaiting = isInPlay() && Object.keys(place()).some((key) => isSetting(key) || key === 'again');
 window.addEventListener('sv-go', () => { isAwaiting = isInPlay() && Boolean(place().again); window.setTimeout(noteSettings, NOTE_AFTER_MS); });
 receive();
+}

@@ -1,14 +1,14 @@
 // The list of saved runs as words and numbers. Draws nothing.
 
-function counted(n, one, more) { return n.toLocaleString('en') + ' ' + (n === 1 ? one : more); }
+export function counted(n, one, more) { return n.toLocaleString('en') + ' ' + (n === 1 ? one : more); }
 
-function summaryOf(list) {
+export function summaryOf(list) {
   if (!list.rows.length) return list.is_filtered ? 'No run fulfils all of this.' : 'Nothing is saved yet. Every run is kept here.';
   const last = list.first + list.rows.length - 1;
   return list.first.toLocaleString('en') + '–' + last.toLocaleString('en') + ' of ' + counted(list.total, 'run.', 'runs.');
 }
 
-function pagesOf(list) { return Math.max(1, Math.ceil(list.total / list.size)); }
+export function pagesOf(list) { return Math.max(1, Math.ceil(list.total / list.size)); }
 
 // A pressed column: the largest first, and the other way round when pressed again.
-function sortedBy(listing, key) { return { sort: key, is_descending: listing.sort === key ? !listing.is_descending : true }; }
+export function sortedBy(listing, key) { return { sort: key, is_descending: listing.sort === key ? !listing.is_descending : true }; }

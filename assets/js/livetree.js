@@ -1,6 +1,11 @@
 // Beside the text: the draft tree of the newest step, or of the one under the pointer. A press on a node leads to its step
 // in the inspector.
 
+import { add, make } from './dom.js';
+import { placed, storyOf } from './drafttree.js';
+import { growRoom } from './treedrawing.js';
+import { makeTree } from './treeview.js';
+
 const TREE_EVERY_MS = 250; // drawing takes time from a model that decodes beside it
 const FIRST_ROOM = { columns: 5, rows: 6 };
 const WIDE_PAGE = '(min-width: 1081px)';
@@ -13,7 +18,7 @@ function treeOfStep(step) {
 }
 
 // onOpen(step number)
-function makeLiveTree(onOpen) {
+export function makeLiveTree(onOpen) {
   const holder = make('details', 'sv-live');
   const caption = make('span', 'sv-live-step');
   const story = make('p', 'sv-live-story');

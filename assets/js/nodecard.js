@@ -1,6 +1,9 @@
 // What is known of one node of the tree: its probabilities, the target's alternatives, and what became of it.
 
-function makeNodeCard() {
+import { add, empty, make, probability, spelled } from './dom.js';
+import { outputPlace, pathTo, reasonOf, SPOKEN, STATUS, storyOf, survival } from './drafttree.js';
+
+export function makeNodeCard() {
   const card = make('section', 'sv-nodecard');
   card.setAttribute('aria-label', 'The chosen node');
 

@@ -1,5 +1,14 @@
-// Plays a recorded run again on the stage above it: at its own pace, slower, faster, or step by step. No server needed.
+// A stage of a recorded run, which it plays again: at its own pace, slower, faster, or step by step. No server needed.
 
+import { add, make, makeButton } from './dom.js';
+import mountStage from './stage.js';
+import { seconds, stepsUntil } from './timeline.js';
+
+/** @param {import('./component').Component} component */
+export default function mountPlayer(component) {
+const { props, watch } = component;
+const mounted = mountStage(component);
+const { status, tokens, clearSteps, showSteps, counts } = mounted;
 const PACES = [['0.25', '¼×'], ['0.5', '½×'], ['1', '1×'], ['2', '2×'], ['4', '4×']];
 const player = make('div', 'sv-player');
 const playButton = makeButton('sv-button', 'Replay');
@@ -64,7 +73,8 @@ function playOn(now) {
 function showPlayed(n) {
   if (n < numPlayed) { clearSteps(); numPlayed = 0; }
   showSteps(recorded.slice(numPlayed, n));
-  numPlayed = numSteps = n;
+  numPlayed = n;
+  counts(n);
   tokens.pending(n < recorded.length);
   drawPlayer();
 }
@@ -78,3 +88,5 @@ function drawPlayer() {
 buildPlayer();
 watch('value', loadRecording);
 loadRecording();
+return mounted;
+}

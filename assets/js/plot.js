@@ -1,10 +1,14 @@
 // One chart: plotly.js on demand from our own server, a caption, the numbers as a table, PNG and SVG. No Python needed.
 
+import { add, empty, make, makeButton, makeHead, shown } from './dom.js';
+import { drawing, pageShade, spokenPoint, tableOf } from './drawings.js';
+import { explain } from './tooltip.js';
+
 const PLOT_CONFIG = { displaylogo: false, displayModeBar: false, responsive: true, scrollZoom: false, doubleClick: 'reset', showTips: false };
 const ARROWS = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] };
 
 // plotly.js, loaded once for the page when the first chart is drawn.
-function loadPlotly(path) {
+export function loadPlotly(path) {
   if (window.Plotly) return Promise.resolve(window.Plotly);
   window.specvizPlotly = window.specvizPlotly || new Promise((resolve, reject) => {
     const tag = document.createElement('script');
@@ -32,7 +36,7 @@ function numbersTable(table, caption) {
 // options: { path: of plotly.js, name: of a saved file, height: px, onPick({ series, index, key }) }. A figure of another
 // kind than ours brings `drawing`; whose parts no arrow can find by itself, `walk(arrow)`, which says where it has come to;
 // one that scrolls is as large as its layout says. Returns { node, draw, resize, head, tools, scroller }.
-function makePlot(options) {
+export function makePlot(options) {
   const figureNode = make('figure', 'sv-chart');
   const head = make('div', 'sv-chart-head');
   const title = make('p', 'sv-chart-title');

@@ -1,6 +1,20 @@
 // A race on screen: status, shared clock, lanes, and the board below them. Fed numbered deltas; asks for a snapshot when
 // one is missing. While it runs, lanes fill one after another; when it has ended, they replay together.
 
+import { addressOf, goto, note, place } from './address.js';
+import { makeBoard, makeCopy } from './board.js';
+import { makeClock } from './clock.js';
+import { add, empty, make, makeAlert, shown, tell } from './dom.js';
+import { methodStyles } from './drawings.js';
+import { makeLane } from './lane.js';
+import { makeLegend } from './legend.js';
+import { loadPlotly } from './plot.js';
+import { PLOTLY } from './plotly.js';
+import { followStream } from './stream.js';
+
+/** @param {import('./component').Component} component */
+export default function mountRace(component) {
+const { element } = component;
 const race = make('section', 'sv-stage sv-race');
 const alertBox = makeAlert();
 const recordedNote = Object.assign(make('p', 'sv-recorded'), { hidden: true });
@@ -93,4 +107,6 @@ function showAt(ms, total) {
 }
 
 build();
-followStream({ show, alert: (text) => tell(alertBox, text), begin() {} });
+followStream(component, { show, alert: (text) => tell(alertBox, text), begin() {} });
+return { race, isEmpty: () => lanes.length === 0 };
+}

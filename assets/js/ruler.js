@@ -1,6 +1,9 @@
 // The run as a ruler: one bar per step, as high as the tokens it emitted; a step that accepted nothing is outlined.
 // Click or drag goes to a step. A native slider beside it serves keyboards and screen readers.
 
+import { add, make, makeSvg } from './dom.js';
+import { isFullAccept } from './drafttree.js';
+
 const WIDEST_BAR = 40;
 
 // Bonus: the path survived to its end; none: nothing was accepted.
@@ -9,7 +12,7 @@ function barKind(step) { return isFullAccept(step) ? 'bonus' : step.path.length 
 // The step under a place of the ruler: a share of its width from the left.
 function stepUnder(share, count) { return Math.min(count - 1, Math.max(0, Math.floor(share * count))); }
 
-function makeRuler(onStep) {
+export function makeRuler(onStep) {
   const holder = make('div', 'sv-ruler');
   const svg = makeSvg('svg', { preserveAspectRatio: 'none', 'aria-hidden': 'true', focusable: 'false' });
   const hand = make('span', 'sv-ruler-hand');

@@ -1,5 +1,8 @@
 // The rows of the list. Texts are set as text; sorting, opening and choosing are reported.
 
+import { add, empty, make, makeButton, makeHead, shown } from './dom.js';
+import { explain } from './tooltip.js';
+
 const COLUMNS = [
   ['when', 'When (UTC)', ''], ['status', 'Status', ''], ['method', 'Method', ''], ['model', 'Model', ''], ['', 'Prompt', ''],
   ['tokens', 'Tokens', 'is-number', 'emitted-tokens'], ['speed', 'Tokens/s', 'is-number', 'tokens-per-second'], ['', 'Speedup', 'is-number', 'speedup'],
@@ -7,7 +10,7 @@ const COLUMNS = [
 ];
 
 // on: { sort(key), open(id), choose(id, isOn), chooseAll(ids, isOn) }
-function makeRunTable(on) {
+export function makeRunTable(on) {
   const node = make('div', 'sv-table-box');
 
   function cell(row, key, label, className) {

@@ -1,5 +1,7 @@
 // What can be done with the chosen runs. `on` has one listener for each; words and notes are asked for in place.
 
+import { add, empty, make, makeButton, shown } from './dom.js';
+
 const FILES = [['jsonl', 'JSONL'], ['csv', 'CSV'], ['parquet', 'Parquet'], ['html', 'HTML']];
 const TABLES = new Set(['csv', 'parquet']);
 const MOST_COMPARED = 8;
@@ -7,7 +9,7 @@ const NOT_YOURS = 'This run was made in another browser: you may look at it and 
 const NOT_ALL_YOURS = 'Some of these runs were made in another browser: you may look at them and export them, but not tag, note or delete them.';
 
 // on: { compare(), open(), inspect(), again(), play(), link(), remove(), none(), tag(word), untag(word), note(text), export(kind) }
-function makeSelection(on) {
+export function makeSelection(on) {
   const node = make('div', 'sv-selection');
   const count = make('strong', 'sv-selection-count');
   const buttons = {};

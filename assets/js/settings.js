@@ -1,6 +1,12 @@
 // Method and sampling controls, made from the engine's option specs. The component's value is one JSON text;
 // the server checks everything again.
 
+import { add, empty, make } from './dom.js';
+import { makeGroup, makeMethodMenu, makeSampling, problemOf } from './fields.js';
+
+/** @param {import('./component').Component} component */
+export default function mountSettings(component) {
+const { element, props, watch, FIRST, CATALOG } = component;
 const catalog = JSON.parse(CATALOG);
 const state = Object.assign({ method: '', options: {}, sampling: {} }, JSON.parse(props.value || FIRST));
 const root = make('div', 'sv-settings');
@@ -35,3 +41,4 @@ watch('value', () => {
   Object.assign(state, { method: '', options: {}, sampling: {} }, next);
   draw();
 });
+}

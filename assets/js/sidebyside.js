@@ -1,8 +1,12 @@
 // Runs side by side: warnings first, then what differs, figures, paired differences and charts laid over each other.
 
+import { add, empty, make, makeButton, makeHead, shown } from './dom.js';
+import { makePlot } from './plot.js';
+import { explain } from './tooltip.js';
+
 const CHARTS = ['tokens', 'differences', 'acceptance', 'split'];
 
-function makeSideBySide(plotlyPath, onOpen, onClose) {
+export function makeSideBySide(plotlyPath, onOpen, onClose) {
   const node = make('section', 'sv-sides');
   const head = make('div', 'sv-sides-head');
   const body = make('div', 'sv-sides-body');

@@ -1,5 +1,17 @@
 // One run on screen: status, figures, text, charts, legend. Fed numbered deltas; asks for a snapshot when one is missing.
 
+import { goto } from './address.js';
+import { add, make, makeAlert, tell } from './dom.js';
+import { makeFigures } from './figures.js';
+import { makeLegend } from './legend.js';
+import { makeLiveTree } from './livetree.js';
+import { followStream } from './stream.js';
+import { makeTiles } from './tiles.js';
+import { makeTokens } from './tokens.js';
+
+/** @param {import('./component').Component} component */
+export default function mountStage(component) {
+const { element } = component;
 const stage = make('section', 'sv-stage');
 const alertBox = makeAlert();
 const status = make('p', 'sv-status');
@@ -88,4 +100,6 @@ function showStatus(next) {
 }
 
 build();
-const stream = followStream({ show, alert: showAlert, begin: bringIntoView });
+const stream = followStream(component, { show, alert: showAlert, begin: bringIntoView });
+return { stage, status, tokens, stream, clearSteps, showSteps, counts: (n) => { numSteps = n; } };
+}

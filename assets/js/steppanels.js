@@ -1,10 +1,13 @@
 // Beside the tree: where the step's time went, what smaller drafts would have brought, the attention mask, the nodes as
 // a table. Each draws the step it is given; folded ones draw when they are opened.
 
-const PHASES = [['draft', 'Draft'], ['target', 'Target pass'], ['commit', 'Commit'], ['verify', 'Verify'], ['host', 'Rest']];
-const PHASE_TONES = { draft: 'draft', target: 'target', commit: 'target', verify: 'host', host: 'host' };
+import { add, empty, make, makeButton, makeHead, makeSvg, milliseconds, probability, spelled } from './dom.js';
+import { depthsOf, pathTo, STATUS } from './drafttree.js';
+import { explain } from './tooltip.js';
 
-function makePhases() {
+const PHASES = [['draft', 'Draft'], ['target', 'Target pass'], ['commit', 'Commit'], ['verify', 'Verify'], ['host', 'Rest']];
+
+export function makePhases() {
   const holder = make('section', 'sv-phases');
   const bar = make('div', 'sv-phases-bar');
   const list = make('dl', 'sv-phases-list');
@@ -29,7 +32,7 @@ function makePhases() {
 }
 
 // A part of the page that is drawn only while it is open.
-function makeFold(title, className, draw) {
+export function makeFold(title, className, draw) {
   const node = make('details', 'sv-fold ' + className);
   const body = make('div', 'sv-fold-body');
   let latest = null;
@@ -59,7 +62,7 @@ function wholeRun(trace, family, limit) {
   return known.get(name);
 }
 
-function drawCuts(body, trace, step) {
+export function drawCuts(body, trace, step) {
   empty(body);
   const isDrawn = trace.run.judgedBy === 'draw';
   add(body, make('p', 'sv-fold-note', 'Cuts of the recorded tree, the rest unchanged. “Kept” is what this step would have accepted; a drafter that knows the smaller limit may draft otherwise, and every later step would begin elsewhere, so the last column is an estimate.'));
@@ -95,7 +98,7 @@ function seenBy(step) {
 }
 
 // The context is one column: all of it is seen by every row.
-function drawMask(body, trace, step, key) {
+export function drawMask(body, trace, step, key) {
   empty(body);
   const size = step.up.length + 1, chosen = Number(key);
   const seen = seenBy(step);
@@ -111,7 +114,7 @@ function drawMask(body, trace, step, key) {
 }
 
 // The nodes as rows; a press on a head sorts, a press on a token chooses the node.
-function makeNodeTable(onPick) {
+export function makeNodeTable(onPick) {
   let order = [0, 1];
   const columns = ['Node', 'Token', 'Depth', 'Parent', 'Status', 'Draft', 'Target'];
   const fold = makeFold('Nodes as a table', 'sv-nodes', draw);

@@ -8,8 +8,8 @@ function fateOf(message, streamId, lastSeq) {
   return isNew && streamId !== '' ? 'begin' : 'show';
 }
 
-// on: { show(message), alert(text), begin() }; begin comes before the first message of another stream.
-function followStream(on) {
+// A component's messages. on: { show(message), alert(text), begin() }; begin comes before the first message of another stream.
+export function followStream({ props, server, watch }, on) {
   let streamId = '';
   let lastSeq = -1;
   let isAsking = false;

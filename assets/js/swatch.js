@@ -1,5 +1,7 @@
 // A lane's colour, dash and marker as a small sample of its line; the same as in the charts.
 
+import { makeSvg } from './dom.js';
+
 const DASHES = { solid: '', dash: '6 4', dot: '1.5 3', dashdot: '6 3 1.5 3', longdash: '10 4', longdashdot: '10 3 1.5 3' };
 const MARKERS = {
   circle: 'M17 2.5a3.5 3.5 0 1 1 0 7a3.5 3.5 0 1 1 0-7z',
@@ -12,7 +14,7 @@ const MARKERS = {
   star: 'M17 1l1.5 3.3l3.5.4l-2.6 2.4l.7 3.6l-3.1-1.8l-3.1 1.8l.7-3.6l-2.6-2.4l3.5-.4z',
 };
 
-function makeSwatch(style) {
+export function makeSwatch(style) {
   const dash = style.dash in DASHES ? DASHES[style.dash] : style.dash.replace(/px/g, '');
   const svg = makeSvg('svg', { class: 'sv-swatch', viewBox: '0 0 34 12', width: 34, height: 12, 'aria-hidden': 'true', focusable: 'false' });
   svg.style.setProperty('--light', style.light);

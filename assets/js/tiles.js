@@ -1,6 +1,9 @@
 // The figures of a run. Numbers and their words come from the server; nothing is computed here.
 
-function makeTiles() {
+import { add, make } from './dom.js';
+import { explain } from './tooltip.js';
+
+export function makeTiles() {
   const list = make('ul', 'sv-tiles');
   list.setAttribute('aria-label', 'Figures of this run');
   const known = new Map();

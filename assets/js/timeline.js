@@ -3,7 +3,7 @@
 const ROUNDING_MS = 0.001;
 
 // How many steps had been decoded at a time.
-function stepsUntil(steps, ms) {
+export function stepsUntil(steps, ms) {
   let low = 0;
   let high = steps.length;
   while (low < high) {
@@ -15,8 +15,8 @@ function stepsUntil(steps, ms) {
 }
 
 // Tokens per second so far, as text.
-function rateAt(emitted, ms) { return ms > 0 ? ((1000 * emitted) / ms).toFixed(1) : '0.0'; }
+export function rateAt(emitted, ms) { return ms > 0 ? ((1000 * emitted) / ms).toFixed(1) : '0.0'; }
 
-function seconds(ms) { return (ms / 1000).toFixed(2) + ' s'; }
+export function seconds(ms) { return (ms / 1000).toFixed(2) + ' s'; }
 
-function ordinal(n) { return n + (['th', 'st', 'nd', 'rd'][n % 10 > 3 || (n % 100 > 10 && n % 100 < 14) ? 0 : n % 10]); }
+export function ordinal(n) { return n + (['th', 'st', 'nd', 'rd'][n % 10 > 3 || (n % 100 > 10 && n % 100 < 14) ? 0 : n % 10]); }

@@ -1,5 +1,10 @@
 // The text, token by token. Appends; never rebuilds. One tab stop, arrow keys inside, a card on hover and focus.
 
+import { goto } from './address.js';
+import { makeCard, ORIGIN } from './card.js';
+import { empty, make, shown, spelled } from './dom.js';
+import { isGhost, tie } from './writing.js';
+
 const SHOWN_UNREACHED = 2;
 
 // A token's classes: where it came from, and whether it adds no text, as parts of a character and end tokens do.
@@ -35,7 +40,7 @@ function readingOrder(step) {
 }
 
 // on.onPoint(step number, or null): whose token the pointer or the focus is on.
-function makeTokens(stage, on = {}) {
+export function makeTokens(stage, on = {}) {
   const view = make('div', 'sv-text');
   const card = makeCard(stage);
   const detail = new WeakMap();

@@ -1,14 +1,18 @@
 // A `?` beside a figure: hover, focus or press shows what it means, Escape hides it. What has a term in the glossary
 // (GLOSSARY) leads there with the link below its definition.
 
+import { goto } from './address.js';
+import { add, make, makeButton } from './dom.js';
+import { GLOSSARY } from './glossary.js';
+
 const CLOSE_AFTER_MS = 180; // time to move from the mark to the link
 let tooltipCount = 0;
 
 // The definitions of these terms.
-function explain(label, terms) { return tooltip(label, ...terms.map((term) => ({ text: GLOSSARY[term], term }))); }
+export function explain(label, terms) { return tooltip(label, ...terms.map((term) => ({ text: GLOSSARY[term], term }))); }
 
 // said: { text, term } each; term may be left out.
-function tooltip(label, ...said) {
+export function tooltip(label, ...said) {
   const holder = make('span', 'sv-tip');
   const button = makeButton('sv-tip-mark', '?');
   const bubble = make('span', 'sv-tip-text');

@@ -1,6 +1,10 @@
 // Five stops through a recorded run: draft, verify, reject, correct, bonus. Stops are found by what happens in the run,
 // so another recording needs no other tour.
 
+import { add, make, makeButton } from './dom.js';
+import { hasRejection, isFullAccept, STATUS } from './drafttree.js';
+import { makeInspector } from './inspector.js';
+
 const STOPS = [
   { title: 'Draft', frame: '.sv-tree', find: (trace) => trace.steps.findIndex(isFullAccept), pick: (step) => String(step.path[0]),
     text: 'A large model writes one token per pass, and each pass takes about as long whether it looks at one token or at a dozen. So something quick, the drafter, guesses ahead: here a small model has proposed a tree of tokens that may follow the square on the left. Likelier guesses are drawn larger.' },
@@ -25,7 +29,7 @@ function rejectedBelow(step) {
 }
 
 // onStop(number, from 1). show(number) goes there.
-function makeTour(onStop) {
+export function makeTour(onStop) {
   const root = make('section', 'sv-tour');
   const list = make('ol', 'sv-tour-stops');
   const words = make('div', 'sv-tour-words');

@@ -2,11 +2,16 @@
 // shape and colour, a node's area by its draft probability, an edge's width by its target probability. Token texts are
 // anybody's: all pass through `plain`. Draws nothing.
 
+import { probability, spelled } from './dom.js';
+import { placed, SPOKEN, STATUS } from './drafttree.js';
+import { dragOf, FONT, hoverLabel, isDark, pageShade, plain, shade } from './drawings.js';
+import { PALETTE } from './palette.js';
+
 const NARROWEST = 104;
 const WIDEST = 168;
-const ROW = 46;
-const HEADS = 18;
-const MARGIN = { left: 46, top: 30, right: 60, bottom: 20 };
+export const ROW = 46;
+export const HEADS = 18;
+export const MARGIN = { left: 46, top: 30, right: 60, bottom: 20 };
 const LONGEST_LABEL = 12;
 const CURVE = Array.from({ length: 14 }, (_, place) => (place + 1) / 14);
 const EDGE_WIDTHS = [0.8, 1.5, 3, 4.5, 6];
@@ -126,19 +131,19 @@ function foldTrace(folded, places) {
 }
 
 // Columns and rows that the trees of these steps need, so that all are drawn to one scale.
-function roomOf(steps) {
+export function roomOf(steps) {
   const room = { columns: 1, rows: 1 };
   for (const step of steps) growRoom(room, placed(step));
   return room;
 }
 
-function growRoom(room, { columns, rows }) {
+export function growRoom(room, { columns, rows }) {
   room.columns = Math.max(room.columns, columns);
   room.rows = Math.max(room.rows, rows);
 }
 
 // As wide as the widest tree of the run allows: columns stay where they are from step to step.
-function pitchOf(room, width) { return Math.min(WIDEST, Math.max(NARROWEST, (width - MARGIN.left - MARGIN.right) / room.columns)); }
+export function pitchOf(room, width) { return Math.min(WIDEST, Math.max(NARROWEST, (width - MARGIN.left - MARGIN.right) / room.columns)); }
 
 function sizeOfTree(room, pitch) {
   return { width: Math.round(MARGIN.left + room.columns * pitch + MARGIN.right), height: HEADS + MARGIN.top + (room.rows - 1) * ROW + MARGIN.bottom };
@@ -156,7 +161,7 @@ function treeLayout(figure) {
 }
 
 // figure: { step, texts, rootText, chosen, room, pitch, revision } and what `placed` says of the step.
-function treeDrawing(figure) {
+export function treeDrawing(figure) {
   const marks = marksOfTree(figure);
   const folds = figure.folded.size ? [foldTrace(figure.folded, figure.places)] : [];
   const data = [pathTrace(figure), ...edgeTraces(marks), ringTrace(marks, figure.chosen), nodeTrace(marks), ...folds];

@@ -1,8 +1,14 @@
 // The draft tree of a step in the page's chart component: layers from left to right. Any node by mouse or keyboard.
 
+import { add, make, probability, spelled } from './dom.js';
+import { placed, SPOKEN, STATUS, storyOf } from './drafttree.js';
+import { makePlot } from './plot.js';
+import { PLOTLY } from './plotly.js';
+import { HEADS, MARGIN, pitchOf, ROW, treeDrawing } from './treedrawing.js';
+
 // options: { onPick(key): a node's index, '-1' the root, 'next' the token that the target added;
 // onPress(key) where a press means more than choosing }.
-function makeTree(options) {
+export function makeTree(options) {
   const holder = make('div', 'sv-tree');
   const chart = makePlot({ path: PLOTLY, what: 'tree', isScrolled: true, drawing: treeDrawing, walk, onReset: resetZoom,
     onPick: ({ key }) => (options.onPress || options.onPick)(key), onEnter: () => (options.onPress || options.onPick)(chosen) });
@@ -68,7 +74,7 @@ function makeTree(options) {
 }
 
 // Right: first child. Left: parent. Down and up: the next mark of the same column.
-function neighbour(step, { places, children }, key, arrow) {
+export function neighbour(step, { places, children }, key, arrow) {
   const node = key === 'next' ? null : Number(key), last = step.path.length ? step.path[step.path.length - 1] : -1;
   if (arrow === 'ArrowLeft') return String(node === null ? last : node < 0 ? -1 : step.up[node]);
   if (arrow === 'ArrowRight') {

@@ -9,7 +9,7 @@ function newToken() {
 }
 
 // Where the browser keeps nothing for us, the token lasts as long as the page.
-function visitorToken() {
+export function visitorToken() {
   try {
     if (!localStorage.getItem(VISITOR_KEY)) localStorage.setItem(VISITOR_KEY, window.specvizVisitor || newToken());
     return localStorage.getItem(VISITOR_KEY);
@@ -20,7 +20,7 @@ function visitorToken() {
 }
 
 // Of this tab: a page that is loaded anew in it is known again, and so is what it was running.
-function tabToken() {
+export function tabToken() {
   try {
     if (!sessionStorage.getItem(TAB_KEY)) sessionStorage.setItem(TAB_KEY, newToken());
     return sessionStorage.getItem(TAB_KEY);
@@ -29,4 +29,4 @@ function tabToken() {
   }
 }
 
-function whoIs() { return { visitor: visitorToken(), tab: tabToken() }; }
+export function whoIs() { return { visitor: visitorToken(), tab: tabToken() }; }

@@ -1,6 +1,14 @@
-// The Playground's address names the run on its stage: by Back, or where the address was copied, it is on the stage again.
+// The Playground's stage. Its address names the run on its stage: by Back, or where the address was copied, it is on the stage again.
 // A page that is loaded anew in the middle of a run goes on with it.
 
+import { note, place } from './address.js';
+import mountStage from './stage.js';
+import { whoIs } from './visitor.js';
+
+/** @param {import('./component').Component} component */
+export default function mountWayBack(component) {
+const { server, watch, trigger } = component;
+const { stage, stream } = mountStage(component);
 const BUSY_PHASES = ['waiting', 'preparing', 'running', 'auditing'];
 
 function isHere() { return (place().view ?? 'play') === 'play'; }
@@ -22,3 +30,4 @@ watch('value', noteRun);
 window.addEventListener('sv-go', openNamed);
 window.addEventListener('popstate', openNamed);
 trigger('join', { ...whoIs(), run: isHere() ? place().run || '' : '' });
+}

@@ -1,5 +1,10 @@
 // A sentence from the server, shown as it is.
 
+import { make, shown } from './dom.js';
+
+/** @param {import('./component').Component} component */
+export default function mountWords(component) {
+const { element, props, watch } = component;
 const words = make('p', 'sv-words');
 words.setAttribute('role', 'status');
 element.appendChild(words);
@@ -8,3 +13,4 @@ function show() { words.textContent = shown(props.value || ''); }
 
 watch('value', show);
 show();
+}

@@ -15,13 +15,13 @@ function joins(before, after) {
 }
 
 // A text inside a sentence of ours, between signs that keep its direction from what stands around it.
-function isolated(text) { return RIGHT_TO_LEFT.test(text) ? '\u2068' + text + '\u2069' : text; }
+export function isolated(text) { return RIGHT_TO_LEFT.test(text) ? '\u2068' + text + '\u2069' : text; }
 
 // Drafts that did not survive, and how many more there were: they never belonged to the text.
-function isGhost(node) { return ['is-rejected', 'is-unreached', 'sv-more'].some((name) => node.classList.contains(name)); }
+export function isGhost(node) { return ['is-rejected', 'is-unreached', 'sv-more'].some((name) => node.classList.contains(name)); }
 
 // Letters that are drawn as one stay together across tokens: the marks of both keep off the line between them.
-function tie(node) {
+export function tie(node) {
   const parts = [node];
   let before = node.previousElementSibling;
   for (; before && (isGhost(before) || before.textContent === ''); before = before.previousElementSibling) if (!isGhost(before)) parts.push(before);

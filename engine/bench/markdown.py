@@ -21,6 +21,7 @@ def to_markdown(report: Json) -> str:
         parts.insert(0, "**Interrupted: only the rounds that were finished are counted.**")
     parts += [spec_bench_table(suite, report) for suite in _suites_with_categories(report["rows"])]
     parts += [row_cost_line(report["row_cost"]), *skipped_lines(report["skipped"])]
+    parts += report.get("caveats", [])  # files of former versions have none
     return "\n\n".join(parts) + "\n"
 
 

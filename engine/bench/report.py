@@ -107,6 +107,8 @@ class Report:
     num_context: int
     row_costs: list[RowCost]
     skipped: list[dict[str, Any]]
+    caveats: list[str]
+    """What is to be said of the target and of its methods, as that heads were trained on other weights."""
     rows: list[Row]
 
     def to_dict(self) -> dict[str, Any]:
@@ -119,6 +121,7 @@ class Report:
             "definitions": DEFINITIONS,
             "row_cost": {"num_context": self.num_context, "passes": [asdict(cost) for cost in self.row_costs]},
             "skipped": self.skipped,
+            "caveats": self.caveats,
             "rows": [asdict(row) for row in self.rows],
         }
 
@@ -147,6 +150,7 @@ def summarise(
     plan: Plan,
     row_costs: tuple[int, list[RowCost]],
     command: str = "",
+    caveats: Sequence[str] = (),
 ) -> Report:
     """The report of what was measured; rounds that were broken off do not count."""
     records = of_whole_rounds(records, plan)
@@ -160,6 +164,7 @@ def summarise(
         num_context=row_costs[0],
         row_costs=row_costs[1],
         skipped=[{"suite": s, "category": c, "num_questions": n} for (s, c), n in sorted(skipped.items())],
+        caveats=list(caveats),
         rows=to_rows(cells),
     )
 

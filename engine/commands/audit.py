@@ -44,9 +44,9 @@ def run(args: argparse.Namespace) -> int:
     names = method_names(args.methods)
     config, questions = config_of(args), questions_of(args)
     target = load_target(args)
-    tell_caveats(target.caveat)
     if args.methods == "all":
         names = _available(names, target)
+    tell_caveats(*drafters.caveats({name: {} for name in names}, target))
     rows = []
     for question in questions:
         for row in _rows(target, question, names, config):
@@ -78,8 +78,9 @@ def _rows(
     if problem := _failure(plain):
         raise RunFailed(f"Plain decoding failed, so there is nothing to compare with. {problem}")
     for name in names:
-        run = list(generate(target, drafters.create(name, {}, target), prompt_ids, config))
-        asked = {"method": name, "suite": question.suite, "prompt": question.turns[0]}
+        drafter = drafters.create(name, {}, target)
+        run = list(generate(target, drafter, prompt_ids, config))
+        asked = {"method": name, "suite": question.suite, "prompt": question.turns[0], "caveat": drafter.caveat}
         if problem := _failure(run):
             yield {**asked, "verdict": "failed", "text": f"failed: {problem}"}
         else:

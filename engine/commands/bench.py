@@ -22,6 +22,7 @@ from engine.commands.flags import (
     load_target,
     method_names,
     questions_of,
+    tell_caveats,
     write_file,
 )
 from engine.errors import RunFailed
@@ -50,6 +51,8 @@ def run(args: argparse.Namespace) -> int:
     check_folder("--json", args.json)
     check_folder("--resume", args.resume)
     target, plan = _plan(args)
+    caveats = drafters.caveats(plan.methods, target)
+    tell_caveats(*caveats)
     settings = bench.settings(target.loaded, plan)
     finished = journal.read(args.resume, settings, plan) if args.resume else []
     costs = bench.row_costs(target)
@@ -57,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     if args.resume:
         stream = journal.keep(args.resume, settings, finished, stream)
     records = _measured(plan, finished, stream)
-    report = bench.summarise(records, settings, plan, costs, _command(args.words))
+    report = bench.summarise(records, settings, plan, costs, _command(args.words), caveats)
     if args.json:
         cells = [dataclasses.asdict(record) for record in records if isinstance(record, bench.Cell)]
         write_file(args.json, json.dumps({**report.to_dict(), "cells": cells}, indent=1))

@@ -56,7 +56,12 @@ def add_suite_flags(parser: argparse.ArgumentParser, limit: int) -> None:
         type=Path,
         help=f"where {', '.join(suites.FIELD)} lie (default: {suites.FOLDER_VARIABLE}, or shared/data/bench)",
     )
-    parser.add_argument("--limit", type=int, default=limit, help=f"questions per suite and category (default: {limit})")
+    parser.add_argument(
+        "--limit",
+        type=int,
+        default=limit,
+        help=f"questions per suite and category (default: {limit}); a suite's own behind its name, as in humaneval:20",
+    )
 
 
 def questions_of(args: argparse.Namespace) -> list[suites.Question]:

@@ -65,6 +65,15 @@ def create(name: str, given: Mapping[str, object], target: Target, costs: Costs 
     return WithFallback(first, second, {option: getattr(second.options, option) for option in asked})
 
 
+def caveats(methods: Mapping[str, Mapping[str, object]], target: Target) -> list[str]:
+    """What is to be said before runs on a target, of it and of these methods with their options; each sentence once.
+
+    Raises UnknownName or BadInput.
+    """
+    said = [target.caveat, *(create(name, given, target).caveat for name, given in methods.items())]
+    return list(dict.fromkeys(filter(None, said)))
+
+
 def parse(name: str, given: Mapping[str, object]) -> list[tuple[str, Any]]:
     """A method with its options, and behind it its fallback, if it is given one; `fallback.NAME` is the fallback's.
 
@@ -98,4 +107,4 @@ def _fallback_of(name: str, second: str) -> str:
     return second
 
 
-__all__ = ["Context", "Costs", "Drafter", "Needs", "Room", "create", "get", "names", "parse"]
+__all__ = ["Context", "Costs", "Drafter", "Needs", "Room", "caveats", "create", "get", "names", "parse"]

@@ -130,7 +130,7 @@ def _convert(source: Path, sha256: str) -> Path:
     place = home / f"{source.stem}-{sha256[:16]}"
     with tempfile.TemporaryDirectory(dir=home, prefix=_UNFINISHED, ignore_cleanup_errors=True) as unfinished:
         folder = Path(unfinished) / place.name
-        print(f"Converting {source.name} to bf16, once, into {place} …", file=sys.stderr, flush=True)
+        print(f"Converting {source.name} to safetensors, once, into {place} …", file=sys.stderr, flush=True)
         converting.convert(source, folder)
         described = {**_described(source), "sha256": sha256}
         files = {path.name: {**_stamp(path), "sha256": sha256_of(path)} for path in folder.iterdir()}

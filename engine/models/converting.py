@@ -1,6 +1,7 @@
-"""A GGUF file to a folder of bf16 safetensors, as transformers dequantises it. Knows no cache.
+"""A GGUF file to a folder of safetensors, as transformers dequantises it. Knows no cache.
 
-Configuration, tokenizer, chat template and tokens that end a text are read from the same file.
+Matrices that are not quantised keep their width, float32 or float16; quantised ones become bf16. Configuration,
+tokenizer, chat template and tokens that end a text are read from the same file.
 """
 
 from __future__ import annotations
@@ -36,6 +37,16 @@ def can_convert() -> bool:
     return importlib.util.find_spec(READER) is not None
 
 
+def dtype_of(source: Path) -> torch.dtype:
+    """What a file's matrices are written as: bf16, but what it holds in full or in half. Raises the reader's errors."""
+    from gguf import GGUFReader
+
+    kinds = {tensor.tensor_type.name for tensor in GGUFReader(source).tensors if len(tensor.shape) > 1}
+    if kinds == {"F16"}:
+        return torch.float16
+    return torch.float32 if "F32" in kinds and kinds <= {"F32", "F16", "BF16"} else torch.bfloat16
+
+
 def check(source: Path) -> None:
     """Raises BadInput where a file is no GGUF file, or where nothing here reads one."""
     try:
@@ -56,7 +67,7 @@ def _read(source: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             str(source.parent),
-            dtype=torch.bfloat16,
+            dtype=dtype_of(source),
             quantization_config=GgufConfig(dequantize=True),
             output_loading_info=True,
             **how,

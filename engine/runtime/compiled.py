@@ -24,6 +24,14 @@ else:
     HAS_COMPILER = True
 
 
+ENTRY = {"cache": True, "nogil": True, "no_cfunc_wrapper": True}
+"""numba's options for a loop that Python calls."""
+INNER = {**ENTRY, "no_cpython_wrapper": True}
+"""For one that compiled loops alone call, from several places."""
+PART = {**INNER, "inline": "always"}
+"""For one that is called in one place: it is written into its caller, where alone it would be compiled once more."""
+
+
 def njit(**options: Any) -> Callable[[F], F]:
     """A decorator: numba's with these options; else the loop as it is, with integers that wrap around as compiled."""
     if not HAS_COMPILER:

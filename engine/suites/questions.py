@@ -36,11 +36,19 @@ class Question:
 def questions(given: str, limit: int | None = None, kind: str = "story", folder: Path | None = None) -> list[Question]:
     """The questions of suites or files, parted by commas, or of "all" that ship for a kind of model.
 
-    `limit` keeps the first of each suite, and of each category where a suite has them. `folder` is where the field's
-    suites lie. Raises UnknownName or BadInput.
+    `limit` keeps the first of each suite, and of each category where a suite has them; a suite may have one of its
+    own behind a colon, as in `humaneval:20`. `folder` is where the field's suites lie. Raises UnknownName or BadInput.
     """
-    parts = [part for name in given.split(",") for part in (own_names(kind) if name == "all" else [name])]
-    return [question for part in dict.fromkeys(parts) for question in _limited(_suite(part, folder), limit)]
+    parts = {}
+    for part in given.split(","):
+        name, own = _with_limit(part, limit)
+        parts |= dict.fromkeys(own_names(kind) if name == "all" else [name], own)
+    return [question for name, own in parts.items() for question in _limited(_suite(name, folder), own)]
+
+
+def _with_limit(part: str, limit: int | None) -> tuple[str, int | None]:
+    name, _, number = part.rpartition(":")
+    return (name, int(number)) if name and number.isdecimal() and int(number) else (part, limit)
 
 
 def _suite(name: str, folder: Path | None) -> list[Question]:

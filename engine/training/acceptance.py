@@ -118,10 +118,13 @@ def heldout_prompts(
 
 
 def _line(figures: dict[str, Any]) -> str:
-    def said(part: dict[str, Any]) -> str:
-        return f"{' / '.join(f'{p:.0%}' for p in part['by_position'])} (block efficiency {part['block_efficiency']})"
-
     return (
-        f"drafts 1 to {DEPTH} survive in {said(figures['before'])} of greedy steps before alignment, "
-        f"in {said(figures['after'])} after it"
+        f"drafts 1 to {DEPTH} survive in {survived(figures['before'])} of greedy steps before alignment, "
+        f"in {survived(figures['after'])} after it"
     )
+
+
+def survived(figures: dict[str, Any]) -> str:
+    """What `survival` found, in a few words."""
+    by_position = " / ".join(f"{share:.0%}" for share in figures["by_position"])
+    return f"{by_position} (block efficiency {figures['block_efficiency']})"

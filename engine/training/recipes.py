@@ -137,7 +137,11 @@ RECIPES: dict[tuple[str, str], Recipe] = {
     ),
 }
 
-
+for _preset, _tokens in (("cpu", 12_000_000), ("gpu", 200_000_000)):
+    # As wide as a file of 12 MB allows with a row for each of 49,152 tokens.
+    RECIPES["narrow_draft", _preset] = replace(
+        RECIPES["align", _preset], shape=Shape(96, 4, 3, 288), num_tokens=_tokens, batch_tokens=8192, limit_minutes=20
+    )
 # Chimera's passes are dear: many small steps of few tokens.
 RECIPES["chimera", "cpu"] = replace(
     RECIPES["heads", "cpu"], batch_tokens=2048, lr=3e-3, stages=_MOSTLY_WRITTEN, decay_from=0.1

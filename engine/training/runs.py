@@ -1,32 +1,28 @@
 """What `python -m engine train NAME` does: settings checked, data read, jobs put in a trainer.
 
-A target is one job. A draft model is two, pretraining and alignment, with the target's written text and
-hidden states between them, all kept below its folder so that a stopped run goes on where it was. A trained
-method is the module of its name in this package, with `train(order)`.
+A target is one job. A drafter is the module of its name in this package, with `train(order)`.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from engine import drafters, models, training
 from engine.errors import BadInput, UnknownName
-from engine.training import corpus, written
-from engine.training.acceptance import write_acceptance
-from engine.training.align import Alignment
-from engine.training.card import write_card
-from engine.training.pretrain import Pretraining, encode_epoch
+from engine.training import corpus
+from engine.training.pretrain import Pretraining
 from engine.training.recipes import MAX_CONTEXT, RECIPES, VOCAB_SIZE, Recipe
 from engine.training.tokenizer import train_tokenizer
 from engine.training.trainer import Trainer, mixed_precision
+
+TARGET, DRAFT = "target", "draft"
 
 
 @dataclass(frozen=True)
@@ -82,16 +78,16 @@ def train(order: Order) -> None:
     if order.name not in names():
         raise UnknownName("name to train", order.name, names())
     _check(order)
-    if order.name in _TRAINED:
-        _TRAINED[order.name](order)
+    if order.name == TARGET:
+        _train_target(order)
     else:
         importlib.import_module(f"{training.__name__}.{order.name}").train(order)
 
 
 def names() -> list[str]:
-    """What can be trained: the target, its draft model, and each method with a module of its name here."""
+    """What can be trained: a target, its draft model, and each method with a module of its name here."""
     own = {module.name for module in pkgutil.iter_modules(training.__path__)}
-    return [*_TRAINED, *(name for name in drafters.names() if name in own)]
+    return [TARGET, DRAFT, *(name for name in drafters.names() if name in own)]
 
 
 def _check(order: Order) -> None:
@@ -99,7 +95,7 @@ def _check(order: Order) -> None:
         raise BadInput(f"--limit-minutes is {order.limit_minutes:g}; wanted a number above 0.")
     if order.preset == "gpu" and not torch.cuda.is_available():
         raise BadInput("Preset gpu needs a CUDA device, and none is here; use --preset cpu.")
-    if (order.name == "target") != (order.target is None):
+    if (order.name == TARGET) != (order.target is None):
         raise BadInput("A drafter, and only a drafter, learns from its target: name it with --target.")
 
 
@@ -107,56 +103,10 @@ def _train_target(order: Order) -> None:
     documents = corpus.read_folder(order.data)
     texts = (d.text for d in corpus.split_heldout(documents)[0] if d.kind == "story")
     tokenizer = train_tokenizer(texts, VOCAB_SIZE, MAX_CONTEXT)
-    job = Pretraining("story-target", order.recipe("target"), documents, tokenizer)
+    job = Pretraining("story-target", order.recipe(TARGET), documents, tokenizer)
     order.folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(order.folder)
     run_trainer(Trainer(job, job.recipe, order.folder, order.device, is_compiled=order.is_compiled), order.is_resumed)
-
-
-def _train_draft(order: Order) -> None:
-    target, tokenizer = load_target(str(order.target), order.device)
-    documents = corpus.read_folder(order.data)
-    first = order.folder / "pretrained"
-    if not (first / "config.json").is_file() or (order.is_resumed and not (order.material / "written.jsonl").is_file()):
-        job = Pretraining("story-draft", order.recipe("draft", 0.5), documents, tokenizer, len_vocabulary(target))
-        if not run_trainer(
-            Trainer(job, job.recipe, first, order.device, is_compiled=order.is_compiled), order.is_resumed
-        ):
-            return
-    _align(order, target, tokenizer, documents)
-
-
-def _align(
-    order: Order, target: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, documents: list[corpus.Document]
-) -> None:
-    recipe = order.recipe("align", 0.5)
-    train_documents, heldout = corpus.split_heldout(documents)
-    prompt_ids = written.prompts(train_documents, tokenizer, recipe.num_written, order.seed)
-    states, context = order.material / "activations", recipe.stages[-1].context
-    file = order.material / "written.jsonl"
-    texts = written.write(target, tokenizer, prompt_ids, file, seed=order.seed, states=states, context=context)
-    draft = LlamaForCausalLM.from_pretrained(order.folder / "pretrained", dtype=torch.float32)
-    stream = encode_epoch(heldout, tokenizer, seed=0)
-    job = Alignment("story-draft", recipe, draft, target, tokenizer, order.material / "activations", stream)
-    if not run_trainer(
-        Trainer(job, recipe, order.folder, order.device), order.is_resumed and has_checkpoint(order.folder)
-    ):
-        return
-    before_after = [order.folder / "pretrained", order.folder]
-    figures = write_acceptance(str(order.target), before_after, heldout, order.folder / "acceptance.json")
-    write_card(order.folder, "story-draft", {**_draft_facts(job, len(texts)), **figures}, has_samples=False)
-
-
-def _draft_facts(job: Alignment, num_texts: int) -> dict[str, str]:
-    shape = job.recipe.shape
-    return {
-        "parameters": f"{job.model.num_parameters() / 1e6:.2f} M; Llama architecture, {shape.num_layers} layers of "
-        f"width {shape.hidden_size}, the target's vocabulary",
-        "data": f"pretrained on the target's own data, then aligned by distillation on {num_texts:,} answers that the "
-        "target wrote, four of five greedily and the rest at temperature 1",
-        "weights": "bf16 safetensors, Apache-2.0",
-        "made by": "`python -m engine train draft`",
-    }
 
 
 def run_trainer(trainer: Trainer, is_resumed: bool) -> bool:
@@ -188,6 +138,3 @@ def load_target(name: str, device: str) -> tuple[PreTrainedModel, PreTrainedToke
 def len_vocabulary(target: PreTrainedModel) -> int:
     """Rows of the target's output layer: a drafter must score as many tokens."""
     return int(target.get_output_embeddings().weight.shape[0])
-
-
-_TRAINED: dict[str, Callable[[Order], None]] = {"target": _train_target, "draft": _train_draft}

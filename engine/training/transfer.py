@@ -22,6 +22,8 @@ from engine.training.losses import divergence
 from engine.training.material import Material
 
 RIDGE = 1e-2
+SOLVED_ROWS = activations.SHARD_ROWS
+"""Rows of text that maps are solved on; shards of a chat model's answers hold many more."""
 
 
 class Corrections(nn.Module):
@@ -157,9 +159,9 @@ class Transfer(Heads):
 
 @torch.no_grad()
 def solved(layered: Layered, layers: tuple[int, ...], material: Material) -> Transfer:
-    """Maps that foresee states of their layer best in the least squares, on one shard of written text."""
+    """Maps that foresee states of their layer best in the least squares, on some rows of written text."""
     transfer = Transfer(layered, layers, material.hidden_size).reading(material)
-    ids, _ = next(activations.shards(material.written, seed=0))
+    ids = next(activations.shards(material.written, seed=0))[0][:SOLVED_ROWS]
     rows = layered.real(ids[:, :-1].clamp(min=0))
     is_text = ids[:, :-1] >= 0
     for step, (layer, linear) in enumerate(zip(layers, transfer.maps, strict=True), start=1):

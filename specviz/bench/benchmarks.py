@@ -48,6 +48,7 @@ class _Work:
     settings: dict[str, Any]
     costs: tuple[int, list[Any]]
     records: list[Record]
+    caveats: list[str]
     group_id: str | None = None
     session_ids: dict[str, list[str]] = field(default_factory=dict)
     """Of the round that is being measured, by contender."""
@@ -154,7 +155,8 @@ class Benchmarks:
         plan = asked.plan()
         settings = bench.settings(target.loaded, plan)
         finished = journal.read(self.shelf.journal(bench_id), settings, plan)
-        work = _Work(bench_id, asked, target, plan, settings, bench.row_costs(target, ROW_COST_S), finished)
+        costs, caveats = bench.row_costs(target, ROW_COST_S), drafters.caveats(plan.methods, target)
+        work = _Work(bench_id, asked, target, plan, settings, costs, finished, caveats)
         work.group_id = self._group(work)
         self._tell(note="Warming up every method.", **_figures(work))
         return work
@@ -192,7 +194,7 @@ class Benchmarks:
         cells = [asdict(record) for record in whole if isinstance(record, Cell)]
         if not cells:
             return
-        report = bench.summarise(whole, work.settings, work.plan, work.costs)
+        report = bench.summarise(whole, work.settings, work.plan, work.costs, caveats=work.caveats)
         self.shelf.keep(work.bench_id, {**report.to_dict(), "cells": cells, "group_id": work.group_id})
         self._tell(num_reports=self.progress.num_reports + 1)
 

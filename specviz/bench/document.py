@@ -56,6 +56,7 @@ def to_html(report: Mapping[str, Any]) -> str:
     for suite in figures.suites(report):
         parts += [f"<h2>{_text(suite)}</h2>", _rows(figures.rows_of(report, suite))]
     parts += map(_paragraph, [markdown.row_cost_line(report["row_cost"]), *markdown.skipped_lines(report["skipped"])])
+    parts += map(_paragraph, report.get("caveats", []))
     parts += ["<h2>Definitions</h2>", _definitions()]
     body = "\n".join(parts)
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>SpecViz benchmark</title>'

@@ -89,7 +89,7 @@ def first_prompt_of(device: Device) -> str:
 def example_chips(device: Device, elem_id: str) -> gr.HTML:
     """Examples by task, those of the kind of model that is its value; its event `pick` goes to `pick`."""
     first = _first_kind(device)
-    return drawn(elem_id, ("dom", "chips"), first, known={"MENUS": files.example_menus(), "FIRST": first})
+    return drawn(elem_id, "chips", first, known={"MENUS": files.example_menus(), "FIRST": first})
 
 
 def follow_model(model: gr.Dropdown, prompt: gr.Textbox, chips: gr.HTML) -> None:
@@ -122,9 +122,9 @@ def model_menu(device: Device, elem_id: str) -> gr.Dropdown:
     return gr.Dropdown(choices, value=choices[0][1], label="Model", elem_id=elem_id, elem_classes=["sv-model"])
 
 
-def settings_form(device: Device, elem_id: str, first: str, *scripts: str) -> gr.HTML:
-    """Controls that these scripts make from the catalog; its value is their settings as JSON text, at first `first`."""
-    return drawn(elem_id, scripts, first, known={"CATALOG": catalog(device), "FIRST": first})
+def settings_form(device: Device, elem_id: str, first: str, script: str) -> gr.HTML:
+    """Controls that this script makes from the catalog; its value is their settings as JSON text, at first `first`."""
+    return drawn(elem_id, script, first, known={"CATALOG": catalog(device), "FIRST": first})
 
 
 def catalog(device: Device) -> str:

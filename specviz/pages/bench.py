@@ -20,8 +20,6 @@ from specviz.decoding.device import PLAIN, Device, problems, runnable
 from specviz.figures import bench as figures
 from specviz.pages.asking import start_and_stop
 from specviz.pages.drawn import QUIET, drawn
-from specviz.pages.plot import SCRIPTS
-from specviz.routes import PLOTLY_PATH
 from specviz.store import Reader
 from specviz.text import printable, to_wire, without_surrogates
 from specviz.times import MINUTES, day_and_time
@@ -165,11 +163,11 @@ class BenchView:
             with gr.Column(elem_classes=["sv-controls"], min_width=280):
                 with gr.Row(elem_classes=["sv-actions"]):
                     start, stop = start_and_stop("Start", "bench-start", "bench-stop")
-                estimate = drawn("bench-estimate", ("dom", "words"))
+                estimate = drawn("bench-estimate", "words")
                 inputs = self._controls()
                 estimate.value = self.estimate(*(given.value for given in inputs))
             with gr.Column(elem_classes=["sv-main"], min_width=280):
-                progress = drawn("bench-progress", ("dom", "benchprogress"))
+                progress = drawn("bench-progress", "benchprogress")
                 board = self._board()
         shown = gr.State({"id": EXAMPLE, "num_reports": 0})
         timer = gr.Timer(POLL_S, active=False)
@@ -193,7 +191,7 @@ class BenchView:
             return self.export(given.get("id"), given.get("kind"))
 
         empty = to_wire({"entries": [], "open": "", "alert": ""})
-        return drawn("bench-board", (*SCRIPTS, "bench"), empty, serves={"export": export}, plotly=PLOTLY_PATH)
+        return drawn("bench-board", "bench", empty, serves={"export": export})
 
     def _controls(self) -> list[Any]:
         lacking = problems(self.device)

@@ -15,7 +15,7 @@ from engine.errors import BadInput
 from specviz.decoding import request
 from specviz.decoding.device import PLAIN, Device, Method, runnable
 from specviz.decoding.session import Sessions
-from specviz.pages import files, recorded_race
+from specviz.pages import recorded_race, scripts
 from specviz.pages.asking import (
     example_chips,
     follow_model,
@@ -35,7 +35,6 @@ from specviz.race.earlier import earlier
 from specviz.race.fold import RaceState, fold_all
 from specviz.race.reopening import reopen, run_ids
 from specviz.race.wire import RaceStream
-from specviz.routes import PLOTLY_PATH
 from specviz.showing import channel
 from specviz.showing.channel import Streams
 from specviz.showing.notices import Happening
@@ -44,11 +43,6 @@ from specviz.text import printable, to_wire, without_surrogates
 
 FIRST_LANES = ("draft_model", "prompt_lookup", "aded")
 """Beside plain decoding, where they can run."""
-CONTROL_SCRIPTS = ("dom", "tooltip", "palette", "drawings", "swatch", "fields", "contenders")
-STAGE_SCRIPTS = (
-    *("dom", "address", "tooltip", "glossary", "card", "writing", "tokens", "legend", "stream"),
-    *("palette", "drawings", "plot", "swatch", "timeline", "clock", "lane", "board", "race", "visitor", "raceback"),
-)
 _BUSY = (gr.Button(interactive=False), gr.Button(interactive=True))
 _READY = (gr.Button(interactive=True), gr.Button(interactive=False))
 
@@ -140,19 +134,19 @@ class Compare:
                 controls = _controls(self.sessions.device)
             with gr.Column(elem_classes=["sv-main"], min_width=280):
                 stage = self._stage()
-                before = drawn("race-earlier", ("dom", "address", "earlier"), serves={"earlier_races": self.earlier})
+                before = drawn("race-earlier", "earlier", serves={"earlier_races": self.earlier})
         self._wire(controls, stage, before)
         return stage, before
 
     def _stage(self) -> gr.HTML:
-        serves, known = {"snapshot": self.streams.snapshot}, {"PLOTLY": PLOTLY_PATH}
-        return drawn("race-stage", STAGE_SCRIPTS, self._open_stream().snapshot(), serves=serves, known=known)
+        serves = {"snapshot": self.streams.snapshot}
+        return drawn("race-stage", "raceback", self._open_stream().snapshot(), serves=serves)
 
     def _wire(self, controls: _Controls, stage: gr.HTML, before: gr.HTML) -> None:
         inputs = [controls.prompt, controls.model, controls.settings]
         outputs = [stage, controls.run, controls.stop, before]
         # What the address named is not what is on screen any more.
-        forget = f"() => {{ {files.script('address')}\nnote({{ view: 'compare' }}); }}"
+        forget = scripts.calling("address", "note", {"view": "compare"})
         controls.run.click(None, None, None, js=forget, **QUIET)
         controls.run.click(self.run, inputs, outputs, **QUIET)
         stage.join(self.join, None, outputs, **QUIET)
@@ -184,5 +178,5 @@ def _controls(device: Device) -> _Controls:
     with gr.Row(elem_classes=["sv-actions"]):
         run, stop = start_and_stop("Race", "race-run", "race-stop")
     model = model_menu(device, "race-model")
-    settings = settings_form(device, "race-settings", first_settings(device), *CONTROL_SCRIPTS)
+    settings = settings_form(device, "race-settings", first_settings(device), "contenders")
     return _Controls(prompt, examples, model, settings, run, stop)

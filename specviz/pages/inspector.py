@@ -12,20 +12,14 @@ from gradio.components import Component
 from engine.errors import BadInput
 from engine.events import Event
 from specviz.explaining import recording
-from specviz.pages import plot, recorded_race
+from specviz.pages import recorded_race
 from specviz.pages.drawn import drawn
-from specviz.routes import PLOTLY_PATH
 from specviz.showing import listing
 from specviz.showing.trace import trace
 from specviz.store import Reader, StoreError, UnknownRun
 from specviz.text import first_line, to_wire, without_surrogates
 from specviz.times import day_and_time
 
-SCRIPTS = (
-    *plot.SCRIPTS,
-    *("writing", "drafttree", "treedrawing", "treeview", "ruler", "nodecard", "steppanels", "inspector"),
-)
-"""All that draws a run from a trace, without a server."""
 NUM_RUNS = 40
 MAX_STEP_CHARS = 9
 PROMPT_CHARS = 60
@@ -69,8 +63,7 @@ class Inspector:
 
     def build(self) -> Sequence[Component]:
         """Lay the page out inside the current tab."""
-        known = {"PLOTLY": PLOTLY_PATH}
-        return (drawn("inspector", (*SCRIPTS, "inspectview"), serves={"read": self.read}, known=known),)
+        return (drawn("inspector", "inspectview", serves={"read": self.read}),)
 
     def _runs(self) -> list[dict[str, str]]:
         """The newest runs and the recorded one, for the menu."""

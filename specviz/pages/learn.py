@@ -11,9 +11,7 @@ from gradio.components import Component
 
 from specviz.decoding.device import Device
 from specviz.explaining import glossary, prose, recording
-from specviz.pages import inspector
 from specviz.pages.drawn import Answer, drawn
-from specviz.routes import PLOTLY_PATH
 from specviz.showing.trace import trace
 from specviz.text import to_wire
 
@@ -56,8 +54,7 @@ class Learn:
         groups = {"FIGURES": glossary.figures(), "BENCH": glossary.bench_figures(), "WORDS": glossary.words()}
         entries = {name: [[term.slug, term.name, term.definition] for term in group] for name, group in groups.items()}
         serves: dict[str, Answer] = {"read": self.read, "method_page": self.method_page}
-        known = {"METHODS": methods, "PLOTLY": PLOTLY_PATH} | entries
-        return (drawn("learn", (*inspector.SCRIPTS, "tour", "learn"), serves=serves, known=known),)
+        return (drawn("learn", "learn", serves=serves, known={"METHODS": methods} | entries),)
 
 
 def _missing(term: str) -> str:

@@ -12,8 +12,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from specviz.pages import files, inspector
-from specviz.pages.stage import SCRIPTS
+from specviz.pages import files, scripts
 from specviz.routes import plotly_script
 from specviz.showing.fold import ViewState, fold_all
 from specviz.showing.replay import replay
@@ -60,10 +59,9 @@ def _run(archive: Reader, run_id: str) -> dict[str, Any]:
 
 
 def _script() -> str:
-    """One function, so that the components' own names stay inside it."""
-    parts = files.script("offline", *SCRIPTS, "timeline", "player", *inspector.SCRIPTS, "offlineruns")
-    start = "'use strict';\nconst element = document.getElementById('stage'), PLOTLY = '';"
-    return f"(() => {{\n{start}\n{parts}\n({files.script('page')})();\n}})();"
+    """One function, so that the modules' own names stay inside it."""
+    start = f"{scripts.mount('offline')}({{ element: document.getElementById('stage') }});"
+    return f"(() => {{\n'use strict';\n{scripts.joined('offline')}{start}\n({scripts.text('page')})();\n}})();"
 
 
 _HEADER = (

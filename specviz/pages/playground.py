@@ -145,7 +145,7 @@ class Playground:
                 controls = _controls(self.sessions.device)
                 address = _address(self.sessions.device)
             with gr.Column(elem_classes=["sv-main"], min_width=280):
-                stage = make_stage("stage", self.streams, "visitor", "wayback", serves={"saved": self.saved})
+                stage = make_stage("stage", self.streams, "wayback", serves={"saved": self.saved})
         self._wire(controls, stage)
         settings = [getattr(controls, name) for name in link.CONTROLS]
         changed = "(...values) => JSON.stringify({ values })"
@@ -186,7 +186,7 @@ def _address(device: Device) -> gr.HTML:
     """The settings as a link; at first those that the controls begin with."""
     values = {"prompt": first_prompt_of(device), "model": next(iter(device.models())), "baseline": True}
     first = json.dumps({"values": {**values, link.FORM: default_settings(device)}})
-    return drawn("link", ("dom", "address", "link"), first, known={"CONTROLS": link.CONTROLS})
+    return drawn("link", "link", first, known={"CONTROLS": link.CONTROLS})
 
 
 def _controls(device: Device) -> _Controls:
@@ -197,5 +197,5 @@ def _controls(device: Device) -> _Controls:
         again = gr.Button("Same again", elem_id="again", interactive=False, min_width=96, scale=1)
     baseline = gr.Checkbox(label="Measure plain decoding too", value=True, elem_id="baseline")
     model = model_menu(device, "model")
-    settings = settings_form(device, "settings", default_settings(device), "dom", "tooltip", "fields", "settings")
+    settings = settings_form(device, "settings", default_settings(device), "settings")
     return _Controls(prompt, examples, model, settings, baseline, run, stop, again)

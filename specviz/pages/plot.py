@@ -23,13 +23,8 @@ from __future__ import annotations
 import gradio as gr
 
 from specviz.pages.drawn import drawn
-from specviz.routes import PLOTLY_PATH
-
-SCRIPTS = ("dom", "address", "tooltip", "glossary", "palette", "drawings", "plot")
-"""What a script needs to draw charts of its own with `makePlot`."""
 
 
 def make_plot(elem_id: str, *, height: int = 260, filename: str = "specviz") -> gr.HTML:
     """An empty chart. Its value is a figure as JSON text; its event `pick` has `series`, `index` and `key`."""
-    known = {"PLOTLY": PLOTLY_PATH, "FILENAME": filename, "HEIGHT": height}
-    return drawn(elem_id, (*SCRIPTS, "plotview"), known=known)
+    return drawn(elem_id, "plotview", known={"FILENAME": filename, "HEIGHT": height})

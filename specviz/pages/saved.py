@@ -19,11 +19,10 @@ from gradio.components import Component
 from engine.errors import BadInput
 from specviz.archive import lines
 from specviz.decoding.visitors import Visitors, hashed
-from specviz.pages import exports, plot
+from specviz.pages import exports
 from specviz.pages.drawn import drawn
 from specviz.pages.side_by_side import side_by_side
 from specviz.pages.stage import make_stage, saved_run
-from specviz.routes import PLOTLY_PATH
 from specviz.showing import listing
 from specviz.showing.channel import Streams
 from specviz.showing.listing import Listing
@@ -34,7 +33,6 @@ from specviz.text import to_wire, without_surrogates
 PUBLIC = " Whoever opens this page can read every run; only the browser that made one can change it."
 NOBODY = "nobody"
 """Whose runs are none: a browser that does not say who it is has made none."""
-SCRIPTS = ("address", "visitor", "filters", "runtable", "selection", "sidebyside", "listwords", "again", "browser")
 _log = logging.getLogger(__name__)
 Answer = Callable[[Any, Any], dict[str, Any]]
 
@@ -174,5 +172,5 @@ class SavedRuns:
             "export_runs": self.export,
             "import_runs": self.take_in,
         }
-        browser = drawn("runs", (*plot.SCRIPTS, *SCRIPTS), serves=serves, known={"PLOTLY": PLOTLY_PATH})
-        return browser, make_stage("saved-stage", self.streams, "timeline", "player", "again", "againbar")
+        browser = drawn("runs", "browser", serves=serves)
+        return browser, make_stage("saved-stage", self.streams, "savedstage")

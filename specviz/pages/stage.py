@@ -7,20 +7,13 @@ from collections.abc import Mapping
 import gradio as gr
 
 from engine.errors import BadInput
-from specviz.pages import plot
 from specviz.pages.drawn import Answer, drawn
-from specviz.routes import PLOTLY_PATH
 from specviz.showing import channel, listing
 from specviz.showing.channel import Streams
 from specviz.showing.fold import ViewState, fold_all
 from specviz.showing.replay import replay
 from specviz.showing.wire import Stream
 from specviz.store import Reader, StoreError
-
-SCRIPTS = (
-    *(*plot.SCRIPTS, "card", "writing", "tokens", "legend", "stream", "tiles", "figures"),
-    *("drafttree", "treedrawing", "treeview", "livetree", "stage"),
-)
 
 
 def saved_run(archive: Reader, streams: Streams, run_id: object) -> str:
@@ -32,10 +25,12 @@ def saved_run(archive: Reader, streams: Streams, run_id: object) -> str:
     return streams.keep(Stream()).snapshot(state)
 
 
-def make_stage(elem_id: str, streams: Streams, *extra: str, serves: Mapping[str, Answer] | None = None) -> gr.HTML:
+def make_stage(
+    elem_id: str, streams: Streams, script: str = "stage", *, serves: Mapping[str, Answer] | None = None
+) -> gr.HTML:
     """An empty stage. Give it `Stream.delta` and `Stream.snapshot` texts.
 
-    `extra`: more scripts to draw on it; `serves`: the server functions that they ask.
+    `script`: what draws it, more than a stage perhaps; `serves`: the server functions that it asks.
     """
     first, asked = streams.keep(Stream()).snapshot(ViewState()), {"snapshot": streams.snapshot, **(serves or {})}
-    return drawn(elem_id, (*SCRIPTS, *extra), first, serves=asked, known={"PLOTLY": PLOTLY_PATH})
+    return drawn(elem_id, script, first, serves=asked)

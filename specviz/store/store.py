@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import threading
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -37,6 +38,8 @@ from specviz.store.writer import RunWriter, Statements, Writer
 KEPT_DELETED = timedelta(days=1)
 """How long a deletion can be undone."""
 _PATIENCE_S = 30.0
+_OPENING = threading.Lock()
+"""Threads of this process wait here for each other, as long as it takes: SQLite would have them give up in time."""
 
 
 def open_store(url_or_path: str | os.PathLike[str] | None = None) -> Store:
@@ -45,14 +48,15 @@ def open_store(url_or_path: str | os.PathLike[str] | None = None) -> Store:
     None is SPECVIZ_DB, else `specviz/specviz.db` in the per-user data folder; ":memory:" keeps nothing after
     close. Runs whose process has died become interrupted. Raises StoreError with a sentence to show.
     """
-    database = open_database(locate(url_or_path))
-    try:
-        with database.writing() as connection:
-            interrupt_dead_runs(connection)
-            purge(connection)
-    except DATABASE_ERRORS as error:
-        database.close()
-        raise StoreError(sentence(error, database.name)) from error
+    with _OPENING:
+        database = open_database(locate(url_or_path))
+        try:
+            with database.writing() as connection:
+                interrupt_dead_runs(connection)
+                purge(connection)
+        except DATABASE_ERRORS as error:
+            database.close()
+            raise StoreError(sentence(error, database.name)) from error
     return Store(database)
 
 

@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
-from specviz.pages import files
+from specviz.pages import files, scripts
 
 ORIGIN = "http://localhost/"
 """Served by nobody: the blank page is answered inside the browser."""
 HTML = "text/html; charset=utf-8"
 LOADER = """
 window.loaded = [];
-// Scripts as a component gets them from Gradio, with watchers, events and server functions that are recorded.
-window.load = (names, source, value, answers) => {
+// Modules, those that draw in a component of ours, with watchers, events and server functions that are recorded.
+window.load = (source, mounts, constants, value, answers) => {
   const element = document.body.appendChild(document.createElement('div'));
   element.className = 'sv-component';
-  const props = { value }, watchers = [], said = [], asked = [];
+  const props = { value, ...constants.props }, watchers = [], said = [], asked = [];
   const server = Object.fromEntries(Object.entries(answers).map(([name, text]) => [name, async (given) => {
     asked.push([name, given]);
     return (0, eval)('(' + text + ')')(given);
   }]));
   const watch = (_, listener) => watchers.push(listener), trigger = (...told) => said.push(told);
   const own = { element, props, server, watch, trigger };
-  const given = names.includes('offline') ? { element } : own;
-  const run = new Function(...Object.keys(given), source + '\\nreturn (asked_) => eval(asked_);');
-  const inside = run(...Object.values(given));
+  const run = new Function('component_', ...Object.keys(own), source + '\\nreturn (asked_) => eval(asked_);');
+  const component = { ...constants, ...own };
+  const outside = run(component, ...Object.values(own));
+  for (const mount of mounts) outside(mount)(component);
+  const inside = component.inside || outside;
   const set = (next) => { props.value = next; for (const listener of watchers) listener(); };
   return loaded.push({ inside, element, set, said, asked }) - 1;
 };
 """
+MOUNT = re.compile(r"^function mount\w+\(component\) \{\n", re.MULTILINE)
+INSIDE = r"\g<0>component.inside ??= (asked_) => eval(asked_);\n"
 CLEAR = """() => {
   document.body.replaceChildren();
   document.body.className = 'gradio-container';
@@ -115,6 +120,7 @@ class Scripts:
     def __init__(self, page: Any) -> None:
         self.page = page
         self.page.route("**/*", lambda route: route.fulfill(body=self._blank(), content_type=HTML))
+        self.page.route("**/specviz/js-*/*.js", self._module)
         self.errors: list[str] = []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.goto(ORIGIN)
@@ -133,17 +139,28 @@ class Scripts:
         self.page.context.close()
 
     def load(self, *names: str, value: Any = "", answers: dict[str, str] | None = None, **constants: Any) -> Loaded:
-        """These scripts as the page gets them, in their order, those that draw charts with a fake library.
+        """These modules and what they import, those that draw in a component of their own, charts with a fake library.
 
-        `answers`: server functions as scripts.
+        Whoever calls a function sees the names of the modules, and within the first that draws, its own. `answers`:
+        server functions as scripts.
         """
-        if "plot" in names:
+        if "plot" in scripts.with_imports(*names):
             self.fake_plotly()
-            constants = {"PLOTLY": "/none"} | constants
-        source = files.on_load(*names, **constants)
+        source = MOUNT.sub(INSIDE, scripts.joined(*names))
+        mounts = [scripts.mount(name) for name in names if scripts.mount(name)]
         text = value if isinstance(value, str) else json.dumps(value)
-        run = "([names, source, value, answers]) => load(names, source, value, answers)"
-        return Loaded(self.page, self.page.evaluate(run, [list(names), source, text, answers or {}]))
+        run = "(given) => load(...given)"
+        return Loaded(self.page, self.page.evaluate(run, [source, mounts, constants, text, answers or {}]))
+
+    def imported(self, name: str, run: str = "Object.keys", *given: Any) -> Any:
+        """What a function returns that is given this module, imported by the browser itself, and plain values."""
+        text = "async ([address, run, given]) => (0, eval)('(' + run + ')')(await import(address), ...given)"
+        return self.page.evaluate(text, [ORIGIN + scripts.address(name), run, list(given)])
+
+    @staticmethod
+    def _module(route: Any) -> None:
+        name = route.request.url.rpartition("/")[2].removesuffix(".js")
+        route.fulfill(body=scripts.text(name), content_type="text/javascript")
 
     @staticmethod
     def _blank() -> str:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from specviz.pages import files, plot
+from specviz.pages import scripts
 from specviz.routes import PLOTLY_PATH
 
 Open = Callable[..., Any]
@@ -27,7 +27,7 @@ FIGURE = {
 
 def chart(seen: Any, figure: dict[str, Any]) -> Any:
     """Draw a figure at the top of the page; window.chart is the component, window.picked what was picked."""
-    script = f"""async (figure) => {{ {files.script(*plot.SCRIPTS)};
+    script = f"""async (figure) => {{ const {{ makePlot }} = await import({json.dumps("/" + scripts.address("plot"))});
         window.chart = makePlot({{ path: {json.dumps(PLOTLY_PATH)}, onPick: (point) => {{ window.picked = point; }} }});
         document.querySelector('.gradio-container').prepend(window.chart.node);
         await window.chart.draw(figure); }}"""

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from specviz.pages import files
-from specviz.pages.plot import SCRIPTS
 from tests.browser.scripts_page import Loaded, Scripts
 
 LINES: dict[str, Any] = {
@@ -42,7 +41,7 @@ HEAT: dict[str, Any] = {
 
 
 def charts(scripts: Scripts) -> Loaded:
-    return scripts.load("dom", "address", "tooltip", "glossary", *SCRIPTS)
+    return scripts.load("dom", "address", "tooltip", "glossary", "plot")
 
 
 @pytest.mark.parametrize(

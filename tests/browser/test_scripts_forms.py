@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from specviz.pages.compare import CONTROL_SCRIPTS
 from tests.browser.scripts_page import Loaded, Scripts
 
 SPEC = {
@@ -124,7 +123,7 @@ def test_another_method_in_a_lane_begins_with_its_own_options(scripts: Scripts) 
     ]
     first = json.dumps({"lanes": [{"method": "plain", "options": {}}, {"method": "a", "options": {"depth": "5"}}]})
     catalog = json.dumps({"methods": methods, "sampling": []})
-    loaded = scripts.load(*CONTROL_SCRIPTS, CATALOG=catalog, FIRST=first)
+    loaded = scripts.load("contenders", CATALOG=catalog, FIRST=first)
     assert loaded("() => element.querySelector('input[name=depth]').value") == "5"
     loaded.act(".sv-lane-row select.sv-input", "change", value="b")
     assert json.loads(loaded("() => props.value"))["lanes"] == [
@@ -138,11 +137,11 @@ def test_a_method_that_cannot_run_here_says_why(scripts: Scripts) -> None:
     methods = [{"name": name, "title": name, "summary": "", "guarantee": "exact", "options": [], "problem": problem}
                for name, problem in known]  # fmt: skip
     catalog = json.dumps({"methods": methods, "sampling": []})
-    for names, first, menu in (
-        (("dom", "tooltip", "fields", "settings"), {"method": "a"}, "#sv-method-select"),
-        (CONTROL_SCRIPTS, {"lanes": [{"method": "plain"}, {"method": "a"}]}, ".sv-lane-row select.sv-input"),
+    for name, first, menu in (
+        ("settings", {"method": "a"}, "#sv-method-select"),
+        ("contenders", {"lanes": [{"method": "plain"}, {"method": "a"}]}, ".sv-lane-row select.sv-input"),
     ):
-        loaded = scripts.load(*names, CATALOG=catalog, FIRST=json.dumps(first))
+        loaded = scripts.load(name, CATALOG=catalog, FIRST=json.dumps(first))
         assert loaded.texts(f"{menu} option")[-2:] == ["a", "b (cannot run here)"]
         assert loaded.texts(".sv-method-problem") == []
         loaded.act(menu, "change", value="b")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from specviz.pages.inspector import SCRIPTS
 from tests.browser.given.inspector import RUN, opened
 from tests.browser.given.trace import BARE, REJECTED, WHOLE, drawn_tree, of_nodes, trace
 from tests.browser.scripts_page import Loaded, Scripts
@@ -150,7 +149,7 @@ def test_playing_goes_on_to_the_end_and_begins_again(scripts: Scripts) -> None:
 
 
 def test_every_stop_of_the_tour_shows_what_it_says(scripts: Scripts) -> None:
-    loaded = scripts.load(*SCRIPTS, "tour")
+    loaded = scripts.load("inspector", "tour")
     run = trace(
         *(
             step | {"n": n}

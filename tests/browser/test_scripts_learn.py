@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from specviz.pages import inspector
 from tests.browser.given.trace import REJECTED, WHOLE, trace
 from tests.browser.scripts_page import SOON, Loaded, Scripts
 
@@ -33,7 +32,7 @@ def learn(scripts: Scripts, **value: Any) -> Loaded:
         "method_page": f"(name) => JSON.stringify(name === 'wide' ? {{ alert: 'No page.' }} "
         f": {{ ...{json.dumps(PAGE)}, title: name }})",
     }
-    loaded = scripts.load(*inspector.SCRIPTS, "tour", "learn", value={"nonce": "1", **value}, answers=answers, **LEARN)
+    loaded = scripts.load("inspector", "tour", "learn", value={"nonce": "1", **value}, answers=answers, **LEARN)
     loaded(SOON)
     return loaded
 

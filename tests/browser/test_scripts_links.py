@@ -36,7 +36,7 @@ def values(prompt: str = "Tell.", form: Any = FORM) -> dict[str, Any]:
 
 def link(scripts: Scripts, query: str = "") -> Loaded:
     scripts.page.evaluate("(query) => history.replaceState(null, '', '/' + query)", query)
-    return scripts.load("dom", "address", "link", value=values(), CONTROLS=CONTROLS)
+    return scripts.load("link", value=values(), CONTROLS=CONTROLS)
 
 
 def noted(loaded: Loaded) -> dict[str, str]:
@@ -78,7 +78,7 @@ def test_a_run_is_made_again_only_with_all_of_its_settings(scripts: Scripts, not
 
 
 def keys(scripts: Scripts) -> Loaded:
-    loaded = scripts.load("dom", "keys", VIEWS=[["#hidden", "#none"], ["#go", "#halt"]])
+    loaded = scripts.load("keys", VIEWS=[["#hidden", "#none"], ["#go", "#halt"]])
     loaded(
         "() => { window.presses = {}; for (const id of ['hidden', 'go', 'halt']) { const button = makeButton('', id, "
         "() => { presses[id] = 1; }); button.id = id; element.appendChild(button); } "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from specviz.pages.stage import SCRIPTS
 from tests.browser.given.tokens import step, token
 from tests.browser.given.trace import drawn_tree, of_nodes
 from tests.browser.scripts_page import SOON, Loaded, Scripts
@@ -27,14 +26,14 @@ def told(*steps: dict[str, Any]) -> dict[str, Any]:
 
 
 def stage(scripts: Scripts, *steps: dict[str, Any]) -> Loaded:
-    loaded = scripts.load(*SCRIPTS, value=told(*steps))
+    loaded = scripts.load("stage", value=told(*steps))
     loaded("() => { live.node.open = true; }")
     loaded(SOON)
     return loaded
 
 
 def test_a_step_of_the_stage_is_a_tree(scripts: Scripts) -> None:
-    loaded = scripts.load(*SCRIPTS)
+    loaded = scripts.load("stage")
     found = loaded("treeOfStep", ONE)
     assert found["pieces"] == [" a", " b", " c", " a", " z"]
     assert [(token["o"], token["raw"], token["node"]) for token in found["step"]["k"]] == [

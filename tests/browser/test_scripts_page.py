@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from specviz.pages import files, inspector, stage
+from specviz.pages import scripts as module
 from tests.browser.given.trace import REJECTED, WHOLE, trace
 from tests.browser.scripts_page import Loaded, Scripts
 
@@ -62,7 +62,8 @@ def test_going_adds_to_the_history_and_noting_does_not(scripts: Scripts, at: Any
 
 def test_only_a_frame_is_told_the_place(scripts: Scripts, at: Any) -> None:
     at(ADDRESS)
-    loaded = scripts.load("address", "frame")
+    loaded = scripts.load("frame")
+    loaded("keepFrameTold")
     loaded("() => { window.heard = []; window.postMessage = (...told) => heard.push(told); }")
     loaded("note", {"view": "sessions", "run": "b"})
     assert loaded("() => heard") == []
@@ -90,10 +91,9 @@ TABS = """<div id="views"><div class="tab-wrapper">{}</div></div>""".format(
 
 def test_a_pressed_tab_leads_to_its_last_place(scripts: Scripts, at: Any) -> None:
     at("?view=inspect&run=a&step=3")
-    loaded = scripts.load("dom", "address", "visitor")
+    loaded = scripts.load("dom")
     loaded("(html) => { document.body.insertAdjacentHTML('beforeend', html); }", TABS)
-    arrival = f"props.views = {json.dumps(json.dumps(VIEWS))}; (() => {{ {files.script('arrival')} }})();"
-    loaded("(text) => { eval(text); }", arrival)
+    loaded = scripts.load("arrival", props={"views": json.dumps(VIEWS)})
     press = (
         "(name) => [...document.querySelectorAll('#views button')].find((each) => "
         "each.textContent.trim() === name).click()"
@@ -124,7 +124,7 @@ THEME = "() => [document.body.classList.contains('dark'), localStorage.getItem('
 def test_the_theme_is_kept_and_applied(scripts: Scripts) -> None:
     loaded = scripts.load("dom")
     loaded("() => { add(document.body, Object.assign(make('button', 'sv-theme'), { id: 'theme-switch' })); }")
-    page = f"() => {{ ({files.script('page')})(); }}"
+    page = f"() => {{ ({module.text('page')})(); }}"
     loaded(page)
     assert loaded(THEME) == [False, None], "nothing is kept before a choice"
     loaded("() => document.querySelector('#theme-switch').click()")
@@ -147,7 +147,7 @@ def test_the_theme_is_kept_and_applied(scripts: Scripts) -> None:
 
 
 def play(scripts: Scripts, session: str = "", phase: str = "idle", **answers: str) -> Loaded:
-    return scripts.load(*stage.SCRIPTS, "visitor", "wayback", value=told(0, session, phase), answers=answers)
+    return scripts.load("wayback", value=told(0, session, phase), answers=answers)
 
 
 def told(seq: int, session: str, phase: str, stream: str = "a") -> dict[str, Any]:
@@ -229,13 +229,13 @@ def exported(scripts: Scripts, *ids: str) -> Loaded:
         runs[-1]["trace"]["run"] = runs[-1]["trace"]["run"] | {"id": name, "prompt": name}
     loaded = scripts.load("dom")
     loaded("(html) => { document.body.insertAdjacentHTML('beforeend', html); }", PAGE % json.dumps({"runs": runs}))
-    return scripts.load("offline", *stage.SCRIPTS, "timeline", "player", *inspector.SCRIPTS, "offlineruns")
+    return scripts.load("offline")
 
 
 def test_a_button_opens_its_own_run_of_an_exported_page(scripts: Scripts) -> None:
     loaded = exported(scripts, "one", "two")
     found = (
-        "() => [stage.dataset.session, inspector.trace().run.id, "
+        "() => [document.querySelector('.sv-stage').dataset.session, inspector.trace().run.id, "
         "document.querySelector('.sv-offline-prompt').textContent]"
     )
     pressed = (

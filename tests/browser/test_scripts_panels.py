@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from specviz.pages.inspector import SCRIPTS
 from tests.browser.given.inspector import opened
 from tests.browser.given.trace import BARE, REJECTED, WHOLE, trace
 from tests.browser.scripts_page import Scripts
@@ -29,7 +28,7 @@ def test_where_the_time_of_a_step_went(scripts: Scripts) -> None:
 
 
 def test_which_rows_see_which(scripts: Scripts) -> None:
-    loaded = scripts.load(*SCRIPTS)
+    loaded = scripts.load("inspector")
     assert loaded("seenBy", REJECTED) == [[0], [0, 1], [0, 1, 2], [0, 1, 2, 3], [0, 1, 4], [0, 5], [0, 5, 6]]
     loaded("(...given) => drawMask(element, ...given)", trace(REJECTED), REJECTED, "1")
     assert loaded.attributes(".is-chosen", "y") == ["22.5"] * 7, "the row of node 1"
@@ -57,14 +56,14 @@ def test_which_rows_see_which(scripts: Scripts) -> None:
 def test_what_a_smaller_draft_would_have_kept(
     scripts: Scripts, family: str, limit: int, kept: list[int], whole: float
 ) -> None:
-    loaded = scripts.load(*SCRIPTS)
+    loaded = scripts.load("inspector")
     steps = [REJECTED, WHOLE | {"ranks": [1, 2]}]
     assert [loaded("(family, step, limit) => KEPT[family](step, limit)", family, step, limit) for step in steps] == kept
     assert loaded("wholeRun", trace(*steps), family, limit) == whole
 
 
 def test_the_table_of_cuts(scripts: Scripts) -> None:
-    loaded = scripts.load(*SCRIPTS)
+    loaded = scripts.load("inspector")
     loaded("(...given) => drawCuts(element, ...given)", trace(REJECTED, rule="node_sampling"), REJECTED)
     assert loaded.texts("caption") == ["Budget: first nodes only", "Depth: levels", "Top-k: children per node"]
     assert loaded.texts("tbody tr") == ["1110.502.00", "661–2.00", "1210.702.00", "1300.252.00"]
@@ -85,7 +84,7 @@ TABLE = """(trace, step) => new Promise((resolve) => {
 
 
 def test_the_nodes_as_a_table_in_any_order(scripts: Scripts) -> None:
-    loaded = scripts.load(*SCRIPTS)
+    loaded = scripts.load("inspector")
     loaded(TABLE, trace(REJECTED), REJECTED)
     assert loaded.texts("tbody tr")[1] == "1␣b20rejected40.0 %10.0 %"
     assert loaded.texts("tbody tr")[4] == "4␣e1rootrejected30.0 %20.0 %"

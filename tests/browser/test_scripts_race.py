@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from specviz.pages.compare import CONTROL_SCRIPTS
 from tests.browser.given.race import BOARD, LANES, ended, message, race, row, step
 from tests.browser.scripts_page import Scripts
 
@@ -168,7 +167,7 @@ CATALOG = '{{"methods": {}, "sampling": []}}'.format(str(METHODS).replace("'", '
 
 def test_lanes_are_added_changed_and_removed(scripts: Scripts) -> None:
     first = '{"lanes": [{"method": "plain", "options": {}}, {"method": "fast", "options": {}}], "sampling": {}}'
-    loaded = scripts.load(*CONTROL_SCRIPTS, CATALOG=CATALOG, FIRST=first)
+    loaded = scripts.load("contenders", CATALOG=CATALOG, FIRST=first)
     told = "() => JSON.parse(props.value).lanes.map((lane) => lane.method)"
     assert loaded.texts(".sv-lane-fixed") == ["Plain"]
     assert loaded("() => [...element.querySelectorAll('.sv-lane-row select')].map((menu) => menu.value)") == ["fast"]
@@ -190,7 +189,7 @@ def test_lanes_are_added_changed_and_removed(scripts: Scripts) -> None:
 
 
 def test_a_swatch_is_the_line_of_the_chart(scripts: Scripts) -> None:
-    loaded = scripts.load(*CONTROL_SCRIPTS, CATALOG=CATALOG, FIRST='{"lanes": []}')
+    loaded = scripts.load("contenders", CATALOG=CATALOG, FIRST='{"lanes": []}')
     loaded(
         """() => { for (const dash of ['solid', 'dash', '5px,2px']) {
           add(element, makeSwatch({ light: '#111', dark: '#222', dash, marker: 'star' }));

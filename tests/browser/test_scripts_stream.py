@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from specviz.pages.stage import SCRIPTS
 from tests.browser.scripts_page import Loaded, Scripts
 
 
@@ -35,7 +34,7 @@ def test_what_becomes_of_a_message(scripts: Scripts, message: dict[str, Any], st
 FOLLOW = """() => {
   window.seen = [];
   const show = (message) => seen.push(message.seq + (message.snapshot ? '!' : ''));
-  followStream({ show, alert: (text) => seen.push(text), begin: () => seen.push('begin') });
+  followStream({ props, server, watch }, { show, alert: (text) => seen.push(text), begin: () => seen.push('begin') });
 }"""
 
 
@@ -79,8 +78,8 @@ ONE, TWO, THREE = (step(n, token(f" {n}"), token("!", "bonus")) for n in range(3
 TOKENS = ".sv-text .sv-token"
 
 
-def stage(scripts: Scripts, *extra: str, value: Any = "", **given: Any) -> Loaded:
-    return scripts.load(*SCRIPTS, *extra, value=value, **given)
+def stage(scripts: Scripts, script: str = "stage", value: Any = "", **given: Any) -> Loaded:
+    return scripts.load(script, value=value, **given)
 
 
 def test_the_stage_adds_what_is_new_and_begins_anew_with_another_run(scripts: Scripts) -> None:
@@ -147,7 +146,7 @@ def test_a_tile_is_built_once_and_changed_in_place(scripts: Scripts) -> None:
 
 def saved(scripts: Scripts) -> Loaded:
     recorded = message(0, [ONE, TWO, THREE], phase="finished", snapshot=True, reset=True)
-    return stage(scripts, "timeline", "player", value=recorded)
+    return stage(scripts, "player", value=recorded)
 
 
 def test_a_saved_run_is_shown_up_to_a_step(scripts: Scripts) -> None:

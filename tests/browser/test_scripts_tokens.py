@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from specviz.pages import plot
 from tests.browser.given.tokens import NAMES, ghost, step, text, token
 from tests.browser.scripts_page import Loaded, Scripts
 
@@ -170,7 +169,7 @@ SERIES = "(figure) => figure.series.map(({ name, y }) => [name, y])"
 
 
 def figures(scripts: Scripts) -> Loaded:
-    return scripts.load(*plot.SCRIPTS, "figures")
+    return scripts.load("plot", "figures")
 
 
 def test_tokens_of_each_step_as_a_figure(scripts: Scripts) -> None:

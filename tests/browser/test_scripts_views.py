@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from specviz.pages import inspector, plot
 from tests.browser.given.race import ended
 from tests.browser.given.trace import REJECTED, WHOLE, trace
 from tests.browser.scripts_page import SOON, Loaded, Scripts
@@ -45,7 +44,7 @@ BENCH: dict[str, Any] = {
 
 
 def bench(scripts: Scripts, **more: Any) -> Loaded:
-    loaded = scripts.load(*plot.SCRIPTS, "bench", value=BENCH | more)
+    loaded = scripts.load("plot", "bench", value=BENCH | more)
     loaded(SOON)
     return loaded
 
@@ -183,9 +182,7 @@ def test_the_inspector_reads_a_run_once(scripts: Scripts) -> None:
     run = json.dumps(trace(*(step | {"n": n} for n, step in enumerate((REJECTED, WHOLE, REJECTED)))))
     answers = {"read": f"(run) => run === 'none' ? JSON.stringify({{ alert: 'No run.' }}) : {json.dumps(run)}"}
     runs = [{"id": "a", "label": "A"}, {"id": "b", "label": "B"}]
-    loaded = scripts.load(
-        *inspector.SCRIPTS, "inspectview", value={"run": "b", "step": 1, "runs": runs}, answers=answers
-    )
+    loaded = scripts.load("inspector", "inspectview", value={"run": "b", "step": 1, "runs": runs}, answers=answers)
     loaded(SOON)
     state = (
         "() => [inspector.number(), select.value, alertBox.textContent, inspector.node.hidden, holder.dataset.state]"
@@ -205,7 +202,7 @@ def test_the_inspector_reads_a_run_once(scripts: Scripts) -> None:
 
 def test_a_recording_says_that_it_is_one(scripts: Scripts) -> None:
     answers = {"read": f"() => {json.dumps(json.dumps(trace(REJECTED)))}"}
-    loaded = scripts.load(*inspector.SCRIPTS, "inspectview", value={"run": "recorded", "runs": []}, answers=answers)
+    loaded = scripts.load("inspector", "inspectview", value={"run": "recorded", "runs": []}, answers=answers)
     loaded(SOON)
     assert loaded("() => about.hidden") is False
     assert "A recording that comes with SpecViz" in loaded.texts(".sv-inspect-about")[0]
@@ -219,7 +216,7 @@ def test_a_recording_says_that_it_is_one(scripts: Scripts) -> None:
 
 def test_the_inspector_shows_the_run_that_was_asked_for_last(scripts: Scripts) -> None:
     slow = {"read": "(run) => new Promise((resolve) => { (window.late ??= {})[run] = resolve; })"}
-    loaded = scripts.load(*inspector.SCRIPTS, "inspectview", answers=slow)
+    loaded = scripts.load("inspector", "inspectview", answers=slow)
     for run in ("a", "b"):
         loaded.set({"run": run, "step": 0, "runs": []})
     answer = (
@@ -232,7 +229,7 @@ def test_the_inspector_shows_the_run_that_was_asked_for_last(scripts: Scripts) -
 
 
 def test_a_chart_of_the_server_is_drawn_and_reports_its_points(scripts: Scripts) -> None:
-    loaded = scripts.load(*plot.SCRIPTS, "plotview", FILENAME="f", HEIGHT=99)
+    loaded = scripts.load("plot", "plotview", FILENAME="f", HEIGHT=99)
     assert loaded("() => chart.node.hidden") is True
     loaded.set(POINTS)
     loaded(SOON)

@@ -3,25 +3,22 @@
 arXiv 2502.08923. A rolling hash of `gamma` tokens finds the earlier place in O(1) a token; the hash
 of the context's own suffix enters the index one token late, so nothing matches itself. The tokens
 behind an equal hash are compared, so a collision costs a copy and never a wrong one. The earliest
-place wins, as in the paper; `tie` recent takes the latest. The copy is `depth` tokens long, shorter
-where the context ends. Where the paper lets a draft model write what cannot be copied, so does
-`fallback` draft_model. State: two dictionaries from hash to place; they live with the session.
+place wins, as in the paper; `tie` recent takes the latest. The copy is as long as pays on this
+machine (`_reach.py`), `depth` tokens at most or, with `budget=fixed`, always, shorter where the
+context ends. Where the paper lets a draft model write what cannot be copied, so does `fallback`
+draft_model. State: two dictionaries from hash to place; they live with the session.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from engine.drafters.base import Context, Drafter, Room
+from engine.drafters.base import Context
+from engine.drafters.budget import budget_option
+from engine.drafters.copying._copier import Copier
 from engine.drafters.fallback import fallback_option
-from engine.drafters.ngrams import copy
 from engine.options import option
-from engine.tree import EMPTY_TREE, DraftTree
-
-if TYPE_CHECKING:
-    from engine.target import Target
 
 BASE = 1_000_003
 PRIME = 2**61 - 1
@@ -33,6 +30,7 @@ class CopySpecOptions:
 
     gamma: int = option(3, "Last tokens that must have stood in the context before.", low=1, high=16, unit="tokens")
     depth: int = option(10, "Most tokens to copy in a step.", low=1, high=64, unit="tokens")
+    budget: str = budget_option()
     tie: str = option("first", "Which of several equal matches to copy.", choices=("first", "recent"))
     fallback: str = fallback_option()
 
@@ -60,7 +58,7 @@ class RollingIndex:
         self._num_read = len(ids)
 
 
-class CopySpec(Drafter):
+class CopySpec(Copier):
     """A block copy behind the place that a rolling hash finds."""
 
     name = "copyspec"
@@ -72,23 +70,16 @@ class CopySpec(Drafter):
     Options = CopySpecOptions
     options: CopySpecOptions
 
-    def __init__(self, options: CopySpecOptions, target: Target) -> None:
-        super().__init__(options, target)
-        self._eos_ids = target.facts.eos_ids
-
     def start(self, context: Context) -> None:
         super().start(context)
         self._index = RollingIndex(self.options.gamma)
 
-    def propose(self, context: Context, room: Room) -> DraftTree:
-        ids = context.ids
+    def _find(self, ids: Sequence[int]) -> tuple[Sequence[int], int] | None:
         self._index.extend(ids)
         found = self._index.first if self.options.tie == "first" else self._index.last
         end = found.get(self._index.hash)
         gamma = self.options.gamma
-        if end is None or ids[end - gamma : end] != ids[-gamma:]:
-            return EMPTY_TREE
-        return copy(ids, end, min(self.options.depth, room.chain), self._eos_ids)
+        return None if end is None or ids[end - gamma : end] != ids[-gamma:] else (ids, end)
 
 
 DRAFTER = CopySpec

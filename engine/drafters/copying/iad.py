@@ -5,7 +5,8 @@ the source's text, the draft goes on with it; after a correction the output's la
 for in the source: if the last one stands there exactly once, the draft goes on behind it; if it
 stands there several times, the last two decide, then the last three; else nothing is proposed until
 the two meet again. With a marker the first draft is the source's beginning. The paper drafts the
-whole rest of the source; `depth` bounds it, since a long draft that fails at once is a wasted pass.
+whole rest of the source; a long draft that fails at once is a wasted pass, so as much is drafted as pays on
+this machine (`_reach.py`), and `depth` tokens at most or, with `budget=fixed`, always.
 State: an index of the source's 1- to 3-grams, made once; O(1) a step.
 """
 
@@ -15,11 +16,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.drafters.base import Context, Drafter, Room
+from engine.drafters.base import Context
+from engine.drafters.budget import budget_option
+from engine.drafters.copying._copier import Copier
 from engine.drafters.fallback import fallback_option
-from engine.drafters.ngrams import NgramIndex, copy
+from engine.drafters.ngrams import NgramIndex
 from engine.options import option
-from engine.tree import EMPTY_TREE, DraftTree
 
 if TYPE_CHECKING:
     from engine.target import Target
@@ -32,11 +34,12 @@ class IadOptions:
     """What the source is and how far to draft it."""
 
     depth: int = option(32, "Most tokens of the source to draft in a step.", low=1, high=128, unit="tokens")
+    budget: str = budget_option()
     marker: str = option("", "Text of the prompt behind which the source begins; empty for the whole prompt.")
     fallback: str = fallback_option()
 
 
-class Iad(Drafter):
+class Iad(Copier):
     """The source, re-aligned after each correction."""
 
     name = "iad"
@@ -60,11 +63,9 @@ class Iad(Drafter):
         """Place in the source of what comes next; None where output and source have not met."""
         self._num_prompt = self._num_read = len(context.ids)
 
-    def propose(self, context: Context, room: Room) -> DraftTree:
-        self._follow(context.ids)
-        if self._at is None:
-            return EMPTY_TREE
-        return copy(self._source, self._at, min(self.options.depth, room.chain), self._model.eos_ids)
+    def _find(self, ids: Sequence[int]) -> tuple[Sequence[int], int] | None:
+        self._follow(ids)
+        return None if self._at is None else (self._source, self._at)
 
     def _begin(self, ids: Sequence[int]) -> int | None:
         """The first token behind the marker's text; None without a marker, or where it is not found."""

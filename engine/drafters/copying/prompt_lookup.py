@@ -6,10 +6,11 @@ Saxena, "Prompt Lookup Decoding" (2023). Rules, where the sources differ or are 
 - The match may not be the suffix itself, and what follows it is cut at the context's end, so a
   copy never reads past the root. `is_whole` passes over matches that `depth` tokens do not follow,
   as the original does; transformers allows a shorter copy.
-- 15 tokens, the root and them being 16 rows: a pass of 11, with the 10 of the sources, costs nearly
-  as much and was 15 % slower on text that copies (docs/log.md, 2026-11-21).
-- The proposal is what followed, up to `depth` tokens and the first end-of-text token; a loop (a
-  match that overlaps the suffix) is copied as far as it is written, not unrolled.
+- The proposal is what followed, as far as it pays on this machine (`_reach.py`), up to `depth` tokens and
+  the first end-of-text token; a loop (a match that overlaps the suffix) is copied as far as it is
+  written, not unrolled. `budget=fixed` proposes all of it.
+- 15 tokens, the root and them being 16 rows: where rows are cheap a pass of 11, with the 10 of the sources, costs
+  nearly as much and was 15 % slower on text that copies (docs/log.md, 2026-11-21).
 State: a hash index from each n-gram to the places where it ended, ascending, extended by the emitted
 tokens: O(max_ngram) a token, O(max_ngram) a proposal (times log of the number of matches with
 `is_whole`), whatever the context's length. It lives with the session.
@@ -22,12 +23,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.drafters.base import Context, Drafter, Room
+from engine.drafters.base import Context
+from engine.drafters.budget import budget_option
+from engine.drafters.copying._copier import Copier
 from engine.drafters.fallback import fallback_option
-from engine.drafters.ngrams import NgramIndex, copy
+from engine.drafters.ngrams import NgramIndex
 from engine.errors import BadInput
 from engine.options import option
-from engine.tree import EMPTY_TREE, DraftTree
 
 if TYPE_CHECKING:
     from engine.target import Target
@@ -38,6 +40,7 @@ class PromptLookupOptions:
     """How much to match and how far to copy."""
 
     depth: int = option(15, "Most tokens to copy in a step.", low=1, high=64, unit="tokens")
+    budget: str = budget_option()
     max_ngram: int = option(3, "Longest suffix to look for.", low=1, high=16, unit="tokens")
     min_ngram: int = option(1, "Shortest suffix to look for.", low=1, high=16, unit="tokens")
     tie: str = option("recent", "Which of several equal matches to copy.", choices=("recent", "first"))
@@ -45,7 +48,7 @@ class PromptLookupOptions:
     fallback: str = fallback_option()
 
 
-class PromptLookup(Drafter):
+class PromptLookup(Copier):
     """Longest n-gram match in the context."""
 
     name = "prompt_lookup"
@@ -59,22 +62,19 @@ class PromptLookup(Drafter):
         super().__init__(options, target)
         if options.min_ngram > options.max_ngram:
             raise BadInput(f"Option min_ngram is {options.min_ngram}, above max_ngram {options.max_ngram}.")
-        self._eos_ids = target.facts.eos_ids
 
     def start(self, context: Context) -> None:
         super().start(context)
         self._index = NgramIndex(self.options.min_ngram, self.options.max_ngram)
         self._index.extend(context.ids)
 
-    def propose(self, context: Context, room: Room) -> DraftTree:
-        self._index.extend(context.ids)
-        start = self._find(context.ids)
-        if start is None:
-            return EMPTY_TREE
-        return copy(context.ids, start, min(self.options.depth, room.chain), self._eos_ids)
+    def _find(self, ids: Sequence[int]) -> tuple[Sequence[int], int] | None:
+        self._index.extend(ids)
+        start = self._best_end(ids)
+        return None if start is None else (ids, start)
 
-    def _find(self, ids: Sequence[int]) -> int | None:
-        """Where the copy begins: just behind the best match."""
+    def _best_end(self, ids: Sequence[int]) -> int | None:
+        """Where the best match ends and the copy begins."""
         last = len(ids) - (self.options.depth if self.options.is_whole else 1)
         for length in range(min(self.options.max_ngram, len(ids) - 1), self.options.min_ngram - 1, -1):
             ends = self._index.ends(ids[-length:])

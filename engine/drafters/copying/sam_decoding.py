@@ -5,7 +5,8 @@ arXiv 2411.10666. One automaton over the context (dynamic) and, with `corpus`, o
 reads a token before its automaton does, so nothing matches itself.
 - The static match counts `static_bias` tokens less; the longer one drafts, ties to the dynamic.
 - A match shorter than `min_match` proposes nothing (then a fallback may).
-- The number of nodes is min(depth, 1 + floor(alpha * match)): a longer match is trusted further.
+- The number of nodes is min(depth, 1 + floor(alpha * match)): a longer match is trusted further. Of these as many
+  are drafted as pay on this machine (`_reach.py`, `budget.py`); `budget=fixed` drafts all.
 - Dynamic: a chain of what followed the match, `tie` first or recent. Where the copy reaches the
   context's end it goes on with its own tokens, so that a loop is unrolled.
 - Static: a tree, best first by the product of occurrences(child) / occurrences(state), at most
@@ -25,6 +26,7 @@ from engine.drafters import corpus
 from engine.drafters.base import Context, Drafter, Room
 from engine.drafters.budget import FREE, MeasuredBudget, budget_option
 from engine.drafters.copying._automaton import Cursor, SuffixAutomaton
+from engine.drafters.copying._reach import Reach
 from engine.drafters.fallback import fallback_option
 from engine.drafters.ngrams import copy
 from engine.errors import BadInput
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
 NO_CORPUS, OWN_CORPUS, CORPUS_FILE = "none", "auto", "corpus.npz"
 BRANCHING = 8
 COPIED_DECAY = 0.95
-"""A copy is right for long or not at all."""
+"""How much less a node of a corpus is accepted than the one before it, until more is known."""
 
 
 @dataclass(frozen=True)
@@ -106,14 +108,15 @@ class SamDecoding(Drafter):
         super().__init__(options, target)
         self._eos_ids = target.facts.eos_ids
         self._costs: Sequence[float] = FREE
-        self._budgets: dict[tuple[bool, int], MeasuredBudget] = {}
-        """By what is copied and the match's length to the next power of two: a longer one is more often right."""
+        self._reach = Reach()
+        self._budgets: dict[int, MeasuredBudget] = {}
+        """Of the corpus, by the match's length to the next power of two: a longer one is more often right."""
         file = corpus_file(options.corpus, target.facts)
         self._corpus = static_automaton(file, target.facts) if file else None
 
     def fit(self, costs: Costs) -> None:
         if self.options.budget == "measured":
-            self._costs = costs.rows
+            self._costs, self._reach = costs.rows, Reach(costs.rows)
 
     def start(self, context: Context) -> None:
         super().start(context)
@@ -129,17 +132,18 @@ class SamDecoding(Drafter):
         match = max(self._dynamic.length, static_match)
         if match < self.options.min_match:
             return EMPTY_TREE
-        is_static = static_match > self._dynamic.length
-        most = min(self.options.depth, 1 + int(self.options.alpha * match), room.nodes if is_static else room.chain)
-        key = is_static, match.bit_length()
+        most = min(self.options.depth, 1 + int(self.options.alpha * match))
+        if static_match <= self._dynamic.length:
+            return self._reach.draft(self._copy(most).tokens, match, room.chain)
         budget = self._asked = self._budgets.setdefault(
-            key, MeasuredBudget(self._costs, self.options.depth, rate_decay=COPIED_DECAY)
+            match.bit_length(), MeasuredBudget(self._costs, self.options.depth, rate_decay=COPIED_DECAY)
         )
-        num_nodes = budget.choose(range(most)) if room.depth else 0
-        return budget.offer(self._grow(num_nodes, room.depth) if is_static else self._copy(num_nodes))
+        num_nodes = budget.choose(range(min(most, room.nodes))) if room.depth else 0
+        return budget.offer(self._grow(num_nodes, room.depth))
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
         """How far such a match was right."""
+        self._reach.learn(emitted)
         if self._asked is not None:
             self._asked.learn(self.context.tree, verdict.path)
 

@@ -37,12 +37,12 @@ class Layers(NamedTuple):
     """(…, d)."""
 
 
-class Output(NamedTuple):
-    """An output layer (v, d)."""
+class Scaled(NamedTuple):
+    """Linear maps (…, o, i)."""
 
     numbers: Matrix
     scales: Floats
-    """(v,)."""
+    """(…, o): what the product's results are multiplied with."""
 
 
 def layers_of(weights: Tensor, biases: Tensor, dtype: torch.dtype) -> Layers:
@@ -50,9 +50,9 @@ def layers_of(weights: Tensor, biases: Tensor, dtype: torch.dtype) -> Layers:
     return Layers(*packed_small(weights, dtype), biases.float().numpy())
 
 
-def output_of(weight: Tensor, dtype: torch.dtype) -> Output:
-    """Of a weight (v, d)."""
-    return Output(*packed_small(weight, dtype))
+def scaled_of(weights: Tensor, dtype: torch.dtype) -> Scaled:
+    """Of weights (…, o, i)."""
+    return Scaled(*packed_small(weights, dtype))
 
 
 def run(kernel: Callable[..., None], *numbers: Any) -> None:
@@ -74,7 +74,15 @@ def likeliest(scores: Floats, top_k: int) -> Candidates:
 
 
 @compiled
-def read_out(y: Floats, num_rows: int, blocks: Layers, output: Output, tokens: Integers, log_probs: Doubles) -> None:
+def multiply(x: Floats, num_rows: int, numbers: Matrix, scales: Floats, out: Floats) -> None:
+    """The first rows of `x` times a linear map (o, i) → `out`; both are of `row_buffer`."""
+    linear(x, num_rows, numbers, out)
+    for row in range(num_rows):
+        out[row, : len(scales)] *= scales
+
+
+@compiled
+def read_out(y: Floats, num_rows: int, blocks: Layers, output: Scaled, tokens: Integers, log_probs: Doubles) -> None:
     """The likeliest tokens, (num_rows, k), of rows that pass residual blocks y + SiLU(W y + b) and an output layer.
 
     `y` is of `row_buffer`; `blocks` are (b, n, d, d), of each block a layer for every row and perhaps for more.
@@ -88,7 +96,5 @@ def read_out(y: Floats, num_rows: int, blocks: Layers, output: Output, tokens: I
             mixed[row, :size] += blocks.biases[block, row]
             silu(mixed[row, :size])
             y[row, :size] += mixed[row, :size]
-    linear(y, num_rows, output.numbers, scores)
-    for row in range(num_rows):
-        scores[row, :vocab_size] *= output.scales
+    multiply(y, num_rows, output.numbers, output.scales, scores)
     softmax.likeliest(scores, num_rows, vocab_size, tokens, log_probs)

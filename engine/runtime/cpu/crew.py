@@ -18,6 +18,7 @@ import torch
 from numba import njit
 
 from engine.cores import usable_cores
+from engine.runtime.compiled import ENTRY, INNER
 from engine.runtime.cpu.vectors import atomic_add, atomic_load, atomic_store, atomic_swap, give_way, pause
 
 NEXT, DONE, OPEN, INSIDE = 0, 16, 32, 48
@@ -26,10 +27,10 @@ _NUM_COUNTERS = 64
 _LOOKS = 200
 """Times that a thread looks, some ten microseconds, before it gives way."""
 Control = np.ndarray[Any, np.dtype[np.int64]]
-_compiled = njit(cache=True, nogil=True)
+_compiled, _inner = njit(**ENTRY), njit(**INNER)
 
 
-@_compiled
+@_inner
 def wait(looks: int) -> int:
     """One more look; returns how many there were."""
     if looks < _LOOKS:
@@ -39,7 +40,7 @@ def wait(looks: int) -> int:
     return looks + 1
 
 
-@_compiled
+@_inner
 def enter(control: Control, number: int) -> bool:
     """Whether this thread may work on the pass of this number; one that may leaves with `leave`."""
     atomic_add(control, INSIDE, 1)
@@ -49,20 +50,20 @@ def enter(control: Control, number: int) -> bool:
     return False
 
 
-@_compiled
+@_inner
 def leave(control: Control) -> None:
     """Say that the calling thread touches nothing of the pass any more."""
     atomic_add(control, INSIDE, -1)
 
 
-@_compiled
+@_inner
 def take(control: Control, unit: int, begin: int) -> bool:
     """Whether `unit`, of a phase that begins at unit `begin`, is this thread's: all before are done and it is free."""
     is_begun = atomic_load(control, DONE) >= begin
     return bool(is_begun and atomic_swap(control, NEXT, unit, unit + 1))
 
 
-@_compiled
+@_inner
 def finish(control: Control, total: int) -> None:
     """Wait until all units are done."""
     looks = 0

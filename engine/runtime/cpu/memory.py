@@ -119,7 +119,7 @@ class Memory:
         spans = {phase: 2 * max(1, count // (2 * num_threads * _UNITS_A_THREAD)) for phase, count in blocks.items()}
         units = {phase: -(-count // spans[phase]) for phase, count in blocks.items()}
         attend = shape.num_kv_heads * queries
-        counts = [few_rows, units[QKV], few_rows, attend, units[OUTPUT], few_rows, units[GATE_UP], units[DOWN]]
+        counts = [few_rows, units[QKV], few_rows, attend, units[OUTPUT], few_rows, units[GATE_UP], units[DOWN], 0]
         head = units[NUM_PHASES] if shape.num_scored else 0
         ends = np.array([*np.cumsum(counts), few_rows, head])
         return ends, np.array([spans.get(phase, 1) for phase in range(NUM_PHASES + 1)])

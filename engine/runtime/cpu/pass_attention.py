@@ -9,13 +9,13 @@ import numpy as np
 from engine.runtime.cpu.attention import QUERIES, STEP, score, weigh, weigh_listed
 from engine.runtime.cpu.records import Rows, Shape, Work
 from engine.runtime.cpu.rounding import round_row
-from engine.runtime.cpu.rows import compiled, powers
+from engine.runtime.cpu.rows import inner, powers
 from engine.runtime.cpu.vectors import LANES
 
 _ZERO = np.float32(0.0)
 
 
-@compiled
+@inner
 def attend(thread: int, unit: int, shape: Shape, keys: Any, values: Any, rows: Rows, work: Work) -> None:
     """Some queries of one key head: each is a row with one of the heads that share the key head."""
     group = shape.num_heads // shape.num_kv_heads
@@ -30,8 +30,10 @@ def attend(thread: int, unit: int, shape: Shape, keys: Any, values: Any, rows: R
         row, head = (first + i) // group, kv * group + (first + i) % group
         last = rows.offsets[row + 1]
         end = max(end, rows.seen[last - 1] + 1 if last > rows.offsets[row] else rows.reach[row])
-        query[i, :dim] = work.qkv[row, head * dim : (head + 1) * dim]
-        outputs[i, :width] = _ZERO
+        for e in range(dim):
+            query[i, e] = work.qkv[row, head * dim + e]
+        for e in range(width):
+            outputs[i, e] = _ZERO
     steps = (end + STEP - 1) // STEP
     score(
         scores.ctypes.data,

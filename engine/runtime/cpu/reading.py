@@ -15,26 +15,14 @@ import torch
 from torch import Tensor
 
 from engine.runtime.cpu.attention import QUERIES
-from engine.runtime.cpu.crew import CREW, DONE, NEXT, Control, enter, finish, leave
+from engine.runtime.cpu.crew import CREW
 from engine.runtime.cpu.decoder import CompiledDecoder
 from engine.runtime.cpu.kv import CompiledCache
 from engine.runtime.cpu.linear import unpacked
-from engine.runtime.cpu.pass_attention import attend
 from engine.runtime.cpu.products import COLUMNS, Matrix
-from engine.runtime.cpu.records import Rows, Shape, Weights, Work
-from engine.runtime.cpu.rows import Floats, compiled
-from engine.runtime.cpu.vectors import LANES, atomic_add, flush_denormals, restore_denormals
-from engine.runtime.cpu.whole_pass import (
-    ATTEND,
-    GATE_UP,
-    MLP_NORM,
-    NORM,
-    ROTATE,
-    ROWS_AT_ONCE,
-    activate,
-    norm_rows,
-    turn_rows,
-)
+from engine.runtime.cpu.records import Rows
+from engine.runtime.cpu.rows import Floats
+from engine.runtime.cpu.whole_pass import ACTIVATE, ATTEND, MLP_NORM, NORM, NUM_PHASES, ROTATE, ROWS_AT_ONCE, run
 from engine.runtime.device import has_fast_bf16
 from engine.runtime.passes import Inputs
 
@@ -101,7 +89,7 @@ class _Block:
         self._do(MLP_NORM, layer)
         size = len(weights.gate_up[layer]) * COLUMNS
         gates = self._multiply(memory.normed, memory.bits[0], weights.gate_up[layer], decoder.hidden_size, size)
-        self._do(GATE_UP, layer, gates.float().numpy())
+        self._do(ACTIVATE, layer, gates.float().numpy())
         self._add(
             self._multiply(
                 memory.active, memory.bits[2], weights.down[layer], decoder.intermediate_size, decoder.hidden_size
@@ -119,62 +107,18 @@ class _Block:
 
     def _do(self, phase: int, layer: int, gates: Floats | None = None) -> None:
         """A phase of the pass that is no product."""
-        shape, few = self.shape, -(-self.num_rows // ROWS_AT_ONCE)
+        shape, few = self.shape._replace(first_layer=layer, end_layer=layer + 1), -(-self.num_rows // ROWS_AT_ONCE)
         queries = -(-self.num_rows * shape.num_heads // shape.num_kv_heads // QUERIES)
-        total = shape.num_kv_heads * queries if phase == ATTEND else few
+        units = np.zeros(NUM_PHASES + 2, np.int64)
+        units[phase:NUM_PHASES] = shape.num_kv_heads * queries if phase == ATTEND else few
+        work = self.work._replace(units=units, logits=self.work.logits if gates is None else gates)
         CREW.run(
-            _share,
-            phase,
-            layer,
-            total,
+            run,
             shape,
             self.decoder.weights,
             self.cache.keys,
             self.cache.values,
             self.rows,
-            self.work,
-            self.memory.results[0] if gates is None else gates,
+            work,
             num_threads=self.num_threads,
         )
-
-
-@compiled
-def _share(
-    thread: int,
-    number: int,
-    control: Control,
-    phase: int,
-    layer: int,
-    total: int,
-    shape: Shape,
-    weights: Weights,
-    keys: Any,
-    values: Any,
-    rows: Rows,
-    work: Work,
-    gates: Floats,
-) -> None:
-    """One thread's share of a phase."""
-    if not enter(control, number):
-        return
-    before = flush_denormals()
-    unit = atomic_add(control, NEXT, 1)
-    while unit < total:
-        if phase == NORM:
-            norm_rows(thread, unit, weights.norms[layer, 0], shape, work)
-        elif phase == MLP_NORM:
-            norm_rows(thread, unit, weights.norms[layer, 1], shape, work)
-        elif phase == ROTATE:
-            turn_rows(thread, unit, layer, shape, weights, keys[layer], values[layer], rows, work)
-        elif phase == ATTEND:
-            attend(thread, unit, shape, keys[layer], values[layer], rows, work)
-        else:
-            for row in range(unit * ROWS_AT_ONCE, min((unit + 1) * ROWS_AT_ONCE, shape.num_rows)):
-                blocks = gates.shape[1] // (2 * LANES)
-                activate(gates[row], blocks, work.active[row], work.active_bits[row], shape.uses_tiles)
-        atomic_add(control, DONE, 1)
-        unit = atomic_add(control, NEXT, 1)
-    if thread == 0:
-        finish(control, total)
-    restore_denormals(before)
-    leave(control)

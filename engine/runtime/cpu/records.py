@@ -91,5 +91,6 @@ class Work(NamedTuple):
     lanes: Floats
     """(threads, 16)."""
     logits: Floats
+    """Of scored rows; of a prompt's rows their gates, 16 in turn with what they let through."""
     spent: Any
     """(threads, phases + 2): cycles that each thread spent in each phase, the final norm and the output layer last."""

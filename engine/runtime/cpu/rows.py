@@ -13,6 +13,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
+from engine.runtime.compiled import ENTRY, INNER, PART
 from engine.runtime.cpu.vectors import (
     I32,
     LANES,
@@ -32,7 +33,9 @@ from engine.runtime.cpu.vectors import (
 )
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
-compiled = njit(cache=True, nogil=True, error_model="numpy")
+compiled = njit(**ENTRY, error_model="numpy")
+inner = njit(**INNER, error_model="numpy")
+part = njit(**PART, error_model="numpy")
 
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 _LOWEST = -80.0
@@ -132,7 +135,7 @@ activated: Any = intrinsic(_activated)
 """In compiled code: (gates and what they let through, 16 numbers in turn; out; pairs of 16) → silu(gate) · up."""
 
 
-@compiled
+@inner
 def fold(lanes: Floats) -> np.float32:
     """The sum of 16 lanes, halves on halves."""
     for half in (8, 4, 2, 1):

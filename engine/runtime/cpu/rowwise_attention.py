@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numba import njit, prange
 
+from engine.runtime.compiled import ENTRY, INNER
 from engine.runtime.cpu.small_products import add4, multiply4
 from engine.runtime.cpu.softmax import Floats, exponentiate, maximum
 
@@ -25,10 +26,10 @@ ROWS = 4
 _ZERO = np.float32(0.0)
 
 # Contraction alone: a product and the sum behind it may be one instruction, in every lane alike.
-_compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+_compiled = njit(**INNER, error_model="numpy", fastmath={"contract"})
 
 
-@njit(cache=True, nogil=True, parallel=True, error_model="numpy", fastmath={"contract"})
+@njit(**ENTRY, parallel=True, error_model="numpy", fastmath={"contract"})
 def attend(
     queries: Floats, keys: Floats, values: Floats, mask: Mask, scale: np.float32, softcap: np.float32, out: Floats
 ) -> None:

@@ -14,6 +14,7 @@ import torch
 from numba import njit, prange, types
 from numba.extending import intrinsic
 
+from engine.runtime.compiled import ENTRY, INNER
 from engine.runtime.cpu.softmax import Floats
 
 Matrix = np.ndarray[Any, Any]
@@ -27,10 +28,10 @@ PAGE_OFFSET = 64
 MOST_BYTE = 127
 _ZERO = np.float32(0.0)
 # Contraction alone: a product and the sum behind it may be one instruction, in every lane alike.
-_compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+_compiled = njit(**INNER, error_model="numpy", fastmath={"contract"})
 
 
-@njit(cache=True, nogil=True)
+@njit(**ENTRY)
 def row_buffer(num_rows: int, width: int) -> Floats:
     """Zeros for `linear` to read or write, at least (num_rows, width), with room for idle rows and columns.
 
@@ -88,7 +89,7 @@ widened: Any = intrinsic(_widen)
 """In compiled code, a matrix's number in float32: the bits of a bfloat16 are its upper half, a byte is its value."""
 
 
-@njit(cache=True, nogil=True, parallel=True, error_model="numpy", fastmath={"contract"})
+@njit(**ENTRY, parallel=True, error_model="numpy", fastmath={"contract"})
 def linear(x: Floats, num_rows: int, matrix: Matrix, out: Floats) -> None:
     """The first `num_rows` rows of `x` times a packed matrix → `out`; both are of `row_buffer`."""
     width = matrix.shape[1]
@@ -111,7 +112,7 @@ def linear(x: Floats, num_rows: int, matrix: Matrix, out: Floats) -> None:
             )
 
 
-@njit(cache=True, nogil=True, parallel=True, error_model="numpy", fastmath={"contract"})
+@njit(**ENTRY, parallel=True, error_model="numpy", fastmath={"contract"})
 def linear_each(x: Floats, matrices: Matrix, out: Floats) -> None:
     """Row i of `x` times packed matrix i (n, chunks, d, COLUMNS) → row i of `out`; both are of `row_buffer`."""
     num_chunks, width = matrices.shape[1:3]

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numba import njit, prange
 
+from engine.runtime.compiled import ENTRY, INNER
+
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 Doubles = np.ndarray[Any, np.dtype[np.float64]]
 Integers = np.ndarray[Any, np.dtype[np.int64]]
@@ -31,7 +33,7 @@ _EXP = tuple(
 """Cephes' polynomial for (eʳ - 1 - r) ÷ r² on |r| ≤ ½ ln 2, highest power first."""
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@njit(**INNER, error_model="numpy", fastmath={"contract"})
 def exponentiate(scores: Floats, highest: np.float32, exponents: Any, powers: Floats) -> None:
     """Scores (n,) → e^(score - highest) in place, exactly 0 for -∞. `powers` is the memory of `exponents (n,)`."""
     for t in range(len(scores)):
@@ -47,7 +49,7 @@ def exponentiate(scores: Floats, highest: np.float32, exponents: Any, powers: Fl
         scores[t] *= powers[t]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@njit(**INNER, error_model="numpy", fastmath={"contract"})
 def _exp_of_rest(rest: np.float32) -> np.float32:
     y = _EXP[0]
     y = y * rest + _EXP[1]
@@ -59,7 +61,7 @@ def _exp_of_rest(rest: np.float32) -> np.float32:
     return y + _ONE
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@njit(**INNER, error_model="numpy", fastmath={"contract"})
 def silu(x: Floats) -> None:
     """Numbers (n,) → x ÷ (1 + e⁻ˣ) in place."""
     powers, exponents = np.empty(len(x), np.float32), np.empty(len(x), np.int32)
@@ -70,7 +72,7 @@ def silu(x: Floats) -> None:
         x[t] *= (_ONE if x[t] > _ZERO else powers[t]) / (_ONE + powers[t])
 
 
-@njit(cache=True, nogil=True, fastmath={"nnan", "nsz", "reassoc"})
+@njit(**INNER, fastmath={"nnan", "nsz", "reassoc"})
 def maximum(numbers: Floats) -> np.float32:
     """The highest of (n,) numbers, -∞ of none."""
     highest = np.float32(-np.inf)
@@ -79,7 +81,7 @@ def maximum(numbers: Floats) -> np.float32:
     return highest
 
 
-@njit(cache=True, nogil=True, parallel=True, error_model="numpy")
+@njit(**ENTRY, parallel=True, error_model="numpy")
 def likeliest(scores: Floats, num_rows: int, num_scores: int, tokens: Integers, log_probs: Doubles) -> None:
     """The best entries of each of the first rows, best first, and their log-softmax, (rows, k) each.
 
@@ -94,7 +96,7 @@ def likeliest(scores: Floats, num_rows: int, num_scores: int, tokens: Integers, 
             log_probs[row, rank] = np.float64(best[rank]) - np.float64(best[0]) - total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**INNER, error_model="numpy")
 def log_total(scores: Floats, highest: np.float32) -> float:
     """Log Σ e^(score - highest) of (v,) scores, which it spoils."""
     exponents = np.empty(len(scores), np.int32)
@@ -102,7 +104,7 @@ def log_total(scores: Floats, highest: np.float32) -> float:
     return math.log(_sum(scores))
 
 
-@njit(cache=True, nogil=True)
+@njit(**INNER)
 def keep_best(scores: Floats, tokens: Integers, best: Floats) -> None:
     """The n best of (v,) scores, the first of equals first."""
     best[:] = -np.inf
@@ -117,7 +119,7 @@ def keep_best(scores: Floats, tokens: Integers, best: Floats) -> None:
                 _insert(scores[token], token, tokens, best, min(token, last))
 
 
-@njit(cache=True, nogil=True)
+@njit(**INNER)
 def _insert(score: np.float32, token: int, tokens: Integers, best: Floats, place: int) -> None:
     while place > 0 and best[place - 1] < score:
         best[place], tokens[place] = best[place - 1], tokens[place - 1]
@@ -125,7 +127,7 @@ def _insert(score: np.float32, token: int, tokens: Integers, best: Floats, place
     best[place], tokens[place] = score, token
 
 
-@njit(cache=True, nogil=True, fastmath={"nnan", "nsz", "reassoc", "contract"})
+@njit(**INNER, fastmath={"nnan", "nsz", "reassoc", "contract"})
 def _sum(numbers: Floats) -> np.float32:
     total = _ZERO
     for t in range(len(numbers)):

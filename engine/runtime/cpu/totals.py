@@ -16,6 +16,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
+from engine.runtime.compiled import ENTRY
 from engine.runtime.cpu.softmax import Floats
 from engine.runtime.cpu.vectors import (
     F32,
@@ -121,7 +122,7 @@ _powers_of_piece: Any = intrinsic(_powers)
 """Sums (16,) of a piece's 2^((x - highest) · scale), by places, at an address."""
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**ENTRY, error_model="numpy")
 def highest_and_total(scores: Floats, scale: np.float32) -> tuple[np.float32, float]:
     """Of scores (v,). Where a number among them is not finite or all are -∞ the total is none either."""
     lanes, last, totals = np.empty(LANES, np.float32), np.empty(PIECE, np.float32), np.zeros(LANES)
@@ -129,7 +130,8 @@ def highest_and_total(scores: Floats, scale: np.float32) -> tuple[np.float32, fl
     for start in range(0, len(scores), PIECE):
         piece = scores[start : start + PIECE]
         if len(piece) < PIECE:
-            last[: len(piece)], last[len(piece) :] = piece, -np.inf
+            for i in range(PIECE):
+                last[i] = piece[i] if i < len(piece) else -np.inf
             piece = last
         found = _highest_of_piece(piece.ctypes.data)
         if found > highest:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from engine.runtime.compiled import ENTRY, INNER
 from engine.runtime.cpu.softmax import Doubles, Floats, Integers
 
 _CHUNK = 1024
@@ -19,7 +20,7 @@ _WORD = np.uint32
 _LN2 = math.log(2)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**ENTRY, error_model="numpy")
 def fill(key: int, other_key: int, place: int, ids: Integers, waits: Floats) -> None:
     """Noise (n,) of some ids (n,) at a place."""
     x, y = np.empty(_CHUNK, np.uint32), np.empty(_CHUNK, np.uint32)
@@ -32,7 +33,7 @@ def fill(key: int, other_key: int, place: int, ids: Integers, waits: Floats) -> 
         _exponentials(x[:num], y[:num], bits[:num], bits.view(np.float64)[:num], waits[start : start + num])
 
 
-@njit(cache=True, nogil=True)
+@njit(**INNER)
 def _threefry(first: np.uint32, second: np.uint32, place: np.uint32, x: Any, y: Any) -> None:
     """Counters (x, place) become random words (x, y)."""
     third = _WORD(first ^ second ^ _WORD(0x1BD11BDA))
@@ -46,7 +47,7 @@ def _threefry(first: np.uint32, second: np.uint32, place: np.uint32, x: Any, y: 
         x[t], y[t] = _WORD(a + third), _WORD(b + _WORD(first + _WORD(5)))
 
 
-@njit(cache=True, nogil=True)
+@njit(**INNER)
 def _four_rounds(a: np.uint32, b: np.uint32, r: int, s: int, t: int, u: int) -> tuple[np.uint32, np.uint32]:
     for left in (r, s, t, u):
         a = _WORD(a + b)
@@ -54,7 +55,7 @@ def _four_rounds(a: np.uint32, b: np.uint32, r: int, s: int, t: int, u: int) -> 
     return a, b
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**INNER, error_model="numpy")
 def _exponentials(x: Any, y: Any, bits: Integers, numbers: Doubles, waits: Floats) -> None:
     """-ln u of uniforms made of random words; `numbers` is the memory of `bits`."""
     for t in range(len(x)):

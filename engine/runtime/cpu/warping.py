@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
+from engine.runtime.compiled import ENTRY, INNER, PART
 from engine.runtime.cpu.softmax import Doubles, Floats, Integers, exponentiate, keep_best, maximum
 from engine.runtime.cpu.totals import highest_and_total
 
@@ -21,6 +22,7 @@ _CHUNK = 1024
 _FIRST_REACH, _FARTHEST = np.float32(8.0), np.float32(80.0)
 """How far below the highest score, in nats, is looked for what is kept; beyond the last nothing has a probability."""
 _PER_NAT, _NUM_BUCKETS = np.float32(32.0), 32 * 80 + 1
+_LAST_BUCKET = np.float32(_NUM_BUCKETS - 1)
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 
 
@@ -53,7 +55,7 @@ class _Row(NamedTuple):
     """The lowest score that is kept, and the last id that is kept at it."""
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**ENTRY, error_model="numpy")
 def fill(scores: Floats, seen: Seen, shape: Shape, probs: Floats) -> None:
     """Scores (n, v) → probabilities (n, v)."""
     memory = np.empty(scores.shape[1], np.float32)
@@ -63,18 +65,17 @@ def fill(scores: Floats, seen: Seen, shape: Shape, probs: Floats) -> None:
         _fill_row(row, shape.scale, exponents, exponents.view(np.float32), probs[i])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**ENTRY, error_model="numpy")
 def chances(scores: Floats, rows: Integers, seen: Seen, shape: Shape, tokens: Integers, probs: Doubles) -> None:
     """Probability (m,) of token j in row `rows[j]` of scores (n, v); equal rows stand together. `seen` is by j."""
     memory = np.empty(scores.shape[1], np.float32)
-    row = _row_of(scores[rows[0]], seen.ids[: seen.firsts[1]], shape, memory)
     for j in range(len(rows)):
-        if j and rows[j] != rows[j - 1]:
+        if j == 0 or rows[j] != rows[j - 1]:
             row = _row_of(scores[rows[j]], seen.ids[seen.firsts[j] : seen.firsts[j + 1]], shape, memory)
         probs[j] = _chance(row, shape.scale, tokens[j])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**ENTRY, error_model="numpy")
 def best(scores: Floats, rows: Integers, seen: Seen, shape: Shape, tokens: Integers) -> None:
     """The likeliest tokens (m, k) of rows (m,) of scores (n, v), best first; what is cut off is among them."""
     memory, highest = np.empty(scores.shape[1], np.float32), np.empty(tokens.shape[1], np.float32)
@@ -83,7 +84,7 @@ def best(scores: Floats, rows: Integers, seen: Seen, shape: Shape, tokens: Integ
         keep_best(own, tokens[j], highest)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**INNER, error_model="numpy")
 def _row_of(scores: Floats, seen: Integers, shape: Shape, memory: Floats) -> _Row:
     own = _penalised(scores, seen, shape.penalty, memory)
     highest, total = highest_and_total(own, shape.scale)
@@ -92,37 +93,41 @@ def _row_of(scores: Floats, seen: Integers, shape: Shape, memory: Floats) -> _Ro
     return _cut(own, highest, total, shape)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**INNER, error_model="numpy")
 def _penalised(scores: Floats, seen: Integers, penalty: np.float32, memory: Floats) -> Floats:
     """Scores (v,) with the repetition penalty, in `memory (v,)` where there is one."""
     if penalty == _ONE:
         return scores
-    memory[:] = scores
+    for t in range(len(scores)):
+        memory[t] = scores[t]
     for token in seen:
         memory[token] = scores[token] / penalty if scores[token] > _ZERO else scores[token] * penalty
     return memory
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**PART, error_model="numpy")
 def _cut(scores: Floats, highest: np.float32, total: float, shape: Shape) -> _Row:
     """Top-k, then the smallest set of the likeliest whose share reaches top-p; of equals the lowest ids."""
     ids, powers = _candidates(scores, highest, total, shape)
+    own, num = scores[ids], len(ids)
     floor, last = np.float32(-np.inf), len(scores)
     if shape.top_k > 0:
-        place, _ = _last_kept(scores[ids], np.ones(len(ids)), np.float64(shape.top_k), highest, shape.scale)
+        place, _ = _last_kept(own, np.ones(num), np.float64(shape.top_k), highest, shape.scale)
         if place >= 0:
-            floor, last = scores[ids[place]], ids[place]
-            kept = np.flatnonzero((scores[ids] > floor) | ((scores[ids] == floor) & (ids <= last)))
-            ids, powers = ids[kept], powers[kept]
-        total = powers.sum()
+            floor, last, num = own[place], ids[place], 0
+            for i in range(len(ids)):
+                if own[i] > floor or (own[i] == floor and ids[i] <= last):
+                    ids[num], own[num], powers[num] = ids[i], own[i], powers[i]
+                    num += 1
+        total = powers[:num].sum()
     if shape.top_p < 1.0:
-        place, total = _last_kept(scores[ids], powers, shape.top_p * total, highest, shape.scale)
+        place, total = _last_kept(own[:num], powers[:num], shape.top_p * total, highest, shape.scale)
         if place >= 0:
-            floor, last = scores[ids[place]], ids[place]
+            floor, last = own[place], ids[place]
     return _Row(scores, highest, total, floor, last)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**PART, error_model="numpy")
 def _candidates(scores: Floats, highest: np.float32, total: float, shape: Shape) -> tuple[Integers, Doubles]:
     """Ids, ascending, among which all are that can be kept, and e^((score - highest) · scale) of each."""
     reach = _FIRST_REACH
@@ -137,7 +142,7 @@ def _candidates(scores: Floats, highest: np.float32, total: float, shape: Shape)
         reach = min(reach * np.float32(2.0), _FARTHEST)
 
 
-@njit(cache=True, nogil=True)
+@njit(**PART)
 def _at_least(scores: Floats, floor: np.float32) -> Integers:
     """Ids of scores from `floor` up; blocks without one cost a look at their maximum."""
     ids, num = np.empty(len(scores), np.int64), 0
@@ -151,7 +156,7 @@ def _at_least(scores: Floats, floor: np.float32) -> Integers:
     return ids[:num]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**INNER, error_model="numpy")
 def _last_kept(
     scores: Floats, weights: Doubles, wanted: float, highest: np.float32, scale: np.float32
 ) -> tuple[int, float]:
@@ -159,18 +164,18 @@ def _last_kept(
 
     Place -1 where all are kept. Only scores that lie as close as those around the border are sorted.
     """
-    buckets = np.minimum((highest - scores) * scale * _PER_NAT, _NUM_BUCKETS - 1).astype(np.int64)
+    buckets = np.empty(len(scores), np.int64)
     masses, kept, crossed = np.zeros(_NUM_BUCKETS), 0.0, 0
     for i in range(len(scores)):
+        buckets[i] = min((highest - scores[i]) * scale * _PER_NAT, _LAST_BUCKET)
         masses[buckets[i]] += weights[i]
     while crossed < _NUM_BUCKETS and kept + masses[crossed] < wanted:
         kept += masses[crossed]
         crossed += 1
     if crossed == _NUM_BUCKETS:
         return -1, kept
-    members = np.flatnonzero(buckets == crossed)
     last = -1
-    for member in members[np.argsort(-scores[members], kind="mergesort")]:
+    for member in _best_first(scores, buckets, crossed):
         if kept >= wanted:
             break
         kept += weights[member]
@@ -178,7 +183,31 @@ def _last_kept(
     return last, kept
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**PART)
+def _best_first(scores: Floats, buckets: Integers, bucket: int) -> Integers:
+    """Places of a bucket's scores, the first of equals first: merged by twos, fours and so on.
+
+    numpy's sort would take longer to compile than all else here.
+    """
+    order, num, width = np.empty(len(buckets), np.int64), 0, 1
+    for i in range(len(buckets)):
+        if buckets[i] == bucket:
+            order[num] = i
+            num += 1
+    other = np.empty(num, np.int64)
+    while width < num:
+        for start in range(0, num, 2 * width):
+            i, j = start, min(start + width, num)
+            middle, end = j, min(j + width, num)
+            for place in range(start, end):
+                is_left = j == end or (i < middle and scores[order[i]] >= scores[order[j]])
+                other[place] = order[i] if is_left else order[j]
+                i, j = (i + 1, j) if is_left else (i, j + 1)
+        order, other, width = other, order, 2 * width
+    return order[:num]
+
+
+@njit(**PART, error_model="numpy")
 def _chance(row: _Row, scale: np.float32, token: int) -> float:
     score = row.scores[token]
     if score < row.floor or (score == row.floor and token > row.last):
@@ -187,7 +216,7 @@ def _chance(row: _Row, scale: np.float32, token: int) -> float:
     return math.exp(power) / row.total if power > -np.float64(_FARTHEST) or not np.isfinite(row.total) else 0.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@njit(**PART, error_model="numpy", fastmath={"contract"})
 def _fill_row(row: _Row, scale: np.float32, exponents: Any, powers: Floats, probs: Floats) -> None:
     share = np.float32(1.0 / row.total)
     for start in range(0, len(probs), _CHUNK):

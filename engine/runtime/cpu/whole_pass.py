@@ -6,6 +6,7 @@ done row by row (rows.py). What is shared out among threads are whole results. K
 
 A layer is eight phases of units of work: norm, query-key-value product, rotation and cache, attention, output product,
 norm, gate and up product with activation, down product; behind the last layer come the final norm and the output layer.
+A ninth, activation alone, is for a prompt whose products the library computes (reading.py): phases may have no units.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from engine.runtime.cpu.pass_attention import attend
 from engine.runtime.cpu.products import COLUMNS, Matrix
 from engine.runtime.cpu.records import Rows, Shape, Weights, Work
 from engine.runtime.cpu.rounding import round_row, store
-from engine.runtime.cpu.rows import Floats, activated, compiled, rotate, scale_of
+from engine.runtime.cpu.rows import Floats, activated, compiled, inner, part, rotate, scale_of
 from engine.runtime.cpu.tiles import product
 from engine.runtime.cpu.vectors import LANES, atomic_add, atomic_load, cycles, flush_denormals, restore_denormals
 
 ROWS_AT_ONCE = 4
 """Rows of a unit of work where each is little."""
 _ZERO = np.float32(0.0)
-NORM, QKV, ROTATE, ATTEND, OUTPUT, MLP_NORM, GATE_UP, DOWN, NUM_PHASES = range(9)
+NORM, QKV, ROTATE, ATTEND, OUTPUT, MLP_NORM, GATE_UP, DOWN, ACTIVATE, NUM_PHASES = range(10)
 
 
 @compiled
@@ -69,7 +70,7 @@ def run(
     leave(control)
 
 
-@compiled
+@inner
 def _locate(unit: int, units: Any, in_layer: int, in_layers: int) -> tuple[int, int, int]:
     """Layer, phase and first unit of that phase of a unit; the final norm is phase NORM behind the last layer."""
     if unit >= in_layers:
@@ -78,12 +79,12 @@ def _locate(unit: int, units: Any, in_layer: int, in_layers: int) -> tuple[int, 
     layer = unit // in_layer
     rest = unit - layer * in_layer
     phase = 0
-    while phase < DOWN and units[phase] <= rest:
+    while units[phase] <= rest:
         phase += 1
     return layer, phase, layer * in_layer + (units[phase - 1] if phase > 0 else 0)
 
 
-@compiled
+@part
 def _do(
     thread: int,
     layer: int,
@@ -117,11 +118,13 @@ def _do(
         norm_rows(thread, unit, weights.norms[layer, 1], shape, work)
     elif phase == GATE_UP:
         _gate_up(thread, unit, weights.gate_up[layer], shape, work)
-    else:
+    elif phase == DOWN:
         _add_product(thread, unit, work.active, work.active_bits, weights.down[layer], work.spans[DOWN], shape, work)
+    else:
+        _activate_rows(unit, shape, work)
 
 
-@compiled
+@inner
 def norm_rows(thread: int, unit: int, weight: Floats, shape: Shape, work: Work) -> None:
     """Root mean square norms of some rows, rounded to what the next product reads."""
     for row in range(unit * ROWS_AT_ONCE, min((unit + 1) * ROWS_AT_ONCE, shape.num_rows)):
@@ -132,7 +135,7 @@ def norm_rows(thread: int, unit: int, weight: Floats, shape: Shape, work: Work) 
         round_row(out, bits, shape.hidden, shape.uses_tiles)
 
 
-@compiled
+@inner
 def _qkv(unit: int, matrix: Matrix, shape: Shape, work: Work) -> None:
     span = work.spans[QKV]
     for block in range(unit * span, min((unit + 1) * span, len(matrix)), 2):
@@ -150,7 +153,7 @@ def _qkv(unit: int, matrix: Matrix, shape: Shape, work: Work) -> None:
         )
 
 
-@compiled
+@inner
 def turn_rows(
     thread: int, unit: int, layer: int, shape: Shape, weights: Weights, keys: Any, values: Any, rows: Rows, work: Work
 ) -> None:
@@ -177,26 +180,26 @@ def turn_rows(
             qkv[i] = qkv[i] * shape.scale
 
 
-@compiled
+@inner
 def _norm_head(x: Floats, weight: Floats, thread: int, shape: Shape, work: Work) -> None:
     """A head's own norm; a head that is no whole number of vectors is copied to where zeros follow it."""
     room = work.outputs[thread, 0]
-    room[:] = _ZERO
-    room[: shape.head_dim] = x
+    for i in range(len(room)):
+        room[i] = x[i] if i < shape.head_dim else _ZERO
     scale = scale_of(room, shape.head_dim, shape.epsilon, work.lanes[thread])
     for i in range(shape.head_dim):
         x[i] = x[i] * scale * weight[i]
 
 
-@compiled
+@inner
 def _add_product(
     thread: int, unit: int, x: Floats, bits: Any, matrix: Matrix, span: int, shape: Shape, work: Work
 ) -> None:
     """A product added to the rows."""
-    results = work.results[thread]
+    results, column = work.results[thread], np.int64(0)
     for block in range(unit * span, min((unit + 1) * span, len(matrix)), 2):
         blocks = min(2, len(matrix) - block)
-        product(x, bits, shape.num_rows, matrix, block, blocks, results, 0, shape.uses_tiles)
+        product(x, bits, shape.num_rows, matrix, block, blocks, results, column, shape.uses_tiles)
         begin = block * COLUMNS
         end = min(begin + blocks * COLUMNS, shape.hidden)
         for row in range(shape.num_rows):
@@ -205,15 +208,23 @@ def _add_product(
                 line[i] = line[i] + found[i]
 
 
-@compiled
+@inner
 def _gate_up(thread: int, unit: int, matrix: Matrix, shape: Shape, work: Work) -> None:
-    results, span = work.results[thread], work.spans[GATE_UP]
+    results, span, column = work.results[thread], work.spans[GATE_UP], np.int64(0)
     for block in range(unit * span, min((unit + 1) * span, len(matrix)), 2):
         blocks = min(2, len(matrix) - block)
-        product(work.normed, work.normed_bits, shape.num_rows, matrix, block, blocks, results, 0, shape.uses_tiles)
+        product(work.normed, work.normed_bits, shape.num_rows, matrix, block, blocks, results, column, shape.uses_tiles)
         begin = block * COLUMNS // 2
         for row in range(shape.num_rows):
             activate(results[row], blocks, work.active[row, begin:], work.active_bits[row, begin:], shape.uses_tiles)
+
+
+@inner
+def _activate_rows(unit: int, shape: Shape, work: Work) -> None:
+    """Gates of some rows that stand where logits would."""
+    for row in range(unit * ROWS_AT_ONCE, min((unit + 1) * ROWS_AT_ONCE, shape.num_rows)):
+        blocks = work.logits.shape[1] // (2 * LANES)
+        activate(work.logits[row], blocks, work.active[row], work.active_bits[row], shape.uses_tiles)
 
 
 @compiled
@@ -223,7 +234,7 @@ def activate(found: Floats, blocks: int, out: Floats, bits: Any, with_bits: bool
     round_row(out, bits, blocks * LANES, with_bits)
 
 
-@compiled
+@inner
 def _head(thread: int, unit: int, shape: Shape, weights: Weights, work: Work) -> None:
     span, first = work.spans[NUM_PHASES], shape.first_scored
     for block in range(unit * span, min((unit + 1) * span, len(weights.head)), 2):

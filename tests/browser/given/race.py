@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from specviz.pages.compare import STAGE_SCRIPTS
 from tests.browser.scripts_page import Loaded, Scripts
 
 
@@ -62,7 +61,7 @@ def message(seq: int = 0, **more: Any) -> dict[str, Any]:
 
 
 def race(scripts: Scripts, value: Any = "") -> Loaded:
-    loaded = scripts.load(*STAGE_SCRIPTS)
+    loaded = scripts.load("race")
     if value:
         loaded.set(value)
     return loaded

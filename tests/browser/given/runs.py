@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from specviz.pages import plot
-from specviz.pages.saved import SCRIPTS
 from tests.browser.scripts_page import SOON, Loaded, Scripts
 
 
@@ -41,7 +39,7 @@ ANSWERS = {
 
 
 def sessions(scripts: Scripts, answers: dict[str, str] | None = None, **value: Any) -> Loaded:
-    names = ("dom", "address", "tooltip", "glossary", *plot.SCRIPTS, *SCRIPTS)
+    names = ("dom", "address", "tooltip", "glossary", "plot", "browser")
     loaded = scripts.load(*names, value={"open": "", **value}, answers=ANSWERS | (answers or {}))
     loaded(SOON)
     return loaded

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from specviz.pages.inspector import SCRIPTS
 from specviz.showing.trace import judged_by
 from tests.browser.scripts_page import Loaded, Scripts
 
@@ -59,7 +58,7 @@ def trace(*steps: dict[str, Any], rule: str = "greedy") -> dict[str, Any]:
 
 
 def tree(scripts: Scripts) -> Loaded:
-    return scripts.load(*SCRIPTS)
+    return scripts.load("inspector")
 
 
 DRAWN = """() => {

@@ -68,3 +68,14 @@ def test_audit_says_which_method_broke(shell: Shell, tmp_path: Path, monkeypatch
     status, out, err = shell.run(*command, "--methods", "plain", "--limit", 1)
     assert (status, out) == (1, "")
     assert "The scripted fault." in err
+
+
+def test_heads_of_the_targets_family_are_named_once_on_stderr_and_in_each_row(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "The heads were trained on other weights of the same model."
+    monkeypatch.setattr(drafters.get("prompt_lookup"), "caveat", said)
+    command = ["audit", "--suite", suite(tmp_path), "--model", shell.model, "--dtype", "bf16", "--max-new-tokens", 4]
+    status, out, err = shell.run(*command, "--methods", "plain,prompt_lookup", "--json")
+    assert (status, err) == (0, f"{said}\n")
+    assert [row["caveat"] for row in json.loads(out)] == ["", said] * 2

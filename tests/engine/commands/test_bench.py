@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from engine import drafters
 from engine.bench import runner, to_markdown
 from tests.engine.commands.conftest import Shell, suite
 
@@ -100,3 +101,18 @@ def test_a_bench_interrupted_at_once_has_nothing_to_report(
     status, out, err = shell.run(*bench_command(shell, tmp_path))
     assert (status, out) == (1, "")
     assert "nothing to report" in err
+
+
+def test_what_is_to_be_said_of_a_method_stands_on_stderr_in_the_report_and_in_its_texts(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "The heads were trained on other weights of the same model."
+    monkeypatch.setattr(drafters.get("prompt_lookup"), "caveat", said)
+    path = tmp_path / "report.json"
+    status, out, err = shell.run(*bench_command(shell, tmp_path), "--json", path)
+    assert status == 0, err
+    report = json.loads(path.read_text())
+    assert report["caveats"] == [said]
+    assert err.count(said) == out.count(said) == 1
+    del report["caveats"]
+    assert said not in to_markdown(report), "a report of a former version"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from gguf import GGMLQuantizationType, GGUFWriter
@@ -29,8 +30,10 @@ SHAPES: dict[str, tuple[int, ...]] = {
 """In torch's order; embeddings are tied."""
 
 
-def write_gguf(path: Path, seed: int = 0, *, is_quantised: bool = False, lacking: tuple[str, ...] = ()) -> Path:
-    """One layer of width 32, two heads on one of keys and values; its answers are noise."""
+def write_gguf(
+    path: Path, seed: int = 0, *, is_quantised: bool = False, dtype: Any = np.float32, lacking: tuple[str, ...] = ()
+) -> Path:
+    """One layer of width 32, two heads on one of keys and values; its answers are noise. `dtype` is the matrices'."""
     writer = GGUFWriter(path, "llama")
     _describe(writer)
     for name, shape in SHAPES.items():
@@ -38,7 +41,7 @@ def write_gguf(path: Path, seed: int = 0, *, is_quantised: bool = False, lacking
         if is_quantised and len(shape) == 2:
             writer.add_tensor(name, _blocks(values), raw_dtype=GGMLQuantizationType.Q4_1)
         elif name not in lacking:
-            writer.add_tensor(name, values)
+            writer.add_tensor(name, values.astype(dtype) if len(shape) == 2 else values)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

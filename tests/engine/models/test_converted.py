@@ -65,7 +65,7 @@ def test_a_file_is_converted_once_and_said_to_be(
     assert converted(source) == folder
     assert converter.num_calls == 1
     assert home(tmp_path) == [folder.name] == [f"a-{sha256_of(source)[:16]}"]
-    assert capsys.readouterr().err == f"Converting a.gguf to bf16, once, into {folder} …\n"
+    assert capsys.readouterr().err == f"Converting a.gguf to safetensors, once, into {folder} …\n"
     manifest = json.loads((folder / "converted.json").read_text())
     assert manifest["source"]["sha256"] == sha256_of(source)
     assert manifest["files"]["model.safetensors"]["sha256"] == sha256_of(folder / "model.safetensors")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from safetensors.torch import load_file
 
 from engine import models
 from engine.models import converting
+from engine.models.converted import converted
 from tests.engine.models.gguf_files import CONTEXT, TEMPLATE, VOCAB_SIZE, values_of, write_gguf
 
 UP = "model.layers.0.mlp.up_proj.weight"
@@ -53,6 +55,18 @@ def test_blocks_are_unpacked_to_bf16(tmp_path: Path) -> None:
     found = load_file(tmp_path / "out" / "model.safetensors")[UP]
     assert found.dtype == torch.bfloat16
     assert torch.equal(found, torch.from_numpy(wanted.reshape(found.shape)).bfloat16())
+
+
+@pytest.mark.parametrize(("kind", "dtype"), [(np.float32, torch.float32), (np.float16, torch.float16)])
+def test_numbers_that_are_not_quantised_keep_what_the_file_has(
+    kind: Any, dtype: torch.dtype, tmp_path: Path, cache: Path
+) -> None:
+    source = write_gguf(tmp_path / "full.gguf", dtype=kind)
+    wanted = torch.from_numpy(values_of("blk.0.ffn_up.weight").astype(kind))
+    kept = load_file(converted(source) / "model.safetensors")[UP]
+    assert kept.dtype == dtype
+    assert torch.equal(kept, wanted)
+    assert torch.equal(models.load(str(source), "cpu", "fp32").model.get_parameter(UP), wanted.float())
 
 
 def cut_off(data: bytes) -> bytes:

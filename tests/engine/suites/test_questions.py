@@ -109,6 +109,15 @@ def test_a_limit_counts_within_each_suite_and_category(tmp_path: Path) -> None:
     ]
 
 
+def test_a_suite_may_have_a_limit_of_its_own(tmp_path: Path) -> None:
+    first, second = (write(tmp_path / f"{name}.jsonl", *({"prompt": str(i)} for i in range(4))) for name in "ab")
+    found = suites.questions(f"{first}:3,{second}", 1)
+    assert [(q.suite, q.turns[0]) for q in found] == [("a", "0"), ("a", "1"), ("a", "2"), ("b", "0")]
+    for wrong in (f"{first}:0", f"{first}:x", f"{first}:"):
+        with pytest.raises(BadInput):
+            suites.questions(wrong, 1)
+
+
 @pytest.mark.parametrize(
     "line",
     ["word", "[1]", "3", '{"text": "x"}', '{"turns": []}', '{"turns": ["x", " "]}', '{"turns": "x"}', '{"prompt": 3}'],

@@ -165,7 +165,7 @@ def test_training_writes_weights_that_the_drafter_loads(
 def test_a_chat_model_is_asked_requests_and_its_answers_are_all_that_is_learnt_from(
     small: None, data: Path, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Heads, then table and corpus from the same answers; of the most frequent tokens alone."""
+    """Heads, then a draft model, table and corpus from the same answers; of the most frequent tokens alone."""
     functions = "".join(f'def f{i}(a):\n    """Add {i} to a."""\n    return a + {i}\n\n\n' for i in range(30))
     (tmp_path / "library.py").write_text(functions)
     monkeypatch.setattr(requests, "_library", lambda: [tmp_path / "library.py"])
@@ -174,9 +174,11 @@ def test_a_chat_model_is_asked_requests_and_its_answers_are_all_that_is_learnt_f
     recipe = replace(recipes.RECIPES["heads", "cpu"], num_written=40)
     for name in ("heads", "mlp_speculator", "medusa"):
         monkeypatch.setitem(recipes.RECIPES, (name, "cpu"), recipe)
+    narrow = replace(recipe, shape=recipes.Shape(32, 1, 2, 48), num_tokens=2_000)
+    monkeypatch.setitem(recipes.RECIPES, ("narrow_draft", "cpu"), narrow)
     shared = tmp_path / "material"
     words = ["--data", str(data), "--target", str(model_folder), "--written", str(shared)]
-    for name in ("mlp_speculator", "aded", "sam_decoding"):
+    for name in ("mlp_speculator", "draft", "aded", "sam_decoding"):
         assert cli.main(["train", name, *words, "--out", str(tmp_path / name)]) == 0
     assert not (shared / "text").exists()
     kinds = {json.loads(line)["kind"] for line in (shared / "requests.jsonl").read_text().splitlines()}
@@ -186,8 +188,15 @@ def test_a_chat_model_is_asked_requests_and_its_answers_are_all_that_is_learnt_f
     target = Target(models.load(str(model_folder), "cpu", "auto"))
     kept = corpus.load(str(tmp_path / "sam_decoding" / CORPUS_FILE), target.facts)
     assert kept[: sum(map(len, answers))] == [token for answer in answers for token in answer]
-    drafter = drafters.create("mlp_speculator", {"weights": str(tmp_path / "mlp_speculator")}, target)
-    assert len(list(generate(target, drafter, "A fox", GenerationConfig(max_new_tokens=5)))) >= 3
+    trained = {"mlp_speculator": {"weights": str(tmp_path / "mlp_speculator")}}
+    trained["draft_model"] = {"model": str(tmp_path / "draft")}
+    for name, options in trained.items():
+        drafter = drafters.create(name, options, target)
+        assert len(list(generate(target, drafter, "A fox", GenerationConfig(max_new_tokens=5)))) >= 3
+    assert "tied embeddings begun with the target's main directions" in (tmp_path / "draft/README.md").read_text()
+    assert all(
+        len(part["by_position"]) == 4 for part in json.loads((tmp_path / "draft/acceptance.json").read_text()).values()
+    )
 
 
 def test_hidden_transfer_trains_maps_and_then_corrections(

@@ -67,7 +67,7 @@ def test_a_folder_of_texts_becomes_a_model_that_the_engine_runs(
 ) -> None:
     target, draft = tmp_path / "target", tmp_path / "draft"
     assert train("target", "--data", data, "--out", target) == 0
-    assert train("draft", "--data", data, "--out", draft, "--target", target) == 0
+    assert train("draft", "--data", data, "--out", draft, "--target", target, "--texts", "tasks") == 0
     acceptance = json.loads((draft / "acceptance.json").read_text())
     assert {*acceptance["story"]} == {"before", "after"}
     assert all(0 <= share <= 1 for share in acceptance["story"]["after"]["by_position"])
@@ -136,7 +136,7 @@ def test_a_run_stopped_and_resumed_ends_in_the_same_bits(
 def test_a_draft_model_stopped_while_it_is_pretrained_is_not_aligned_yet(
     small: None, data: Path, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ("draft", "--data", data, "--out", tmp_path / "draft", "--target", model_folder)
+    words = ("draft", "--data", data, "--out", tmp_path / "draft", "--target", model_folder, "--texts", "tasks")
     with monkeypatch.context() as interrupted:
         stop_at(3, interrupted)
         assert train(*words) == 0

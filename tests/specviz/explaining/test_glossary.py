@@ -11,14 +11,14 @@ from scripted import ScriptedDevice
 from stored import session
 
 from specviz.explaining import glossary, prose
-from specviz.pages import files
+from specviz.pages import scripts
 from specviz.pages.learn import Learn
 from specviz.race import table
 from specviz.showing import comparison
 from specviz.showing.fold import ViewState, fold_all
 from specviz.showing.tiles import tiles
 
-ROOT = Path(files.__file__).parents[2]
+ROOT = Path(scripts.__file__).parents[2]
 FIGURES = sorted((ROOT / "specviz" / "figures").glob("[a-z]*.py"))
 SCRIPTS = sorted((ROOT / "assets" / "js").glob("*.js"))
 
@@ -64,8 +64,8 @@ def test_the_scripts_explain_by_terms_that_there_are() -> None:
 
 
 def test_scripts_know_the_definitions() -> None:
-    told = files.script("glossary")
-    known = json.loads(told.removeprefix("const GLOSSARY = ").removesuffix(";"))
+    told = scripts.text("glossary")
+    known = json.loads(told.removeprefix("export const GLOSSARY = ").removesuffix(";\n"))
     assert known == {slug: term.definition for slug, term in glossary.terms().items()}
     assert "<" not in told
 

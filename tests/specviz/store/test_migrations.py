@@ -68,7 +68,9 @@ def test_the_way_back_is_clean(path: Path) -> None:
     assert tables == {"alembic_version"}
 
 
-def test_stores_that_open_a_new_database_together_all_succeed(path: Path) -> None:
+def test_stores_that_open_a_new_database_together_all_succeed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long each takes: they wait for each other, not for SQLite's patience, of which there is none here."""
+    monkeypatch.setattr("specviz.store.database.BUSY_TIMEOUT_S", 0.0)
     stores: list[Store] = []
     threads = [threading.Thread(target=lambda: stores.append(open_store(path))) for _ in range(4)]
     for thread in threads:

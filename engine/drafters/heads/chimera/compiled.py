@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from engine.drafters.heads._candidates import Candidates, Tokens
-from engine.drafters.heads._compiled import ranked, run
+from engine.drafters.heads._compiled import ranked, run, scaled_of
 from engine.drafters.heads.chimera import kernel
 from engine.drafters.heads.chimera.network import (
     MAX_DRAFT_COLUMNS,
@@ -24,7 +24,7 @@ from engine.drafters.heads.chimera.network import (
     Triple,
     angles,
 )
-from engine.runtime.cpu.small_products import numbers_of, packed, row_buffer
+from engine.runtime.cpu.small_products import numbers_of, row_buffer
 
 MOST_TABLED = 64_000_000
 """Numbers of a table of what tokens add to trigrams; of a larger vocabulary they are multiplied at each draft."""
@@ -38,7 +38,7 @@ class CompiledNetwork(Network):
         self.shape, self.device, self.vocabulary = weights.shape, embedding.device, vocabulary
         self.dtype = output.dtype
         size = weights.shape.hidden_size
-        pack = partial(packed, dtype=self.dtype)
+        pack = partial(scaled_of, dtype=self.dtype)
         if 12 * embedding.numel() <= MOST_TABLED:
             # What each token adds to a trigram as its first, second or third.
             slots = weights.parts.to(self.dtype).view(4 * size, 3, size).transpose(0, 1)
@@ -69,12 +69,12 @@ class CompiledNetwork(Network):
 
     def known_part(self, hidden: Tensor) -> Tensor:
         found = torch.empty(1, self.shape.num_heads * self.shape.hidden_size)
-        run(kernel.multiply, hidden.float().numpy(), self._known, found.numpy())
+        run(kernel.product, hidden.float().numpy(), self._known, found.numpy())
         return found.view(-1, self.shape.hidden_size)
 
     def likeliest(self, head: int, known: Tensor, encoded: Tensor, top_k: int) -> Candidates:
         num_tokens = len(self.vocabulary)
-        numbers = self._heads[head], known.numpy(), self._output, num_tokens, encoded.numpy()
+        numbers = self._heads[head], known.numpy(), self._output, encoded.numpy()
         places, log_probs = ranked(kernel.rank, *numbers, size=(len(encoded), min(top_k, num_tokens)))
         return self.vocabulary[places], log_probs
 

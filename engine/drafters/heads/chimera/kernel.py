@@ -1,6 +1,6 @@
 """Chimera's network compiled: trigrams, a pass of the full-context encoder, and the likeliest tokens, a call each.
 
-Same arithmetic as `network.TorchNetwork`, in float32 with weights as they are. Knows numbers only.
+Same arithmetic as `network.TorchNetwork`, in float32. Knows numbers only.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.drafters.heads._compiled import compiled
+from engine.drafters.heads._compiled import Scaled, compiled, multiply
 from engine.runtime.cpu.rowwise_attention import Mask, attend
-from engine.runtime.cpu.small_products import Matrix, linear, row_buffer, widened
+from engine.runtime.cpu.small_products import Matrix, row_buffer, widened
 from engine.runtime.cpu.softmax import Doubles, Floats, Integers, likeliest, silu
 
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
@@ -20,10 +20,10 @@ _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 class Layer(NamedTuple):
     """The encoder's matrices, packed for `linear`, and the angles of its rotary embedding by position."""
 
-    qkv: Matrix
-    output: Matrix
-    gate_up: Matrix
-    down: Matrix
+    qkv: Scaled
+    output: Scaled
+    gate_up: Scaled
+    down: Scaled
     cos: Floats
     sin: Floats
     eps: np.float32
@@ -47,7 +47,7 @@ def summed(table: Matrix, triples: Integers, sums: Floats) -> None:
 
 
 @compiled
-def multiplied(embedding: Matrix, parts: Matrix, triples: Integers, sums: Floats) -> None:
+def multiplied(embedding: Matrix, parts: Scaled, triples: Integers, sums: Floats) -> None:
     """As `summed`, of embeddings (v, d) and the matrix (4d, 3d) that makes such parts of them."""
     num_rows, size = len(triples), embedding.shape[1]
     x = row_buffer(num_rows, 3 * size)
@@ -55,18 +55,18 @@ def multiplied(embedding: Matrix, parts: Matrix, triples: Integers, sums: Floats
         for slot in range(3):
             for e in range(size):
                 x[row, slot * size + e] = widened(embedding[triples[row, slot], e])
-    linear(x, num_rows, parts, sums)
+    multiply(x, num_rows, parts.numbers, parts.scales, sums)
 
 
 @compiled
-def grams(sums: Floats, bias: Floats, down: Matrix, out: Floats) -> None:
+def grams(sums: Floats, bias: Floats, down: Scaled, out: Floats) -> None:
     """Trigram outputs (m, d) of what `summed` or `multiplied` gave."""
     num_rows, size = out.shape
     mixed, found = row_buffer(num_rows, 3 * size), row_buffer(num_rows, size)
     for row in range(num_rows):
         mixed[row, : 3 * size] = sums[row, : 3 * size] + bias
         silu(mixed[row, : 3 * size])
-    linear(mixed, num_rows, down, found)
+    multiply(mixed, num_rows, down.numbers, down.scales, found)
     for row in range(num_rows):
         out[row] = sums[row, 3 * size : 4 * size] + found[row, :size]
 
@@ -78,14 +78,14 @@ def encode(layer: Layer, rows: Floats, where: Pass, keys: Floats, values: Floats
     normed, qkv = row_buffer(num_rows, size), row_buffer(num_rows, 3 * size)
     for row in range(num_rows):
         _normalise(rows[row], layer.eps, normed[row, :size])
-    linear(normed, num_rows, layer.qkv, qkv)
+    multiply(normed, num_rows, layer.qkv.numbers, layer.qkv.scales, qkv)
     queries = np.empty((num_rows, num_heads, size // num_heads), np.float32)
     _place(qkv, layer.cos, layer.sin, where, keys, values, queries)
     attended = np.empty((num_asked, num_heads, size // num_heads), np.float32)
     attend(queries[num_rows - num_asked :], keys, values, where.mask, _ONE, _ZERO, attended)
     x, y = row_buffer(num_asked, size), row_buffer(num_asked, size)
     x[:num_asked, :size] = attended.reshape(num_asked, size)
-    linear(x, num_asked, layer.output, y)
+    multiply(x, num_asked, layer.output.numbers, layer.output.scales, y)
     for row in range(num_asked):
         out[row] = rows[num_rows - num_asked + row] + y[row, :size]
         _normalise(out[row], layer.eps, x[row, :size])
@@ -94,46 +94,45 @@ def encode(layer: Layer, rows: Floats, where: Pass, keys: Floats, values: Floats
 
 @compiled
 def rank(
-    head: Matrix,
+    head: Scaled,
     known: Floats,
-    output: Matrix,
-    vocab_size: int,
+    output: Scaled,
     encoded: Floats,
     tokens: Integers,
     log_probs: Doubles,
 ) -> None:
     """The likeliest tokens behind c (q, d) and their log-probabilities, (q, k) each; `known (d,)` is h's part."""
-    num_rows, size = encoded.shape
+    (num_rows, size), vocab_size = encoded.shape, len(output.scales)
     x, projected = row_buffer(num_rows, size), row_buffer(num_rows, size)
     scores = row_buffer(num_rows, vocab_size)
     x[:num_rows, :size] = encoded
-    linear(x, num_rows, head, projected)
+    multiply(x, num_rows, head.numbers, head.scales, projected)
     for row in range(num_rows):
         projected[row, :size] += known
-    linear(projected, num_rows, output, scores)
+    multiply(projected, num_rows, output.numbers, output.scales, scores)
     likeliest(scores, num_rows, vocab_size, tokens, log_probs)
 
 
 @compiled
-def multiply(x: Floats, matrix: Matrix, out: Floats) -> None:
-    """Rows (m, i) times a packed matrix → (m, o)."""
+def product(x: Floats, matrix: Scaled, out: Floats) -> None:
+    """Rows (m, i) times a linear map (o, i) → (m, o)."""
     rows, found = row_buffer(*x.shape), row_buffer(*out.shape)
     rows[: x.shape[0], : x.shape[1]] = x
-    linear(rows, len(x), matrix, found)
+    multiply(rows, len(x), matrix.numbers, matrix.scales, found)
     out[:] = found[: out.shape[0], : out.shape[1]]
 
 
 @compiled
 def _feed_forward(layer: Layer, normed: Floats, out: Floats) -> None:
     """Add down(SiLU(gate) · up) of the normed rows to `out (q, d)`."""
-    (num_rows, size), width = out.shape, layer.down.shape[1]
+    (num_rows, size), width = out.shape, len(layer.gate_up.scales) // 2
     gate_up, mixed, found = row_buffer(num_rows, 2 * width), row_buffer(num_rows, width), row_buffer(num_rows, size)
-    linear(normed, num_rows, layer.gate_up, gate_up)
+    multiply(normed, num_rows, layer.gate_up.numbers, layer.gate_up.scales, gate_up)
     for row in range(num_rows):
         mixed[row, :width] = gate_up[row, :width]
         silu(mixed[row, :width])
         mixed[row, :width] *= gate_up[row, width : 2 * width]
-    linear(mixed, num_rows, layer.down, found)
+    multiply(mixed, num_rows, layer.down.numbers, layer.down.scales, found)
     for row in range(num_rows):
         out[row] += found[row, :size]
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from engine.drafters.heads._candidates import Candidates
-from engine.drafters.heads._compiled import Layers, Output, compiled, layers_of, output_of, ranked, read_out
+from engine.drafters.heads._compiled import Layers, Scaled, compiled, layers_of, ranked, read_out, scaled_of
 from engine.runtime.cpu.small_products import Matrix, linear_each, numbers_of, row_buffer, widened
 from engine.runtime.cpu.softmax import Doubles, Floats, Integers
 
@@ -24,7 +24,7 @@ class Reader(NamedTuple):
     """(1, n, d, d), or of no block."""
     table: Matrix
     """(v, d) embeddings."""
-    output: Output
+    output: Scaled
 
 
 @compiled
@@ -54,7 +54,7 @@ class CompiledGuesses:
         one = slice(0, len(bias))  # of a single block, or of none where nothing is corrected
         blocks = layers_of(block[None][one], block_bias[None][one], table.dtype)
         first = layers_of(weight, bias, table.dtype)
-        self._reader = Reader(first, blocks, numbers_of(table), output_of(output, table.dtype))
+        self._reader = Reader(first, blocks, numbers_of(table), scaled_of(output, table.dtype))
 
     def likeliest(self, states: Tensor, owner: Tensor, root_id: int, top_k: int) -> Candidates:
         """As `guesses.Guesses.likeliest`."""

@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 
 from engine.drafters.heads._candidates import Candidates
-from engine.drafters.heads._compiled import Layers, Output, compiled, layers_of, output_of, ranked, read_out
+from engine.drafters.heads._compiled import Layers, Scaled, compiled, layers_of, ranked, read_out, scaled_of
 from engine.runtime.cpu.small_products import row_buffer
 from engine.runtime.cpu.softmax import Doubles, Floats, Integers
 
 
 @compiled
-def candidates(blocks: Layers, output: Output, state: Floats, tokens: Integers, log_probs: Doubles) -> None:
-    """The likeliest tokens of n heads of blocks (b, n, d, d) and their log-probabilities, (n, k), from a state (d,)."""
-    num_heads, size = blocks.biases.shape[1:]
+def candidates(blocks: Layers, output: Scaled, state: Floats, tokens: Integers, log_probs: Doubles) -> None:
+    """The likeliest tokens of the first m of blocks (b, n, d, d) and log-probabilities, (m, k), from a state (d,)."""
+    num_heads, size = len(tokens), blocks.biases.shape[2]
     y = row_buffer(num_heads, size)
     y[:num_heads, :size] = state
     read_out(y, num_heads, blocks, output, tokens, log_probs)
@@ -28,10 +28,10 @@ class CompiledHeads:
 
     def __init__(self, matrices: Tensor, biases: Tensor, output: Tensor, dtype: torch.dtype) -> None:
         """Of blocks (b, n, d, d) and (b, n, d), and the output layer's weight (v, d)."""
-        self._weights = layers_of(matrices, biases, dtype), output_of(output, dtype)
-        self._num_heads, self._vocab_size = biases.shape[1], len(output)
+        self._weights = layers_of(matrices, biases, dtype), scaled_of(output, dtype)
+        self._vocab_size = len(output)
 
-    def likeliest(self, hidden: Tensor, top_k: int) -> Candidates:
+    def likeliest(self, hidden: Tensor, top_k: int, num_heads: int) -> Candidates:
         """As `network.MedusaHeads.likeliest`."""
-        size = self._num_heads, min(top_k, self._vocab_size)
+        size = num_heads, min(top_k, self._vocab_size)
         return ranked(candidates, *self._weights, hidden[0].float().numpy(), size=size)

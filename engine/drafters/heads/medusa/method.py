@@ -84,9 +84,9 @@ class Medusa(TrainedDrafter):
         shape = self.shape.within(room.nodes, room.depth)
         if self._state is None or not len(shape):
             return EMPTY_TREE
-        tokens, log_probs = self.heads.likeliest(self._state, _trees.num_ranks(self.options, shape))
+        tokens, log_probs = self.heads.likeliest(self._state, _trees.num_ranks(self.options, shape), shape.depth)
         probs = np.exp(log_probs)
-        return _trees.filled(tokens, probs, _trees.chosen(self.options, shape, probs[: shape.depth]))
+        return _trees.filled(tokens, probs, _trees.chosen(self.options, shape, probs))
 
 
 DRAFTER = Medusa

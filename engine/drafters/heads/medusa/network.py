@@ -42,25 +42,27 @@ class MedusaHeads:
         self.outputs = self._outputs(weights, loaded, width)
         self._compiled = self._compile(matrices, biases, loaded)
 
-    def likeliest(self, hidden: Tensor, top_k: int) -> Candidates:
-        """Each head's best tokens, (heads, k), from the target's hidden state (1, h)."""
+    def likeliest(self, hidden: Tensor, top_k: int, num_heads: int | None = None) -> Candidates:
+        """The best tokens of the first heads (of all), (heads, k), from the target's hidden state (1, h)."""
+        num_heads = num_heads or self.num_heads
         if self._compiled is None:
-            places, log_probs = likeliest(self.scores(hidden), top_k)
+            places, log_probs = likeliest(self.scores(hidden, num_heads), top_k)
         else:
-            places, log_probs = self._compiled.likeliest(hidden, top_k)
+            places, log_probs = self._compiled.likeliest(hidden, top_k, num_heads)
         return self.vocabulary[places], log_probs
 
     @torch.inference_mode()
-    def scores(self, hidden: Tensor) -> Tensor:
+    def scores(self, hidden: Tensor, num_heads: int | None = None) -> Tensor:
         """(1, h) hidden state of the target → (heads, n) float32, of the vocabulary's tokens."""
-        found = [hidden.to(self.dtype)] * self.num_heads
+        found = [hidden.to(self.dtype)] * (num_heads or self.num_heads)
         for place, layer in enumerate(self._layers):
-            y = found[place % self.num_heads]
-            found[place % self.num_heads] = y + nn.functional.silu(layer.forward(y))
+            head = place % self.num_heads
+            if head < len(found):
+                found[head] = found[head] + nn.functional.silu(layer.forward(found[head]))
         if len(self.outputs) == 1:
             shared: Tensor = self.outputs[0].forward(torch.cat(found)).float()
             return shared
-        return torch.cat([output.forward(y) for output, y in zip(self.outputs, found, strict=True)]).float()
+        return torch.cat([output.forward(y) for output, y in zip(self.outputs, found, strict=False)]).float()
 
     def _outputs(self, weights: Weights, loaded: LoadedModel, width: int) -> list[nn.Module]:
         """An output layer for each head, or the target's own for all."""

@@ -1,6 +1,6 @@
 """MLP Speculator's stages compiled: one call drafts all levels.
 
-Same arithmetic as `network.Speculator`, in float32 with weights as they are. Knows numbers only.
+Same arithmetic as `network.Speculator`, in float32. Knows numbers only.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.drafters.heads._compiled import compiled, run
-from engine.runtime.cpu.small_products import Matrix, linear, numbers_of, packed, row_buffer, widened
+from engine.drafters.heads._compiled import Scaled, compiled, multiply, run, scaled_of
+from engine.runtime.cpu.small_products import Matrix, numbers_of, row_buffer, widened
 from engine.runtime.cpu.softmax import Doubles, Floats, Integers, likeliest
 
 EPS = np.float32(1e-6)
@@ -24,15 +24,15 @@ _HALF, _ONE, _ROOT_HALF = np.float32(0.5), np.float32(1.0), np.float32(0.5**0.5)
 class Stages(NamedTuple):
     """Weights of n stages, matrices packed for `linear`. Stage i has entry `own[i]` of what tied stages share."""
 
-    first: Matrix
+    first: Scaled
     """Projection of the first stage; of the later ones `later[i - 1]`."""
-    later: Matrix
+    later: Scaled
     own: Integers
     tables: Matrix
     """(t, v, m) embeddings, the mixing ratio in them."""
     norm_weights: Floats
     norm_biases: Floats
-    heads: Matrix
+    heads: Scaled
     vocabulary: Integers
     """Token id of each score."""
 
@@ -47,22 +47,29 @@ class Grown(NamedTuple):
 
 
 @compiled
-def grow(stages: Stages, state: Floats, root_id: int, top_k: Integers, most: int, grown: Grown) -> None:
-    """The `top_k[i]` best tokens behind each of the `most` best branches of every level, from the state (d,)."""
+def grow(stages: Stages, state: Floats, root_id: int, top_k: Integers, most: int, num_nodes: int, grown: Grown) -> None:
+    """The `top_k[i]` best tokens behind each of the `most` best branches of every level, from the state (d,).
+
+    Branches behind which none of the `num_nodes` best of all can be are not gone on with.
+    """
     num_scores, inner = len(stages.vocabulary), stages.tables.shape[2]
     x, states = row_buffer(most, len(state)), row_buffer(most, inner)
     mixed, scores = row_buffer(most, inner), row_buffer(most, num_scores)
     x[0, : len(state)] = state
     kept, tokens, values = np.zeros(most, np.int64), np.full(most, root_id), np.zeros(most)
     best, log_probs = np.empty((most, top_k.max()), np.int64), np.empty((most, top_k.max()))
+    likeliest_nodes = np.full(num_nodes, -np.inf)
     num_kept = 1
     for level in range(len(top_k)):
-        own, size = stages.own[level], top_k[level]
-        linear(x, num_kept, stages.first if level == 0 else stages.later[level - 1], mixed)
+        own, size, proj, before = stages.own[level], top_k[level], stages.first, stages.later
+        if level == 0:
+            multiply(x, num_kept, proj.numbers, proj.scales, mixed)
+        else:
+            multiply(x, num_kept, before.numbers[level - 1], before.scales[level - 1], mixed)
         for row in range(num_kept):
             weight, bias = stages.norm_weights[own], stages.norm_biases[own]
             _activate(mixed[row, :inner], stages.tables[own, tokens[row]], weight, bias, states[row, :inner])
-        linear(states, num_kept, stages.heads[own], scores)
+        multiply(states, num_kept, stages.heads.numbers[own], stages.heads.scales[own], scores)
         likeliest(scores, num_kept, num_scores, best[:num_kept, :size], log_probs[:num_kept, :size])
         for branch in range(num_kept * size):
             row, rank = branch // size, branch % size
@@ -71,12 +78,24 @@ def grow(stages: Stages, state: Floats, root_id: int, top_k: Integers, most: int
             grown.values[level, branch] = values[row] + log_probs[row, rank]
         grown.sizes[level] = num_kept * size
         order = np.argsort(-grown.values[level, : grown.sizes[level]], kind="mergesort")
-        num_kept = min(most, len(order))
+        num_kept = _num_promising(grown.values[level][order], likeliest_nodes, most)
+        if num_kept == 0:
+            break
         x = row_buffer(most, inner)
         for row in range(num_kept):
             kept[row] = order[row]
             tokens[row], values[row] = grown.tokens[level, order[row]], grown.values[level, order[row]]
             x[row] = states[order[row] // size]
+
+
+@compiled
+def _num_promising(values: Doubles, best: Doubles, most: int) -> int:
+    """How many of a level's values (falling) are worth going on with; the best of all so far are kept in `best`."""
+    best[:] = np.sort(np.concatenate((best, values)))[::-1][: len(best)]
+    count = 0
+    while count < min(most, len(values)) and values[count] > best[-1]:
+        count += 1
+    return count
 
 
 @compiled
@@ -103,21 +122,22 @@ class CompiledStages:
         )
         inner = norm_weights.shape[1]
         self._stages = Stages(
-            first=packed(projs[0], dtype),
-            later=packed(torch.stack([torch.zeros(inner, inner), *projs[1:]])[1:], dtype),
+            first=scaled_of(projs[0], dtype),
+            later=scaled_of(torch.stack([torch.zeros(inner, inner), *projs[1:]])[1:], dtype),
             own=np.minimum(np.arange(len(projs)), len(own) - 1),
             tables=numbers_of(tables.to(dtype)),
             norm_weights=norm_weights.numpy(),
             norm_biases=norm_biases.numpy(),
-            heads=packed(heads, dtype),
+            heads=scaled_of(heads, dtype),
             vocabulary=vocabulary,
         )
 
     def grow(
-        self, state: Tensor, root_id: int, top_k: Sequence[int], most: int
+        self, state: Tensor, root_id: int, top_k: Sequence[int], most: int, num_nodes: int
     ) -> list[tuple[Integers, Integers, Doubles]]:
         """Tokens, parents and values of each level, as `network.Level` has them."""
         size, sizes = (len(top_k), most * max(top_k, default=0)), np.zeros(len(top_k), np.int64)
         grown = Grown(np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size), sizes)
-        run(grow, self._stages, state[0].numpy(), root_id, np.array(top_k, np.int64), most, grown)
-        return [(grown.tokens[i, :n], grown.parents[i, :n], grown.values[i, :n]) for i, n in enumerate(sizes.tolist())]
+        run(grow, self._stages, state[0].numpy(), root_id, np.array(top_k, np.int64), most, num_nodes, grown)
+        found = enumerate(sizes[sizes > 0].tolist())
+        return [(grown.tokens[i, :n], grown.parents[i, :n], grown.values[i, :n]) for i, n in found]

@@ -29,7 +29,7 @@ import numpy as np
 from engine.drafters import shapes
 from engine.drafters.base import Context, Room
 from engine.drafters.heads._trained import TrainedDrafter, TrainedOptions
-from engine.drafters.heads.mlp_speculator.network import Level, Speculator
+from engine.drafters.heads.mlp_speculator.network import EVERY_NODE, Level, Speculator
 from engine.options import option
 from engine.tree import EMPTY_TREE, DraftTree
 
@@ -87,16 +87,17 @@ class MlpSpeculator(TrainedDrafter):
     def propose(self, context: Context, room: Room) -> DraftTree:
         if self._state is None or room.chain < 1:
             return EMPTY_TREE
-        levels = self._levels(context.root_id, room.depth)
         if self.options.tree == "candidates":
+            levels = self._levels(context.root_id, room.depth)
             num_candidates = self.options.candidates or self.speculator.num_candidates
             return best_candidates(levels, num_candidates).pruned(room.nodes, room.depth)
-        return best_nodes(levels, min(room.nodes, self.num_nodes))
+        num_nodes = min(room.nodes, self.num_nodes)
+        return best_nodes(self._levels(context.root_id, room.depth, num_nodes), num_nodes) if num_nodes else EMPTY_TREE
 
-    def _levels(self, root_id: int, depth: int) -> list[Level]:
+    def _levels(self, root_id: int, depth: int, num_nodes: int = EVERY_NODE) -> list[Level]:
         assert self._state is not None
         most = MOST_BRANCHES if self.options.tree == "nodes" else MOST_CANDIDATES
-        return self.speculator.levels(self._state, root_id, self.top_k[:depth], most)
+        return self.speculator.levels(self._state, root_id, self.top_k[:depth], most, num_nodes)
 
 
 def best_nodes(levels: Sequence[Level], num_nodes: int) -> DraftTree:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from engine.models import LoadedModel
 
 EPS = float(np.float32(1e-6))
+EVERY_NODE = 1_024
+"""More than a draft ever has."""
 
 
 def mixing_ratio(num_heads: int, inner: int) -> float:
@@ -84,15 +86,18 @@ class Speculator:
         is_small = is_compiled(loaded, num_own * len(self.vocabulary) * self.inner)
         self.compiled = self._compile(stages, num_own) if is_small else None
 
-    def levels(self, hidden: Tensor, root_id: int, top_k: Sequence[int], most: int) -> list[Level]:
+    def levels(
+        self, hidden: Tensor, root_id: int, top_k: Sequence[int], most: int, num_nodes: int = EVERY_NODE
+    ) -> list[Level]:
         """The branches after each stage, from the target's hidden state (1, d) that produced the root.
 
-        Stage i offers its best `top_k[i]` behind each of the `most` best branches.
+        Stage i offers its best `top_k[i]` behind each of the `most` best branches that may still lead to one of the
+        `num_nodes` likeliest nodes; where there is none it is not run.
         """
         state, top_k = self.first_state(hidden), [min(k, len(self.vocabulary)) for k in top_k]
         if self.compiled is not None:
-            return [Level(*columns) for columns in self.compiled.grow(state, root_id, top_k, most)]
-        return self._grow(state, root_id, top_k, most)
+            return [Level(*columns) for columns in self.compiled.grow(state, root_id, top_k, most, num_nodes)]
+        return self._grow(state, root_id, top_k, most, num_nodes)
 
     def first_state(self, hidden: Tensor) -> Tensor:
         """(1, d) hidden state of the target → the state that stage 0 reads."""
@@ -108,7 +113,8 @@ class Speculator:
         state = nn.functional.gelu(torch.addcmul(norm_bias, normed(mixed, EPS), norm_weight))
         return state, head.forward(state.to(self.dtype))
 
-    def _grow(self, state: Tensor, root_id: int, top_k: Sequence[int], most: int) -> list[Level]:
+    def _grow(self, state: Tensor, root_id: int, top_k: Sequence[int], most: int, num_nodes: int) -> list[Level]:
+        best = np.full(num_nodes, -np.inf)
         tokens, values, kept = np.array([root_id]), np.zeros(1), np.zeros(1, np.int64)
         levels: list[Level] = []
         for i, k in enumerate(top_k):
@@ -116,7 +122,12 @@ class Speculator:
             places, log_probs = likeliest(scores, k)
             found = self.vocabulary[places].reshape(-1)
             levels.append(Level(found, np.repeat(kept, k), (values[:, None] + log_probs).reshape(-1)))
+            # What follows a branch is no likelier than it.
+            best = np.sort(np.concatenate((best, levels[-1].values)))[::-1][:num_nodes]
             kept = np.argsort(-levels[-1].values, kind="stable")[:most]
+            kept = kept[levels[-1].values[kept] > best[-1]]
+            if not len(kept):
+                break
             values, tokens = levels[-1].values[kept], found[kept]
             state = state[torch.from_numpy(kept // k).to(state.device)]
         return levels

@@ -120,3 +120,21 @@ def test_only_frequent_tokens_are_drafted_and_all_where_asked(is_compiled: bool,
         drafted[vocabulary] = {token for level in speculator.levels(hidden, 7, [10, 3], 4) for token in level.tokens}
     assert drafted["frequent"] == set(frequent)
     assert not drafted["all"] <= set(frequent)
+
+
+@pytest.mark.parametrize("is_compiled", [True, False], ids=["compiled", "torch"])
+def test_stages_that_cannot_add_a_node_are_not_run_and_the_tree_is_the_same(
+    is_compiled: bool, llama: Target, tmp_path: Path
+) -> None:
+    folder = checkpoint(tmp_path / "w", is_tied=True, is_scaled=True)
+    speculator = Speculator(find_weights(llama, "mlp_speculator", str(folder)), llama.loaded)
+    speculator.compiled = speculator.compiled if is_compiled else None
+    num_levels = set()
+    for seed in range(5):
+        hidden = 4 * torch.randn(1, WIDTH, generator=torch.Generator().manual_seed(seed))
+        whole = speculator.levels(hidden, 7, [4, 3, 2], 4)
+        for num_nodes in (1, 2, 3, 8, 40):
+            some = speculator.levels(hidden, 7, [4, 3, 2], 4, num_nodes)
+            assert best_nodes(some, num_nodes) == best_nodes(whole, num_nodes)
+            num_levels.add(len(some))
+    assert num_levels == {1, 2, 3}

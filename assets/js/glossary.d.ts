@@ -1,0 +1,2 @@
+/** Definitions by term. */
+export const GLOSSARY: Record<string, string>;

@@ -1,0 +1,2 @@
+/** By kind, name and theme: see palette.json. */
+export const PALETTE: Record<string, any>;
