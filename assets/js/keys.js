@@ -55,7 +55,7 @@ function look(event) { if (event.key === 'Escape') wasOpen.popover = hasOverlay(
 function pressed(event) {
   if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) press(event, 0);
   else if (event.key === 'Escape' && !wasOpen.popover && !event.isComposing) press(event, 1);
-  else if (event.key === '?' && !event.ctrlKey && !event.metaKey && !isTypingIn(event.target) && !dialog.open) { event.preventDefault(); dialog.showModal(); }
+  else if (event.key === '?' && !event.ctrlKey && !event.metaKey && !isTypingIn(event.target) && dialog.isConnected && !dialog.open) { event.preventDefault(); dialog.showModal(); }
 }
 
 buildKeys();

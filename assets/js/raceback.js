@@ -13,6 +13,6 @@ const firstSight = new IntersectionObserver(([found]) => {
   if (!found.isIntersecting) return;
   firstSight.disconnect();
   if (isEmpty()) trigger('join', { ...whoIs(), ids: place().ids || '' });
-});
+}, { rootMargin: '100000px' }); // wherever it is on the open view
 firstSight.observe(race);
 }

@@ -15,8 +15,10 @@ from specviz.archive import lines
 from specviz.race.reopening import reopen
 from specviz.showing.notices import Happening, Racing
 from specviz.store import RunCopy, RunRow, Store, UnknownRun, open_store
+from specviz.text import first_line
 from specviz.times import day_and_time
 
+PROMPT_CHARS = 120
 ID = "recorded"
 """Where an address names it in place of runs."""
 
@@ -52,8 +54,8 @@ def words() -> str:
     machine = ", ".join(filter(None, parts))
     return (
         f"A recording, not a run of this machine: {first.model} in {first.dtype} on {machine}, "
-        f"{day_and_time(first.created_at)} UTC. Every figure below was measured there. For a race of your own choose "
-        "methods and a prompt, then press Race."
+        f"{day_and_time(first.created_at)} UTC, on the prompt “{first_line(first.prompt, PROMPT_CHARS)}” Every figure "
+        "below was measured there. For a race of your own choose methods and a prompt, then press Race."
     )
 
 
