@@ -142,8 +142,8 @@ class Playground:
         """Lay the page out inside the current tab."""
         with gr.Row(elem_classes=["sv-columns"]):
             with gr.Column(elem_classes=["sv-controls"], min_width=280):
-                controls = _controls(self.sessions.device)
                 address = _address(self.sessions.device)
+                controls = _controls(self.sessions.device)
             with gr.Column(elem_classes=["sv-main"], min_width=280):
                 stage = make_stage("stage", self.streams, "wayback", serves={"saved": self.saved})
         self._wire(controls, stage)
