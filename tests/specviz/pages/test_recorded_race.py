@@ -7,6 +7,7 @@ import json
 import pytest
 from scripted import ScriptedDevice
 
+from engine.metrics import speedup, summarise
 from specviz import ASSETS
 from specviz.decoding.session import Sessions
 from specviz.pages import recorded_race
@@ -23,6 +24,15 @@ def test_it_is_small_and_its_lossless_lanes_are_identical() -> None:
     assert len(others) >= 2
     assert {(copy.audit or {}).get("verdict") for copy in others} == {"identical"}
     assert {copy.baseline_run_id for copy in others} == {plain.run_id}
+
+
+def test_no_lane_is_quicker_than_its_tokens_a_pass_allow() -> None:
+    """A pass over a draft costs no less than one over a token: more would be other work on the machine, measured."""
+    plain, *others = recorded_race.copies()
+    for copy in others:
+        faster = speedup(plain.events, copy.events)
+        assert faster is not None
+        assert faster <= 1.05 * (summarise(copy.events).block_efficiency or 0)
 
 
 def test_compare_shows_it_as_a_recording_with_its_own_figures(store: Store) -> None:
