@@ -82,9 +82,6 @@ class Scripted:
 @pytest.fixture(scope="session")
 def scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scripted]:
     """The server of the next two."""
-    if os.environ.get("TRIAL"):
-        yield Scripted(Path("/tmp/dscript"), 7951, 7952)
-        return
     given = Scripted(tmp_path_factory.mktemp("scripted"))
     flags = ("--public-port", str(given.public_port), "--folder", str(given.folder))
     for _ in serve(given.folder, given.port, str(Path(__file__).with_name("scripted_app.py")), *flags):

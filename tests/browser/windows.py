@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-PATIENCE_MS = 40_000
+PATIENCE_MS = 600_000
 """Long, since other work may share the machine and the first pass compiles; nothing waits longer than it must."""
 
 
