@@ -36,6 +36,9 @@ DEFINITIONS = {
     "inter-token latency is measured at the client, where a step's tokens may arrive at once.",
     "tokens_per_second_over_time": "For each 16 steps in turn, the last ones fewer: seconds inside the steps at their "
     "end, and their emitted tokens ÷ their time.",
+    "memory_bytes": "Bytes of arrays and tensors at the end: the target's weights in every form that passes read, the "
+    "drafter's weights, tables and caches, the target's KV cache with its spare room. What two share counts for the "
+    "target; the library's and Python's own memory is not counted.",
     "speedup": "Plain decoding's time per emitted token ÷ this run's, both inside the steps; same target, prompt, "
     "settings, dtype and machine, measured after warm-up. Empty where no plain run was measured.",
 }

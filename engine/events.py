@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import types
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -153,6 +154,18 @@ class Counts:
 
 
 @dataclass(frozen=True)
+class Memory:
+    """What a session held at its end, in bytes of arrays and tensors; what two of them share counts for the first."""
+
+    target: int
+    """Weights, in every form that passes read them in."""
+    drafter: int
+    """Weights, tables and caches of its own."""
+    kv: int
+    """The target's KV cache, with the room that it keeps for more tokens."""
+
+
+@dataclass(frozen=True)
 class SessionFinished:
     """The end and its reason. `message` says more where the reason is `failed`."""
 
@@ -161,6 +174,8 @@ class SessionFinished:
     decode_ns: int
     """Time inside the steps; what a consumer does between two events is not counted."""
     message: str = ""
+    memory: Memory | None = None
+    """None where nobody counted it, as in records of former versions."""
     kind: str = "session_finished"
 
 
@@ -233,6 +248,9 @@ def _converter(wanted: Any) -> Callable[[Any], Any] | None:
     if dataclasses.is_dataclass(wanted):
         return _dataclass_converter(wanted)
     origin, args = typing.get_origin(wanted), typing.get_args(wanted)
+    if origin is types.UnionType:
+        known = _converter(next(arg for arg in args if arg is not type(None)))
+        return None if known is None else lambda value: None if value is None else known(value)
     if origin is tuple:
         item = _converter(args[0])
         return tuple if item is None else lambda values: tuple(map(item, values))

@@ -275,7 +275,7 @@ class Session:
 
     def _finished(self, reason: StopReason, message: str) -> SessionFinished:
         counts = Counts(self.steps, self.proposed, self.accepted, self.num_emitted, target_passes=self.steps)
-        return SessionFinished(reason, counts, self.decode_ns, message)
+        return SessionFinished(reason, counts, self.decode_ns, message, self.target.memory(self.drafter))
 
 
 @dataclass(frozen=True)

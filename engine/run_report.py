@@ -6,11 +6,12 @@ Ratios are those of `engine.metrics`, names and denominators those of `engine.de
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from engine.events import Event, Stepped
+from engine.events import Event, SessionFinished, Stepped
 from engine.metrics import Acceptance, acceptance, per_step, ratio
 
 FEWEST_STEPS = 20
@@ -21,13 +22,20 @@ STEPS_OF_A_SPEED = 16
 
 
 def run_report(events: Sequence[Event]) -> dict[str, Any]:
-    """`speculative_decoding`, `latency` and `notices` of one request, as plain JSON values."""
+    """`speculative_decoding`, `latency`, `memory_bytes` and `notices` of one request, as plain JSON values."""
     found = acceptance(events)
     return {
         "speculative_decoding": found.to_dict() | per_step(events),
         "latency": latency(events),
+        "memory_bytes": memory_bytes(events),
         "notices": notices(found),
     }
+
+
+def memory_bytes(events: Sequence[Event]) -> dict[str, int] | None:
+    """`target`, `drafter` and `kv`; None of a session that has not ended, or of a former version."""
+    last = events[-1] if events else None
+    return asdict(last.memory) if isinstance(last, SessionFinished) and last.memory else None
 
 
 def notices(found: Acceptance) -> list[str]:

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from engine.events import Memory
 from engine.facts import TargetFacts
 from engine.models import LoadedModel
 from engine.runtime import guards
 from engine.runtime.compiled import runs_compiled
 from engine.runtime.extra import Foreseen
+from engine.runtime.held import held_bytes
 from engine.runtime.longrope import make_runner
 from engine.runtime.runner import Tell
 from engine.tree import DraftTree
@@ -126,6 +128,12 @@ class Target:
     def discard(self) -> None:
         """Drop root and nodes of the last pass: the context is as if it had not been."""
         self.runner.commit(())
+
+    def memory(self, drafter: object) -> Memory:
+        """What this session holds, and a drafter beside it; the target's own among what that holds is not its."""
+        counted: set[int] = set()
+        weights, kv = (held_bytes(part, counted) for part in self.runner.holds)
+        return Memory(weights, held_bytes(drafter, counted, (Target, LoadedModel)), kv)
 
     def synchronise(self) -> None:
         """Wait for the device, so that a clock read afterwards tells the truth."""

@@ -14,7 +14,7 @@ from specviz.api import Api
 from specviz.bench import Benchmarks, Shelf
 from specviz.decoding.session import Sessions
 from specviz.pages import files, scripts
-from specviz.pages.asking import visitor_of
+from specviz.pages.asking import greet as greet_visitor
 from specviz.pages.bench import BenchView
 from specviz.pages.compare import Compare
 from specviz.pages.drawn import QUIET, drawn
@@ -27,6 +27,8 @@ from specviz.showing.channel import Streams
 from specviz.store import Store
 
 MAX_QUEUED = 64
+RUN_AND_STOP = [["#run", "#stop"], ["#race-run", "#race-stop"], ["#bench-start", "#bench-stop"]]
+"""The buttons that Ctrl+Enter and Escape press, in each view that runs something."""
 PAPER, DARK_PAPER = "#fbfaf7", "#11161c"
 """As in assets/css; the page behind everything takes its colour from the theme only."""
 
@@ -52,6 +54,7 @@ def build(sessions: Sessions, store: Store) -> gr.Blocks:
     with page:
         gr.HTML(_header(), apply_default_css=False, elem_id="header", elem_classes=["sv-component"])
         address = _address(tabs_in_order)
+        drawn("keys", "keys", known={"VIEWS": RUN_AND_STOP})
         laid_out: list[tuple[View, list[Component]]] = []
         with gr.Tabs(selected=tabs_in_order[0].id, elem_id="views") as tabs:
             for view in tabs_in_order:
@@ -65,7 +68,7 @@ def build(sessions: Sessions, store: Store) -> gr.Blocks:
             return arrival(sizes, known(who.query_params))
 
         def greet(event: gr.EventData, who: gr.Request) -> None:
-            sessions.visitors.greet(visitor_of(who), getattr(event, "visitor", ""))
+            greet_visitor(sessions.visitors, event, who)
 
         def go(event: gr.EventData) -> tuple[Any, ...]:
             return arrival(sizes, place(getattr(event, "query", "")))
@@ -135,6 +138,8 @@ def _header() -> str:
         f'<header class="sv-header"><span class="sv-logo">{files.logo()}</span>'
         '<h1 class="sv-name">SpecViz</h1>'
         '<p class="sv-tagline">Speculative decoding, token by token</p>'
+        '<button type="button" id="keys-switch" class="sv-theme" aria-label="Keys">'
+        '<span aria-hidden="true">?</span></button>'
         '<button type="button" id="theme-switch" class="sv-theme" aria-label="Switch between light and dark">'
         '<span aria-hidden="true">◐</span></button></header>'
     )

@@ -1,9 +1,10 @@
 // Tells the server where the address points: after `goto`, after Back and Forward, and when a tab is pressed. Shows the
 // server's sentence where that is nowhere. A pressed tab leads to the last place there.
 
-import { goto, place, tellFrame } from './address.js';
+import { goto, place, withoutSettings } from './address.js';
 import { make } from './dom.js';
-import { visitorToken } from './visitor.js';
+import { keepFrameTold } from './frame.js';
+import { whoIs } from './visitor.js';
 
 /** @param {import('./component').Component} component */
 export default function mountArrival(component) {
@@ -14,7 +15,7 @@ const left = {};
 notice.setAttribute('role', 'alert');
 element.appendChild(notice);
 
-function arrive() { trigger('greet', { visitor: visitorToken() }); trigger('go', { query: window.location.search }); }
+function arrive() { trigger('greet', whoIs()); trigger('go', { query: window.location.search }); }
 
 function showNotice() {
   notice.textContent = props.value || '';
@@ -27,14 +28,15 @@ function pressed(event) {
   if (!view) return;
   const here = { view: Object.values(titles)[0], ...place() };
   if (here.view === view) return;
-  left[here.view] = here;
+  left[here.view] = withoutSettings(here);
   goto(left[view] || { view });
 }
 
 window.addEventListener('sv-go', arrive);
-window.addEventListener('popstate', () => { tellFrame(); arrive(); });
+window.addEventListener('popstate', arrive);
 document.addEventListener('click', pressed, true);
 watch('value', showNotice);
-trigger('greet', { visitor: visitorToken() });
+keepFrameTold();
+trigger('greet', whoIs());
 showNotice();
 }

@@ -1,6 +1,7 @@
 // The Sessions view: asks the server for pages of the list and draws what the address names. `value` is `{open, compare}`.
 
 import { addressOf, goto, note } from './address.js';
+import { openSettings, runAgain } from './again.js';
 import { add, empty, make, makeAlert, makeButton, tell } from './dom.js';
 import { makeFilters } from './filters.js';
 import { counted, pagesOf, sortedBy, summaryOf } from './listwords.js';
@@ -38,6 +39,8 @@ const selection = makeSelection({
   compare: () => goto({ view: 'sessions', ids: [...chosen] }),
   open: () => goto({ view: 'sessions', run: [...chosen][0] }),
   inspect: () => goto({ view: 'inspect', run: [...chosen][0] }),
+  again: () => runAgain([...chosen][0]),
+  play: () => openSettings([...chosen][0]),
   none: () => { chosen.clear(); drawChosen(); },
   link: copyLink,
   remove: () => remove([...chosen]),
@@ -158,7 +161,7 @@ async function copyLink() {
 }
 
 async function exportRuns(kind) {
-  const answer = await ask('export_runs', JSON.stringify(chosen.size ? { kind, ids: [...chosen] } : { kind, listing: { ...listing, page: 0 } }));
+  const answer = await ask('export_runs', JSON.stringify(chosen.size ? { kind, ids: [...chosen] } : { kind, listing: { ...listing, page: 0, visitor: visitorToken() } }));
   if (!answer) return;
   const content = answer.is_base64 ? Uint8Array.from(atob(answer.content), (char) => char.charCodeAt(0)) : answer.content;
   const link = make('a', '');

@@ -9,5 +9,5 @@ export interface Component {
 }
 
 declare global {
-  interface Window { Plotly: any; specvizPlotly?: Promise<any>; specvizVisitor?: string }
+  interface Window { Plotly: any; specvizPlotly?: Promise<any>; specvizVisitor?: string; specvizRunAgain?: string }
 }

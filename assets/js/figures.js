@@ -8,6 +8,7 @@ const REDRAW_MS = 400;
 const MOST_BARS = 160; // more steps become areas: as many lines, not as many bars
 const FEWEST_STEPS = 24;
 const FIGURE_HEIGHT = 230;
+const STEPS_OF_A_SPEED = 16;
 
 // The height below which this share of the steps lies: a few slow ones do not flatten all others.
 export function highest(heights, share) {
@@ -58,13 +59,36 @@ function timeFigure(log, caption) {
   return { ...figure, table: tableOfSteps(log, ['Draft', 'Target', 'Verify', 'Host'], (step) => timesOf(step).map((ms) => ms.toFixed(2))) };
 }
 
+// Tokens ÷ time of each 16 steps in turn, the last ones fewer, at the seconds of their end; as the engine's report has it.
+function speedsOf(log) {
+  const found = [];
+  for (let first = 0; first < log.length; first += STEPS_OF_A_SPEED) {
+    const last = log[Math.min(log.length, first + STEPS_OF_A_SPEED) - 1];
+    const tokens = log.slice(first, first + STEPS_OF_A_SPEED).reduce((sum, step) => sum + step.k.length, 0);
+    const spent = last.at - (first ? log[first - 1].at : 0);
+    if (spent > 0) found.push({ n: last.n, seconds: last.at / 1000, speed: (1000 * tokens) / spent });
+  }
+  return found;
+}
+
+function speedFigure(log) {
+  const speeds = speedsOf(log);
+  const labels = speeds.map(({ n, seconds, speed }) => 'up to step ' + n + ', ' + seconds.toFixed(2) + ' s: ' + speed.toFixed(1) + ' tokens/s');
+  const line = { name: 'tokens/s', method: 'plain', x: speeds.map((found) => found.seconds), y: speeds.map((found) => found.speed), keys: speeds.map((found) => found.n), labels };
+  return {
+    kind: 'lines', title: 'Tokens/s over time', terms: ['tokens-per-second-over-time'], caption: 'Each point is ' + STEPS_OF_A_SPEED + ' steps, the last one what is left.', hover: 'x',
+    x: { title: 'time inside the steps', unit: 's', zero: true }, y: { title: 'tokens/s', zero: true }, series: [line],
+    table: { head: ['Up to step', 'Seconds', 'Tokens/s'], rows: speeds.map(({ n, seconds, speed }) => [n, seconds.toFixed(3), speed.toFixed(1)]) },
+  };
+}
+
 function tableOfSteps(log, names, cells) {
   return { head: ['Step', ...names], get rows() { return log.map((step) => [step.n, ...cells(step)]); } };
 }
 
 export function makeFigures(onStep) {
   const holder = make('div', 'sv-figures');
-  const charts = ['tokens', 'time'].map((name) => makePlot({ path: PLOTLY, name: 'specviz-' + name, height: FIGURE_HEIGHT, onPick: ({ key }) => onStep(key) }));
+  const charts = ['tokens', 'time', 'speed'].map((name) => makePlot({ path: PLOTLY, name: 'specviz-' + name, height: FIGURE_HEIGHT, onPick: ({ key }) => onStep(key) }));
   let log = [];
   let captions = { emitted: '', time: '' };
   let timer = null;
@@ -79,7 +103,7 @@ export function makeFigures(onStep) {
     if (!log.length) return;
     await loadPlotly(PLOTLY);
     const began = performance.now();
-    await Promise.all([charts[0].draw(tokenFigure(log, captions.emitted)), charts[1].draw(timeFigure(log, captions.time))]);
+    await Promise.all([charts[0].draw(tokenFigure(log, captions.emitted)), charts[1].draw(timeFigure(log, captions.time)), charts[2].draw(speedFigure(log))]);
     mayDrawAt = performance.now() + Math.max(REDRAW_MS, 9 * (performance.now() - began));
   }
 

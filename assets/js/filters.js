@@ -32,12 +32,16 @@ export function makeFilters(onChange) {
     add(node, field(name, label, menu));
   }
   for (const [name, label] of DAYS) add(node, field(name, label, Object.assign(make('input', 'sv-input'), { type: 'date' })));
+  const mine = Object.assign(make('input', 'sv-check'), { type: 'checkbox' });
+  add(node, field('mine', 'Mine', mine));
+  mine.title = 'Only runs that this browser made';
   clear.type = 'reset';
   add(node, clear);
 
   function conditions() {
     const found = {};
-    for (const [name, input] of Object.entries(fields)) if (input.value.trim()) found[name] = input.value;
+    for (const [name, input] of Object.entries(fields)) if (input !== mine && input.value.trim()) found[name] = input.value;
+    if (mine.checked) found.mine = true;
     return found;
   }
 
@@ -70,7 +74,8 @@ export function makeFilters(onChange) {
     for (const [name, input] of Object.entries(fields)) {
       const value = wanted[name] || '';
       if (value && input.tagName === 'SELECT' && ![...input.options].some((known) => known.value === value)) add(input, makeOption(value, shown(value)));
-      input.value = value;
+      if (input === mine) mine.checked = wanted.mine === true;
+      else input.value = value;
     }
     clear.disabled = !Object.keys(conditions()).length;
   }

@@ -1,4 +1,4 @@
-// Keys and the light/dark switch of the whole page; runs once when the page has loaded.
+// The light/dark switch of the whole page; runs once when the page has loaded.
 () => {
   const THEME_KEY = 'specviz-theme';
 
@@ -19,11 +19,6 @@
 
   function switchTheme() { keepTheme(document.body.classList.toggle('dark') ? 'dark' : 'light'); }
 
-  document.addEventListener('keydown', (event) => {
-    if (event.key !== 'Enter' || !(event.ctrlKey || event.metaKey)) return;
-    const run = /** @type {HTMLButtonElement} */ (document.querySelector('#run'));
-    if (run && !run.disabled && run.offsetParent !== null) { event.preventDefault(); run.click(); }
-  });
   document.addEventListener('click', (event) => {
     if (event.target instanceof Element && event.target.closest('#theme-switch')) switchTheme();
   });

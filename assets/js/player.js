@@ -7,7 +7,8 @@ import { seconds, stepsUntil } from './timeline.js';
 /** @param {import('./component').Component} component */
 export default function mountPlayer(component) {
 const { props, watch } = component;
-const { status, tokens, clearSteps, showSteps, counts } = mountStage(component);
+const mounted = mountStage(component);
+const { status, tokens, clearSteps, showSteps, counts } = mounted;
 const PACES = [['0.25', '¼×'], ['0.5', '½×'], ['1', '1×'], ['2', '2×'], ['4', '4×']];
 const player = make('div', 'sv-player');
 const playButton = makeButton('sv-button', 'Replay');
@@ -87,4 +88,5 @@ function drawPlayer() {
 buildPlayer();
 watch('value', loadRecording);
 loadRecording();
+return mounted;
 }

@@ -17,6 +17,7 @@ export default function mountRace(component) {
 const { element } = component;
 const race = make('section', 'sv-stage sv-race');
 const alertBox = makeAlert();
+const recordedNote = Object.assign(make('p', 'sv-recorded'), { hidden: true });
 const status = make('p', 'sv-status');
 const statusText = make('span', 'sv-status-text');
 const statusMeta = make('span', 'sv-status-meta');
@@ -42,8 +43,8 @@ function build() {
   spoken.setAttribute('role', 'status');
   linkSaid.setAttribute('role', 'status');
   add(status, add(make('span', 'sv-status-line'), make('span', 'sv-dot'), statusText), statusMeta);
-  add(links, make('span', 'sv-race-saved'), makeCopy('Copy link', 'Copy link to this race', () => addressOf({ view: 'compare', ids: state.ids }).href, linkSaid), linkSaid);
-  add(race, alertBox, status, order, clock.node, legend, laneList, board.node, links, spoken);
+  add(links, make('span', 'sv-race-saved'), makeCopy('Copy link', 'Copy link to this race', () => addressOf({ view: 'compare', ids: state.recorded ? 'recorded' : state.ids }).href, linkSaid), linkSaid);
+  add(race, alertBox, recordedNote, status, order, clock.node, legend, laneList, board.node, links, spoken);
   element.appendChild(race);
   showPhase('idle');
   // The library is there before a run is timed: reading it takes a while, maybe on the machine that decodes.
@@ -78,6 +79,7 @@ function reset() {
   race.dataset.ids = state.ids.join();
   lanes = stylesOfLanes(state.keys).map((style, index) => makeLane(style, state.ids[index], () => inspect(index)));
   laneList.dataset.count = lanes.length;
+  tell(recordedNote, state.recorded);
   for (const lane of lanes) add(laneList, lane.node);
   board.clear();
 }
@@ -88,7 +90,7 @@ function showStatus() {
   order.textContent = shown(state.order);
   order.hidden = state.order === '';
   state.rows.forEach((row, index) => lanes[index].update(row));
-  links.querySelector('.sv-race-saved').textContent = state.isSaved ? 'Saved as one group of runs.' : 'Shown side by side from saved runs.';
+  links.querySelector('.sv-race-saved').textContent = state.recorded ? 'A recording that comes with the program.' : state.isSaved ? 'Saved as one group of runs.' : 'Shown side by side from saved runs.';
   showPhase(state.phase);
 }
 
@@ -96,7 +98,7 @@ function finish(found) {
   for (const lane of lanes) lane.flush();
   board.draw(found, state.rows, state.keys, state.ids.join());
   clock.open(Math.max(0, ...lanes.map((lane) => lane.end)));
-  if (place().view === 'compare') note({ view: 'compare', ids: state.ids });
+  if (place().view === 'compare' && !state.recorded) note({ view: 'compare', ids: state.ids });
 }
 
 function showAt(ms, total) {
@@ -106,4 +108,5 @@ function showAt(ms, total) {
 
 build();
 followStream(component, { show, alert: (text) => tell(alertBox, text), begin() {} });
+return { race, isEmpty: () => lanes.length === 0 };
 }

@@ -8,7 +8,7 @@ const MOST_COMPARED = 8;
 const NOT_YOURS = 'This run was made in another browser: you may look at it and export it, but not tag, note or delete it.';
 const NOT_ALL_YOURS = 'Some of these runs were made in another browser: you may look at them and export them, but not tag, note or delete them.';
 
-// on: { compare(), open(), inspect(), link(), remove(), none(), tag(word), untag(word), note(text), export(kind) }
+// on: { compare(), open(), inspect(), again(), play(), link(), remove(), none(), tag(word), untag(word), note(text), export(kind) }
 export function makeSelection(on) {
   const node = make('div', 'sv-selection');
   const count = make('strong', 'sv-selection-count');
@@ -24,7 +24,7 @@ export function makeSelection(on) {
     add(parent, buttons[name]);
   }
 
-  for (const [name, text] of [['compare', 'Compare'], ['open', 'Replay'], ['inspect', 'Inspect'], ['link', 'Copy link'], ['remove', 'Delete'], ['none', 'Choose none']]) button(name, text, () => on[name](), actions);
+  for (const [name, text] of [['compare', 'Compare'], ['open', 'Replay'], ['inspect', 'Inspect'], ['again', 'Run again'], ['play', 'Open in Playground'], ['link', 'Copy link'], ['remove', 'Delete'], ['none', 'Choose none']]) button(name, text, () => on[name](), actions);
   add(exporting, make('span', 'sv-selection-label', 'Export'));
   for (const [kind, text] of FILES) button(kind, text, () => on.export(kind), exporting);
 
@@ -61,7 +61,8 @@ export function makeSelection(on) {
     buttons.remove.disabled = !mayChange;
     buttons.compare.disabled = n < 2 || n > MOST_COMPARED;
     buttons.compare.title = 'Two to eight runs side by side';
-    buttons.open.disabled = buttons.inspect.disabled = n !== 1;
+    for (const name of ['open', 'inspect', 'again', 'play']) buttons[name].disabled = n !== 1;
+    buttons.again.title = buttons.play.title = 'The Playground with this run’s prompt, model, method and settings';
     for (const [kind] of FILES) buttons[kind].hidden = n === 0 && !TABLES.has(kind);
     noteInput.closest('form').hidden = !isOne;
     if (document.activeElement !== noteInput) noteInput.value = isOne ? rows[0].note : '';

@@ -2,6 +2,8 @@
 
 const VISITOR_KEY = 'specviz-visitor';
 
+const TAB_KEY = 'specviz-tab';
+
 function newToken() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }
@@ -16,3 +18,15 @@ export function visitorToken() {
     return window.specvizVisitor;
   }
 }
+
+// Of this tab: a page that is loaded anew in it is known again, and so is what it was running.
+export function tabToken() {
+  try {
+    if (!sessionStorage.getItem(TAB_KEY)) sessionStorage.setItem(TAB_KEY, newToken());
+    return sessionStorage.getItem(TAB_KEY);
+  } catch (error) {
+    return '';
+  }
+}
+
+export function whoIs() { return { visitor: visitorToken(), tab: tabToken() }; }

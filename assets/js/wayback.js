@@ -1,9 +1,10 @@
-// The Playground's stage. Its address names the run on its stage: after a reload in the middle of a run, by Back, or where the address
-// was copied, the run is on the stage again.
+// The Playground's stage. Its address names the run on its stage: by Back, or where the address was copied, it is on the stage again.
+// A page that is loaded anew in the middle of a run goes on with it.
 
 import { note, place } from './address.js';
 import { makeGoOn } from './goon.js';
 import mountStage from './stage.js';
+import { whoIs } from './visitor.js';
 
 /** @param {import('./component').Component} component */
 export default function mountWayBack(component) {
@@ -16,7 +17,7 @@ function isHere() { return (place().view ?? 'play') === 'play'; }
 
 function noteRun() {
   const run = stage.dataset.session;
-  if (run && isHere() && place().run !== run) note({ view: 'play', run });
+  if (run && isHere() && place().run !== run) note({ ...place(), view: 'play', run });
 }
 
 // A run that goes on here keeps the stage; the address will follow it.
@@ -32,5 +33,5 @@ watch('value', goOn.show);
 goOn.show();
 window.addEventListener('sv-go', openNamed);
 window.addEventListener('popstate', openNamed);
-openNamed();
+trigger('join', { ...whoIs(), run: isHere() ? place().run || '' : '' });
 }

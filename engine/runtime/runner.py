@@ -72,6 +72,11 @@ class ModelRunner:
         self._waiting.reset()
 
     @property
+    def holds(self) -> tuple[object, object]:
+        """What its weights are in, and its KV cache."""
+        return (self.model, self._decoder), self._cache
+
+    @property
     def output_layer(self) -> nn.Module:
         """What scores the last hidden states, in the form that it runs in here: (…, h) → (…, v)."""
         if self._decoder is not None:

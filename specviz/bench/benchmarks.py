@@ -227,7 +227,7 @@ class Benchmarks:
         ticket = self._join()
         try:
             position = ticket.position()
-            while position > 0:
+            while position:
                 self._tell(note=f"Waiting for others: {position} ahead.")
                 self._go_on()
                 position = ticket.position(PATIENCE_S, known=position)

@@ -42,12 +42,15 @@ class Line:
             self._tickets.append(ticket)
             return ticket
 
-    def position(self, ticket: Ticket, patience_s: float, known: int | None = None) -> int:
-        """Tickets ahead; 0 is the front. Waits up to `patience_s` for a change from `known`."""
+    def position(self, ticket: Ticket, patience_s: float, known: int | None = None) -> int | None:
+        """Tickets ahead; 0 is the front, None has left. Waits up to `patience_s` for a change from `known`."""
         with self._moved:
             if known is not None:
-                self._moved.wait_for(lambda: self._tickets.index(ticket) != known, timeout=patience_s)
-            return self._tickets.index(ticket)
+                self._moved.wait_for(lambda: self._place(ticket) != known, timeout=patience_s)
+            return self._place(ticket)
+
+    def _place(self, ticket: Ticket) -> int | None:
+        return self._tickets.index(ticket) if ticket in self._tickets else None
 
     def leave(self, ticket: Ticket) -> None:
         """Give up the place; twice is once."""
@@ -63,8 +66,8 @@ class Ticket:
     def __init__(self, line: Line) -> None:
         self._line = line
 
-    def position(self, patience_s: float = 0.0, known: int | None = None) -> int:
-        """Tickets ahead; 0 is the front. Waits up to `patience_s` for a change from `known`."""
+    def position(self, patience_s: float = 0.0, known: int | None = None) -> int | None:
+        """Tickets ahead; 0 is the front, None has left. Waits up to `patience_s` for a change from `known`."""
         return self._line.position(self, patience_s, known)
 
     def leave(self) -> None:

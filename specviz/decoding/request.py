@@ -77,7 +77,7 @@ def sampling(max_new_tokens: int, temperature: float, seed: int, rule: str, time
 
 def _asked(device: Device, prompt: object, model: object, given: Mapping[str, Any]) -> Request:
     """All but the method and its options."""
-    asked, around = checked_prompt(prompt), _conversation(_mapping(given.get("conversation"), "conversation"))
+    asked, around = checked_prompt(prompt), conversation_of(_mapping(given.get("conversation"), "conversation"))
     _check_length(len(asked) + sum(len(content) for _, content in around.messages))
     return Request(
         prompt=asked,
@@ -143,7 +143,8 @@ def _loading(device: Device, model: object, given: object) -> Loading:
     return found
 
 
-def _conversation(given: Mapping[str, Any]) -> Conversation:
+def conversation_of(given: Mapping[str, Any]) -> Conversation:
+    """What a prompt stands in, in raw values from a page. Raises BadInput, or UnknownName."""
     values = {name: value for name, value in given.items() if name != "messages"}
     chosen = _parsed(values, offers.conversation_specs(), "setting of the conversation")
     messages = messages_of(given.get("messages") or ())
@@ -198,10 +199,11 @@ def sampling_value(name: str, given: object) -> Any:
 
 def _config(given: Mapping[str, Any], stops: object) -> GenerationConfig:
     values = {name: sampling_value(name, value) for name, value in given.items()}
-    return GenerationConfig(**values, stop_strings=_stops(stops))
+    return GenerationConfig(**values, stop_strings=stops_of(stops))
 
 
-def _stops(given: object) -> tuple[str, ...]:
+def stops_of(given: object) -> tuple[str, ...]:
+    """Texts that end an answer, in raw values. Raises BadInput."""
     if given is None:
         return ()
     if not isinstance(given, list) or not all(isinstance(text, str) for text in given):

@@ -1,18 +1,18 @@
 """The door to the device: one visitor's turn at a time, each in a thread of its own.
 
 `Sessions.perform` is a plain generator of batches. The decode loop has a thread of its own and never waits for whoever
-reads the batches; a reader that goes away (closed tab, Stop) stops the loop at its next step. Stopped and failed runs
-are stored like finished ones.
+reads the batches. A reader that goes away (closed tab, Stop) stops the loop at its next step; where the work was given
+a view, that is only when nobody has joined it again (`join`) for a while, as a page does that was loaded anew. Stopped
+and failed runs are stored like finished ones.
 """
 
 from __future__ import annotations
 
 import functools
 import logging
-import queue
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 
 from engine.config import GenerationConfig
@@ -31,6 +31,8 @@ PATIENCE_S = 0.4
 """Longest silence between batches, so that a reader that has gone is noticed."""
 PACE_S = 0.11
 """Shortest time between batches: a page draws no faster, and each batch costs a fixed amount."""
+GRACE_S = 15.0
+"""How long a run goes on whose page has gone: a page that is loaded anew is there again after a few seconds."""
 _log = logging.getLogger(__name__)
 
 
@@ -39,63 +41,71 @@ Work = Callable[[Desk], None]
 
 
 class Job:
-    """One visitor's turn: its place in the line, its events on their way to the page, its stop flag."""
+    """One visitor's turn: its place in the line, what has happened in it, its readers, its stop flag."""
 
-    def __init__(self, work: Work, ticket: Ticket, visitor: str = "") -> None:
+    def __init__(self, work: Work, ticket: Ticket, visitor: str = "", view: str = "") -> None:
         self.work = work
         self.ticket = ticket
         self.visitor = visitor
+        self.view = view
+        """Where on the page it is shown."""
         self.has_stopped = threading.Event()
-        self._inbox: queue.SimpleQueue[Happening] = queue.SimpleQueue()
+        self.is_working = False
+        self.num_readers = 0
+        self._happenings: list[Happening] = []
+        self._moved = threading.Condition()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more comes."""
+        with self._moved:
+            return bool(self._happenings) and isinstance(self._happenings[-1], Ended)
 
     def put(self, happening: Happening) -> None:
-        """Never blocks."""
-        self._inbox.put(happening)
+        """Never blocks for long."""
+        with self._moved:
+            self._happenings.append(happening)
+            self._moved.notify_all()
 
-    def take(self, patience_s: float) -> list[Happening]:
-        """All that is there; waits for the first one up to `patience_s`."""
-        try:
-            batch = [self._inbox.get(timeout=patience_s)]
-            while True:
-                batch.append(self._inbox.get_nowait())
-        except queue.Empty:
-            return batch if "batch" in locals() else []
+    def behind(self, num_seen: int, patience_s: float) -> list[Happening]:
+        """All that has happened behind the first few; waits up to `patience_s` where that is nothing."""
+        with self._moved:
+            self._moved.wait_for(lambda: len(self._happenings) > num_seen, timeout=patience_s)
+            return self._happenings[num_seen:]
 
 
 class Sessions:
     """The door to the device."""
 
-    def __init__(self, device: Device, store: Store, visitors: Visitors | None = None) -> None:
+    def __init__(
+        self, device: Device, store: Store, visitors: Visitors | None = None, *, grace_s: float = GRACE_S
+    ) -> None:
         self.device = device
         self.visitors = visitors or Visitors()
+        self._grace_s = grace_s
         self._store = store
         self._line = Line(MAX_TICKETS)
         self._jobs: dict[str, Job] = {}
         self._guard = threading.Lock()
 
-    def run(self, request: Request, visitor: str) -> Generator[list[Happening], None, None]:
+    def run(self, request: Request, visitor: str, view: str = "") -> Generator[list[Happening], None, None]:
         """One session, beside a plain one where asked for; else as `perform`."""
-        return self.perform(functools.partial(_run, request), visitor)
+        return self.perform(functools.partial(_run, request), visitor, view)
 
-    def perform(self, work: Work, visitor: str) -> Generator[list[Happening], None, None]:
+    def perform(self, work: Work, visitor: str, view: str = "") -> Generator[list[Happening], None, None]:
         """Batches of what happens; an empty one says only that time has passed. Raises BadInput at once.
 
-        Closing the generator stops the work.
+        Closing the generator stops the work: at once, or where it has a `view`, when nobody has joined it for a while.
         """
-        job = self._admit(work, visitor)
-        is_working = False
-        try:
-            yield from self._wait(job)
-            if not job.has_stopped.is_set():
-                is_working = True
-                threading.Thread(target=self._work, args=(job,), name="decode", daemon=True).start()
-                yield from _read(job)
-        finally:
-            job.has_stopped.set()
-            with self._guard:
-                self._jobs.pop(visitor, None)
-            if not is_working:
-                job.ticket.leave()
+        job = self._admit(work, visitor, view)
+        threading.Thread(target=self._work, args=(job,), name="decode", daemon=True).start()
+        yield from self._read(job)
+
+    def join(self, visitor: str, view: str) -> Generator[list[Happening], None, None] | None:
+        """All that has happened, and what still happens, in this visitor's work of a view; None where there is none."""
+        with self._guard:
+            job = self._jobs.get(self.visitors.key(visitor))
+        return self._read(job) if job is not None and job.view == view else None
 
     def warm_up(self, model: str, *methods: str) -> None:
         """Prepare these in the background; whoever comes meanwhile waits in line."""
@@ -119,7 +129,7 @@ class Sessions:
     def stop(self, visitor: str) -> None:
         """Stop this visitor's run at its next step, if there is one."""
         with self._guard:
-            job = self._jobs.get(visitor)
+            job = self._jobs.get(self.visitors.key(visitor))
         if job is not None:
             job.has_stopped.set()
 
@@ -135,27 +145,57 @@ class Sessions:
             position = ticket.position(PATIENCE_S, known=position)
         ticket.leave()
 
-    def _admit(self, work: Work, visitor: str) -> Job:
+    def _admit(self, work: Work, visitor: str, view: str) -> Job:
+        key = self.visitors.key(visitor)
         with self._guard:
-            if visitor in self._jobs:
+            if key in self._jobs and not self._jobs[key].has_ended:
                 raise BadInput("A run of yours is going on; stop it or wait for its end.")
-            job = Job(work, self._line.join(), self.visitors.of_page(visitor))
-            self._jobs[visitor] = job
-            return job
+            job = self._jobs[key] = Job(work, self._line.join(), self.visitors.of_page(visitor), view)
+        if position := job.ticket.position():
+            job.put(Waiting(position))
+        return job
 
-    def _wait(self, job: Job) -> Iterator[list[Happening]]:
-        position = job.ticket.position()
-        while position > 0 and not job.has_stopped.is_set():
-            yield [Waiting(position)]
-            position = job.ticket.position(PATIENCE_S, known=position)
-        if job.has_stopped.is_set():
-            yield [Failed("Stopped while waiting; nothing was run."), Ended()]
+    def _read(self, job: Job) -> Generator[list[Happening], None, None]:
+        """Batches at a steady pace until the end; the last reader that leaves before it lets the work go."""
+        with self._guard:
+            job.num_readers += 1
+        num_seen = 0
+        try:
+            while True:
+                started = time.monotonic()
+                batch = job.behind(num_seen, PATIENCE_S)
+                num_seen += len(batch)
+                yield batch
+                if batch and isinstance(batch[-1], Ended):
+                    return
+                time.sleep(max(0.0, PACE_S - (time.monotonic() - started)))
+        finally:
+            with self._guard:
+                job.num_readers -= 1
+            if job.view and not job.has_ended:
+                _after(self._grace_s, functools.partial(self._let_go, job))
+            else:
+                self._let_go(job)
+
+    def _let_go(self, job: Job) -> None:
+        """Nobody reads it any more: it stops, and its visitor may come again."""
+        with self._guard:
+            if job.num_readers:
+                return
+            job.has_stopped.set()
+            if not job.is_working:
+                job.ticket.leave()
+            for key in [key for key, known in self._jobs.items() if known is job]:
+                del self._jobs[key]
 
     def _work(self, job: Job) -> None:
-        """The whole run, in a thread of its own."""
+        """Wait, then the whole run; in a thread of its own."""
         desk = Desk(self.device, self._store, job.put, job.has_stopped.is_set, job.visitor)
         try:
-            job.work(desk)
+            if self._has_turn(job):
+                job.work(desk)
+            else:
+                job.put(Failed("Stopped while waiting; nothing was run."))
         except EngineError as error:
             job.put(Failed(str(error)))
         except Exception as error:  # noqa: BLE001 - a bug must not take the page or the line with it
@@ -163,6 +203,18 @@ class Sessions:
             job.put(Failed(f"The run broke: {type(error).__name__}: {error}"))
         finally:
             _end(job, desk)
+
+    def _has_turn(self, job: Job) -> bool:
+        """Wait for the front of the line; whether nobody stopped the job before."""
+        position = known = job.ticket.position()
+        while position and not job.has_stopped.is_set():
+            position = job.ticket.position(PATIENCE_S, known=known)
+            if position and position != known:
+                job.put(Waiting(position))
+            known = position
+        with self._guard:
+            job.is_working = position == 0 and not job.has_stopped.is_set()
+            return job.is_working
 
 
 def load(request: Request) -> Work:
@@ -180,6 +232,12 @@ def _end(job: Job, desk: Desk) -> None:
     job.put(Ended())
 
 
+def _after(seconds: float, act: Callable[[], None]) -> None:
+    timer = threading.Timer(seconds, act)
+    timer.daemon = True
+    timer.start()
+
+
 def _run(request: Request, desk: Desk) -> None:
     """The baseline where asked for, the method's session, the verdict."""
     desk.prepare(request)
@@ -193,14 +251,3 @@ def _run(request: Request, desk: Desk) -> None:
     events = desk.record(request)
     if plain and has_ended_by_itself(events):
         desk.judge(request, plain, events)
-
-
-def _read(job: Job) -> Iterator[list[Happening]]:
-    """Batches at a steady pace until the end."""
-    while True:
-        started = time.monotonic()
-        batch = job.take(PATIENCE_S)
-        yield batch
-        if batch and isinstance(batch[-1], Ended):
-            return
-        time.sleep(max(0.0, PACE_S - (time.monotonic() - started)))

@@ -1,8 +1,9 @@
 """Which browser an open page belongs to, and whose runs it may change.
 
 A browser names itself by a random token that it keeps; here there is only the token's hash, so that nobody who reads
-the database can act in another's name. Where the program serves one person, everybody may change everything; on a
-public instance a run is changed by the browser that made it. No account, no cookie, no address is known.
+the database can act in another's name. A tab names itself in the same way, so that a page that is loaded anew is known.
+Where the program serves one person, everybody may change everything; on a public instance a run is changed by the
+browser that made it. No account, no cookie, no address is known.
 """
 
 from __future__ import annotations
@@ -25,21 +26,26 @@ class Visitors:
     def __init__(self, is_public: bool = False, most: int = MAX_PAGES) -> None:
         self.is_public = is_public
         self._most = most
-        self._pages: OrderedDict[str, str] = OrderedDict()
+        self._pages: OrderedDict[str, tuple[str, str]] = OrderedDict()
         self._guard = threading.Lock()
 
-    def greet(self, page: str, token: object) -> None:
-        """Remember whose an open page is. Forgets the oldest where there are too many."""
+    def greet(self, page: str, token: object, tab: object = "") -> None:
+        """Remember whose an open page is, and in which tab. Forgets the oldest where there are too many."""
         with self._guard:
             self._pages.pop(page, None)
-            self._pages[page] = hashed(token)
+            self._pages[page] = hashed(token), hashed(tab)
             while len(self._pages) > self._most:
                 self._pages.popitem(last=False)
 
     def of_page(self, page: str) -> str:
         """The browser of an open page; empty where it has not said."""
         with self._guard:
-            return self._pages.get(page, "")
+            return self._pages.get(page, ("", ""))[0]
+
+    def key(self, page: str) -> str:
+        """What stays the same when a page is loaded anew: its tab; the page itself where it has not said."""
+        with self._guard:
+            return self._pages.get(page, ("", ""))[1] or page
 
     def may_change(self, token: object, maker: str) -> bool:
         """Whether the browser with this token may change what `maker` made."""

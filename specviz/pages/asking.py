@@ -16,6 +16,7 @@ from engine.models import kind_of
 from engine.options import OptionSpec
 from specviz.decoding import offers
 from specviz.decoding.device import Device, problems
+from specviz.decoding.visitors import Visitors
 from specviz.explaining import examples
 from specviz.pages import files
 from specviz.pages.drawn import QUIET, Answer, drawn
@@ -63,17 +64,27 @@ def visitor_of(who: gr.Request | None) -> str:
     return str(getattr(who, "session_hash", None) or uuid.uuid4().hex)
 
 
+def greet(visitors: Visitors, event: gr.EventData, who: gr.Request | None) -> None:
+    """The page says whose it is, and in which tab."""
+    visitors.greet(visitor_of(who), getattr(event, "visitor", ""), getattr(event, "tab", ""))
+
+
 def prompt_box(device: Device, elem_id: str) -> gr.Textbox:
     """The prompt; at first an example's, of the first model's kind."""
     return gr.Textbox(
         label="Prompt",
-        value=examples.first_prompt(_first_kind(device)),
+        value=first_prompt_of(device),
         lines=5,
         max_lines=14,
         placeholder="Ask for something …",
         elem_id=elem_id,
         elem_classes=["sv-prompt"],
     )
+
+
+def first_prompt_of(device: Device) -> str:
+    """An example's, of the first model's kind."""
+    return examples.first_prompt(_first_kind(device))
 
 
 def example_chips(device: Device, elem_id: str) -> gr.HTML:

@@ -15,11 +15,12 @@ from engine.errors import BadInput
 from specviz.decoding import request
 from specviz.decoding.device import PLAIN, Device, Method, runnable
 from specviz.decoding.session import Sessions
-from specviz.pages import scripts
+from specviz.pages import recorded_race, scripts
 from specviz.pages.asking import (
     example_chips,
     follow_catalog,
     follow_model,
+    greet,
     model_menu,
     pick,
     prompt_box,
@@ -37,6 +38,7 @@ from specviz.race.reopening import reopen, run_ids
 from specviz.race.wire import RaceStream
 from specviz.showing import channel
 from specviz.showing.channel import Streams
+from specviz.showing.notices import Happening
 from specviz.store import Store, StoreError
 from specviz.text import printable, to_wire, without_surrogates
 
@@ -61,12 +63,18 @@ class Compare:
         return self.open(query["ids"]) if query.get("ids") else gr.skip(), self.earlier()
 
     def open(self, ids: object) -> str:
-        """Saved runs side by side, as one message for the stage."""
+        """Saved runs, or the recorded race, side by side, as one message for the stage."""
+        if ids == recorded_race.ID:
+            return self._recorded()
         try:
             state = fold_all(RaceState(), reopen(self.store, run_ids(without_surrogates(str(ids)))))
         except (BadInput, StoreError) as error:
             return channel.alert(str(error))
         return self._open_stream().snapshot(state)
+
+    def _recorded(self) -> str:
+        stream = self.streams.keep(RaceStream(self._methods(), recorded_race.words()))
+        return stream.snapshot(fold_all(RaceState(), recorded_race.happenings()))
 
     def earlier(self, page: object = 0) -> str:
         """A page of earlier races as text, or `{alert: a sentence}`."""
@@ -82,8 +90,10 @@ class Compare:
 
     def _stream(self, asked: tuple[object, object, object], visitor: str) -> Iterator[str]:
         lanes = request.parse_race(self.sessions.device, *asked)
-        stream = self._open_stream()
-        yield from streamed(self.sessions.perform(course(lanes), visitor), stream, RaceState(), fold_all)
+        yield from self._shown(self.sessions.perform(course(lanes), visitor, self.id))
+
+    def _shown(self, batches: Generator[list[Happening], None, None]) -> Iterator[str]:
+        return streamed(batches, self._open_stream(), RaceState(), fold_all)
 
     def _open_stream(self) -> RaceStream:
         return self.streams.keep(RaceStream(self._methods()))
@@ -94,7 +104,20 @@ class Compare:
     def run(self, prompt: object, model: object, settings: object, who: gr.Request) -> Iterator[tuple[Any, ...]]:
         """The Race button: stage, Race, Stop, earlier races."""
         yield gr.skip(), *_BUSY, gr.skip()
-        with closing(self.messages(prompt, model, settings, visitor_of(who))) as messages:
+        yield from self._until_the_end(self.messages(prompt, model, settings, visitor_of(who)))
+
+    def join(self, event: gr.EventData, who: gr.Request) -> Iterator[tuple[Any, ...]]:
+        """The view is seen for the first time: the race that goes on in its tab, else the recorded one."""
+        greet(self.sessions.visitors, event, who)
+        batches = self.sessions.join(visitor_of(who), self.id)
+        if batches is not None:
+            yield gr.skip(), *_BUSY, gr.skip()
+            yield from self._until_the_end(told(self._shown(batches)))
+            return
+        yield gr.skip() if getattr(event, "ids", "") else self._recorded(), *(gr.skip(),) * 3
+
+    def _until_the_end(self, given: Generator[str, None, None]) -> Iterator[tuple[Any, ...]]:
+        with closing(given) as messages:
             for message in messages:
                 yield message, gr.skip(), gr.skip(), gr.skip()
         yield gr.skip(), *_READY, gr.skip()
@@ -118,7 +141,7 @@ class Compare:
 
     def _stage(self) -> gr.HTML:
         serves = {"snapshot": self.streams.snapshot}
-        return drawn("race-stage", "race", self._open_stream().snapshot(), serves=serves)
+        return drawn("race-stage", "raceback", self._open_stream().snapshot(), serves=serves)
 
     def _wire(self, controls: _Controls, stage: gr.HTML, before: gr.HTML) -> None:
         inputs = [controls.prompt, controls.model, controls.settings]
@@ -130,6 +153,7 @@ class Compare:
         catalog, told_of = follow_catalog(self.sessions.device, controls.settings)
         for event in (controls.model.change, ran.then):
             event(told_of, [controls.model], [catalog], **QUIET)
+        stage.join(self.join, None, outputs, **QUIET)
         controls.stop.click(self.stop, None, None, queue=False, **QUIET)
         controls.examples.pick(pick, None, [controls.prompt], queue=False, **QUIET)
         follow_model(controls.model, controls.prompt, controls.examples)

@@ -10,13 +10,15 @@ from typing import Any, ClassVar
 from gradio.components import Component
 
 from engine.errors import BadInput
+from engine.events import Event
 from specviz.decoding.device import Device
 from specviz.explaining import recording
+from specviz.pages import recorded_race
 from specviz.pages.drawn import drawn
 from specviz.pages.stage import asked_of
 from specviz.showing import listing
 from specviz.showing.trace import trace
-from specviz.store import Reader, StoreError
+from specviz.store import Reader, StoreError, UnknownRun
 from specviz.text import first_line, to_wire, without_surrogates
 from specviz.times import moment
 
@@ -49,9 +51,19 @@ class Inspector:
         if run_id == recording.ID:
             return to_wire(trace(recording.events()))
         try:
-            return to_wire(trace(self.store.events(listing.run_id(run_id))))
+            return to_wire(trace(self._events(listing.run_id(run_id))))
         except (BadInput, StoreError) as error:
             return to_wire({"alert": without_surrogates(str(error))})
+
+    def _events(self, run_id: str) -> list[Event]:
+        """Of a saved run, or of one of the recorded race."""
+        try:
+            return self.store.events(run_id)
+        except UnknownRun as error:
+            try:
+                return recorded_race.events(run_id)
+            except UnknownRun:
+                raise error from None
 
     def build(self) -> Sequence[Component]:
         """Lay the page out inside the current tab."""

@@ -14,13 +14,15 @@ import gradio as gr
 from gradio.components import Component
 
 from engine.errors import BadInput
-from specviz.decoding import request
+from specviz.decoding import link, request
 from specviz.decoding.device import Device, first_method
 from specviz.decoding.session import Sessions
 from specviz.pages.asking import (
     example_chips,
+    first_prompt_of,
     follow_catalog,
     follow_model,
+    greet,
     model_menu,
     pick,
     prompt_box,
@@ -36,6 +38,7 @@ from specviz.pages.stage import asked_of, make_stage, saved_run
 from specviz.showing.asked import conversation_of
 from specviz.showing.channel import Streams, alert
 from specviz.showing.fold import ViewState, fold_all
+from specviz.showing.notices import Happening
 from specviz.showing.wire import Stream
 from specviz.store import Reader, RunRow, StoreError
 from specviz.text import printable, to_wire, without_surrogates
@@ -60,8 +63,20 @@ class Playground:
     store: Reader
 
     def arrive(self, query: Mapping[str, str]) -> Sequence[Any]:
-        """Nothing to send: the stage asks `saved` for the run of the address, unless one goes on there."""
-        return ()
+        """The settings that the address asks for, its own or a saved run's (`again`), and what it asks in vain.
+
+        The stage asks for the run of the address by itself.
+        """
+        again = query.get("again", "")
+        if not again and not any(key.startswith(link.PREFIX) for key in query):
+            return (gr.skip(),) * (len(link.CONTROLS) + 1)
+        try:
+            asked = link.of_run(self.store.get_run(without_surrogates(again))) if again else query
+            found = link.opened(self.sessions.device, asked, first_method(self.sessions.device))
+        except StoreError as error:
+            found, again = link.Opened({}, (str(error),)), ""
+        told = {"values": found.values, "notices": found.notices, "opened": again, "nonce": uuid.uuid4().hex}
+        return (*(found.values.get(name, gr.skip()) for name in link.CONTROLS), to_wire(printable(told)))
 
     def saved(self, run_id: object) -> str:
         """A run that the address names, as one message for the stage; one that is just being stopped is waited for."""
@@ -86,7 +101,10 @@ class Playground:
 
     def _stream(self, asked: tuple[object, object, object, object], visitor: str) -> Iterator[str]:
         wanted = request.parse(self.sessions.device, *asked)
-        yield from streamed(self.sessions.run(wanted, visitor), self.streams.keep(Stream()), ViewState(), fold_all)
+        yield from self._shown(self.sessions.run(wanted, visitor, self.id))
+
+    def _shown(self, batches: Generator[list[Happening], None, None]) -> Iterator[str]:
+        return streamed(batches, self.streams.keep(Stream()), ViewState(), fold_all)
 
     def run(
         self, prompt: object, model: object, settings: object, baseline: object, who: gr.Request
@@ -94,7 +112,22 @@ class Playground:
         """The Run button: stage, Run, Same again, Stop, and what was run."""
         asked = {"prompt": prompt, "model": model, "settings": settings, "baseline": baseline}
         yield gr.skip(), *_BUSY, asked
-        with closing(self.messages(prompt, model, settings, baseline, visitor_of(who))) as messages:
+        yield from self._until_the_end(self.messages(prompt, model, settings, baseline, visitor_of(who)))
+
+    def join(self, event: gr.EventData, who: gr.Request) -> Iterator[tuple[Any, ...]]:
+        """A page has been loaded: the run that goes on in its tab, else the one that its address names."""
+        greet(self.sessions.visitors, event, who)
+        batches = self.sessions.join(visitor_of(who), self.id)
+        if batches is not None:
+            yield gr.skip(), *_BUSY, gr.skip()
+            yield from self._until_the_end(told(self._shown(batches)))
+            return
+        run_id = getattr(event, "run", "")
+        yield self.saved(run_id) if run_id else gr.skip(), *(gr.skip(),) * 4
+
+    @staticmethod
+    def _until_the_end(given: Generator[str, None, None]) -> Iterator[tuple[Any, ...]]:
+        with closing(given) as messages:
             for message in messages:
                 yield message, gr.skip(), gr.skip(), gr.skip(), gr.skip()
         yield gr.skip(), *_READY, gr.skip()
@@ -156,12 +189,16 @@ class Playground:
         """Lay the page out inside the current tab."""
         with gr.Row(elem_classes=["sv-columns"]):
             with gr.Column(elem_classes=["sv-controls"], min_width=280):
+                address = _address(self.sessions.device)
                 controls = _controls(self.sessions, self.streams)
             served = {"saved": self.saved, "asked": asked_of(self.store, self.sessions.device)}
             with gr.Column(elem_classes=["sv-main"], min_width=280):
                 stage = make_stage("stage", self.streams, "wayback", serves=served)
         self._wire(controls, stage)
-        return ()
+        settings = [getattr(controls, name) for name in link.CONTROLS]
+        changed = "(...values) => JSON.stringify({ values })"
+        gr.on([control.change for control in settings], None, settings, [address], js=changed, **QUIET)
+        return (*settings, address)
 
     def _wire(self, controls: _Controls, stage: gr.HTML) -> None:
         inputs = [controls.prompt, controls.model, controls.settings, controls.baseline]
@@ -173,6 +210,7 @@ class Playground:
         ran_again = again.success(self.run, inputs, outputs, **QUIET)
         self._wire_conversation(controls, stage)
         self._wire_model(controls, stage, (ran, ran_again))
+        stage.join(self.join, None, outputs, **QUIET)
         controls.stop.click(self.stop, None, None, queue=False, api_name="stop", **public)
         controls.examples.pick(pick, None, [controls.prompt], queue=False, **QUIET)
         follow_model(controls.model, controls.prompt, controls.examples)
@@ -230,6 +268,13 @@ def _with_own(device: Device, model: str) -> gr.Dropdown:
     """The menu of models with one more, which is chosen."""
     titles = {**{name: name for name in [model]}, **device.models()}
     return gr.Dropdown([(title, name) for name, title in titles.items()], value=model)
+
+
+def _address(device: Device) -> gr.HTML:
+    """The settings as a link; at first those that the controls begin with."""
+    values = {"prompt": first_prompt_of(device), "model": next(iter(device.models())), "baseline": True}
+    first = json.dumps({"values": {**values, link.FORM: default_settings(device)}})
+    return drawn("link", "link", first, known={"CONTROLS": link.CONTROLS})
 
 
 def _controls(sessions: Sessions, streams: Streams) -> _Controls:

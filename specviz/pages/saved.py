@@ -32,6 +32,8 @@ from specviz.store import Store, StoreError
 from specviz.text import to_wire, without_surrogates
 
 PUBLIC = " Whoever opens this page can read every run; only the browser that made one can change it."
+NOBODY = "nobody"
+"""Whose runs are none: a browser that does not say who it is has made none."""
 _log = logging.getLogger(__name__)
 Answer = Callable[[Any, Any], dict[str, Any]]
 
@@ -50,6 +52,12 @@ def answering(handler: Answer) -> Callable[[Any, Any], str]:
             return to_wire({"error": f"The page broke: {type(error).__name__}. Nothing was changed; please try again."})
 
     return answer
+
+
+def _asked(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What the list is asked for: `mine` means the runs of the asking browser, whose token is `visitor`."""
+    kept = {name: value for name, value in row.items() if name != "visitor"}
+    return {**kept, "visitor": hashed(row.get("visitor")) or NOBODY} if row.get("mine") is True else kept
 
 
 @dataclass(frozen=True)
@@ -78,7 +86,7 @@ class SavedRuns:
     @answering
     def find(self, given: Any) -> dict[str, Any]:
         """One page of the list, with the values to choose from; `visitor` is the asking browser's token."""
-        wanted: Listing = listing.parse(given)
+        wanted: Listing = listing.parse(_asked(listing.mapping(given)))
         order: dict[str, Any] = {"sort": wanted.sort, "is_descending": wanted.is_descending}
         rows, total = self.store.find_runs(listing.NUM_ROWS, wanted.offset, **order, **wanted.conditions)
         plain = self.store.baselines(rows)
@@ -132,7 +140,9 @@ class SavedRuns:
     @answering
     def export(self, given: Any) -> dict[str, Any]:
         """A file: `{kind, ids}`, or `{kind, listing}` for all that was found."""
-        return exports.export(self.store, listing.mapping(given))
+        row = listing.mapping(given)
+        named = {"listing": _asked(listing.mapping(row["listing"]))} if row.get("listing") else {}
+        return exports.export(self.store, {**row, **named})
 
     @answering
     def take_in(self, given: Any) -> dict[str, Any]:
@@ -167,4 +177,4 @@ class SavedRuns:
         }
         browser = drawn("runs", "browser", serves=serves)
         served = {"asked": asked_of(self.store, self.device)}
-        return browser, make_stage("saved-stage", self.streams, "player", serves=served)
+        return browser, make_stage("saved-stage", self.streams, "savedstage", serves=served)

@@ -8,10 +8,13 @@ from urllib.parse import parse_qsl
 
 from gradio.components import Component
 
+from specviz.decoding import link
 from specviz.text import without_surrogates
 
-MAX_QUERY_CHARS = 4_000
-KEYS = ("view", "run", "step", "ids", "group", "method", "task", "term")
+MAX_QUERY_CHARS = 16_000
+MAX_KEYS = 100
+KEYS = ("view", "run", "step", "ids", "group", "method", "task", "term", "again")
+"""Beside these, an address may hold settings: `link.PREFIX` and a name."""
 
 
 class View(Protocol):
@@ -42,4 +45,5 @@ def place(search: object) -> dict[str, str]:
 
 def known(query: Mapping[str, Any]) -> dict[str, str]:
     """The known keys of a query."""
-    return {key: without_surrogates(str(query[key]))[:MAX_QUERY_CHARS] for key in KEYS if key in query}
+    found = [key for key in query if key in KEYS or key.startswith(link.PREFIX)][:MAX_KEYS]
+    return {without_surrogates(key): without_surrogates(str(query[key]))[:MAX_QUERY_CHARS] for key in found}

@@ -30,9 +30,11 @@ class RaceStream(Channel[RaceState]):
 
     steps_key = "lanes"
 
-    def __init__(self, methods: Mapping[str, Method]) -> None:
+    def __init__(self, methods: Mapping[str, Method], recorded: str = "") -> None:
+        """`recorded`: what to say of a race that was not run here."""
         super().__init__(RaceState())
         self._methods = methods
+        self._recorded = recorded
         self._logs: list[StepLog] = []
         self._known: dict[int, tuple[ViewState, tuple[Event, ...], Row]] = {}
 
@@ -59,6 +61,7 @@ class RaceStream(Channel[RaceState]):
             "keys": lane_keys(rows),
             "ids": [lane.run_id for lane in state.lanes],
             "isSaved": bool(state.group_id),
+            "recorded": self._recorded,
         }
         return {"race": race, "rows": [_card(row) for row in rows]}
 

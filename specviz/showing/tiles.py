@@ -46,7 +46,8 @@ def tiles(state: ViewState) -> list[Tile]:
     """All tiles of the run on screen."""
     metrics = summarise(state.events)
     plain = summarise(state.plain_events) if state.plain_events else None
-    return [_speed(metrics), _speedup(state, plain), _efficiency(metrics), _acceptance(state, metrics), _audit(state)]
+    own = [_speed(metrics), _speedup(state, plain), _efficiency(metrics), _acceptance(state, metrics)]
+    return [*own, _memory(state), _audit(state)]
 
 
 def number(value: float | None, decimals: int) -> str:
@@ -95,6 +96,22 @@ def _acceptance(state: ViewState, metrics: Metrics) -> Tile:
     accepted, proposed = drafted(state)
     note, tone = f"{accepted:,} of {proposed:,} drafted", "bad" if notices(acceptance(state.events)) else ""
     return Tile("acceptance", "Acceptance rate", f"{100 * rate:.0f}", "%", note, terms, tone)
+
+
+def _memory(state: ViewState) -> Tile:
+    label, terms = "Memory", ("memory-bytes",)
+    found = state.finished.memory if state.finished else None
+    if found is None:
+        note = "counted at the end" if state.finished is None else "not counted"
+        return Tile("memory", label, NONE, "", note, terms, "empty")
+    parts = (("target", found.target), ("drafter", found.drafter), ("KV", found.kv))
+    note = " · ".join(f"{name} {megabytes(size)}" for name, size in parts)
+    return Tile("memory", label, megabytes(sum(size for _, size in parts)), "MB", note, terms)
+
+
+def megabytes(num_bytes: int) -> str:
+    """Millions of bytes, to a tenth below a hundred."""
+    return number(num_bytes / 1e6, 0 if num_bytes >= 1e8 else 1)
 
 
 def _audit(state: ViewState) -> Tile:

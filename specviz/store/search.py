@@ -26,7 +26,7 @@ Sampling = Literal["greedy", "sampled"]
 Sort = Literal["when", "status", "method", "model", "task", "tokens", "speed", "efficiency", "acceptance"]
 _SEARCHED = ("prompt", "text", "note")
 _SHORTEST_ID = 6  # fewer letters of a random id are part of many words
-_EQUAL = ("method", "model", "task", "status", "group_id")
+_EQUAL = ("method", "model", "task", "status", "group_id", "visitor")
 
 
 class Conditions(TypedDict, total=False):
@@ -39,6 +39,8 @@ class Conditions(TypedDict, total=False):
     task: str | None
     status: RunStatus | None
     group_id: str | None
+    visitor: str | None
+    """The browser that made it."""
     tag: str | None
     sampling: Sampling | None
     """greedy: temperature 0; sampled: above."""

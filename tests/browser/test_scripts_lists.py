@@ -132,7 +132,7 @@ def test_tags_notes_and_deletions_are_told_for_the_chosen(scripts: Scripts) -> N
     loaded.act(".sv-tags button", "click", 1)
     loaded(SOON)
     assert asked(loaded, "mark_runs") == {"action": "untag", "ids": ["a", "c"], "text": "u"}
-    loaded("() => element.querySelectorAll('.sv-selection-actions button')[4].click()")
+    loaded("() => element.querySelectorAll('.sv-selection-actions button')[6].click()")
     loaded(SOON)
     assert asked(loaded, "mark_runs") == {"action": "delete", "ids": ["a", "c"]}
     loaded.act(".sv-toast button", "click")
@@ -145,7 +145,7 @@ def test_deleted_runs_are_counted_and_chosen_no_more(scripts: Scripts) -> None:
     deleted = "(given) => JSON.stringify({ deleted: JSON.parse(given).ids })"
     loaded = sessions(scripts, {"mark_runs": deleted})
     choose(loaded, 1)
-    loaded("() => element.querySelectorAll('.sv-selection-actions button')[4].click()")
+    loaded("() => element.querySelectorAll('.sv-selection-actions button')[6].click()")
     loaded(SOON)
     assert loaded.texts(".sv-toast span") == ["1 run was deleted."]
     assert loaded.texts(".sv-selection-count") == ["All 120 found"]
@@ -176,7 +176,8 @@ def test_all_that_was_found_is_exported_where_none_is_chosen(scripts: Scripts) -
     loaded = sessions(scripts)
     loaded("() => { listing = { ...listing, page: 2, method: 'x' }; return exportRuns('csv'); }")
     listing = {"sort": "when", "is_descending": True, "page": 0, "method": "x"}
-    assert asked(loaded, "export_runs") == {"kind": "csv", "listing": listing}
+    whose = {"visitor": loaded("visitorToken")}
+    assert asked(loaded, "export_runs") == {"kind": "csv", "listing": listing | whose}, "`mine` needs to know whose"
 
 
 def test_imported_runs_are_counted_and_chosen(scripts: Scripts) -> None:

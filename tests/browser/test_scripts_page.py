@@ -62,7 +62,8 @@ def test_going_adds_to_the_history_and_noting_does_not(scripts: Scripts, at: Any
 
 def test_only_a_frame_is_told_the_place(scripts: Scripts, at: Any) -> None:
     at(ADDRESS)
-    loaded = scripts.load("address")
+    loaded = scripts.load("frame")
+    loaded("keepFrameTold")
     loaded("() => { window.heard = []; window.postMessage = (...told) => heard.push(told); }")
     loaded("note", {"view": "sessions", "run": "b"})
     assert loaded("() => heard") == []
@@ -71,7 +72,15 @@ def test_only_a_frame_is_told_the_place(scripts: Scripts, at: Any) -> None:
         "heard.push(told) }; note(wanted); goto(wanted); window.parent = own; }"
     )
     loaded(frame, {"view": "race", "ids": ["x"]})
-    assert loaded("() => heard") == [[{"queryString": "view=race&ids=x"}, "*"]] * 2
+    assert loaded("() => heard") == [[{"queryString": "view=race&ids=x", "hash": ""}, "*"]] * 2
+    loaded(frame, {"view": "play", "set.prompt": "a secret"})
+    assert loaded("() => heard.slice(2)") == [[{"queryString": "view=play", "hash": ""}, "*"]] * 2
+    hub = "{ value: 'https://huggingface.co/spaces/a/b', configurable: true }"
+    loaded(f"() => Object.defineProperty(document, 'referrer', {hub})")
+    loaded(frame, {"view": "play", "set.prompt": "a secret"})
+    whole = {"queryString": "view=play&set.prompt=a+secret", "hash": ""}
+    assert loaded("() => heard.slice(4)") == [[whole, "https://huggingface.co"]] * 2
+    loaded("() => { delete document.referrer; }")
 
 
 VIEWS = {"Playground": "play", "Inspector": "inspect", "Sessions": "sessions"}
@@ -96,7 +105,7 @@ def test_a_pressed_tab_leads_to_its_last_place(scripts: Scripts, at: Any) -> Non
     assert seen == ["?view=sessions", "?view=sessions", "?view=inspect&run=a&step=3", "?view=play"]
     assert [event for event, _ in loaded.said] == ["greet"] + ["greet", "go"] * 3
     assert loaded.said[-1] == ["go", {"query": "?view=play"}]
-    assert loaded.said[0][1] == {"visitor": loaded("visitorToken")}
+    assert loaded.said[0][1] == loaded("whoIs") == {"visitor": loaded("visitorToken"), "tab": loaded("tabToken")}
 
 
 def test_a_visitor_is_known_again_by_a_random_token(scripts: Scripts) -> None:
@@ -132,29 +141,6 @@ def test_the_theme_is_kept_and_applied(scripts: Scripts) -> None:
     assert loaded(THEME)[0] is True
     loaded("() => dispatchEvent(new StorageEvent('storage', { key: 'specviz-theme' }))")
     assert loaded(THEME) == [False, "light"]
-
-
-def test_control_and_enter_press_run_where_it_can_be_pressed(scripts: Scripts) -> None:
-    loaded = scripts.load("dom")
-    loaded(
-        "() => { window.presses = 0; const run = make('button', '', 'Run'); run.id = 'run'; "
-        "run.addEventListener('click', () => { presses += 1; }); element.appendChild(run); }"
-    )
-    loaded(f"() => {{ ({module.text('page')})(); }}")
-    count = "() => { const before = presses; presses = 0; return Math.sign(before); }"
-    keys = [
-        {"key": "Enter"},
-        {"key": "a", "ctrlKey": True},
-        {"key": "Enter", "ctrlKey": True},
-        {"key": "Enter", "metaKey": True},
-    ]
-    seen = []
-    for key in keys:
-        loaded.act("button", "keydown", **key)
-        seen.append(loaded(count))
-    loaded("() => { element.querySelector('button').disabled = true; }")
-    loaded.act("button", "keydown", key="Enter", ctrlKey=True)
-    assert [*seen, loaded(count)] == [0, 0, 1, 1, 0]
 
 
 # The Playground's way back.
@@ -200,14 +186,13 @@ def test_the_run_of_the_address_is_on_the_stage(scripts: Scripts, at: Any) -> No
     at("?run=old")
     loaded = play(scripts, saved=SAVED)
     session = "() => stage.dataset.session"
-    loaded("() => new Promise((resolve) => setTimeout(resolve))")
-    assert (loaded.asked, loaded(session)) == ([["saved", "old"]], "old")
+    assert loaded.said == [["join", loaded("whoIs") | {"run": "old"}]], "the server knows whether a run goes on here"
     loaded("goto", {"view": "play", "run": "older"})
     loaded("() => new Promise((resolve) => setTimeout(resolve))")
-    assert loaded(session) == "older"
+    assert (loaded.asked, loaded(session)) == ([["saved", "older"]], "older")
     loaded("goto", {"view": "play", "run": "older"})
     loaded("goto", {"view": "inspect", "run": "third"})
-    assert len(loaded.asked) == 2, "neither again nor for another view"
+    assert len(loaded.asked) == 1, "neither again nor for another view"
 
 
 def test_a_run_that_goes_on_keeps_the_stage(scripts: Scripts, at: Any) -> None:

@@ -228,6 +228,21 @@ def test_times_of_each_step_as_a_figure(scripts: Scripts) -> None:
     assert loaded("highest", [], 1) == 1
 
 
+def test_speed_over_time_is_that_of_sixteen_steps_at_a_time(scripts: Scripts) -> None:
+    """As engine.run_report: 16 steps of 10 ms with 2 tokens, then 4 of 20 ms with one."""
+    loaded = figures(scripts)
+    log = [step(n, token("a"), token("b"), at=10 * (n + 1)) for n in range(16)]
+    log += [step(16 + n, token("c"), at=160 + 20 * (n + 1)) for n in range(4)]
+    assert loaded("speedsOf", log) == [
+        {"n": 15, "seconds": 0.16, "speed": 200},
+        {"n": 19, "seconds": 0.24, "speed": pytest.approx(50)},
+    ]
+    figure = loaded("speedFigure", log)
+    assert figure["series"][0]["labels"][1] == "up to step 19, 0.24 s: 50.0 tokens/s"
+    assert loaded("speedFigure", [])["series"][0]["x"] == []
+    assert len(loaded("drawing", figure)["data"]) == 1
+
+
 def test_many_steps_are_areas(scripts: Scripts) -> None:
     loaded = figures(scripts)
     log = [step(n, token("a"), drafted=3) for n in range(161)]

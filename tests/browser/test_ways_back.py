@@ -86,24 +86,68 @@ def test_in_a_frame_the_address_is_told_and_followed(visit: Open, scripted_serve
     frame.locator(f'#saved-stage [data-session="{run_id}"]').wait_for()
     told = page.evaluate("heard.map((message) => message.queryString).filter(Boolean)")
     assert [parse_qs(text) for text in told] == [{"view": ["sessions"], "run": [run_id]}]
+    frame.get_by_role("tab", name="Playground").click()
+    frame.locator("#prompt textarea").fill("What I type is no business of who frames the page.")
+    page.wait_for_function("heard.some((message) => message.queryString?.startsWith('view=play'))")
+    assert "set." not in page.evaluate("JSON.stringify(heard)")
     second, again = framed(context, hub, f"{scripted_server}/?{told[-1]}")
     again.locator(f'#saved-stage [data-session="{run_id}"]').wait_for()
     for each in (page, second):
         each.close()
 
 
-def test_a_reload_in_the_middle_of_a_run_shows_what_was_saved(visit: Open, scripted_server: str, held: Held) -> None:
+def test_a_run_goes_on_over_a_reload(visit: Open, scripted_server: str, held: Held) -> None:
     seen = visit(server=scripted_server)
-    seen.choose("scripted", 400, prompt=held.prompt())
+    seen.choose("scripted", 40, prompt=held.prompt())
     seen.run()
     seen.page.wait_for_function("new URLSearchParams(location.search).get('run') !== null")
-    run = seen.stage.get_attribute("data-session")
+    run, before = seen.stage.get_attribute("data-session"), seen.text
     reload(seen)
-    seen.page.wait_for_selector(f'#stage [data-session="{run}"][data-phase="stopped"]')
-    assert parse_qs(seen.page.url.split("?")[1]) == {"view": ["play"], "run": [run]}
+    seen.page.wait_for_selector(f'#stage [data-session="{run}"][data-phase="running"]')
+    assert seen.page.locator("#run").is_disabled()
+    assert seen.page.locator("#prompt textarea").input_value() == held.prompt()
+    held.let_go()
+    seen.wait()
+    assert len(seen.text) > len(before)
     linked = visit(f"?view=play&run={run}", server=scripted_server)
     linked.page.wait_for_selector(f'#stage [data-session="{run}"]')
     assert linked.text == seen.text != ""
+
+
+def test_a_run_that_was_joined_again_can_be_stopped(visit: Open, scripted_server: str, held: Held) -> None:
+    seen = visit(server=scripted_server)
+    seen.choose("scripted", 400, prompt=held.prompt())
+    seen.run()
+    reload(seen)
+    seen.page.wait_for_selector('#stage [data-phase="running"]')
+    seen.page.click("#stop")
+    seen.wait("stopped")
+
+
+def test_a_race_goes_on_over_a_reload(visit: Open, scripted_server: str, held: Held) -> None:
+    seen = visit("?view=compare", server=scripted_server)
+    page = seen.page
+    page.fill("#race-prompt textarea", held.prompt())
+    page.fill("#race-settings input[name=max_new_tokens]", "40")
+    page.click("#race-run")
+    page.wait_for_selector('.sv-race[data-phase="running"] .sv-lane[data-phase="running"]')
+    reload(seen)
+    page.wait_for_selector('.sv-race[data-phase="running"] .sv-lane[data-phase="running"]')
+    held.let_go()
+    page.wait_for_selector('.sv-race[data-phase="finished"]')
+    page.wait_for_selector("#race-run:not([disabled])")
+
+
+def test_compare_opens_with_a_recorded_race(visit: Open, scripted_server: str) -> None:
+    page = visit("?view=compare", server=scripted_server).page
+    note = page.locator(".sv-recorded")
+    note.get_by_text("A recording, not a run of this machine: smollm2-135m").wait_for()
+    assert "press Race" in str(note.text_content())
+    page.locator(".sv-lane").nth(3).wait_for()
+    page.locator(".sv-clock-play").click()
+    page.wait_for_selector(".sv-lane .is-later", state="attached")
+    page.locator(".sv-lane-inspect").nth(1).click()
+    page.locator("#inspector").get_by_text("price").first.wait_for()
 
 
 def test_the_playground_says_where_its_address_leads_nowhere(visit: Open, scripted_server: str) -> None:

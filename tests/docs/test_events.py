@@ -13,7 +13,7 @@ from engine import definitions, events, metrics
 from tests.docs.sections import first_cells, own_part, read, section
 
 STEP_RECORDS = ("Stepped", "Node", "Judged", "Emitted", "Candidate")
-RECORDS = ("SessionStarted", "Prefilled", *STEP_RECORDS, "SessionFinished", "Counts")
+RECORDS = ("SessionStarted", "Prefilled", *STEP_RECORDS, "SessionFinished", "Memory", "Counts")
 
 
 @pytest.mark.parametrize("name", RECORDS)

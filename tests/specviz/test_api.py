@@ -71,7 +71,7 @@ def test_the_list_has_1_to_200_runs(filled: Api, limit: int, is_fit: bool) -> No
 
 def test_a_run_is_the_same_in_every_answer(filled: Api) -> None:
     run = filled.get_run("fast")
-    told = {name: run.pop(name) for name in ("speculative_decoding", "latency", "notices")}
+    told = {name: run.pop(name) for name in ("speculative_decoding", "latency", "memory_bytes", "notices")}
     assert run == filled.list_runs()[0]
     assert told == run_report(filled.store.events("fast"))
     assert told["speculative_decoding"]["per_step_accepted"] == [1, 1]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from engine.events import Memory
 from engine.runtime.runner import Tell
 from engine.target import Pending, Scored, Target
 from engine.tree import DraftTree
@@ -46,6 +47,9 @@ class TableTarget(Target):
     @property
     def kv_length(self) -> int:
         return len(self.committed)
+
+    def memory(self, drafter: object) -> Memory:
+        return Memory(0, 0, 0)
 
     def prefill(self, token_ids: Sequence[int], tell: Tell | None = None) -> tuple[Tensor, ...] | None:
         self.committed, self.pending = list(token_ids), None

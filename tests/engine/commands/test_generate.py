@@ -15,7 +15,7 @@ from engine.events import SessionFinished, SessionStarted
 from tests.engine.commands.conftest import PROMPT, Shell
 
 REPORT = "text token_ids method options model device dtype stop_reason counts metrics".split()
-REPORT += "speculative_decoding latency notices audit".split()
+REPORT += "speculative_decoding latency memory_bytes notices audit".split()
 COUNTS = "steps proposed accepted emitted target_passes".split()
 METRICS = {"block_efficiency", "tokens_per_second", "time_to_first_token_ms", "draft_ms", "target_ms", "host_ms"}
 

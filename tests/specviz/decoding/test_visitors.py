@@ -158,3 +158,28 @@ def test_a_space_is_public_and_home_is_not(monkeypatch: pytest.MonkeyPatch) -> N
 def test_runs_of_an_older_database_are_nobodys(store: Store) -> None:
     save(store, session("old"))
     assert store.makers(["old", "unknown"]) == {"old": ""}
+
+
+@pytest.mark.parametrize("is_public", [True, False])
+def test_mine_are_the_runs_of_the_asking_browser(store: Store, is_public: bool) -> None:
+    shown = page(store, is_public)
+
+    def found(**asked: Any) -> list[str]:
+        return [row["id"] for row in json.loads(shown.find(json.dumps(asked)))["rows"]]
+
+    assert found(mine=True, visitor=MINE) == ["mine"]
+    assert found(mine=True, visitor=OTHERS) == ["others"]
+    assert found(mine=True) == found(mine=True, visitor="") == [], "a browser that says nothing made none"
+    assert sorted(found(visitor=MINE)) == sorted(found(mine="yes", visitor=MINE)) == ["mine", "nobodys", "others"]
+    table = json.loads(shown.export({"kind": "csv", "listing": {"mine": True, "visitor": MINE}}))["content"]
+    assert (table.count("mine"), table.count("others")) == (1, 0)
+
+
+def test_a_page_that_is_loaded_anew_is_known_by_its_tab() -> None:
+    visitors = Visitors()
+    visitors.greet("old", MINE, OTHERS)
+    visitors.greet("new", MINE, OTHERS)
+    visitors.greet("else", MINE, "no token")
+    assert visitors.key("old") == visitors.key("new") != "new"
+    assert (visitors.key("else"), visitors.key("nobody")) == ("else", "nobody")
+    assert OTHERS not in visitors.key("new"), "the token itself is not kept"

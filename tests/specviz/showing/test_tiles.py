@@ -11,7 +11,7 @@ from stored import finished, session
 from stored import started as begun
 from stored import stepped as two_nodes
 
-from engine.events import Counts, Emitted, Event, Node, Prefilled, SessionFinished, Stepped
+from engine.events import Counts, Emitted, Event, Memory, Node, Prefilled, SessionFinished, Stepped
 from engine.metrics import acceptance
 from engine.run_report import notices
 from specviz.showing import tiles
@@ -48,6 +48,15 @@ def test_acceptance_is_accepted_of_all_that_was_drafted() -> None:
     assert tiles.drafted(more) == (2, 7)
     plain = tile(state(step(0, 1, ())), "acceptance")
     assert (plain.value, plain.note, plain.tone) == ("–", "nothing drafted", "empty")
+
+
+def test_memory_is_what_target_drafter_and_cache_held() -> None:
+    assert tile(state(step(0, 2)), "memory").note == "counted at the end"
+    end = SessionFinished("eos", Counts(1, 3, 1, 2, 1), 42)
+    assert (tile(state(step(0, 2), end), "memory").value, tile(state(end), "memory").note) == ("–", "not counted")
+    found = tile(state(replace(end, memory=Memory(269_100_000, 11_240_000, 47_000))), "memory")
+    assert (found.value, found.unit, found.note) == ("280", "MB", "target 269 · drafter 11.2 · KV 0.0")
+    assert found.terms == ("memory-bytes",)
 
 
 def test_block_efficiency_is_emitted_tokens_of_a_pass() -> None:
