@@ -58,15 +58,16 @@ def _check_memory(source: Path) -> None:
 @contextlib.contextmanager
 def _reading_told() -> Iterator[None]:
     """Progress that transformers draws on tqdm's own bar, which has no hook as its other bars have."""
-    own = vars(modeling_gguf_pytorch_utils).get("tqdm")
+    reader: Any = modeling_gguf_pytorch_utils
+    own = vars(reader).get("tqdm")
     if own is None or watch.current() is watch.NOBODY:
         yield
         return
-    modeling_gguf_pytorch_utils.tqdm = lambda items, **named: watch.Bar(items, what="Converting to bf16, once:")
+    reader.tqdm = lambda items, **named: watch.Bar(items, what="Converting to bf16, once:")
     try:
         yield
     finally:
-        modeling_gguf_pytorch_utils.tqdm = own
+        reader.tqdm = own
 
 
 def num_numbers(source: Path) -> int:

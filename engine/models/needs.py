@@ -5,7 +5,7 @@ Headers and configs are read, no weights; of a model on the Hub its config and i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -54,16 +54,16 @@ class Needs:
 def needs_of(name: str, device: str = "auto", dtype: str = "auto") -> Needs:
     """Of a target by preset, folder, GGUF file or hub id. Raises BadInput or UnknownName with a sentence."""
     where = choose_device(device)
-    found_at = _place(name)
-    is_here = isinstance(found_at, str) and Path(found_at).is_dir()
-    kind = chosen_dtype(found_at, dtype, where) if is_here else choose_dtype(dtype, where)
-    told = {"device": str(where), "dtype": str(kind).removeprefix("torch."), "free": memory.free_bytes(where)}
-    if isinstance(found_at, Path):
-        return Needs(num_numbers(found_at) * kind.itemsize, **told, is_converted=True)
-    if GGUF in found_at:
-        return Needs(None, **told, download=_download(found_at), is_converted=True)
-    download = 0 if is_here else _download(found_at)
-    return Needs(_memory(name, found_at, kind), **told, download=download)
+    place = _place(name)
+    is_here = isinstance(place, str) and Path(place).is_dir()
+    kind = chosen_dtype(str(place), dtype, where) if is_here else choose_dtype(dtype, where)
+    told = Needs(None, memory.free_bytes(where), str(where), str(kind).removeprefix("torch."))
+    if isinstance(place, Path):
+        return replace(told, memory=num_numbers(place) * kind.itemsize, is_converted=True)
+    if place.endswith(GGUF):
+        return replace(told, download=_download(place), is_converted=True)
+    download = 0 if is_here else _download(place)
+    return replace(told, memory=_memory(name, place, kind), download=download)
 
 
 def _place(name: str) -> str | Path:
