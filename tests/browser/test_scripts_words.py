@@ -36,11 +36,8 @@ def test_what_would_be_invisible_is_shown(scripts: Scripts, text: str, says: str
 
 def test_a_joiner_goes_by_the_text_before_it(scripts: Scripts) -> None:
     dom = scripts.load("dom")
-    assert [dom("shownBehind", before, "\u200dx") for before in ("ab👨", "ab", "")] == [
-        "\u200dx",
-        "⟨U+200D⟩x",
-        "⟨U+200D⟩x",
-    ]
+    found = [dom("shownBehind", before, "\u200dx") for before in ("ab👨", "ab", "")]
+    assert found == ["\u200dx", "⟨U+200D⟩x", "⟨U+200D⟩x"]
 
 
 def test_tokens_that_differ_by_a_space_are_spelled_differently(scripts: Scripts) -> None:

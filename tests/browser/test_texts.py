@@ -84,7 +84,7 @@ def test_plain_text_is_remembered_in_every_view(visit: Open, scripted_server: st
     switch.click()
     seen.page.get_by_role("tab", name="Inspector").click()
     seen.page.wait_for_selector("#inspector .sv-markdown[aria-pressed=false]")
-    seen.page.reload()
+    seen.open("?view=inspect")
     seen.page.wait_for_selector("#inspector .sv-markdown[aria-pressed=false]")
     seen.page.keyboard.press("m")
     seen.page.wait_for_selector("#inspector .sv-markdown[aria-pressed=true]")
