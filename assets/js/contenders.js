@@ -36,7 +36,7 @@ function remover(index, title) {
   button.addEventListener('click', () => {
     state.lanes.splice(index, 1);
     change();
-    (root.querySelectorAll('.sv-lane-remove')[Math.max(0, index - 2)] || root.querySelector('.sv-lane-add')).focus();
+    (root.querySelectorAll('.sv-lane-row .sv-lane-remove')[Math.max(0, index - 2)] || root.querySelector('.sv-lane-add')).focus();
   });
   return button;
 }

@@ -11,7 +11,7 @@ import pytest
 from specviz.archive import lines
 
 ROOT = Path(__file__).resolve().parents[2]
-ENDPOINTS = {"/generate", "/compare", "/list", "/get", "/export"}
+ENDPOINTS = {"/generate", "/compare", "/tokens", "/list", "/get", "/export"}
 
 
 @pytest.fixture

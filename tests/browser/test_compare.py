@@ -29,9 +29,9 @@ class Race:
 
     def choose(self, *methods: str, num_tokens: int = 24) -> None:
         """Lanes beside the plain one."""
-        while self.page.locator(".sv-lane-remove").count() > len(methods):
-            self.page.locator(".sv-lane-remove").last.click()
-        while self.page.locator(".sv-lane-remove").count() < len(methods):
+        while self.page.locator(".sv-lane-row .sv-lane-remove").count() > len(methods):
+            self.page.locator(".sv-lane-row .sv-lane-remove").last.click()
+        while self.page.locator(".sv-lane-row .sv-lane-remove").count() < len(methods):
             self.page.click(".sv-lane-add")
         for place, method in enumerate(methods):
             self.page.locator(".sv-lane-row .sv-lane-line select").nth(place).select_option(method)
@@ -39,10 +39,11 @@ class Race:
         self.page.fill("#race-settings input[name=max_new_tokens]", str(num_tokens))
 
     def run(self) -> None:
-        """Press; a quick race may be over before anybody looks."""
+        """Press; a quick race may be over before anybody looks, and the one before it is shown until then."""
+        ids = "document.querySelector('#race-stage .sv-race').dataset.ids"
+        before = self.page.evaluate(ids)
         self.page.click("#race-run")
-        begun = "document.querySelector('#race-stage .sv-race').dataset.phase !== 'idle'"
-        self.page.wait_for_function(begun)
+        self.page.wait_for_function(f"before => {ids} !== before", arg=before)
 
     def wait(self) -> None:
         self.page.wait_for_selector("#race-run:not([disabled])")
@@ -167,7 +168,7 @@ def test_a_race_by_keyboard_alone(visit: Open) -> None:
     assert page.locator("#race-stage .sv-lane .sv-card").first.is_visible()
     page.keyboard.press("ArrowLeft")
     assert page.evaluate("document.activeElement.classList.contains('sv-token')")
-    page.locator(".sv-lane-remove").first.focus()
+    page.locator(".sv-lane-row .sv-lane-remove").first.focus()
     page.keyboard.press("Enter")
     assert page.locator(".sv-lane-row").count() == 1
     assert page.evaluate("document.activeElement.className") == "sv-lane-add"

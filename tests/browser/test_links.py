@@ -54,7 +54,7 @@ def test_a_copied_link_opens_with_the_same_settings(visit: Open) -> None:
     assert not other.page.locator("#baseline input").is_checked()
 
 
-def test_a_link_to_settings_that_no_longer_exist_says_so_and_sets_the_rest(visit: Open) -> None:
+def test_a_link_to_settings_that_no_longer_exist_says_so_and_sets_the_rest(visit: Open, public_server: str) -> None:
     asked = {
         "set.model": "<gone>",
         "set.method": "scripted",
@@ -64,7 +64,7 @@ def test_a_link_to_settings_that_no_longer_exist_says_so_and_sets_the_rest(visit
         "set.colour": "red",
         "set.prompt": "Still here.",
     }
-    page = visit("?" + urlencode({"view": "play", **asked})).page
+    page = visit("?" + urlencode({"view": "play", **asked}), server=public_server).page
     told = page.locator("#link [role=alert]")
     told.get_by_text("The rest of what the link asks for is set.").wait_for()
     for sentence in (

@@ -29,7 +29,7 @@ def test_a_run_to_its_end(visit: Open, server: str) -> None:
         tile.get_attribute("data-tile"): tile.locator(".sv-tile-value").inner_text()
         for tile in stage.locator(".sv-tile").all()
     }
-    assert set(values) == {"speed", "speedup", "efficiency", "acceptance", "audit"}
+    assert set(values) == {"speed", "speedup", "efficiency", "acceptance", "memory", "audit"}
     assert float(values["speed"]) > 0
     assert float(values["speedup"]) > 0
     assert float(values["efficiency"]) >= 1

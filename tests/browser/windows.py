@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 PATIENCE_MS = 600_000
 """Long, since other work may share the machine and the first pass compiles; nothing waits longer than it must."""
+GIVEN_UP = "Unexpected error Connection errored out."
 
 
 @dataclass
@@ -17,17 +18,22 @@ class Visit:
     page: Any
     errors: list[str] = field(default_factory=list)
     hosts: set[str] = field(default_factory=set)
-    is_leaving: bool = False
+    num_opened: int = 0
 
     def note_error(self, error: Any) -> None:
         """Something was thrown and not caught; Gradio throws the requests that a page gives up when it is left."""
-        if not (self.is_leaving and error.name == "AbortError"):
+        if not (self.has_left and error.name == "AbortError"):
             self.errors.append(str(error))
 
     def note_message(self, message: Any) -> None:
-        """Something was written to the console."""
-        if message.type == "error":
+        """Something was written to the console; Gradio writes that it gives a request up."""
+        if message.type == "error" and not (self.has_left and message.text.strip() == GIVEN_UP):
             self.errors.append(message.text)
+
+    @property
+    def has_left(self) -> bool:
+        """Whether another page was open here before, whose last words may still come."""
+        return self.num_opened > 1
 
     def note_request(self, request: Any) -> None:
         """Somebody was asked for something."""
@@ -53,9 +59,8 @@ class Visit:
 
     def open(self, address: str, server: str | None = None) -> None:
         """Another address, of the same server unless another one is given."""
-        self.is_leaving = True
+        self.num_opened += 1
         self.page.goto(f"{server or '{0.scheme}://{0.netloc}'.format(urlsplit(self.page.url))}/{address}")
-        self.is_leaving = False
         self.page.wait_for_selector(".sv-stage", state="attached")
 
     def choose(self, method: str, num_tokens: int, baseline: bool = False, prompt: str | None = None) -> None:
