@@ -40,7 +40,7 @@ function noteSettings() {
   window.clearTimeout(noteTimer);
   const settings = settingsOf(held);
   const there = place();
-  if (isAwaiting || !isInPlay() || (JSON.stringify(settings) === first && !Object.keys(there).some(isSetting) && !there.again)) return;
+  if (!element.isConnected || isAwaiting || !isInPlay() || (JSON.stringify(settings) === first && !Object.keys(there).some(isSetting) && !there.again)) return;
   note({ ...withoutSettings(there), view: 'play', ...settings });
 }
 

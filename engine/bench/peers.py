@@ -63,17 +63,24 @@ class StockPeer:
 
 
 def load_peers(
-    loaded: LoadedModel, source: str, config: GenerationConfig, tell: Callable[[str], None] = print
+    loaded: LoadedModel,
+    source: str,
+    config: GenerationConfig,
+    which: str = "all",
+    tell: Callable[[str], None] = print,
 ) -> list[Peer]:
     """`generate` plain, assisted (where the target has a draft model) and with prompt lookup; llama.cpp plain and so.
 
-    `tell` is told in a sentence why llama.cpp is left out, where it is.
+    `which`: both ("all"), "generate" or "llama.cpp". `tell` is told in a sentence why llama.cpp cannot be had, where
+    all are asked for.
 
     Raises BadInput where the settings ask for more than greedy decoding.
     """
     if not config.is_greedy or config.repetition_penalty != 1 or config.stop_strings:
         raise BadInput("Peers decode greedily: --peers needs temperature 0, repetition penalty 1 and no --stop.")
     model = _stock(models.locate(source), loaded)
+    if which == "llama.cpp":
+        return [*llamacpp.load(model, loaded)]
     peers: list[Peer] = [
         StockPeer("generate", model),
         # As many as our own method copies: what is compared is the engine, not a setting.
@@ -82,6 +89,8 @@ def load_peers(
     if loaded.draft is not None:
         assistant = _stock(models.locate(loaded.draft), loaded)
         peers.append(StockPeer("generate(assistant)", model, assistant_model=assistant))
+    if which == "generate":
+        return peers
     try:
         peers += llamacpp.load(model, loaded)
     except BadInput as error:

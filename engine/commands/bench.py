@@ -33,7 +33,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--methods", default="all", help="names parted by commas, or all (default: all)")
     add_suite_flags(parser, limit=8)
     parser.add_argument("--repeats", type=int, default=1, help="runs per prompt and method (default: 1)")
-    parser.add_argument("--peers", action="store_true", help="time transformers' generate and llama.cpp too")
+    parser.add_argument(
+        "--peers",
+        nargs="?",
+        const="all",
+        choices=("all", "generate", "llama.cpp"),
+        help="time transformers' generate and llama.cpp too, or one of the two",
+    )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the report as JSON")
     parser.add_argument(
         "--resume", metavar="FILE", type=Path, help="keep finished runs in FILE; where it exists, go on from it"
@@ -78,7 +84,7 @@ def _plan(args: argparse.Namespace) -> tuple[Any, Any]:
     # Peers record no probabilities of what else might have been said, so neither do we.
     config, questions = dataclasses.replace(config_of(args), has_detail=False), questions_of(args)
     target = load_target(args)
-    peers = load_peers(target.loaded, args.model, config, _tell) if args.peers else []
+    peers = load_peers(target.loaded, args.model, config, args.peers, _tell) if args.peers else []
     names = [name for name in names if args.methods != "all" or drafters.get(name).unavailable(target) is None]
     return target, bench.Plan({name: {} for name in names}, questions, config, args.repeats, peers)
 

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 PATIENCE_MS = 600_000
 """Long, since other work may share the machine and the first pass compiles; nothing waits longer than it must."""
-GIVEN_UP = "Unexpected error Connection errored out."
+GIVEN_UP = ("AbortError", "Unexpected error Connection errored out.")
+"""How what Gradio writes of a request begins that its page gave up."""
 
 
 @dataclass
@@ -27,7 +28,7 @@ class Visit:
 
     def note_message(self, message: Any) -> None:
         """Something was written to the console; Gradio writes that it gives a request up."""
-        if message.type == "error" and not (self.has_left and message.text.strip() == GIVEN_UP):
+        if message.type == "error" and not (self.has_left and message.text.startswith(GIVEN_UP)):
             self.errors.append(message.text)
 
     @property

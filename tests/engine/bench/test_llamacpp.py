@@ -91,10 +91,13 @@ def test_it_decodes_plainly_and_by_lookup_with_every_core(
     written: list[Writer], loaded: LoadedModel, model_folder: Path
 ) -> None:
     told: list[str] = []
-    *stock, plain, lookup = load_peers(loaded, str(model_folder), CONFIG, told.append)
+    *stock, plain, lookup = load_peers(loaded, str(model_folder), CONFIG, tell=told.append)
     assert [peer.name for peer in stock] == ["generate", "generate(prompt_lookup)"]
     assert (plain.name, plain.options) == ("llama.cpp", {"n_threads": usable_cores()})
     assert lookup.name == "llama.cpp(prompt_lookup)"
+    for which, wanted in (("generate", stock), ("llama.cpp", [plain, lookup])):
+        asked = load_peers(loaded, str(model_folder), CONFIG, which)
+        assert [peer.name for peer in asked] == [peer.name for peer in wanted]
     assert lookup.options == {"n_threads": usable_cores(), "num_pred_tokens": llamacpp.NUM_LOOKUP_TOKENS}
     given = [peer._llama.options for peer in (plain, lookup)]  # type: ignore[attr-defined]
     for options in given:
@@ -174,7 +177,7 @@ def test_where_it_cannot_be_had_a_sentence_says_why(
 ) -> None:
     def told() -> str:
         said: list[str] = []
-        assert len(load_peers(loaded, str(model_folder), CONFIG, said.append)) == 2
+        assert len(load_peers(loaded, str(model_folder), CONFIG, tell=said.append)) == 2
         return " ".join(said)
 
     def refuse(**options: Any) -> Any:
