@@ -22,7 +22,7 @@ from specviz.store import Store, open_store
 
 RECORDING = Path(__file__).resolve().parents[1] / "assets" / "race.jsonl"
 MODEL = "smollm2-135m"
-EXAMPLE = "rewrite-rename"
+EXAMPLE = "code-primes"
 LANES = {"plain": {}, "mlp_speculator": {}, "prompt_lookup": {}, "token_recycling": {}}
 NUM_TOKENS = 96
 

@@ -104,7 +104,7 @@ def test_a_run_goes_on_over_a_reload(visit: Open, scripted_server: str, held: He
     run, before = seen.stage.get_attribute("data-session"), seen.text
     reload(seen)
     seen.page.wait_for_selector(f'#stage [data-session="{run}"][data-phase="running"]')
-    assert seen.page.locator("#run").is_disabled()
+    seen.page.wait_for_selector("#run[disabled]")
     assert seen.page.locator("#prompt textarea").input_value() == held.prompt()
     held.let_go()
     seen.wait()
@@ -147,7 +147,7 @@ def test_compare_opens_with_a_recorded_race(visit: Open, scripted_server: str) -
     page.locator(".sv-clock-play").click()
     page.wait_for_selector(".sv-lane .is-later", state="attached")
     page.locator(".sv-lane-inspect").nth(1).click()
-    page.locator("#inspector").get_by_text("price").first.wait_for()
+    page.locator("#inspector").get_by_text("prime").first.wait_for()
 
 
 def test_the_playground_says_where_its_address_leads_nowhere(visit: Open, scripted_server: str) -> None:
