@@ -140,10 +140,10 @@ class Shelf:
             yield Entry(EXAMPLE, title, report["created_at"], True, len(report["cells"]))
 
     def _example(self) -> Path | None:
-        """The newest whole report that came with the program and whose runs are recorded as today's are."""
+        """The newest whole report that came with the program, a greedy one if there is any, of runs as recorded today."""
         found = {path: _read(path) for path in sorted(self._reports.glob("*.json"))}
         whole = [path for path, report in found.items() if report.get("is_complete") and _has_cells(report)]
-        return max(whole, key=lambda path: str(found[path]["created_at"]), default=None)
+        return max(whole, key=lambda path: (_is_greedy(found[path]), str(found[path]["created_at"])), default=None)
 
     def _report(self, bench_id: str) -> dict[str, Any]:
         path = self._example() if bench_id == EXAMPLE else self._folder / _checked(bench_id) / "report.json"
@@ -165,6 +165,10 @@ def with_figures(report: Mapping[str, Any]) -> dict[str, Any]:
     together = [replace(cell, suite=OVERALL, category="") for cell in cells]
     rows, overall = ([asdict(row) for row in to_rows(found)] for found in (cells, together))
     return {**report, "rows": rows, "overall": overall}
+
+
+def _is_greedy(report: Mapping[str, Any]) -> bool:
+    return not report.get("config", {}).get("temperature")
 
 
 def _has_cells(report: Mapping[str, Any]) -> bool:

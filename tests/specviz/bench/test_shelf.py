@@ -50,8 +50,9 @@ def test_a_list_begins_with_the_newest_and_ends_with_the_example(tmp_path: Path)
         shelf.add(bench_id, ASKED, f"2026-01-0{day}")
     shelf.keep(IDS[1], report("toy", CELL, CELL))
     (tmp_path / "reports").mkdir()
-    for name, day, is_complete in (("old", 1, True), ("new", 4, True), ("torn", 5, False)):
+    for name, day, is_complete in (("old", 1, True), ("new", 4, True), ("torn", 5, False), ("sampled", 6, True)):
         given = report(name, CELL, is_complete=is_complete, created_at=f"2026-01-0{day}", rows=[{"suite": name}] * 2)
+        given["config"] = {"temperature": 0.8 if name == "sampled" else 0.0}
         (tmp_path / "reports" / f"{name}.json").write_text(json.dumps(given))
     entries = shelf.entries()
     assert [entry.id for entry in entries] == [IDS[1], IDS[0], IDS[2], EXAMPLE]
