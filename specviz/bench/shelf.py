@@ -140,7 +140,7 @@ class Shelf:
             yield Entry(EXAMPLE, title, report["created_at"], True, len(report["cells"]))
 
     def _example(self) -> Path | None:
-        """The newest whole report that came with the program, a greedy one if there is any, of runs as recorded today."""
+        """The newest whole report that came with the program, greedy if there is one, of runs as recorded today."""
         found = {path: _read(path) for path in sorted(self._reports.glob("*.json"))}
         whole = [path for path, report in found.items() if report.get("is_complete") and _has_cells(report)]
         return max(whole, key=lambda path: (_is_greedy(found[path]), str(found[path]["created_at"])), default=None)
