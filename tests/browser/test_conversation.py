@@ -112,8 +112,10 @@ def test_a_race_is_held_in_a_conversation(visit: Open) -> None:
     seen = visit("?view=compare")
     fold(seen, "conversation", "race-settings").get_by_label("System prompt").fill("Be brief.")
     seen.page.fill("#race-settings input[name=max_new_tokens]", "4")
+    ids = "document.querySelector('#race-stage .sv-race').dataset.ids"
+    recorded = seen.page.evaluate(ids)
     seen.page.click("#race-run")
-    seen.page.wait_for_selector("#race-run:disabled")
+    seen.page.wait_for_function(f"recorded => {ids} !== recorded", arg=recorded)
     seen.page.wait_for_selector("#race-run:not([disabled])")
     seen.page.get_by_role("tab", name="Sessions").click()
     seen.page.locator("#runs .sv-open").first.click()
