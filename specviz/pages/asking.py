@@ -16,6 +16,7 @@ from engine.models import kind_of
 from engine.options import OptionSpec
 from specviz.decoding import offers
 from specviz.decoding.device import Device, problems
+from specviz.decoding.session import Sessions
 from specviz.decoding.visitors import Visitors
 from specviz.explaining import examples
 from specviz.pages import files
@@ -67,6 +68,14 @@ def visitor_of(who: gr.Request | None) -> str:
 def greet(visitors: Visitors, event: gr.EventData, who: gr.Request | None) -> None:
     """The page says whose it is, and in which tab."""
     visitors.greet(visitor_of(who), getattr(event, "visitor", ""), getattr(event, "tab", ""))
+
+
+def rejoined(
+    sessions: Sessions, view: str, event: gr.EventData, who: gr.Request
+) -> Generator[list[Happening], None, None] | None:
+    """A page has been loaded: what goes on in its tab in this view, if anything does."""
+    greet(sessions.visitors, event, who)
+    return sessions.join(visitor_of(who), view)
 
 
 def prompt_box(device: Device, elem_id: str) -> gr.Textbox:

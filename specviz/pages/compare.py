@@ -20,10 +20,10 @@ from specviz.pages.asking import (
     example_chips,
     follow_catalog,
     follow_model,
-    greet,
     model_menu,
     pick,
     prompt_box,
+    rejoined,
     settings_form,
     start_and_stop,
     streamed,
@@ -108,9 +108,7 @@ class Compare:
 
     def join(self, event: gr.EventData, who: gr.Request) -> Iterator[tuple[Any, ...]]:
         """The view is seen for the first time: the race that goes on in its tab, else the recorded one."""
-        greet(self.sessions.visitors, event, who)
-        batches = self.sessions.join(visitor_of(who), self.id)
-        if batches is not None:
+        if (batches := rejoined(self.sessions, self.id, event, who)) is not None:
             yield gr.skip(), *_BUSY, gr.skip()
             yield from self._until_the_end(told(self._shown(batches)))
             return

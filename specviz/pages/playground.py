@@ -22,10 +22,10 @@ from specviz.pages.asking import (
     first_prompt_of,
     follow_catalog,
     follow_model,
-    greet,
     model_menu,
     pick,
     prompt_box,
+    rejoined,
     settings_form,
     start_and_stop,
     streamed,
@@ -116,9 +116,7 @@ class Playground:
 
     def join(self, event: gr.EventData, who: gr.Request) -> Iterator[tuple[Any, ...]]:
         """A page has been loaded: the run that goes on in its tab, else the one that its address names."""
-        greet(self.sessions.visitors, event, who)
-        batches = self.sessions.join(visitor_of(who), self.id)
-        if batches is not None:
+        if (batches := rejoined(self.sessions, self.id, event, who)) is not None:
             yield gr.skip(), *_BUSY, gr.skip()
             yield from self._until_the_end(told(self._shown(batches)))
             return

@@ -14,7 +14,7 @@ ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "-
 NUM_TOKENS = "160"
 NARROW = 820
 RACED = "A variable renamed"
-STEP = 12
+STEP = 4
 
 
 def run(page: Any, method: str, example: str) -> None:
@@ -38,7 +38,6 @@ def run(page: Any, method: str, example: str) -> None:
 
 def views(page: Any, url: str) -> None:
     """Every other view in light and dark, with something in it."""
-    run_id = page.locator("#stage .sv-stage").get_attribute("data-session")
     page.goto(f"{url}?view=compare")
     page.wait_for_selector("#race-settings .sv-lane-row")
     page.get_by_role("button", name=RACED).last.click()
@@ -49,7 +48,7 @@ def views(page: Any, url: str) -> None:
     page.wait_for_selector("#race-run:not([disabled])")
     page.wait_for_timeout(4000)
     picture(page, "compare")
-    shown = ("inspect", f"&run={run_id}&step={STEP}"), ("sessions", ""), ("bench", ""), ("learn", "")
+    shown = ("inspect", f"&run=recorded&step={STEP}"), ("sessions", ""), ("bench", ""), ("learn", "")
     for view, rest in shown:
         page.goto(f"{url}?view={view}{rest}")
         page.wait_for_timeout(6000)
