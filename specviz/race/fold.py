@@ -26,6 +26,8 @@ class RaceState:
     phase: Phase = "idle"
     position: int = 0
     """Place in the waiting line; 1 is next."""
+    note: str = ""
+    """What is being made ready, in a few words."""
     lanes: tuple[Lane, ...] = ()
     views: tuple[ViewState, ...] = ()
     """One for each lane."""
@@ -63,8 +65,8 @@ def fold_race(state: RaceState, happening: Happening) -> RaceState:
     match happening:
         case Waiting(position):
             return replace(state, phase="waiting", position=position)
-        case Preparing():
-            return replace(state, phase="preparing", position=0)
+        case Preparing(note):
+            return replace(state, phase="preparing", position=0, note=note)
         case Racing(lanes, order, group_id):
             views = tuple(ViewState() for _ in lanes)
             return RaceState("racing", lanes=lanes, views=views, order=order, group_id=group_id)
