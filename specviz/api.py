@@ -116,6 +116,7 @@ class Api:
         stop: list[str] | None = None,
         rule: str = "auto",
         timeout_s: float = 0.0,
+        loading: dict[str, str] | None = None,
     ) -> dict[str, Any]:
         """Race methods on one prompt, plain decoding among them, one after another in an order drawn by lot.
 
@@ -133,12 +134,13 @@ class Api:
             stop: Texts that end the answer.
             rule: The verification rule; auto goes by the temperature.
             timeout_s: Stop after so many seconds; 0 never.
+            loading: As in generate.
 
         """
         around = request.around(system, messages, template, thinking)
         sampling = request.sampling(max_new_tokens, temperature, seed, rule, timeout_s)
         lanes = [{"method": name, "options": {}} for name in methods]
-        settings = {"lanes": lanes, "sampling": sampling, "conversation": around, "stop": stop}
+        settings = {"lanes": lanes, "sampling": sampling, "conversation": around, "stop": stop, "loading": loading}
 
         def ask() -> dict[str, Any]:
             wanted = request.parse_race(self.sessions.device, prompt, self._model(model), json.dumps(settings))

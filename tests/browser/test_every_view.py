@@ -6,9 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.browser.accessible import assert_accessible
-from tests.browser.trees import wait_for_tree
-
 Open = Callable[..., Any]
 VIEWS = {
     "Playground": "#stage .sv-token",
