@@ -7,7 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from scripted import HOSTILE, ScriptedDevice, started
+from scripted import ScriptedDevice, started
+from scripted_kinds import HOSTILE
 
 from specviz.decoding.session import Sessions
 from specviz.pages.compare import Compare, first_settings

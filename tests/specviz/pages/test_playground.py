@@ -7,7 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from scripted import HOSTILE, ScriptedDevice, ScriptedRecorder, hostile_device
+from scripted import ScriptedDevice, ScriptedRecorder
+from scripted_kinds import HOSTILE, hostile_device
 from stored import copy_of
 
 from specviz.decoding.request import parse

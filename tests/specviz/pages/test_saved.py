@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from asking import ask, page_of
-from scripted import HOSTILE
+from scripted_kinds import HOSTILE
 from stored import copy_of, save, session, started, stepped
 
 from engine.events import Stepped
