@@ -74,12 +74,14 @@ class DraftModel(Drafter):
     summary = "A small language model writes a few tokens ahead; the target checks them in one pass."
     source = "arXiv 2211.17192, 2302.01318"
     needs = Needs(draft_model=True)
-    states_draws = True
+    drawings = ("in_turn", "iid", "chain")
     Options = DraftModelOptions
     options: DraftModelOptions
 
     def __init__(self, options: DraftModelOptions, target: Target) -> None:
         super().__init__(options, target)
+        if options.width > 1:
+            self.drawings = ("in_turn",)
         spec = models.DraftSpec(options.model, options.device, options.dtype, options.max_context)
         draft = models.load_draft(spec, target.facts)
         self.max_context = draft.max_context
@@ -176,7 +178,8 @@ class DraftModel(Drafter):
         contexts = [[*context.ids, *path]] if config.repetition_penalty != 1 else None
         if mode == "drawn":
             distribution = warp(logits, config, contexts)[0]
-            token = context.noise.draw(distribution, context.position + len(path), self.name)
+            # Of this step's place: what a rule saw of drafts that it did not keep must not be drawn again.
+            token = context.noise.draw(distribution, context.position, f"{self.name} {len(path)}")
             return token, distribution[token].item(), distribution
         probs = displayed(logits, config, contexts)[0]
         token = int(self._raced(context, probs, len(path)).argmax())
@@ -219,10 +222,9 @@ class DraftModel(Drafter):
 
     def _drawn(self, context: Context, law: Tensor, depth: int, num_left: int) -> list[tuple[int, float]]:
         """Children of a node by a law (v,), without replacement: tokens in the order of their draws, probabilities."""
-        num_drawn = min(self.options.width, num_left, int(law.count_nonzero()))
-        waits = context.noise.waits(context.position + depth, len(law), self.name, law.device)
-        tokens = (law / waits).topk(num_drawn).indices
-        return list(zip(tokens.tolist(), law[tokens].tolist(), strict=True))
+        num_drawn = min(self.options.width, num_left)
+        tokens = context.noise.first(law, num_drawn, context.position, f"{self.name} {depth}")
+        return list(zip(tokens, law[tokens].tolist(), strict=True))
 
     def _grow(self, context: Context, logits: Tensor, room: Room) -> DraftTree:
         """Level by level: expand the best nodes, then keep the best of all."""
