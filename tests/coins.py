@@ -89,7 +89,8 @@ class CoinNoise:
         return self.coins.choose((weights / weights.sum()).tolist())
 
     def first(self, weights: torch.Tensor, most: int, place: int, stream: str = "target") -> list[int]:
-        left, found = weights.double().clone(), []
+        left = weights.double().clone()
+        found: list[int] = []
         while len(found) < most and left.any():
             found.append(self.draw(left, place, stream))
             left[found[-1]] = 0
