@@ -8,13 +8,14 @@ from specviz.store.errors import StoreError, UnknownGroup, UnknownRun
 from specviz.store.reader import GroupRow, Reader, RunRow
 from specviz.store.search import SORTS, Conditions, Sampling, Sort
 from specviz.store.store import Store, open_store
-from specviz.store.tally import RunStatus
+from specviz.store.tally import Origin, RunStatus
 from specviz.store.writer import RunWriter
 
 __all__ = [
     "SORTS",
     "Conditions",
     "GroupRow",
+    "Origin",
     "Reader",
     "RunCopy",
     "RunRow",
