@@ -38,7 +38,7 @@ class Inspector:
     """Tells the texts of a prompt's tokens."""
 
     def arrive(self, query: Mapping[str, str]) -> Sequence[Any]:
-        """Which run and step the address names; the newest run of this machine, or the recorded one, where it names none.
+        """Which run and step the address names; else the newest run that was measured here, or the recorded one.
 
         What somebody brought in a file opens for those only who ask for it.
         """

@@ -111,5 +111,7 @@ class Ended:
     """Nothing more comes."""
 
 
-Notice = Waiting | Preparing | Opened | Auditing | Audited | Failed | Unsaved | Racing | InLane | GoesOn | FromStore | Ended
+Notice = (
+    Waiting | Preparing | Opened | Auditing | Audited | Failed | Unsaved | Racing | InLane | GoesOn | FromStore | Ended
+)
 Happening = Event | Notice

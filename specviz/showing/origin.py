@@ -25,7 +25,7 @@ def may_compare(run: RunRow, other: RunRow) -> bool:
 
 
 def in_words(run: RunRow) -> str:
-    """"measured here", or "imported 2026-01-31 14:30 UTC by visitor 3fa2c1"."""
+    """Such as `measured here`, or `imported 2026-01-31 14:30 UTC by visitor 3fa2c1`."""
     if run.origin == "unknown":
         return "origin not recorded"
     if not is_claim(run):

@@ -155,6 +155,12 @@ class Reader:
             return rows, offset + len(rows) + self._count(conditions, older_than=rows[-1])
         return rows, self._count(conditions)
 
+    def count_by_status(self) -> dict[str, int]:
+        """How many runs there are of each status."""
+        asked = select(RUNS.c.status, func.count()).where(RUNS.c.deleted_at == "").group_by(RUNS.c.status)
+        with self._database.reading() as connection:
+            return dict(connection.execute(asked).tuples())
+
     def get_runs(self, run_ids: Iterable[str]) -> list[RunRow]:
         """Those of these runs that there are, in the order asked for."""
         with self._database.reading() as connection:

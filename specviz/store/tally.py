@@ -53,6 +53,12 @@ class Tally:
         """Whether more events may come."""
         return self._status == "running"
 
+    @property
+    def in_words(self) -> str:
+        """For the log: how it stands, nothing of its text."""
+        told = self._changing
+        return f"{self._status}, {told['emitted']} tokens in {told['steps']} steps of {self._fixed['method']}"
+
     def add(self, event: Event) -> None:
         """Take in one event. Raises TypeError or ValueError where it is not fit for JSON."""
         self.steps.append({"run_id": self.run_id, "seq": self._seq, "payload": to_json(event)})

@@ -26,9 +26,7 @@ def upgrade() -> None:
     """To this revision."""
     op.add_column("runs", sa.Column("origin", sa.Text(), nullable=False, server_default="unknown"))
     op.add_column("runs", sa.Column("added_at", sa.Text(), nullable=False, server_default=""))
-    op.execute(
-        "UPDATE runs SET added_at = CASE WHEN created_at < heartbeat_at THEN created_at ELSE heartbeat_at END"
-    )
+    op.execute("UPDATE runs SET added_at = CASE WHEN created_at < heartbeat_at THEN created_at ELSE heartbeat_at END")
     op.drop_index("ix_runs_browse", table_name="runs")
     is_small = op.get_context().dialect.name == "postgresql"
     op.create_index("ix_runs_browse", "runs", list(_BROWSED[:_FEW] if is_small else _BROWSED))
