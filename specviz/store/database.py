@@ -1,10 +1,10 @@
 """An open database: connected, set up and of this program's schema.
 
 Readers have connections of their own; the writer has one that nobody else takes, so that no crowd of readers can make
-it wait. On SQLite a write-ahead log, where the file system can keep one, lets readers and writer pass each other; nothing
-is lost when the process is killed. Each transaction begins explicitly, so that a failed migration leaves no trace; a
-reader sees the database as it was when its transaction began. A database that cannot be used is left exactly as it was,
-and StoreError says why.
+it wait. On SQLite a write-ahead log, where the file system can keep one, lets readers and writer pass each other;
+nothing is lost when the process is killed. Each transaction begins explicitly, so that a failed migration leaves no
+trace; a reader sees the database as it was when its transaction began. A database that cannot be used is left exactly as
+it was, and StoreError says why.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ class Database:
     def __init__(self, location: Location) -> None:
         self.name = location.name
         self.lasts_until = location.lasts_until
-        self.engine = _engine(location, pool_size=5, max_overflow=NUM_READERS - 5)
+        # A reader's two questions are of one moment, which on SQLite they always are.
+        moment: dict[str, Any] = {} if location.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        self.engine = _engine(location, pool_size=5, max_overflow=NUM_READERS - 5, **moment)
         self.journal = ""
         """Why there is no write-ahead log, in a few words; empty where all is as usual."""
         self._write_engine = _engine(location, pool_size=1, max_overflow=0).execution_options(is_writing=True)
@@ -105,12 +107,11 @@ def _ask_until(cursor: Any, statement: str) -> str:
             time.sleep(_LOOK_AGAIN_S)
 
 
-def _engine(location: Location, **pool: int) -> Engine:
+def _engine(location: Location, **options: Any) -> Engine:
     try:
         if not location.is_sqlite:
-            # A reader's two questions are of one moment, as they are on SQLite.
-            return sqlalchemy.create_engine(location.url, pool_pre_ping=True, isolation_level="REPEATABLE READ", **pool)
-        engine = sqlalchemy.create_engine(location.url, connect_args={"timeout": BUSY_TIMEOUT_S}, **pool)
+            return sqlalchemy.create_engine(location.url, pool_pre_ping=True, **options)
+        engine = sqlalchemy.create_engine(location.url, connect_args={"timeout": BUSY_TIMEOUT_S}, **options)
     except ImportError as error:
         raise StoreError(f"{location.name} needs a driver: pip install 'psycopg[binary]'.") from error
     except (NoSuchModuleError, TypeError, ValueError) as error:
