@@ -12,6 +12,7 @@ import itertools
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,3 +83,9 @@ def _do(url: str, statement: str) -> None:
     with engine.connect() as connection:
         connection.exec_driver_sql(statement)
     engine.dispose()
+
+
+if __name__ == "__main__":  # python tests/specviz/postgresql.py python scripts/many_runs.py {} --runs 1000 --measure
+    with server() as served:
+        where = make_database(served)
+        sys.exit(subprocess.call([part.replace("{}", where) for part in sys.argv[1:]]))
