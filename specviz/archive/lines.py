@@ -108,7 +108,7 @@ def _take(runs: list[_Found], row: dict[str, Any], limits: Limits) -> None:
         runs[-1].written |= _annotations(row)
         return
     if kind in _RECORDS:
-        records.check(records.model_of(_RECORDS[kind]), row)
+        records.checked(records.model_of(_RECORDS[kind]), row)
     _add(runs[-1], events.from_dict(row), limits)
 
 
@@ -128,7 +128,7 @@ def _annotations(row: dict[str, Any]) -> dict[str, Any]:
     if version not in events.READABLE:
         raise BadInput(f"annotations of another version: {version!r:.60}.")
     try:
-        records.check(Annotations, row)
+        records.checked(Annotations, row)
     except BadInput as error:
         raise BadInput(f"annotations: {error}") from error
     given = {name: row[name] for name in _WRITTEN if name in row}

@@ -11,7 +11,7 @@ import functools
 import math
 import types
 import typing
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, InstanceOf, ValidationError, create_model
 
@@ -45,16 +45,21 @@ _WANTED = {
     "model_type": "an object",
     "too_long": "at most {max_length:,} {unit}",
     "greater_than_equal": "{ge:g} or more",
+    "greater_than": "a number above {gt:g}",
+    "bool_type": "true or false",
     "less_than_equal": "at most {le:g}",
     "literal_error": "one of {expected}",
     "value_error": "{error}",
 }
 
 
-def check(wanted: type[BaseModel], value: object) -> None:
-    """Raises BadInput with the first thing that is wrong with a JSON value."""
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def checked(wanted: type[_Model], value: object) -> _Model:
+    """A JSON value as this model. Raises BadInput with the first thing that is wrong with it."""
     try:
-        wanted.model_validate(value)
+        return wanted.model_validate(value)
     except ValidationError as error:
         raise BadInput(_sentence(error)) from error
 

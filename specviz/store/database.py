@@ -3,8 +3,8 @@
 Readers have connections of their own; the writer has one that nobody else takes, so that no crowd of readers can make
 it wait. On SQLite a write-ahead log, where the file system can keep one, lets readers and writer pass each other;
 nothing is lost when the process is killed. Each transaction begins explicitly, so that a failed migration leaves no
-trace; a reader sees the database as it was when its transaction began. A database that cannot be used is left exactly as
-it was, and StoreError says why.
+trace; a reader sees the database as it was when its transaction began. A database that cannot be used is left as it
+was, and StoreError says why.
 """
 
 from __future__ import annotations

@@ -16,11 +16,13 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy
 
 USER = "specviz"
-PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/local/opt/postgresql*/bin", "/opt/homebrew/opt/postgresql*/bin")
+PLACES = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "opt/homebrew/opt/postgresql*/bin")
+LOCALE = ("-E", "UTF8", "--locale-provider=icu", "--icu-locale=en-US")
 _NUMBERS = itertools.count()
 
 
@@ -37,7 +39,7 @@ def _binaries() -> Path | None:
     named = shutil.which("initdb")
     places = [Path(named).resolve().parent] if named else []
     for pattern in PLACES:
-        places += sorted(Path("/").glob(pattern.lstrip("/")), reverse=True)
+        places += sorted(Path("/").glob(pattern), reverse=True)
     return next((place for place in places if (place / "initdb").exists() and (place / "postgres").exists()), None)
 
 
@@ -54,10 +56,11 @@ def server() -> Iterator[str]:
 
         def run(program: str, *arguments: str) -> None:
             command = [str(binaries / program), *arguments]
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=folder, env={"PATH": "/bin"}, **who)  # type: ignore[call-overload]
+            quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "cwd": folder, "env": {"PATH": "/usr/bin:/bin"}}
+            subprocess.run(command, check=True, **quiet, **who)
 
         data = str(folder / "data")
-        run("initdb", "-D", data, "-U", USER, "-A", "trust", "-N", "-E", "UTF8", "--locale-provider=icu", "--icu-locale=en-US")
+        run("initdb", "-D", data, "-U", USER, "-A", "trust", "-N", *LOCALE)
         settings = f"-c listen_addresses='' -c unix_socket_directories='{folder}' -c fsync=off -c max_connections=60"
         run("pg_ctl", "-D", data, "-w", "-l", str(folder / "log"), "-o", settings, "start")
         try:

@@ -84,7 +84,7 @@ def test_a_changed_file_is_refused(change: Change, said: str) -> None:
 
 def test_the_engines_own_events_pass_the_checks() -> None:
     for event in session("a"):
-        records.check(records.model_of(type(event)), json.loads(json.dumps(to_dict(event))))
+        records.checked(records.model_of(type(event)), json.loads(json.dumps(to_dict(event))))
 
 
 @pytest.mark.parametrize(
