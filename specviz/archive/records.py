@@ -78,7 +78,7 @@ def _sentence(error: ValidationError) -> str:
 
 
 @functools.cache
-def model_of(record: type[Any]) -> type[BaseModel]:
+def model_of(record: Any) -> type[BaseModel]:
     """The model of one of the engine's records."""
     hints = typing.get_type_hints(record)
     made: dict[str, Any] = {
@@ -96,7 +96,7 @@ def _default(field: dataclasses.Field[Any]) -> Any:
 def _form(hint: Any, name: str) -> Any:
     """The type with its range and size, by the field that it is of."""
     if dataclasses.is_dataclass(hint):
-        return model_of(typing.cast(type[Any], hint))
+        return model_of(hint)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is tuple:
         items: Any = types.GenericAlias(list, (_form(arguments[0], name),))
@@ -122,7 +122,8 @@ def _text(name: str) -> Any:
 
 def _is_small(value: dict[Any, Any]) -> dict[Any, Any]:
     """Settings: any JSON whose numbers are fit for the page, and not too much of it."""
-    num_values, level = 0, [value.values()]
+    num_values = 0
+    level: list[Any] = [value.values()]
     for _ in range(_MOST_DEPTH):
         items = [item for values in level for item in values]
         num_values += len(items)

@@ -3,10 +3,10 @@
     python -m tests.trials.kill_store --times 1000
     python -m tests.trials.kill_store --times 100 --journal delete
 
-Each round forks a child that opens a store (new, or of a former schema), records, imports, deletes or backs up, and tells
-what the store has confirmed; it is killed with SIGKILL while it opens, or up to MOST_S seconds after. Then the file must
-pass SQLite's own check, open, hold every confirmed run whole, no run with a gap, of a file all or none, and no half
-backup.
+Each round forks a child that opens a store (new, or of a former schema), records, imports, deletes or backs up, and
+tells what the store has confirmed; it is killed with SIGKILL while it opens, or up to MOST_S seconds after. Then the
+file must pass SQLite's own check, open, hold every confirmed run whole, no run with a gap, of a file all or none, and
+no half backup.
 """
 
 from __future__ import annotations
