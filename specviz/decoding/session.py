@@ -88,6 +88,11 @@ class Sessions:
         self._jobs: dict[str, Job] = {}
         self._guard = threading.Lock()
 
+    @property
+    def num_places(self) -> int:
+        """Places of the line that are taken, the running one among them."""
+        return len(self._line)
+
     def run(self, request: Request, visitor: str, view: str = "") -> Generator[list[Happening], None, None]:
         """One session, beside a plain one where asked for; else as `perform`."""
         return self.perform(functools.partial(_run, request), visitor, view)
