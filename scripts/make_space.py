@@ -19,7 +19,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 NEEDED = ("app.py", "engine", "specviz", "assets", "docs", "README.md", "CHANGELOG.md", "LICENSE", "NOTICE")
 LEFT_OUT = ("docs/images/",)
-FILES = {"docker": ("Dockerfile", ".dockerignore", "requirements.txt", "requirements-cpu.txt"), "cpu": (), "gpu": ()}
+FILES = {
+    "docker": (
+        "Dockerfile",
+        ".dockerignore",
+        "requirements.txt",
+        "requirements-cpu.txt",
+        "requirements-postgresql.txt",
+        "requirements.lock",
+    ),
+    "cpu": (),
+    "gpu": (),
+}
 CHANGED = {
     "docker": {"sdk": "docker", "app_port": "7860", "sdk_version": "", "app_file": "", "python_version": ""},
     "cpu": {"suggested_hardware": "cpu-basic"},

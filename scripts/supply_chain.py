@@ -1,6 +1,6 @@
 """What SpecViz runs on: locked by hash, listed with licences, as a bill of materials, looked up for known faults.
 
-    python scripts/supply_chain.py lock      requirements.lock from requirements.txt; asks the package index
+    python scripts/supply_chain.py lock      requirements.lock from requirements.txt and -postgresql; asks the package index
     python scripts/supply_chain.py notice    NOTICE's table from the packages that are installed here; asks nobody
     python scripts/supply_chain.py sbom      sbom.cdx.json, CycloneDX, from requirements.lock; asks nobody
     python scripts/supply_chain.py audit     known vulnerabilities of what is locked; asks the index
@@ -21,7 +21,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCK, NOTICE, SBOM = ROOT / "requirements.lock", ROOT / "NOTICE", ROOT / "sbom.cdx.json"
+ASKED = ("requirements.txt", "requirements-postgresql.txt")
 OLDEST_PYTHON = "3.11"
+ELSEWHERE = {"colorama": "BSD-3-Clause", "psycopg": "LGPL-3.0-only", "psycopg-binary": "LGPL-3.0-only", "triton": "MIT"}
+"""Licences of packages that not every system has."""
 MARK = "Package | Version | Licence"
 """The head of NOTICE's last table, which is made here."""
 _PINNED = re.compile(r"^([A-Za-z0-9][\w.-]*)==(\S+)", re.MULTILINE)
@@ -40,7 +43,7 @@ def main() -> int:
         "audit": ["pip-audit", "--requirement", str(LOCK), "--require-hashes", "--disable-pip", "--strict"],
     }
     if what == "lock":
-        programs["lock"] += ["--generate-hashes", "--no-annotate", "--output-file", str(LOCK), "requirements.txt"]
+        programs["lock"] += ["--generate-hashes", "--no-annotate", "--output-file", str(LOCK), *ASKED]
     program, *given = programs[what]
     return subprocess.run([str(Path(sys.executable).parent / program), *given], cwd=ROOT, check=False).returncode
 
@@ -69,8 +72,8 @@ def row_of(name: str, version: str) -> str:
     try:
         return f"{name} | {version} | {licence(metadata.metadata(name))}"
     except metadata.PackageNotFoundError:
-        owner = "NVIDIA's, for CUDA" if name.startswith(("nvidia-", "cuda-")) else "not on every system; see its page"
-        return f"{name} | {version} | {owner}"
+        other = "NVIDIA's, for CUDA" if name.startswith(("nvidia-", "cuda-")) else "not on every system; see its page"
+        return f"{name} | {version} | {ELSEWHERE.get(name, other)}"
 
 
 def licence(about: Message) -> str:

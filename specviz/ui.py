@@ -10,7 +10,7 @@ import gradio as gr
 from gradio.components import Component
 from starlette.middleware import Middleware
 
-from specviz import ASSETS, routes
+from specviz import ASSETS, routes, vitals
 from specviz.api import Api
 from specviz.bench import Benchmarks, Shelf
 from specviz.decoding.session import Sessions
@@ -115,10 +115,15 @@ def _address(views: Sequence[View]) -> gr.HTML:
 
 
 def launch_options(
-    has_mcp: bool = False, hosts: Sequence[str] = (), frames: Sequence[str] = (), policy: Policy = HOME
+    has_mcp: bool = False,
+    hosts: Sequence[str] = (),
+    frames: Sequence[str] = (),
+    policy: Policy = HOME,
+    store: Store | None = None,
 ) -> dict[str, Any]:
     """Look, and nothing that watches visitors or leaves the server; what it refuses: see `guard.Guard`."""
     guard = Middleware(Guard, hosts=hosts, frames=frames, most_bytes=MOST_BYTES[policy.imports])
+    health = [vitals.health(store)] if store else []
     return {
         "theme": theme(),
         "css": files.styles(),
@@ -132,7 +137,7 @@ def launch_options(
         "mcp_server": has_mcp,
         "share": False,
         "max_file_size": 1,
-        "app_kwargs": {"routes": [*routes.routes(), *scripts.routes()], "middleware": [guard]},
+        "app_kwargs": {"routes": [*routes.routes(), *scripts.routes(), *health], "middleware": [guard]},
     }
 
 

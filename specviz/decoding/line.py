@@ -77,6 +77,11 @@ class Line:
             self._moved.notify_all()
             return ticket
 
+    def __len__(self) -> int:
+        """Places that are taken."""
+        with self._moved:
+            return len(self._tickets)
+
     def position(self, ticket: Ticket, patience_s: float, known: int | None = None) -> int | None:
         """Tickets ahead; 0 is the front, None has left. Waits up to `patience_s` for a change from `known`."""
         with self._moved:

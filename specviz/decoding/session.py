@@ -59,6 +59,11 @@ class Sessions:
         """What visitors may ask for."""
         return self.visitors.policy
 
+    @property
+    def num_places(self) -> int:
+        """Places of the line that are taken, the running one among them."""
+        return len(self._line)
+
     def run(
         self, request: Request, visitor: str, view: str = "", address: str = ""
     ) -> Generator[list[Happening], None, None]:

@@ -16,7 +16,7 @@ import gradio as gr
 from gradio.components import Component
 
 from engine.errors import BadInput
-from specviz.archive import lines
+from specviz.archive import lines, records
 from specviz.decoding.device import Device
 from specviz.decoding.visitors import Visitors, hashed
 from specviz.mishaps import broke
@@ -114,18 +114,18 @@ class SavedRuns:
         if action == "restore":
             return {"restored": self.store.restore(ids)}
         if action == "note":
-            self.store.set_note(ids[0], listing.text(row.get("text"), "note", lines.MAX_NOTE_CHARS))
+            self.store.set_note(ids[0], listing.text(row.get("text"), "note", records.MOST_NOTE_CHARS))
             return {"noted": ids[:1]}
-        word = listing.text(row.get("text"), "tag", lines.MAX_TAG_CHARS)
+        word = listing.text(row.get("text"), "tag", records.MOST_TAG_CHARS)
         if action not in ("tag", "untag") or not word:
-            raise BadInput(f"A tag is a word of 1 to {lines.MAX_TAG_CHARS} characters.")
+            raise BadInput(f"A tag is a word of 1 to {records.MOST_TAG_CHARS} characters.")
         return {"tagged": self._tag(ids, word) if action == "tag" else self._untag(ids, word)}
 
     def _tag(self, ids: Sequence[str], word: str) -> Sequence[str]:
         """All of these runs or none."""
         runs = self.store.get_runs(ids)
-        if any(word not in run.tags and len(run.tags) >= lines.MAX_TAGS for run in runs):
-            raise BadInput(f"A run takes at most {lines.MAX_TAGS} tags.")
+        if any(word not in run.tags and len(run.tags) >= records.MOST_TAGS for run in runs):
+            raise BadInput(f"A run takes at most {records.MOST_TAGS} tags.")
         for run in runs:
             self.store.add_tag(run.id, word)
         return ids
@@ -148,8 +148,9 @@ class SavedRuns:
         row = given if isinstance(given, Mapping) else {"text": given}
         if not isinstance(row.get("text"), str):
             raise BadInput("That file cannot be read as text.")
-        self.visitors.policy.check_import(len(row["text"]))
-        copies = lines.from_lines(row["text"])
+        policy = self.visitors.policy
+        policy.check_import(len(row["text"]))
+        copies = lines.from_lines(row["text"], lines.HOME if policy.imports == "any" else lines.SMALL)
         ids = [copy.run_id for copy in copies]
         there = {run.id for run in self.store.get_runs(ids)}
         makers = self.store.makers(ids)

@@ -19,14 +19,14 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from specviz.store.exact import encode
 from specviz.store.models import RUNS, TAGS
-from specviz.store.tally import RunStatus
+from specviz.store.tally import Origin, RunStatus
 
 LONGEST_SEARCH = 1000  # SQLite refuses very long patterns
 Sampling = Literal["greedy", "sampled"]
 Sort = Literal["when", "status", "method", "model", "task", "tokens", "speed", "efficiency", "acceptance"]
 _SEARCHED = ("prompt", "text", "note")
 _SHORTEST_ID = 6  # fewer letters of a random id are part of many words
-_EQUAL = ("method", "model", "task", "status", "group_id", "visitor")
+_EQUAL = ("method", "model", "task", "status", "origin", "group_id", "visitor")
 
 
 class Conditions(TypedDict, total=False):
@@ -38,6 +38,7 @@ class Conditions(TypedDict, total=False):
     model: str | None
     task: str | None
     status: RunStatus | None
+    origin: Origin | None
     group_id: str | None
     visitor: str | None
     """The browser that made it."""
@@ -69,10 +70,10 @@ def clauses(conditions: Mapping[str, Any]) -> list[ColumnElement[bool]]:
 
 
 def order(sort: Sort, is_descending: bool) -> Sequence[ColumnElement[Any]]:
-    """ORDER BY; runs without the figure come last, equal ones newest first."""
-    newest = [RUNS.c.created_at.desc(), RUNS.c.id.desc()]
+    """ORDER BY; runs without the figure come last, equal ones last added first."""
+    newest = [RUNS.c.added_at.desc(), RUNS.c.id.desc()]
     if sort == "when":
-        return newest if is_descending else [RUNS.c.created_at.asc(), RUNS.c.id.asc()]
+        return newest if is_descending else [RUNS.c.added_at.asc(), RUNS.c.id.asc()]
     key = _KEYS[sort]
     return [(key.desc() if is_descending else key.asc()).nulls_last(), *newest]
 
