@@ -56,6 +56,7 @@ class ScriptedDevice:
     """Methods that cannot run."""
     takes_own: bool = False
     """Any model named "own…" is here, but for "own-huge"; no other."""
+    most_tokens: int = 2_000
 
     def methods(self) -> tuple[Method, ...]:
         depth = OptionSpec("depth", 3, "How far.", low=1, high=8, unit="tokens")

@@ -17,6 +17,7 @@ from specviz.decoding.device import PLAIN, Device, Method, runnable
 from specviz.decoding.session import Sessions
 from specviz.pages import recorded_race, scripts
 from specviz.pages.asking import (
+    asker,
     example_chips,
     follow_catalog,
     follow_model,
@@ -84,13 +85,15 @@ class Compare:
             found = {"alert": str(error)}
         return to_wire(printable(found))
 
-    def messages(self, prompt: object, model: object, settings: object, visitor: str) -> Generator[str, None, None]:
+    def messages(
+        self, prompt: object, model: object, settings: object, visitor: str, address: str = ""
+    ) -> Generator[str, None, None]:
         """One race as messages for the stage. Closing the generator stops it."""
-        yield from told(self._stream((prompt, model, settings), visitor))
+        yield from told(self._stream((prompt, model, settings), visitor, address))
 
-    def _stream(self, asked: tuple[object, object, object], visitor: str) -> Iterator[str]:
+    def _stream(self, asked: tuple[object, object, object], visitor: str, address: str) -> Iterator[str]:
         lanes = request.parse_race(self.sessions.device, *asked)
-        yield from self._shown(self.sessions.perform(course(lanes), visitor, self.id))
+        yield from self._shown(self.sessions.perform(course(lanes), visitor, self.id, address))
 
     def _shown(self, batches: Generator[list[Happening], None, None]) -> Iterator[str]:
         return streamed(batches, self._open_stream(), RaceState(), fold_all)
@@ -104,7 +107,7 @@ class Compare:
     def run(self, prompt: object, model: object, settings: object, who: gr.Request) -> Iterator[tuple[Any, ...]]:
         """The Race button: stage, Race, Stop, earlier races."""
         yield gr.skip(), *_BUSY, gr.skip()
-        yield from self._until_the_end(self.messages(prompt, model, settings, visitor_of(who)))
+        yield from self._until_the_end(self.messages(prompt, model, settings, *asker(self.sessions, who)))
 
     def join(self, event: gr.EventData, who: gr.Request) -> Iterator[tuple[Any, ...]]:
         """The view is seen for the first time: the race that goes on in its tab, else the recorded one."""

@@ -39,15 +39,15 @@ class OwnModel:
             return to_wire({"text": without_surrogates(str(error)), "fits": False})
         return to_wire({"text": without_surrogates(found.text), "fits": found.fits})
 
-    def load(self, given: object, visitor: str) -> Generator[str, None, bool]:
+    def load(self, given: object, visitor: str, address: str = "") -> Generator[str, None, bool]:
         """Messages for the stage; whether it is loaded now. Closing the generator stops it."""
         failures: list[Happening] = []
-        yield from told(self._stream(given, visitor, failures))
+        yield from told(self._stream(given, (visitor, address), failures))
         return not failures
 
-    def _stream(self, given: object, visitor: str, failures: list[Happening]) -> Iterator[str]:
+    def _stream(self, given: object, asker: tuple[str, str], failures: list[Happening]) -> Iterator[str]:
         failures.append(Failed(""))  # until it has come to its end
-        batches = _noted(self.sessions.perform(load(self._wanted(given)), visitor), failures)
+        batches = _noted(self.sessions.perform(load(self._wanted(given)), asker[0], address=asker[1]), failures)
         yield from streamed(batches, self.streams.keep(Stream()), ViewState(), fold_all)
 
     def _wanted(self, given: object) -> Request:

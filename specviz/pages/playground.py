@@ -18,6 +18,7 @@ from specviz.decoding import link, request
 from specviz.decoding.device import Device, first_method
 from specviz.decoding.session import Sessions
 from specviz.pages.asking import (
+    asker,
     example_chips,
     first_prompt_of,
     follow_catalog,
@@ -94,14 +95,14 @@ class Playground:
             return False
 
     def messages(
-        self, prompt: object, model: object, settings: object, baseline: object, visitor: str
+        self, prompt: object, model: object, settings: object, baseline: object, visitor: str, address: str = ""
     ) -> Generator[str, None, None]:
         """One run as messages for the stage. Closing the generator stops the run."""
-        yield from told(self._stream((prompt, model, settings, baseline), visitor))
+        yield from told(self._stream((prompt, model, settings, baseline), visitor, address))
 
-    def _stream(self, asked: tuple[object, object, object, object], visitor: str) -> Iterator[str]:
+    def _stream(self, asked: tuple[object, object, object, object], visitor: str, address: str) -> Iterator[str]:
         wanted = request.parse(self.sessions.device, *asked)
-        yield from self._shown(self.sessions.run(wanted, visitor, self.id))
+        yield from self._shown(self.sessions.run(wanted, visitor, self.id, address))
 
     def _shown(self, batches: Generator[list[Happening], None, None]) -> Iterator[str]:
         return streamed(batches, self.streams.keep(Stream()), ViewState(), fold_all)
@@ -112,7 +113,7 @@ class Playground:
         """The Run button: stage, Run, Same again, Stop, and what was run."""
         asked = {"prompt": prompt, "model": model, "settings": settings, "baseline": baseline}
         yield gr.skip(), *_BUSY, asked
-        yield from self._until_the_end(self.messages(prompt, model, settings, baseline, visitor_of(who)))
+        yield from self._until_the_end(self.messages(prompt, model, settings, baseline, *asker(self.sessions, who)))
 
     def join(self, event: gr.EventData, who: gr.Request) -> Iterator[tuple[Any, ...]]:
         """A page has been loaded: the run that goes on in its tab, else the one that its address names."""
@@ -145,7 +146,7 @@ class Playground:
         """The Load button of a visitor's own model: stage, Run, Same again, Stop, model, settings."""
         given = {name: getattr(event, name) for name in NAMES if hasattr(event, name)}
         yield gr.skip(), *_BUSY, gr.skip(), gr.skip()
-        messages = OwnModel(self.sessions, self.streams).load(given, visitor_of(who))
+        messages = OwnModel(self.sessions, self.streams).load(given, *asker(self.sessions, who))
         is_loaded = False
         with closing(messages):
             while True:

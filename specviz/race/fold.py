@@ -28,6 +28,8 @@ class RaceState:
     phase: Phase = "idle"
     position: int = 0
     """Place in the waiting line; 1 is next."""
+    wait_s: float | None = None
+    """How long that may take, where it is known."""
     lanes: tuple[Lane, ...] = ()
     views: tuple[ViewState, ...] = ()
     """One for each lane."""
@@ -65,8 +67,8 @@ class RaceState:
 def fold_race(state: RaceState, happening: Happening) -> RaceState:
     """The state after one more happening."""
     match happening:
-        case Waiting(position):
-            return replace(state, phase="waiting", position=position)
+        case Waiting(position, seconds):
+            return replace(state, phase="waiting", position=position, wait_s=seconds)
         case Preparing():
             return replace(state, phase="preparing", position=0)
         case Racing(lanes, order, group_id):

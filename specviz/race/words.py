@@ -19,7 +19,7 @@ def status_text(state: RaceState, rows: Sequence[Row]) -> str:
         case "idle":
             return "Ready. Choose methods, then press Race."
         case "waiting":
-            return waiting_text(state.position)
+            return waiting_text(state.position, state.wait_s)
         case "preparing":
             return "Making ready …"
         case "racing":
