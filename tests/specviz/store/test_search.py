@@ -135,6 +135,18 @@ def test_an_id_is_found_by_its_beginning(store: Store) -> None:
     assert [store.count_runs(search=text) for text in ("012345", "01234", "123456")] == [1, 0, 0]
 
 
+def test_what_was_said_before_a_prompt_is_found_and_no_word_of_how_it_is_kept(store: Store) -> None:
+    said = [("system", "Speak like a pirate."), ("user", 'The "red"\nfox\x00?'), ("assistant", "Aye \ud83d.")]
+    messages = [{"role": role, "content": content} for role, content in said]
+    nonsense = {"messages": [{"role": "user"}]}
+    store.add_copies([copy_of("a", config={"messages": messages}), copy_of("b"), copy_of("c", config=nonsense)])
+    found = {words: ids(store, search=words) for words in ("PIRATE", 'e "red"\nfox\x00', "Aye \ud83d", "pirate.\nThe")}
+    assert set(found.values()) == {"a"}, found
+    assert {words: ids(store, search=words) for words in ("assistant", "content", "messages", "role")} == dict.fromkeys(
+        ("assistant", "content", "messages", "role"), ""
+    )
+
+
 def test_pages_tell_the_number_of_all(filled: Store) -> None:
     pages = [filled.find_runs(2, offset) for offset in (0, 2, 4)]
     assert [("".join(row.id for row in rows), total) for rows, total in pages] == [("cb", 3), ("a", 3), ("", 3)]
