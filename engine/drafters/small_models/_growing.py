@@ -18,12 +18,6 @@ from engine.draws import Draws, Scheme
 from engine.sampling import displayed, warp
 from engine.tree import DraftTree
 
-SHARPNESS = 2.0
-"""Of the chance that target and drafter choose alike under shared noise: the power that the race's scores are taken
-to. Measured on the story model (docs/log.md, 2026-11-30)."""
-_NUM_RIVALS = 16
-"""Tokens of a race that are taken to have a chance."""
-
 
 class Choice(NamedTuple):
     """A token that may stand below a node."""
@@ -91,10 +85,7 @@ class Growing:
             pairs = zip(found.indices.tolist(), found.values.tolist(), strict=True)
             return [Choice(token, prob, prob) for token, prob in pairs if prob > 0]
         waits = self.context.noise.waits(self.context.position + depth, len(law), device=law.device)
-        race = (law / waits).topk(min(max(most, _NUM_RIVALS), len(law)))
-        chances = (race.values / race.values[0]) ** SHARPNESS
-        rows = zip(race.indices.tolist(), law[race.indices].tolist(), (chances / chances.sum()).tolist(), strict=True)
-        return [choice for choice in map(Choice._make, rows) if choice.prob > 0][:most]
+        return shared(law, waits, most)
 
     def _drawn(self, node: int, law: Tensor, most: int) -> list[int]:
         """Noise of the step's place and of this node alone: no draw tells of another, in this step or the next."""
@@ -162,3 +153,18 @@ class Growing:
         rows = tuple(row_of[self.parents[node]] for node in self._order)
         scheme: Scheme = "iid" if self.is_iid else "without_replacement"
         return Draws(torch.stack([*self._laws.values()]), rows, scheme, tuple(self._order))
+
+
+def shared(law: Tensor, waits: Tensor, most: int) -> list[Choice]:
+    """The tokens that the target is likeliest to draw with this noise (v,), the drafter's law (v,) being this.
+
+    Its race is run on another law than the drafter's, so the drafter's own winner is only the likeliest. By how often
+    tokens were drawn on the story model, their chance goes with q ÷ √wait (docs/log.md, 2026-11-30): between q, which
+    knows nothing of the noise, and the race, which trusts the drafter. The race's winner stands first all the same.
+    """
+    weights = law * waits.rsqrt()
+    ranked = weights.topk(min(most, len(law))).indices.tolist()
+    first = int((law / waits).argmax())
+    tokens = [first, *(token for token in ranked if token != first)][:most]
+    probs, chances = law[tokens].tolist(), (weights[tokens] / weights.sum()).tolist()
+    return [choice for choice in map(Choice, tokens, probs, chances) if choice.prob > 0]
