@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from engine import drafters, models
 from engine.audit import Audit, audit
-from engine.errors import BadInput
+from engine.errors import BadInput, UnknownName
 from engine.events import Event
 from engine.loop import encoded, generate
 from engine.models.needs import Needs, needs_of
@@ -16,6 +16,7 @@ from engine.target import Target
 from engine.text import TokenTexts
 from engine.warming import is_warm, warm_up_method
 from specviz.decoding.device import AS_STARTED, Loading, Method, Request
+from specviz.policy import HOME, Policy
 
 
 class LocalDevice:
@@ -28,13 +29,18 @@ class LocalDevice:
         takes_own: bool = False,
         loading: Loading = AS_STARTED,
         weights: Sequence[str] = (),
+        policy: Policy = HOME,
     ) -> None:
         """`loading`: how the default model is loaded. `weights`: folders that visitors may name.
 
-        `takes_own`: whether they may name any other model, folder or file too.
+        `takes_own`: whether they may name any other model, folder or file too; `policy`: which models, and how much.
+        Raises UnknownName where it offers a model that there is not.
         """
         self._default_model, self._started, self._weights = default_model, loading, tuple(weights)
-        self._takes_own = takes_own
+        self._takes_own, self._policy = takes_own, policy
+        for name in policy.offered() or ():
+            if name not in models.presets():
+                raise UnknownName("model to offer", name, models.presets())
         self._target: tuple[str, Target] | None = None
         self._loading = loading
 
@@ -43,19 +49,27 @@ class LocalDevice:
         """As it was made."""
         return self._takes_own
 
+    @property
+    def most_tokens(self) -> int:
+        """By the policy."""
+        return self._policy.max_tokens
+
     def methods(self) -> tuple[Method, ...]:
         """All registered methods."""
         return tuple(_method(drafters.get(name)) for name in drafters.names())
 
     def models(self) -> Mapping[str, str]:
-        """The default model, then the presets."""
+        """The default model, then the presets that are on offer."""
         titles = {name: preset.title for name, preset in models.presets().items()}
-        return {self._default_model: titles.get(self._default_model, self._default_model), **titles}
+        offered = self._policy.offered()
+        others = titles if offered is None else {name: titles[name] for name in offered}
+        return {self._default_model: titles.get(self._default_model, self._default_model), **others}
 
     def draft_models(self) -> tuple[str, ...]:
-        """The presets' own, and the default model's where it was named."""
-        named = {self._started.draft} - {"auto"}
-        return tuple(sorted(named | {preset.draft for preset in models.presets().values() if preset.draft}))
+        """Those of the presets on offer, and the default model's where it was named."""
+        named, presets = {self._started.draft} - {"auto"}, models.presets()
+        offered = (presets[name].draft for name in self.models() if name in presets)
+        return tuple(sorted(named | {draft for draft in offered if draft}))
 
     def weights_folders(self) -> tuple[str, ...]:
         """Those that the program was started with."""

@@ -28,6 +28,10 @@ class RaceState:
     phase: Phase = "idle"
     position: int = 0
     """Place in the waiting line; 1 is next."""
+    wait_s: float | None = None
+    """How long that may take, where it is known."""
+    note: str = ""
+    """What is being made ready, in a few words."""
     lanes: tuple[Lane, ...] = ()
     views: tuple[ViewState, ...] = ()
     """One for each lane."""
@@ -65,10 +69,10 @@ class RaceState:
 def fold_race(state: RaceState, happening: Happening) -> RaceState:
     """The state after one more happening."""
     match happening:
-        case Waiting(position):
-            return replace(state, phase="waiting", position=position)
-        case Preparing():
-            return replace(state, phase="preparing", position=0)
+        case Waiting(position, seconds):
+            return replace(state, phase="waiting", position=position, wait_s=seconds)
+        case Preparing(note):
+            return replace(state, phase="preparing", position=0, note=note)
         case Racing(lanes, order, group_id):
             views = tuple(ViewState() for _ in lanes)
             return RaceState("racing", lanes=lanes, views=views, order=order, group_id=group_id)

@@ -19,9 +19,9 @@ def status_text(state: RaceState, rows: Sequence[Row]) -> str:
         case "idle":
             return "Ready. Choose methods, then press Race."
         case "waiting":
-            return waiting_text(state.position)
+            return waiting_text(state.position, state.wait_s)
         case "preparing":
-            return "Making ready …"
+            return f"{state.note} …"
         case "racing":
             return _going_on(state, rows)
     if any("race was stopped" in row.problem for row in rows):

@@ -34,6 +34,8 @@ class ViewState:
     phase: Phase = "idle"
     position: int = 0
     """Place in the waiting line; 1 is next."""
+    wait_s: float | None = None
+    """How long that may take, where it is known."""
     note: str = ""
     """What is being prepared."""
     role: Role = "method"
@@ -74,8 +76,8 @@ class ViewState:
 def fold(state: ViewState, happening: Happening) -> ViewState:
     """The state after one more happening."""
     match happening:
-        case Waiting(position):
-            return replace(state, phase="waiting", position=position)
+        case Waiting(position, seconds):
+            return replace(state, phase="waiting", position=position, wait_s=seconds)
         case Preparing(text):
             return replace(state, phase="preparing", note=text, position=0)
         case Opened(role):

@@ -20,6 +20,8 @@ class Waiting:
 
     position: int
     """1 is next."""
+    seconds: float | None = None
+    """How long it may take; None where nobody knows."""
 
 
 @dataclass(frozen=True)

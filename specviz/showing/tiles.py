@@ -147,7 +147,7 @@ def status_text(state: ViewState) -> str:
         case "idle":
             return "Ready. Pick an example or type a prompt, then press Run."
         case "waiting":
-            return waiting_text(state.position)
+            return waiting_text(state.position, state.wait_s)
         case "preparing":
             return f"{state.note} …"
         case "running":
@@ -159,10 +159,16 @@ def status_text(state: ViewState) -> str:
     return ended_text(state)
 
 
-def waiting_text(position: int) -> str:
-    """A place in the line."""
+def waiting_text(position: int, seconds: float | None = None) -> str:
+    """A place in the line, and how long that may take where it is known."""
     ahead = "one run is going on" if position == 1 else f"{position} runs are ahead of yours"
-    return f"Number {position} in the queue: {ahead}."
+    return f"Number {position} in the queue: {ahead}{_wait_text(seconds)}."
+
+
+def _wait_text(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return f", about {seconds / 60:.0f} min" if seconds >= 90 else f", about {max(1, round(seconds))} s"
 
 
 def running_text(state: ViewState) -> str:

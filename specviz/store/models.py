@@ -100,6 +100,7 @@ class Run(Base):
     note: Mapped[str] = mapped_column(server_default="")
     visitor: Mapped[str] = mapped_column(server_default="")
     prompt: Mapped[str]
+    said: Mapped[str] = mapped_column(server_default="")
     method_options: Mapped[dict[str, Any]]
     config: Mapped[dict[str, Any]]
     machine: Mapped[dict[str, Any]]
