@@ -102,6 +102,12 @@ class Noise:
         ids = np.flatnonzero(can_be_drawn)
         return int(ids[(shares[ids] / self.of((place,), torch.from_numpy(ids), stream)[0].numpy()).argmax()])
 
+    def first(self, weights: Tensor, most: int, place: int, stream: str = TARGET) -> list[int]:
+        """The first tokens of this place's race, at most so many: draws from weights (v,) without replacement."""
+        shares = weights / self.waits(place, len(weights), stream, weights.device)
+        found = shares.topk(min(most, len(shares)))
+        return [token for token, share in zip(found.indices.tolist(), found.values.tolist(), strict=True) if share > 0]
+
     def waits(self, place: int, num_tokens: int, stream: str = TARGET, device: torch.device | str = "cpu") -> Tensor:
         """Exponential noise (v,) float32 of the first ids: the least wait over probability is the draw."""
         device = torch.device(device)

@@ -194,7 +194,7 @@ class Api:
         """Saved runs, newest first.
 
         Args:
-            search: Words of prompt or answer.
+            search: Words of the prompt, of what was said before it, of the answer or the note.
             method: Only this method's.
             status: Only running, finished, stopped, failed or interrupted ones.
             limit: At most so many, up to 200.

@@ -24,7 +24,7 @@ export function makeFilters(onChange) {
     return add(box, make('span', 'sv-filter-label', label), input);
   }
 
-  const search = Object.assign(make('input', 'sv-input'), { type: 'search', placeholder: 'Prompt, text, note or id', maxLength: 200 });
+  const search = Object.assign(make('input', 'sv-input'), { type: 'search', placeholder: 'Conversation, text, note or id', maxLength: 200 });
   add(node, field('search', 'Search', search));
   for (const [name, label, words] of MENUS) {
     const menu = add(make('select', 'sv-input'), makeOption('', 'all'));

@@ -65,7 +65,7 @@ function showPhase(phase) {
 function show(message) {
   if (message.race) Object.assign(state, message.race, { rows: message.rows });
   const isSame = message.snapshot && lanes.length === state.ids.length && race.dataset.ids === state.ids.join();
-  if (message.reset && !isSame) reset();
+  if ((message.reset || message.lanes.length !== lanes.length) && !isSame) reset();
   message.lanes.forEach((steps, index) => lanes[index].append(message.snapshot ? steps.slice(lanes[index].length) : steps));
   if (message.race) showStatus();
   if (message.charts) board.drawCharts(message.charts, state.ids.join());

@@ -24,6 +24,7 @@ from engine.bench import Cell, Plan, Skipped, estimate, journal
 from engine.bench.runner import Record
 from engine.errors import BadInput, EngineError
 from engine.events import Event, SessionStarted
+from engine.models.watch import LoadingStopped, Watch, watched
 from engine.target import Target
 from specviz.bench.progress import Phase, Progress
 from specviz.bench.request import Asked
@@ -171,7 +172,7 @@ class Benchmarks:
 
     def _prepare(self, bench_id: str, asked: Asked) -> _Work:
         self._tell(phase="preparing", note=f"Loading {asked.model} and measuring what rows cost.")
-        target = self._sessions.device.load(asked.model)
+        target = self._load(asked.model)
         for name in asked.methods:
             if reason := drafters.get(name).unavailable(target):
                 raise BadInput(f"{name} cannot run on {asked.model}: {reason}")
@@ -183,6 +184,16 @@ class Benchmarks:
         work.group_id = self._group(work)
         self._tell(note="Warming up every method.", **_figures(work))
         return work
+
+    def _load(self, model: str) -> Target:
+        """How far it is stands in the progress. Raises _Stopped, or EngineError."""
+        device = self._sessions.device
+        waits = Watch(lambda text: self._tell(note=text), self._has_stopped.is_set)
+        try:
+            with watched(waits):
+                return device.load(known_model(device, model))  # one that was stopped may be of a former instance
+        except LoadingStopped as error:
+            raise _Stopped from error
 
     def _group(self, work: _Work) -> str | None:
         """The store's group for its runs, the same after a stop; None where the store takes none."""

@@ -15,7 +15,7 @@ from engine.options import OptionSpec, specs
 from engine.suites import Question
 from engine.suites.questions import to_question
 from specviz.decoding.device import PLAIN, Device
-from specviz.decoding.request import MAX_PROMPT_CHARS, method_options
+from specviz.decoding.request import MAX_PROMPT_CHARS, known_model, method_options
 from specviz.policy import MAX_NEW_TOKENS
 from specviz.text import without_surrogates
 
@@ -100,7 +100,7 @@ def parse(
     """The benchmark in raw values from a page. Raises BadInput with a sentence to show."""
     known = [method.name for method in device.methods()]
     asked = Asked(
-        model=_known("model", [model], device.models())[0],
+        model=known_model(device, model),
         suites=tuple(_known("suite", _list(suite_names), suites.names())),
         num_prompts=_whole(NUM_PROMPTS, num_prompts),
         own_prompts=_prompts(own_prompts),

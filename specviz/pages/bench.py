@@ -15,7 +15,8 @@ from engine.errors import BadInput, EngineError
 from specviz.bench import EXAMPLE, Asked, Benchmarks, Progress, document, pairs, parse, sheet, speeds
 from specviz.bench.keeping import Keeping
 from specviz.decoding.device import PLAIN, Device, problems, runnable
-from specviz.pages.asking import start_and_stop, visitor_of
+from specviz.pages import own_model
+from specviz.pages.asking import model_menu, start_and_stop, visitor_of
 from specviz.pages.drawn import QUIET, drawn
 from specviz.store import Reader
 from specviz.text import printable, to_wire, without_surrogates
@@ -103,6 +104,10 @@ class BenchView:
             return speeds.in_words(asked, speeds.speeds(asked.model, self.benchmarks.shelf, self.store))
         except EngineError as error:
             return str(error)
+
+    def needs(self, model: object) -> str:
+        """What a model of the visitor's own would need, in words."""
+        return "" if str(model) in self.device.models() else own_model.fit(self.device, {"model": model})[0]
 
     def export(self, bench_id: object, kind: object) -> str:
         """A report as a text to save; a sentence of the page where there is none."""
@@ -209,6 +214,13 @@ class BenchView:
         serves = {"export": export, "beside": self.beside, "change": self.change}
         return drawn("bench-board", "bench", empty, serves=serves)
 
+    def _model(self) -> gr.Dropdown:
+        """The menu of models; where it takes any other, what that one would need stands below."""
+        model = model_menu(self.device, "bench-model")
+        if self.device.takes_own:
+            model.change(self.needs, [model], [drawn("bench-needs", "words")], **QUIET)
+        return model
+
     def _controls(self) -> list[Any]:
         lacking = problems(self.device)
         known = [
@@ -216,12 +228,12 @@ class BenchView:
             for method in self.device.methods()
             if method.name != PLAIN
         ]
-        titled = [(title, name) for name, title in self.device.models().items()]
         names = [name for name in runnable(self.device) if name != PLAIN]
         first = [name for name in FIRST_METHODS if name in names] or names[:1]
+        model = self._model()
         asked = [
-            gr.Dropdown(titled, value=titled[0][1], label="Model", elem_id="bench-model"),
-            gr.CheckboxGroup(**suites_for(titled[0][1]), label="Suites", elem_id="bench-suites"),
+            model,
+            gr.CheckboxGroup(**suites_for(model.value), label="Suites", elem_id="bench-suites"),
             gr.Number(6, label="Prompts of each suite", precision=0, elem_id="bench-prompts"),
             gr.Textbox(
                 label="Prompts of your own",

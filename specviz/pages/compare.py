@@ -16,7 +16,7 @@ from specviz.decoding import request
 from specviz.decoding.device import PLAIN, Device, Method, runnable
 from specviz.decoding.session import Sessions
 from specviz.decoding.visitors import hashed
-from specviz.pages import recorded_race, scripts
+from specviz.pages import own_model, recorded_race, scripts
 from specviz.pages.asking import (
     asker,
     example_chips,
@@ -136,6 +136,11 @@ class Compare:
         self.store.flush()  # so that the list holds this race too
         yield gr.skip(), gr.skip(), gr.skip(), self.earlier(0, self.sessions.visitors.of_page(page))
 
+    def load_own(self, settings: object, event: gr.EventData, who: gr.Request) -> Iterator[tuple[Any, ...]]:
+        """The Load button of a visitor's own model: stage, Race, Stop, model, settings."""
+        form = own_model.OwnModel(self.sessions, self._shown)
+        yield from form.pressed(settings, event, who, _BUSY, _READY)
+
     def stop(self, who: gr.Request) -> None:
         """The Stop button."""
         self.sessions.stop(visitor_of(who))
@@ -158,17 +163,24 @@ class Compare:
     def _wire(self, controls: _Controls, stage: gr.HTML, before: gr.HTML) -> None:
         inputs = [controls.prompt, controls.model, controls.settings, controls.sharing]
         outputs = [stage, controls.run, controls.stop, before]
-        # What the address named is not what is on screen any more.
-        forget = scripts.calling("address", "note", {"view": "compare"})
-        controls.run.click(None, None, None, js=forget, **QUIET)
+        controls.run.click(None, None, None, js=_forget(), **QUIET)
         ran = controls.run.click(self.run, inputs, outputs, **QUIET)
-        catalog, told_of = follow_catalog(self.sessions.device, controls.settings)
-        for event in (controls.model.change, ran.then):
-            event(told_of, [controls.model], [catalog], **QUIET)
+        self._wire_model(controls, stage, ran)
         stage.join(self.join, None, outputs, **QUIET)
         controls.stop.click(self.stop, None, None, queue=False, **QUIET)
         controls.examples.pick(pick, None, [controls.prompt], queue=False, **QUIET)
         follow_model(controls.model, controls.prompt, controls.examples)
+
+    def _wire_model(self, controls: _Controls, stage: gr.HTML, ran: Any) -> None:
+        catalog, told_of = follow_catalog(self.sessions.device, controls.settings)
+        for event in (controls.model.change, ran.then):
+            event(told_of, [controls.model], [catalog], **QUIET)
+        if not self.sessions.device.takes_own:
+            return
+        outputs = [stage, controls.run, controls.stop, controls.model, controls.settings]
+        controls.settings.load_own(None, None, None, js=_forget(), **QUIET)
+        loaded = controls.settings.load_own(self.load_own, [controls.settings], outputs, **QUIET)
+        loaded.then(told_of, [controls.model], [catalog], **QUIET)
 
 
 @dataclass(frozen=True)
@@ -189,6 +201,11 @@ def first_settings(device: Device) -> str:
     return json.dumps({"lanes": [{"method": name, "options": {}} for name in (PLAIN, *chosen)], "sampling": {}})
 
 
+def _forget() -> str:
+    """What the address named is not what is on screen any more."""
+    return scripts.calling("address", "note", {"view": "compare"})
+
+
 def _controls(sessions: Sessions) -> _Controls:
     device = sessions.device
     prompt = prompt_box(device, "race-prompt")
@@ -197,5 +214,6 @@ def _controls(sessions: Sessions) -> _Controls:
     with gr.Row(elem_classes=["sv-actions"]):
         run, stop = start_and_stop("Race", "race-run", "race-stop")
     model = model_menu(device, "race-model")
-    settings = settings_form(device, "race-settings", first_settings(device), "contenders")
+    serves = own_model.serves(device)
+    settings = settings_form(device, "race-settings", first_settings(device), "contenders", serves=serves)
     return _Controls(prompt, sharing, examples, model, settings, run, stop)

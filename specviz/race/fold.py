@@ -30,6 +30,8 @@ class RaceState:
     """Place in the waiting line; 1 is next."""
     wait_s: float | None = None
     """How long that may take, where it is known."""
+    note: str = ""
+    """What is being made ready, in a few words."""
     lanes: tuple[Lane, ...] = ()
     views: tuple[ViewState, ...] = ()
     """One for each lane."""
@@ -69,8 +71,8 @@ def fold_race(state: RaceState, happening: Happening) -> RaceState:
     match happening:
         case Waiting(position, seconds):
             return replace(state, phase="waiting", position=position, wait_s=seconds)
-        case Preparing():
-            return replace(state, phase="preparing", position=0)
+        case Preparing(note):
+            return replace(state, phase="preparing", position=0, note=note)
         case Racing(lanes, order, group_id):
             views = tuple(ViewState() for _ in lanes)
             return RaceState("racing", lanes=lanes, views=views, order=order, group_id=group_id)

@@ -21,7 +21,7 @@ def status_text(state: RaceState, rows: Sequence[Row]) -> str:
         case "waiting":
             return waiting_text(state.position, state.wait_s)
         case "preparing":
-            return "Making ready …"
+            return f"{state.note} …"
         case "racing":
             return _going_on(state, rows)
     if any("race was stopped" in row.problem for row in rows):

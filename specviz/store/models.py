@@ -101,6 +101,7 @@ class Run(Base):
     visitor: Mapped[str] = mapped_column(server_default="")
     sharing: Mapped[str] = mapped_column(server_default="listed")
     prompt: Mapped[str]
+    said: Mapped[str] = mapped_column(server_default="")
     method_options: Mapped[dict[str, Any]]
     config: Mapped[dict[str, Any]]
     machine: Mapped[dict[str, Any]]

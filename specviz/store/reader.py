@@ -160,7 +160,7 @@ class Reader:
         """How many runs there are of each status."""
         asked = select(RUNS.c.status, func.count()).where(RUNS.c.deleted_at == "").group_by(RUNS.c.status)
         with self._database.reading() as connection:
-            return dict(connection.execute(asked).tuples())
+            return {str(status): int(number) for status, number in connection.execute(asked)}
 
     def get_runs(self, run_ids: Iterable[str]) -> list[RunRow]:
         """Those of these runs that there are, in the order asked for."""

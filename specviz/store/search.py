@@ -1,7 +1,7 @@
 """Which runs a list shows, and in what order: conditions and sort keys as SQL for both databases.
 
-Texts are searched by a plain scan of prompt, output and note. On 100,000 runs it answers in a fraction of a second
-(docs/log.md), so that there is no text index to keep, and substrings of any language are found.
+Texts are searched by a plain scan of prompt, what was said before it, output and note. On 100,000 runs it answers in a
+fraction of a second (docs/log.md), so that there is no text index to keep, and substrings of any language are found.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Sharing = Literal["listed", "private"]
 """Who finds a run in lists: everybody, or the browser that made it. Whoever knows its id opens it."""
 Sampling = Literal["greedy", "sampled"]
 Sort = Literal["when", "status", "method", "model", "task", "tokens", "speed", "efficiency", "acceptance"]
-_SEARCHED = ("prompt", "text", "note")
+_SEARCHED = ("prompt", "text", "note", "said")
 _SHORTEST_ID = 6  # fewer letters of a random id are part of many words
 _EQUAL = ("method", "model", "task", "status", "origin", "group_id", "visitor")
 
@@ -36,7 +36,8 @@ class Conditions(TypedDict, total=False):
     """What runs must fulfil; an absent one, None or an empty text asks for nothing."""
 
     search: str | None
-    """Looked for in prompt, output and note, without regard to the case of a to z; or the beginning of an id."""
+    """Looked for in prompt, system prompt and earlier turns, output and note, without regard to the case of a to z; or
+    the beginning of an id."""
     method: str | None
     model: str | None
     task: str | None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
+from engine.conversation import messages_of
+from engine.errors import BadInput
 from engine.events import Event, Prefilled, SessionFinished, SessionStarted, Stepped, StopReason
 from engine.metrics import acceptance
 from specviz.store import owner
@@ -113,12 +116,21 @@ def _fixed_columns(started: SessionStarted, group_id: str | None, owner_name: st
         "created_at": as_utc(started.created_at),
         "added_at": as_utc(started.created_at),
         "origin": "measured",
+        "said": said_before(settings),
         "temperature": _number(settings.get("temperature"), float),
         "seed": _number(settings.get("seed"), int),
         "max_new_tokens": _number(settings.get("max_new_tokens"), int),
         "group_id": group_id,
         "owner": owner_name,
     }
+
+
+def said_before(settings: Mapping[str, Any]) -> str:
+    """System prompt and earlier turns of recorded settings, to be searched; nothing where a file tells nonsense."""
+    try:
+        return "\n".join(content for _, content in messages_of(settings.get("messages", ())))
+    except BadInput:
+        return ""
 
 
 def _number(value: Any, wanted: type[int] | type[float]) -> int | float | None:

@@ -256,7 +256,7 @@ class Writer:
         if is_passing(error) and not is_last:
             self._jobs.append(job)
         else:
-            self._note_loss(self._trouble)
+            self._note_loss(sentence(error, self._database.name))
 
     def _note_trouble(self, error: Exception) -> None:
         """Said once in the log, however often it is tried again."""

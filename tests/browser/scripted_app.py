@@ -27,7 +27,8 @@ from typing import Any
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
-from scripted import HOSTILE, ScriptedDevice, hostile_device, started
+from scripted import ScriptedDevice, started
+from scripted_kinds import HOSTILE, hostile_device
 
 from engine.errors import RunFailed
 from engine.events import Candidate, Counts, Emitted, Event, Node, SessionFinished, SessionStarted, Stepped

@@ -143,3 +143,14 @@ def test_the_estimate_is_of_the_settings(tmp_path: Path) -> None:
     given = ("toy", ["story"], 2, "", ["scripted"], "", 1, 8, 0)
     assert view(tmp_path).estimate(*given).startswith("4 timed runs: 2 prompts × 2 methods.")
     assert "nothing to ask" in view(tmp_path).estimate("toy", [], *given[2:])
+
+
+def test_what_a_model_of_ones_own_needs_is_said_at_home_alone(tmp_path: Path) -> None:
+    def needs(model: object, **device: Any) -> str:
+        return BenchView(benchmarks(tmp_path), ScriptedDevice(**device), Runs()).needs(model)  # type: ignore[arg-type]
+
+    assert needs("own", takes_own=True) == "Needs 1.0 GB; 2.0 GB are free."
+    assert needs("toy", takes_own=True) == needs("toy") == "", "one of the menu"
+    assert needs(["x"], takes_own=True).startswith("Unknown model")
+    assert needs("a/b", takes_own=True) == "The Hub has no model a/b."
+    assert needs("own") == "This instance runs its own models only."

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from racing import Racer, contenders, methods, run_all
-from scripted import ScriptedDevice, ScriptedRecorder, Watched
+from scripted import ScriptedDevice, ScriptedRecorder
+from scripted_kinds import Watched
 
 from engine.errors import RunFailed
 from engine.events import Event, SessionFinished, SessionStarted, Stepped

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from asking import TEXTS, run, whole
-from scripted import HOSTILE, started, stepped
+from scripted import started, stepped
+from scripted_kinds import HOSTILE
 from stored import EMITTED, STEP
 
 from engine.events import Candidate, Emitted, Node, Stepped

@@ -49,14 +49,14 @@ def _steps(store: Store, ask: Callable[[], object]) -> int:
         nonlocal num_hundreds
         num_hundreds += 1
 
-    def watch(connection: Any) -> None:
+    def watch(connection: Any, *_: Any) -> None:  # behind the store's own watch over time, in whose place it stands
         connection.connection.driver_connection.set_progress_handler(count, 100)
 
-    sqlalchemy.event.listen(store._database.engine, "begin", watch)
+    sqlalchemy.event.listen(store._database.engine, "before_cursor_execute", watch)
     try:
         ask()
     finally:
-        sqlalchemy.event.remove(store._database.engine, "begin", watch)
+        sqlalchemy.event.remove(store._database.engine, "before_cursor_execute", watch)
     return 100 * num_hundreds
 
 
@@ -133,6 +133,18 @@ def test_a_run_without_the_figure_comes_last_either_way(filled: Store) -> None:
 def test_an_id_is_found_by_its_beginning(store: Store) -> None:
     store.add_copies([copy_of("0123456789abcdef")])
     assert [store.count_runs(search=text) for text in ("012345", "01234", "123456")] == [1, 0, 0]
+
+
+def test_what_was_said_before_a_prompt_is_found_and_no_word_of_how_it_is_kept(store: Store) -> None:
+    said = [("system", "Speak like a pirate."), ("user", 'The "red"\nfox\x00?'), ("assistant", "Aye \ud83d.")]
+    messages = [{"role": role, "content": content} for role, content in said]
+    nonsense = {"messages": [{"role": "user"}]}
+    store.add_copies([copy_of("a", config={"messages": messages}), copy_of("b"), copy_of("c", config=nonsense)])
+    found = {words: ids(store, search=words) for words in ("PIRATE", 'e "red"\nfox\x00', "Aye \ud83d", "pirate.\nThe")}
+    assert set(found.values()) == {"a"}, found
+    assert {words: ids(store, search=words) for words in ("assistant", "content", "messages", "role")} == dict.fromkeys(
+        ("assistant", "content", "messages", "role"), ""
+    )
 
 
 def test_pages_tell_the_number_of_all(filled: Store) -> None:
