@@ -17,6 +17,7 @@ from specviz.decoding.session import Sessions
 from specviz.guard import Guard
 from specviz.pages import files, scripts
 from specviz.pages.asking import greet as greet_visitor
+from specviz.pages.asking import visitor_of
 from specviz.pages.bench import BenchView
 from specviz.pages.compare import Compare
 from specviz.pages.drawn import QUIET, drawn
@@ -24,7 +25,7 @@ from specviz.pages.inspector import Inspector
 from specviz.pages.learn import Learn
 from specviz.pages.playground import Playground
 from specviz.pages.saved import SavedRuns
-from specviz.pages.view import View, known, place
+from specviz.pages.view import VIEWER, View, known, place
 from specviz.policy import HOME, Policy
 from specviz.showing.channel import Streams
 from specviz.store import Store
@@ -77,8 +78,9 @@ def build(sessions: Sessions, store: Store) -> gr.Blocks:
         def greet(event: gr.EventData, who: gr.Request) -> None:
             greet_visitor(sessions.visitors, event, who)
 
-        def go(event: gr.EventData) -> tuple[Any, ...]:
-            return arrival(sizes, place(getattr(event, "query", "")))
+        def go(event: gr.EventData, who: gr.Request) -> tuple[Any, ...]:
+            viewer = sessions.visitors.of_page(visitor_of(who))
+            return arrival(sizes, place(getattr(event, "query", "")) | {VIEWER: viewer})
 
         page.load(load, None, outputs, **QUIET)
         address.go(go, None, outputs, **QUIET)
