@@ -31,9 +31,6 @@ class ByLevels(SmallModel):
             logits = self._feed_nodes(frontier, growing)
         return self._proposed(growing, num_nodes)
 
-    def _begin(self, context: Context) -> Growing:
-        return Growing(context, self.name)
-
     @abstractmethod
     def _num_children(self, growing: Growing, node: int) -> int:
         """How many tokens to choose or draw below a node; told before any of them is known."""

@@ -81,7 +81,7 @@ class DraftModel(ByLevels):
         return self._chain(context, logits, room.chain)
 
     def _chain(self, context: Context, logits: Tensor, depth: int) -> DraftTree:
-        growing, last = Growing(context, self.name), -1
+        growing, last = self._begin(context), -1
         while True:
             law = growing.laws([last], logits)[0]
             (choice,) = growing.choices(last, law, 1)

@@ -82,7 +82,7 @@ class DySpec(SmallModel):
         super().__init__(options, target)
 
     def _draft(self, context: Context, logits: Tensor, room: Room) -> DraftTree:
-        growing = Growing(context, self.name)
+        growing = self._begin(context)
         num_nodes = min(self.options.nodes, room.nodes)
         slots = Slots(growing, room.depth)
         slots.know([-1], growing.laws([-1], logits))

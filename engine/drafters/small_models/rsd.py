@@ -83,7 +83,7 @@ class Rsd(ByLevels):
         return list(level)[: self.options.width] if self._is_beam else list(level)
 
     def _beams(self, context: Context, logits: Tensor, room: Room) -> DraftTree:
-        growing = Growing(context, self.name)
+        growing = self._begin(context)
         beam = {-1: (0.0, 0.0)}
         for depth in range(1, room.depth + 1):
             most = min(self.options.width, room.nodes - len(growing))

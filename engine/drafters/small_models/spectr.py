@@ -57,7 +57,7 @@ class SpecTr(ByLevels):
             self.drawings = ("in_turn", "iid", "chain")
 
     def _begin(self, context: Context) -> Growing:
-        return Growing(context, self.name, is_iid=True)
+        return Growing(context, self.name, self._trust, is_iid=True)
 
     def _num_children(self, growing: Growing, node: int) -> int:
         return self.options.paths if node < 0 else growing.draws_of(node)
