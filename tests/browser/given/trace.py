@@ -72,7 +72,7 @@ DRAWN = """() => {
 
 
 def drawn_tree(loaded: Loaded) -> dict[str, Any]:
-    """The tree that was drawn last: its traces, the nodes' keys, the ringed one first; which that is."""
+    """The tree that was drawn last: its traces, the nodes' keys, that of the chosen one first too; which that is."""
     found: dict[str, Any] = loaded(DRAWN)
     return found
 
