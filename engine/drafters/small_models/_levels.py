@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from engine.drafters.base import Context, Room
-from engine.drafters.small_models._growing import Growing
+from engine.drafters.growing import Growing
 from engine.drafters.small_models._model import SmallModel
 from engine.tree import DraftTree
 

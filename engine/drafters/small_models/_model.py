@@ -16,8 +16,8 @@ from torch import Tensor
 from engine import models
 from engine.drafters.base import Context, Drafter, Needs, Room
 from engine.drafters.budget import MeasuredBudget
-from engine.drafters.small_models._growing import Growing
-from engine.drafters.small_models._trust import Trust
+from engine.drafters.growing import Growing
+from engine.drafters.trust import Trust
 from engine.options import option
 from engine.runtime import guards
 from engine.runtime.longrope import make_runner

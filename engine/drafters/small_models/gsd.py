@@ -23,7 +23,7 @@ from torch import Tensor
 
 from engine.drafters.base import Context, Room
 from engine.drafters.budget import budget_option
-from engine.drafters.small_models._growing import Choice, Growing
+from engine.drafters.growing import Choice, Growing
 from engine.drafters.small_models._model import (
     SmallModel,
     context_option,

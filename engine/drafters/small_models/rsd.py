@@ -21,7 +21,7 @@ from torch import Tensor
 
 from engine.drafters.base import Context, Room
 from engine.drafters.budget import budget_option
-from engine.drafters.small_models._growing import Choice, Growing
+from engine.drafters.growing import Choice, Growing
 from engine.drafters.small_models._levels import ByLevels
 from engine.drafters.small_models._model import context_option, device_option, dtype_option, model_option
 from engine.draws import Drawing

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from engine.drafters.base import Context
 from engine.drafters.budget import budget_option
-from engine.drafters.small_models._growing import Growing
+from engine.drafters.growing import Growing
 from engine.drafters.small_models._levels import ByLevels
 from engine.drafters.small_models._model import context_option, device_option, dtype_option, model_option
 from engine.draws import Drawing

@@ -12,9 +12,9 @@ from toys import Table, TableTarget, create
 
 from engine.config import GenerationConfig
 from engine.drafters.base import Context, Room
-from engine.drafters.small_models._growing import Growing
+from engine.drafters.growing import Growing
 from engine.drafters.small_models._model import SmallModel
-from engine.drafters.small_models._trust import Trust
+from engine.drafters.trust import Trust
 from engine.noise import Noise
 from engine.tree import DraftTree
 

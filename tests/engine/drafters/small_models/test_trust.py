@@ -11,7 +11,7 @@ from toys import Table, create, output_ids, tiny
 from engine.config import GenerationConfig
 from engine.drafters.base import Room
 from engine.drafters.small_models._model import SmallModel
-from engine.drafters.small_models._trust import Trust
+from engine.drafters.trust import Trust
 from engine.loop import generate
 from engine.noise import Noise
 from engine.target import Target

@@ -1,7 +1,7 @@
 """A draft tree while it grows: its nodes, what each was chosen from, and how its children are chosen under the rule.
 
 By the rule's draft mode a node's children are the drafter's likeliest tokens; those that the target is likeliest to
-draw with the noise that both share (_trust.py); or draws with noise of their own, one behind the other without
+draw with the noise that both share (trust.py); or draws with noise of their own, one behind the other without
 replacement, or independently of each other. A drawn tree states its draws, and none is ever taken back.
 """
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from engine.drafters.base import Context
-from engine.drafters.small_models._trust import Trust
+from engine.drafters.trust import Trust
 from engine.draws import Draws, Scheme
 from engine.sampling import displayed, warp
 from engine.tree import DraftTree
