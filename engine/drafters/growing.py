@@ -91,8 +91,8 @@ class Growing:
         weights = self.trust.weights(law, waits)
         tokens = weights.topk(min(most, len(law))).indices
         chances = weights[tokens] / weights.sum()
-        found = map(Choice, tokens.tolist(), law[tokens].tolist(), chances.tolist())
-        return [choice for choice in found if choice.prob > 0]
+        likely = map(Choice, tokens.tolist(), law[tokens].tolist(), chances.tolist())
+        return [choice for choice in likely if choice.prob > 0]
 
     def _drawn(self, node: int, law: Tensor, most: int) -> list[int]:
         """Noise of the step's place and of this node alone: no draw tells of another, in this step or the next."""
