@@ -124,8 +124,9 @@ def launch_options(
     store: Store | None = None,
 ) -> dict[str, Any]:
     """Look, and nothing that watches visitors or leaves the server; what it refuses: see `guard.Guard`."""
-    guard = Middleware(Guard, hosts=hosts, frames=frames, most_bytes=MOST_BYTES[policy.imports])
-    health = [vitals.health(store)] if store else []
+    own = [*routes.routes(), *scripts.routes(), *([vitals.health(store)] if store else [])]
+    limits = {"hosts": hosts, "frames": frames, "most_bytes": MOST_BYTES[policy.imports]}
+    guard = Middleware(Guard, **limits, own=[route.path.partition("{")[0] for route in own])
     return {
         "theme": theme(),
         "css": files.styles(),
@@ -139,7 +140,7 @@ def launch_options(
         "mcp_server": has_mcp,
         "share": False,
         "max_file_size": 1,
-        "app_kwargs": {"routes": [*routes.routes(), *scripts.routes(), *health], "middleware": [guard]},
+        "app_kwargs": {"routes": own, "middleware": [guard]},
     }
 
 
