@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 from starlette.middleware import Middleware
+from starlette.routing import Route
 
 from specviz import ASSETS, routes, vitals
 from specviz.api import Api
@@ -125,8 +126,8 @@ def launch_options(
 ) -> dict[str, Any]:
     """Look, and nothing that watches visitors or leaves the server; what it refuses: see `guard.Guard`."""
     own = [*routes.routes(), *scripts.routes(), *([vitals.health(store)] if store else [])]
-    limits = {"hosts": hosts, "frames": frames, "most_bytes": MOST_BYTES[policy.imports]}
-    guard = Middleware(Guard, **limits, own=[route.path.partition("{")[0] for route in own])
+    paths = [route.path.partition("{")[0] for route in own if isinstance(route, Route)]
+    guard = Middleware(Guard, hosts=hosts, frames=frames, most_bytes=MOST_BYTES[policy.imports], own=paths)
     return {
         "theme": theme(),
         "css": files.styles(),
