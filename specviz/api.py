@@ -121,6 +121,7 @@ class Api:
         stop: list[str] | None = None,
         rule: str = "auto",
         timeout_s: float = 0.0,
+        loading: dict[str, str] | None = None,
         sharing: Literal["", "listed", "private"] = "",
         who: gr.Request | None = None,
     ) -> dict[str, Any]:
@@ -140,6 +141,7 @@ class Api:
             stop: Texts that end the answer.
             rule: The verification rule; auto goes by the temperature.
             timeout_s: Stop after so many seconds; 0 never.
+            loading: As in generate.
             sharing: listed, or private: found by its id alone; empty as this server has it.
             who: The request itself, which the server adds.
 
@@ -147,7 +149,7 @@ class Api:
         around = request.around(system, messages, template, thinking)
         sampling = request.sampling(max_new_tokens, temperature, seed, rule, timeout_s)
         lanes = [{"method": name, "options": {}} for name in methods]
-        settings = {"lanes": lanes, "sampling": sampling, "conversation": around, "stop": stop}
+        settings = {"lanes": lanes, "sampling": sampling, "conversation": around, "stop": stop, "loading": loading}
 
         def ask() -> dict[str, Any]:
             given = json.dumps(settings), request.kept(sharing)

@@ -1,7 +1,7 @@
 """A draft tree while it grows: its nodes, what each was chosen from, and how its children are chosen under the rule.
 
-By the rule's draft mode a node's children are the drafter's likeliest tokens; the first of the race that the target's
-own noise makes of the drafter's distribution; or draws with noise of their own, one behind the other without
+By the rule's draft mode a node's children are the drafter's likeliest tokens; those that the target is likeliest to
+draw with the noise that both share (trust.py); or draws with noise of their own, one behind the other without
 replacement, or independently of each other. A drawn tree states its draws, and none is ever taken back.
 """
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from engine.drafters.base import Context
+from engine.drafters.trust import Trust
 from engine.draws import Draws, Scheme
 from engine.sampling import displayed, warp
 from engine.tree import DraftTree
@@ -32,9 +33,9 @@ class Choice(NamedTuple):
 class Growing:
     """The tree of one step."""
 
-    def __init__(self, context: Context, name: str, *, is_iid: bool | None = None) -> None:
+    def __init__(self, context: Context, name: str, trust: Trust, *, is_iid: bool | None = None) -> None:
         """`name`: the stream that its draws are from. `is_iid`: whether siblings are independent; None: if asked."""
-        self.context, self.name = context, name
+        self.context, self.name, self.trust = context, name, trust
         self.is_iid = context.config.drawing == "iid" if is_iid is None else is_iid and self.is_drawn
         self.tokens: list[int] = []
         self.parents: list[int] = []
@@ -85,7 +86,13 @@ class Growing:
             pairs = zip(found.indices.tolist(), found.values.tolist(), strict=True)
             return [Choice(token, prob, prob) for token, prob in pairs if prob > 0]
         waits = self.context.noise.waits(self.context.position + depth, len(law), device=law.device)
-        return shared(law, waits, most)
+        if depth == 0:
+            self.trust.look(law, waits)
+        weights = self.trust.weights(law, waits)
+        tokens = weights.topk(min(most, len(law))).indices
+        chances = weights[tokens] / weights.sum()
+        found = map(Choice, tokens.tolist(), law[tokens].tolist(), chances.tolist())
+        return [choice for choice in found if choice.prob > 0]
 
     def _drawn(self, node: int, law: Tensor, most: int) -> list[int]:
         """Noise of the step's place and of this node alone: no draw tells of another, in this step or the next."""
@@ -153,18 +160,3 @@ class Growing:
         rows = tuple(row_of[self.parents[node]] for node in self._order)
         scheme: Scheme = "iid" if self.is_iid else "without_replacement"
         return Draws(torch.stack([*self._laws.values()]), rows, scheme, tuple(self._order))
-
-
-def shared(law: Tensor, waits: Tensor, most: int) -> list[Choice]:
-    """The tokens that the target is likeliest to draw with this noise (v,), the drafter's law (v,) being this.
-
-    Its race is run on another law than the drafter's, so the drafter's own winner is only the likeliest. By how often
-    tokens were drawn on the story model, their chance goes with q ÷ √wait (docs/log.md, 2026-11-30): between q, which
-    knows nothing of the noise, and the race, which trusts the drafter. The race's winner stands first all the same.
-    """
-    weights = law * waits.rsqrt()
-    ranked = weights.topk(min(most, len(law))).indices.tolist()
-    first = int((law / waits).argmax())
-    tokens = [first, *(token for token in ranked if token != first)][:most]
-    probs, chances = law[tokens].tolist(), (weights[tokens] / weights.sum()).tolist()
-    return [choice for choice in map(Choice, tokens, probs, chances) if choice.prob > 0]
