@@ -73,10 +73,12 @@ class Target:
         """What is to be said before a run whose text may part from plain decoding without an error; else empty."""
         if self.runner.is_row_invariant:
             return ""
-        return (
+        near_tie = (
             f"Near-tie possible: on {self.facts.device.type} the scores of {self.facts.name} depend in their last "
             "places on how many rows share a pass, so two nearly equal tokens may change places."
         )
+        reason = self.runner.why_eager
+        return f"{near_tie} Passes are launched kernel by kernel, because {reason}." if reason else near_tie
 
     def beside(self) -> Target:
         """The same model with a session of its own."""
