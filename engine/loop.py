@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from engine import packed
 from engine.config import GenerationConfig
 from engine.conversation import ALONE, Conversation
 from engine.distributions import Distributions, TokensBefore
@@ -166,8 +167,11 @@ class Session:
         self.drafter.while_scoring(self.context)
         scored = pending.collect()
         laps.lap("target_ns")
-        target = Distributions(scored.logits, self.config, self._contexts(tree))
-        verdict = self.rule.verify(tree, target, self.context.noise, self.context.position)
+        noise, position = self.context.noise, self.context.position
+        asked = packed.Step(tree, noise, position, NUM_ALTERNATIVES if self.config.has_detail else 0)
+        target = Distributions(scored.logits, self.config, self._contexts(tree), asked)
+        verdict = self.rule.verify(tree, target, noise, position)
+        laps.meet()
         token_ids = [*(tree.tokens[node] for node in verdict.path), verdict.next_token]
         pieces, reason = self._take(token_ids)
         verdict = cut(verdict, len(pieces))

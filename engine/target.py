@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from engine.events import Memory
@@ -17,6 +16,7 @@ from engine.facts import TargetFacts
 from engine.models import LoadedModel
 from engine.runtime import guards
 from engine.runtime.compiled import runs_compiled
+from engine.runtime.device import synchronise
 from engine.runtime.extra import Foreseen
 from engine.runtime.held import held_bytes
 from engine.runtime.longrope import make_runner
@@ -139,5 +139,4 @@ class Target:
 
     def synchronise(self) -> None:
         """Wait for the device, so that a clock read afterwards tells the truth."""
-        if self.facts.device.type == "cuda":
-            torch.cuda.synchronize(self.facts.device)
+        synchronise(self.facts.device)

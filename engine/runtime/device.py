@@ -28,6 +28,14 @@ def choose_device(given: str = "auto") -> torch.device:
     return device
 
 
+def synchronise(device: torch.device) -> None:
+    """Wait for a device that works on its own, so that a clock read afterwards tells the truth."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
 def choose_dtype(given: str, device: torch.device) -> torch.dtype:
     """The asked-for dtype, or the fastest one that is safe on the device. Raises BadInput."""
     if given != "auto":

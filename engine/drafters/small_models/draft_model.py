@@ -30,6 +30,7 @@ from engine.drafters.budget import MeasuredBudget, budget_option
 from engine.draws import Draws
 from engine.options import option
 from engine.runtime import guards
+from engine.runtime.crossings import download
 from engine.runtime.longrope import make_runner
 from engine.runtime.passes import Rows
 from engine.runtime.runner import PREFILL_ROWS
@@ -176,11 +177,10 @@ class DraftModel(Drafter):
         contexts = [[*context.ids, *path]] if config.repetition_penalty != 1 else None
         if mode == "drawn":
             distribution = warp(logits, config, contexts)[0]
-            token = context.noise.draw(distribution, context.position + len(path), self.name)
-            return token, distribution[token].item(), distribution
+            waits = context.noise.waits(context.position + len(path), len(distribution), self.name, logits.device)
+            return *_highest(distribution / waits, distribution), distribution
         probs = displayed(logits, config, contexts)[0]
-        token = int(self._raced(context, probs, len(path)).argmax())
-        return token, probs[token].item(), None
+        return *_highest(self._raced(context, probs, len(path)), probs), None
 
     def _raced(self, context: Context, probs: Tensor, depth: int) -> Tensor:
         """What is highest for the token to choose first (…, v): above temperature 0 with the target's noise."""
@@ -219,10 +219,10 @@ class DraftModel(Drafter):
 
     def _drawn(self, context: Context, law: Tensor, depth: int, num_left: int) -> list[tuple[int, float]]:
         """Children of a node by a law (v,), without replacement: tokens in the order of their draws, probabilities."""
-        num_drawn = min(self.options.width, num_left, int(law.count_nonzero()))
         waits = context.noise.waits(context.position + depth, len(law), self.name, law.device)
-        tokens = (law / waits).topk(num_drawn).indices
-        return list(zip(tokens.tolist(), law[tokens].tolist(), strict=True))
+        chosen = (law / waits).topk(min(self.options.width, num_left, len(law))).indices
+        tokens, probs = download(chosen, law[chosen])
+        return [(int(token), prob) for token, prob in zip(tokens.tolist(), probs.tolist(), strict=True) if prob > 0]
 
     def _grow(self, context: Context, logits: Tensor, room: Room) -> DraftTree:
         """Level by level: expand the best nodes, then keep the best of all."""
@@ -258,11 +258,12 @@ class DraftModel(Drafter):
         """The `width` best children (parent, token, probability) of each frontier node."""
         probs = displayed(logits, context.config, _contexts(context, frontier, tokens, parents))
         chosen = self._raced(context, probs, depth).topk(min(self.options.width, probs.shape[1]), dim=1).indices
+        tokens_of, probs_of = (part.tolist() for part in download(chosen, probs.gather(1, chosen)))
         return [
-            (node, token, row[token].item())
-            for node, row, kept in zip(frontier, probs, chosen.tolist(), strict=True)
-            for token in kept
-            if row[token] > 0
+            (node, int(token), prob)
+            for node, kept, shares in zip(frontier, tokens_of, probs_of, strict=True)
+            for token, prob in zip(kept, shares, strict=True)
+            if prob > 0
         ]
 
     def _feed_nodes(self, nodes: Sequence[int], tokens: Sequence[int], parents: Sequence[int]) -> Tensor:
@@ -282,6 +283,13 @@ class DraftModel(Drafter):
         kept = sorted(ranked)
         self._rows = [self._rows[i] if i < len(self._rows) else None for i in kept]
         return self._budget.offer(tree.only(kept), {kept.index(i): place for place, i in enumerate(ranked)})
+
+
+def _highest(raced: Tensor, probs: Tensor) -> tuple[int, float]:
+    """Where a row (v,) is highest, and the probability there."""
+    token = raced.argmax(dim=0, keepdim=True)
+    found, prob = torch.cat(download(token, probs[token])).tolist()
+    return int(found), prob
 
 
 def _contexts(context: Context, nodes: Ids, tokens: Ids, parents: Ids) -> list[list[int]] | None:

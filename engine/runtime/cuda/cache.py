@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from engine.runtime import crossings
 from engine.runtime.cuda.buckets import ROWS, length_bucket
-from engine.runtime.cuda.graphs import Graphs, upload
+from engine.runtime.cuda.graphs import Graphs
 
 _TOLD_BYTES = 1 << 18
 """As much as a bucket's pass beside all rows that may wait tells; more is a pass that is not captured."""
@@ -47,7 +48,7 @@ class Room:
         if len(told) > len(self.told):
             self.graphs.forget()
             self.told = torch.empty(2 * len(told), dtype=torch.uint8, device=self.told.device)
-        self.told[: len(told)].copy_(upload(told, self.told.device))
+        self.told[: len(told)].copy_(crossings.upload(told, self.told.device))
         return self.told
 
     def enter(self, states: Tensor, num_rows: int) -> Tensor:
@@ -71,7 +72,7 @@ class StaticCache:
         if list(rows) == list(range(start, end)):
             return
         kv = self.room.kv
-        index = upload(torch.tensor(list(rows)), kv.device)
+        index = crossings.upload(torch.tensor(list(rows)), kv.device)
         if len(layers) == len(kv):
             kv[:, :, start:end].copy_(kv.index_select(2, index))
             return

@@ -21,13 +21,6 @@ def can_capture(device: torch.device) -> bool:
     return _is_here(device)
 
 
-def upload(values: Tensor, device: torch.device) -> Tensor:
-    """Values of the host on their way to a device, which nobody waits for."""
-    if not _is_here(device):
-        return values.to(device)
-    return values.pin_memory().to(device, non_blocking=True)
-
-
 def _is_here(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.is_available()
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from engine.runtime import crossings
 from engine.runtime.cuda.cache import StaticCache
 from engine.runtime.cuda.decoder import StaticDecoder
-from engine.runtime.cuda.graphs import upload
 from engine.runtime.cuda.layers import Attend, Write, causal, masked, normed, rotation, through
 from engine.runtime.cuda.weights import Weights
 from engine.runtime.passes import Inputs
@@ -30,7 +30,7 @@ def read(
     if isinstance(inputs, Tensor):
         x = inputs.to(weights.embedding.dtype)
     else:
-        x = nn.functional.embedding(upload(torch.tensor(list(inputs)), device), weights.embedding)
+        x = nn.functional.embedding(crossings.upload(torch.tensor(list(inputs)), device), weights.embedding)
     turn = rotation(weights, torch.arange(start, end, device=device))
     ways = {layer.window: _way(start, end, layer.window, weights) for layer in weights.layers}
     taken: dict[int, Tensor] = {}

@@ -229,13 +229,11 @@ def test_fused_weights_are_the_models_own(static: Replays) -> None:
     text = prompt_ids(6)
     before = stock_logits(model, text)
     runner = ModelRunner(model, MAX_CONTEXT, is_row_invariant=False)
-    layer, own = runner._decoder.weights.layers[0], model.model.layers[0]  # type: ignore[union-attr]
-    for fused, parts in ((layer.qkv, "qkv"), (layer.qkv_bias, "qkv")):
-        name = "weight" if fused is layer.qkv else "bias"
-        addresses = [
-            getattr(getattr(own.self_attn, f"{part}_proj"), name).untyped_storage().data_ptr() for part in parts
-        ]
-        assert set(addresses) == {fused.untyped_storage().data_ptr()}
+    decoder: Any = runner._decoder
+    layer, attention = decoder.weights.layers[0], model.model.layers[0].self_attn
+    for name, fused in (("weight", layer.qkv), ("bias", layer.qkv_bias)):
+        parts = (getattr(getattr(attention, f"{part}_proj"), name) for part in "qkv")
+        assert {part.untyped_storage().data_ptr() for part in parts} == {fused.untyped_storage().data_ptr()}
     assert torch.equal(stock_logits(model, text), before)
 
 
