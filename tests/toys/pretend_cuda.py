@@ -181,6 +181,7 @@ def pretended_cuda() -> Iterator[Counter[str]]:
         # Inference mode counts no versions of tensors, which views of wrapped ones ask for.
         patched.setattr(torch.inference_mode, "__enter__", _without_gradients)
         patched.setattr(torch.inference_mode, "__exit__", _as_before)
+        patched.setattr(torch.__future__, "_overwrite_module_params_on_conversion", True)
         patched.setattr(torch.cuda, "_lazy_init", lambda: None)
         patched.setattr(torch.cuda, "synchronize", synchronise)
         patched.setattr(torch.cuda, "get_device_name", lambda device=None: "a pretended device")
