@@ -50,7 +50,7 @@ def parse_flags(arguments: list[str] | None) -> argparse.Namespace:
     host = os.environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if in_space else "127.0.0.1")
 
     def flag(name: str, about: str, default: object = None, **how: Any) -> None:
-        variable = f"SPECVIZ_{name.upper()}"
+        variable = f"SPECVIZ_{name.upper().replace('-', '_')}"
         given = default if "action" in how else os.environ.get(variable) or default
         parser.add_argument(f"--{name}", default=given, help=f"{about} [{variable}]", **how)
 
@@ -64,6 +64,12 @@ def parse_flags(arguments: list[str] | None) -> argparse.Namespace:
     flag("draft", "draft model that goes with it: hub id, folder or GGUF file (default: the preset's own)", "auto")
     flag("dtype", "what weights are held in: auto, bf16, fp16 or fp32 (default: auto)", "auto")
     flag("device", "where models run: auto, cpu, cuda, cuda:1 … (default: auto)", "auto")
+    flag(
+        "max-context",
+        "most tokens of prompt and answer together (default: all that a model can attend to)",
+        0,
+        type=int,
+    )
     flag(
         "weights",
         f"folders of trained drafters that the page offers, parted by {os.pathsep!r}; at home any may be typed",
@@ -152,6 +158,7 @@ def serve(flags: argparse.Namespace) -> None:
             takes_own=not flags.public,
             loading=Loading(flags.draft, flags.dtype, flags.device),
             weights=[folder for folder in flags.weights.split(os.pathsep) if folder],
+            max_context=flags.max_context,
         )
         device.load(model)
         sessions = Sessions(device, store, Visitors(flags.public))

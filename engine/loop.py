@@ -21,7 +21,7 @@ from engine.config import GenerationConfig
 from engine.conversation import ALONE, Conversation
 from engine.distributions import Distributions, TokensBefore
 from engine.drafters.base import Context, Drafter, Room
-from engine.errors import BadInput, ContextFull, EngineError
+from engine.errors import BadInput, ContextFull, told
 from engine.events import (
     Candidate,
     Counts,
@@ -39,6 +39,7 @@ from engine.events import (
 from engine.facts import TargetFacts
 from engine.noise import Noise
 from engine.runtime import machine
+from engine.runtime.device import release
 from engine.runtime.laps import Laps
 from engine.runtime.prompt_top import PromptTop
 from engine.sampling import Integers
@@ -123,10 +124,10 @@ class Session:
                 else:
                     step, reason = self._step()
                     yield step
-        except EngineError as error:
-            reason, message = "failed", str(error)
         except Exception as error:  # noqa: BLE001 - a drafter's fault must not lose what was emitted
-            reason, message = "failed", f"{type(error).__name__}: {error}"
+            reason, message = "failed", told(error)
+        if message:
+            release()
         yield self._finished(reason, message)
 
     def _started(self, session_id: str) -> SessionStarted:

@@ -53,12 +53,16 @@ class Target:
     border: int | None = None
     """Tokens of context that no pass may begin within and reach beyond; see runtime/longrope.py."""
 
-    def __init__(self, loaded: LoadedModel) -> None:
-        """Raises BadInput for a model that cannot be run, or is not run rightly (runtime/guards.py)."""
+    def __init__(self, loaded: LoadedModel, *, is_eager: bool = False) -> None:
+        """`is_eager`: through transformers' forward where a GPU has passes of its own, to compare them.
+
+        Raises BadInput for a model that cannot be run, or is not run rightly (runtime/guards.py).
+        """
         self.loaded = loaded
         """With its weights: for who reads them, such as trained heads. All others ask `facts`."""
-        is_row_invariant = runs_compiled(loaded.device)
-        self.runner = make_runner(loaded.model, loaded.max_context, is_row_invariant=is_row_invariant)
+        is_row_invariant = runs_compiled(loaded.device) and not is_eager
+        how = {"is_row_invariant": is_row_invariant, "is_eager": is_eager}
+        self.runner = make_runner(loaded.model, loaded.max_context, **how)
         self.border = self.runner.border
         guards.check(self.runner, loaded.name)
         self.hidden_layers: tuple[int, ...] = ()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     Decoder = CompiledDecoder | StaticDecoder
 
 _PREPARED: weakref.WeakKeyDictionary[PreTrainedModel, Decoder | None] = weakref.WeakKeyDictionary()
+_EVERYWHERE: ContextVar[bool] = ContextVar("static_everywhere", default=False)
 _PREPARING = threading.Lock()
 """Packing frees a model's own weights: who comes second must not pack what is left."""
 
@@ -42,9 +45,19 @@ def prepare(model: PreTrainedModel) -> Decoder | None:
         return _PREPARED[model]
 
 
+@contextmanager
+def static_everywhere() -> Iterator[None]:
+    """Let models that are prepared meanwhile run as on a GPU: to try on a CPU what runs there."""
+    token = _EVERYWHERE.set(True)
+    try:
+        yield
+    finally:
+        _EVERYWHERE.reset(token)
+
+
 def runs_static(device: torch.device) -> bool:
     """Whether passes over static buffers serve this device."""
-    return device.type == "cuda"
+    return device.type == "cuda" or _EVERYWHERE.get()
 
 
 def why_eager(model: PreTrainedModel) -> str:

@@ -45,14 +45,17 @@ class ModelRunner:
     border: int | None = None
     """Tokens of context that no pass may begin within and reach beyond; see longrope.py."""
 
-    def __init__(self, model: PreTrainedModel, max_context: int, *, is_row_invariant: bool) -> None:
+    def __init__(
+        self, model: PreTrainedModel, max_context: int, *, is_row_invariant: bool, is_eager: bool = False
+    ) -> None:
+        """`is_eager`: through transformers' forward, kernel by kernel, though there is a pass of our own."""
         refuse_unsupported(model)
         self.model = model
         self.max_context = max_context
         self.device = model.device
         self.num_layers = int(model.config.get_text_config().num_hidden_layers)
         self.sliding_window = sliding_window(model)
-        self._decoder = prepare(model)
+        self._decoder = None if is_eager else prepare(model)
         self._cache: Any
         if self._decoder is not None:
             self._cache, self.is_row_invariant = self._decoder.new_cache(), self._decoder.is_row_invariant

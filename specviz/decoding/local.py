@@ -28,13 +28,16 @@ class LocalDevice:
         takes_own: bool = False,
         loading: Loading = AS_STARTED,
         weights: Sequence[str] = (),
+        max_context: int = 0,
     ) -> None:
         """`loading`: how the default model is loaded. `weights`: folders that visitors may name.
+
+        `max_context`: most tokens of any model's context; 0 as many as it can attend to.
 
         `takes_own`: whether they may name any other model, folder or file too.
         """
         self._default_model, self._started, self._weights = default_model, loading, tuple(weights)
-        self._takes_own = takes_own
+        self._takes_own, self._max_context = takes_own, max_context
         self._target: tuple[str, Target] | None = None
         self._loading = loading
 
@@ -141,7 +144,7 @@ class LocalDevice:
         if target is None or self._loading != how:
             self._target = target = None  # the memory of one is needed for the other
             models.forget()
-            target = Target(_load(model, how))
+            target = Target(_load(model, how).held_to(self._max_context))
             self._target, self._loading = (model, target), how
         return target
 

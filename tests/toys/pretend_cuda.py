@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -185,6 +186,8 @@ def pretended_cuda() -> Iterator[Counter[str]]:
         patched.setattr(torch.cuda, "_lazy_init", lambda: None)
         patched.setattr(torch.cuda, "synchronize", synchronise)
         patched.setattr(torch.cuda, "get_device_name", lambda device=None: "a pretended device")
+        card = SimpleNamespace(total_memory=16 * 10**9, major=9, minor=0)
+        patched.setattr(torch.cuda, "get_device_properties", lambda device=None: card)
         patched.setattr(laps.Laps, "_event", lambda self: _Event())
         counted = held._memory
         patched.setattr(held, "_memory", lambda array: counted(_on_host(array)))
