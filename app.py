@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.util
 import os
 import signal
@@ -18,6 +19,9 @@ if "OMP_NUM_THREADS" not in os.environ:
     from engine.cores import usable_cores
 
     os.environ["OMP_NUM_THREADS"] = str(max(1, usable_cores() - 1))
+
+# The package of a Space with a shared GPU has to see torch being imported.
+SPACES = importlib.import_module("spaces") if os.environ.get("SPACES_ZERO_GPU") else None
 
 PORT = 7860
 
@@ -151,16 +155,17 @@ def serve(flags: argparse.Namespace) -> None:
         from specviz.decoding.local import LocalDevice
         from specviz.decoding.session import Sessions
         from specviz.decoding.visitors import Visitors
+        from specviz.decoding.zero import ZeroDevice
 
         model = flags.model or tell_default()
-        device = LocalDevice(
-            model,
-            takes_own=not flags.public,
-            loading=Loading(flags.draft, flags.dtype, flags.device),
-            weights=[folder for folder in flags.weights.split(os.pathsep) if folder],
-            max_context=flags.max_context,
-        )
-        device.load(model)
+        how: dict[str, Any] = {
+            "takes_own": not flags.public,
+            "loading": Loading(flags.draft, flags.dtype, flags.device),
+            "weights": [folder for folder in flags.weights.split(os.pathsep) if folder],
+            "max_context": flags.max_context,
+        }
+        device = LocalDevice(model, **how) if SPACES is None else ZeroDevice(SPACES, model, **how)
+        device.hold(model)
         sessions = Sessions(device, store, Visitors(flags.public))
         sessions.warm_up(model, PLAIN)
         page = ui.build(sessions, store)

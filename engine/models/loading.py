@@ -192,9 +192,9 @@ def _load(order: _Order) -> LoadedModel:
     except Exception as error:  # broken files make transformers and tokenizers raise all kinds, plain ones among them
         raise BadInput(_cannot_load(order, error)) from error
     fingerprint = fingerprint or _fingerprint(model)
-    model.requires_grad_(False).eval()
+    whole: Any = model.requires_grad_(False).eval()
     if "device_map" not in places:
-        model.to(order.device)
+        whole.to(order.device)
     length = context_length(config.get_text_config())
     return LoadedModel(order.name, model, tokenizer, length, weights_fingerprint=fingerprint)
 

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from engine.runtime.cpu.decoder import CompiledDecoder
     from engine.runtime.cuda.decoder import StaticDecoder
 
-    Decoder = CompiledDecoder | StaticDecoder
+    Decoder: TypeAlias = CompiledDecoder | StaticDecoder
 
 _PREPARED: weakref.WeakKeyDictionary[PreTrainedModel, Decoder | None] = weakref.WeakKeyDictionary()
 _EVERYWHERE: ContextVar[bool] = ContextVar("static_everywhere", default=False)

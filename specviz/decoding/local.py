@@ -9,6 +9,7 @@ from engine import drafters, models
 from engine.audit import Audit, audit
 from engine.errors import BadInput
 from engine.events import Event
+from engine.facts import TargetFacts
 from engine.loop import encoded, generate
 from engine.models.needs import Needs, needs_of
 from engine.options import specs
@@ -71,24 +72,24 @@ class LocalDevice:
 
     def has_thinking_switch(self, model: str) -> bool | None:
         """What the loaded tokenizer's template holds."""
-        target = self._loaded(model)
-        return None if target is None else models.thinking_switch(target.facts.tokenizer) is not None
+        facts = self._facts(model)
+        return None if facts is None else models.thinking_switch(facts.tokenizer) is not None
 
     def read(self, request: Request) -> list[int]:
         """By the loaded model's tokenizer."""
-        target = self._loaded(request.model)
-        if target is None:
+        facts = self._facts(request.model)
+        if facts is None:
             raise BadInput(
                 f"{request.model} is not loaded yet, and its tokenizer reads the prompt; run or load it first."
             )
-        return encoded(target.facts, request.prompt, request.conversation)
+        return encoded(facts, request.prompt, request.conversation)
 
     def texts(self, model: str, token_ids: Sequence[int]) -> list[str] | None:
         """As the loaded tokenizer writes them."""
-        target = self._loaded(model)
-        if target is None:
+        facts = self._facts(model)
+        if facts is None:
             return None
-        known = TokenTexts(target.facts.tokenizer)
+        known = TokenTexts(facts.tokenizer)
         return [known[token_id] for token_id in token_ids]
 
     def cannot_run(self, model: str, method: str) -> str | None:
@@ -121,7 +122,16 @@ class LocalDevice:
         prompt_ids: Sequence[int] | None = None,
     ) -> Iterator[Event]:
         """The engine's loop on the loaded target."""
-        target = self.load(request.model, request.loading)
+        return self._events(self.load(request.model, request.loading), request, session_id, should_stop, prompt_ids)
+
+    def _events(
+        self,
+        target: Target,
+        request: Request,
+        session_id: str,
+        should_stop: Callable[[], bool],
+        prompt_ids: Sequence[int] | None,
+    ) -> Iterator[Event]:
         drafter = drafters.create(request.method, request.options, target)
         return generate(
             target,
@@ -144,9 +154,23 @@ class LocalDevice:
         if target is None or self._loading != how:
             self._target = target = None  # the memory of one is needed for the other
             models.forget()
-            target = Target(_load(model, how).held_to(self._max_context))
+            target = Target(self._weights_of(model, how))
             self._target, self._loading = (model, target), how
         return target
+
+    def _weights_of(self, model: str, how: Loading) -> models.LoadedModel:
+        """A model loaded so, with its draft model's name. Raises BadInput, UnknownName or LoadingStopped."""
+        loaded = models.load(model, how.device, how.dtype).held_to(self._max_context)
+        return loaded if how.draft == "auto" else replace(loaded, draft=how.draft)
+
+    def hold(self, model: str, loading: Loading = AS_STARTED) -> None:
+        """Have a model here before anybody asks for it. Raises as `load`."""
+        self.load(model, loading)
+
+    def _facts(self, model: str) -> TargetFacts | None:
+        """What there is to know of the model that is held, where it is this one."""
+        target = self._loaded(model)
+        return None if target is None else target.facts
 
     def _loaded(self, model: str) -> Target | None:
         """The target where it is the one that is held."""
@@ -157,11 +181,6 @@ class LocalDevice:
         """What is left open is as the program was started; a draft model belongs to one target."""
         started = self._started if model == self._default_model else replace(self._started, draft="auto")
         return loading.over(started)
-
-
-def _load(model: str, how: Loading) -> models.LoadedModel:
-    loaded = models.load(model, how.device, how.dtype)
-    return loaded if how.draft == "auto" else replace(loaded, draft=how.draft)
 
 
 def _method(drafter: type[drafters.Drafter]) -> Method:

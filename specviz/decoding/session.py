@@ -8,6 +8,7 @@ and failed runs are stored like finished ones.
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import logging
 import threading
@@ -98,7 +99,9 @@ class Sessions:
         Closing the generator stops the work: at once, or where it has a `view`, when nobody has joined it for a while.
         """
         job = self._admit(work, visitor, view)
-        threading.Thread(target=self._work, args=(job,), name="decode", daemon=True).start()
+        # With the visitor's request around it: a Space's shared GPU is lent to a visitor, by that.
+        around = contextvars.copy_context()
+        threading.Thread(target=around.run, args=(self._work, job), name="decode", daemon=True).start()
         yield from self._read(job)
 
     def join(self, visitor: str, view: str) -> Generator[list[Happening], None, None] | None:

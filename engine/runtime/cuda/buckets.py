@@ -84,9 +84,9 @@ class Shape:
         """Views of bytes that `bytes_of` filled."""
         end = 8 * (_NUM_NUMBERS + sum(self._lists))
         numbers = memory[:end].view(torch.int64)
-        committed, column, *lists = numbers.split((1, 1, *self._lists))
+        committed, column, ids, positions, scored, places = numbers.split((1, 1, *self._lists))
         looks = memory[end : self.num_bytes].view(self.num_rows, self.width)
-        return Told(committed, column, *lists, looks)
+        return Told(committed, column, ids, positions, scored, places, looks)
 
     def bytes_of(self, wanted: Pass) -> Tensor:
         """A pass in bytes, on the host. Rows that fill up look at the kept columns and at themselves."""

@@ -113,7 +113,7 @@ def _layer(layer: Any, window: int | None) -> Layer:
     )
 
 
-def _fused(*linears: nn.Linear) -> tuple[Tensor, Tensor | None]:
+def _fused(*linears: Any) -> tuple[Tensor, Tensor | None]:
     """One matrix and bias of several layers, which become views of them."""
     sizes = [len(linear.weight) for linear in linears]
     weight = torch.cat([linear.weight.detach() for linear in linears])
