@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import torch
@@ -93,11 +94,17 @@ def check(
                 tell(f"The {size} model is left out: it needs {have}.")
                 continue
             tell(f"Measuring the {size} model …")
-            loaded = reciter(size, device, dtype)
-            runs = list(_runs(loaded, size, num_tokens, num_repeats))
+            runs, found = _measured(reciter(size, device, dtype), size, bandwidth, num_tokens, num_repeats)
             cells += runs
-            figures.append(_figures(loaded, size, bandwidth, runs))
+            figures.append(found)
     return _report(device, dtype, num_tokens, num_repeats, bandwidth, figures, cells)
+
+
+def _measured(
+    loaded: LoadedModel, size: str, bandwidth: float, num_tokens: int, num_repeats: int
+) -> tuple[list[Cell], Figures]:
+    runs = list(_runs(loaded, size, num_tokens, num_repeats))
+    return runs, _figures(loaded, size, bandwidth, runs)
 
 
 def copy_bandwidth(device: torch.device) -> float:
@@ -159,7 +166,8 @@ def _cell(
 def _figures(loaded: LoadedModel, size: str, bandwidth: float, runs: Sequence[Cell]) -> Figures:
     graphed, eager = Target(loaded), Target(loaded, is_eager=True)
     weights = sum(weight.nbytes for weight in loaded.model.parameters())
-    read = weights - loaded.model.get_input_embeddings().weight.nbytes  # type: ignore[union-attr,operator]
+    embedding: Any = loaded.model.get_input_embeddings()
+    read = weights - embedding.weight.nbytes
     read += memory.kv_bytes(loaded.model.config, loaded.dtype, NUM_CONTEXT)
     bound = bandwidth / read
     speeds = {
@@ -196,7 +204,7 @@ def row_costs(target: Target, num_rounds: int = 9) -> list[RowCost]:
 
     for turn in range(num_rounds + 1):
         for rows in ROWS:
-            taken = _seconds(target.facts.device, lambda rows=rows: passes(rows)) / 4  # type: ignore[misc]
+            taken = _seconds(target.facts.device, partial(passes, rows)) / 4
             if turn:  # the first chooses kernels and captures
                 times[rows].append(taken)
     target.prefill([])

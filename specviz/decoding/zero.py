@@ -26,8 +26,8 @@ from engine.warming import warm_up_method
 from specviz.decoding.device import AS_STARTED, Loading, Request
 from specviz.decoding.local import LocalDevice
 
-START_S, TOKEN_S, MOST_S = 20, 0.06, 120
-"""Seconds that a run is said to need: to begin, for a token, and at most."""
+START_S, TOKEN_S, MOST_S, AUDIT_S = 20, 0.06, 120, 50
+"""Seconds that a run is said to need: to begin, for a token, and at most; and a verdict."""
 CAVEAT = (
     "This GPU is lent for a run and shared with others: times vary from run to run. Near-tie possible: scores depend "
     "in their last places on how many rows share a pass."
@@ -49,16 +49,14 @@ class ZeroDevice(LocalDevice):
         super().__init__(default_model, **how)
         self._held: tuple[str, models.LoadedModel] | None = None
 
-        @spaces.GPU(duration=run_seconds)  # type: ignore[untyped-decorator]
         def decode(request: Request, session_id: str, prompt_ids: tuple[int, ...] | None) -> Iterator[str]:
             yield from self._decoded(request, session_id, prompt_ids)
 
-        @spaces.GPU(duration=START_S + MOST_S // 4)  # type: ignore[untyped-decorator]
         def judge(request: Request, plain: list[str], events: list[str]) -> str:
             return self._judged(request, plain, events)
 
-        self._decode: Callable[..., Iterator[str]] = decode
-        self._judge: Callable[..., str] = judge
+        self._decode: Callable[..., Iterator[str]] = spaces.GPU(duration=run_seconds)(decode)
+        self._judge: Callable[..., str] = spaces.GPU(duration=AUDIT_S)(judge)
 
     def cannot_run(self, model: str, method: str) -> str | None:
         """What the method says of the weights."""

@@ -7,10 +7,12 @@ rounded once where transformers rounds twice. Grouped queries are packed, so key
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.attention.bias import causal_lower_right
 
 from engine.runtime.cuda.weights import Layer, Weights
 
@@ -76,8 +78,14 @@ def masked(bias: Tensor, weights: Weights) -> Attend:
     return attend
 
 
-def causal(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """Attention of a text from its beginning, without a mask: each row looks at itself and those before it."""
-    parts = (query.transpose(0, 1)[None], keys[None], values[None])
-    output = functional.scaled_dot_product_attention(*parts, is_causal=True, enable_gqa=True)
-    return output[0].transpose(0, 1)
+def causal(num_rows: int, num_columns: int) -> Attend:
+    """Attention of a text's last rows, each of which looks at itself and all before it: without a mask in memory."""
+    is_whole = num_rows == num_columns
+    how: Any = {"is_causal": True} if is_whole else {"attn_mask": causal_lower_right(num_rows, num_columns)}
+
+    def attend(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        parts = (query.transpose(0, 1)[None], keys[None], values[None])
+        output = functional.scaled_dot_product_attention(*parts, **how, enable_gqa=True)
+        return output[0].transpose(0, 1)
+
+    return attend

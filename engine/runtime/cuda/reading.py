@@ -1,4 +1,4 @@
-"""A prompt read in large blocks, without a mask where it begins; plain and drafted decoding share what is read."""
+"""A prompt read in large blocks, without a mask in memory; plain and drafted decoding share what is read."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def _writing(kv: Tensor, start: int, end: int) -> Write:
 
 
 def _way(start: int, end: int, window: int | None, weights: Weights) -> Attend:
-    """Attention of a block; behind the first, or where the window is shorter, with a mask."""
-    if start == 0 and (window is None or end <= window):
-        return causal
+    """Attention of a block; where a window is shorter than the text, with a mask."""
+    if window is None or end <= window:
+        return causal(end - start, end)
     like = weights.embedding
     columns = torch.arange(end, device=like.device)
     back = columns[start:, None] - columns
-    is_hidden = (back < 0) if window is None else (back < 0) | (back >= window)
+    is_hidden = (back < 0) | (back >= window)
     bias = torch.zeros(end - start, end, dtype=like.dtype, device=like.device)
     return masked(bias.masked_fill_(is_hidden, -torch.inf), weights)
