@@ -112,6 +112,13 @@ class Noise:
         found: list[int] = (weights / waits).argmax(dim=1).tolist()
         return found
 
+    def first(self, weights: Tensor, most: int, place: int, stream: str = TARGET) -> list[int]:
+        """The first tokens of this place's race, at most so many: draws from weights (v,) without replacement."""
+        shares = weights / self.waits(place, len(weights), stream, weights.device)
+        found = shares.topk(min(most, len(shares)))
+        tokens, values = (part.tolist() for part in crossings.download(found.indices, found.values))
+        return [int(token) for token, share in zip(tokens, values, strict=True) if share > 0]
+
     def waits(self, place: int, num_tokens: int, stream: str = TARGET, device: torch.device | str = "cpu") -> Tensor:
         """Exponential noise (v,) float32 of the first ids: the least wait over probability is the draw."""
         device = torch.device(device)

@@ -20,6 +20,14 @@ export function loadPlotly(path) {
   return window.specvizPlotly;
 }
 
+// Where a page has a base, plotly.js writes the page's whole address into each reference to a pattern or a clip path. Ours
+// changes, and then they lead nowhere. It looks once, when a chart is first drawn.
+function withoutBase(draw) {
+  const base = document.querySelector('base[href]'), href = base?.getAttribute('href');
+  base?.removeAttribute('href');
+  try { return draw(); } finally { base?.setAttribute('href', href); }
+}
+
 function numbersTable(table, caption) {
   const node = make('table', 'sv-plot-table');
   const head = make('tr', '');
@@ -80,8 +88,8 @@ export function makePlot(options) {
     if (next !== figure) return; // a later one has come while the library was read
     const { data, layout } = (options.drawing || drawing)(figure);
     if (options.isScrolled) Object.assign(plot.style, { width: layout.width + 'px', height: layout.height + 'px' });
-    await Plotly.react(plot, data, layout, isDrawn ? undefined : config); // given again, it is measured again
-    if (isDrawn) return;
+    if (isDrawn) { await Plotly.react(plot, data, layout); return; } // the configuration given again, it is measured again
+    await withoutBase(() => Plotly.react(plot, data, layout, config));
     isDrawn = true;
     plot.on('plotly_click', ({ points: [point] }) => {
       if (options.drawing) options.onPick({ key: point.customdata });

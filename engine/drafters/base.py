@@ -19,7 +19,7 @@ from engine.config import GenerationConfig
 from engine.errors import BadInput
 from engine.noise import Noise
 from engine.tree import EMPTY_TREE, MAX_BUDGET, DraftTree
-from engine.verify import DraftMode, Verdict
+from engine.verify import DraftMode, Drawing, Verdict
 
 if TYPE_CHECKING:
     from engine.drafters.costs import Costs
@@ -124,8 +124,8 @@ class Drafter(ABC):
     guarantee: ClassVar[Literal["exact", "lossy"]] = "exact"
     needs: Needs = Needs()
     """Of the method, for tables and menus; an object may set its own, as they depend on the target."""
-    states_draws: ClassVar[bool] = False
-    """Whether, asked to, it samples its nodes and says from what."""
+    drawings: tuple[Drawing, ...] = ()
+    """The ways in which, asked to, it draws its nodes and says from what; an object may have fewer."""
     caveat: str = ""
     """What is to be said before its runs on this target; else empty."""
     Options: ClassVar[type[Any]] = NoOptions
@@ -146,9 +146,13 @@ class Drafter(ABC):
 
     def check(self, config: GenerationConfig) -> None:
         """Raises BadInput where it cannot work under these settings."""
-        if config.draft_mode == "drawn" and not self.states_draws:
-            other = verify.default("above zero").name
-            raise BadInput(f"Rule {config.rule} needs sampled drafts, and {self.name} chooses them; use {other}.")
+        drawing = config.drawing
+        if drawing is not None and drawing not in self.drawings:
+            does = "draws otherwise with these options" if self.drawings else "chooses its drafts"
+            rules = ", ".join(verify.fitting(self.drawings))
+            raise BadInput(
+                f"Rule {config.rule} needs {verify.DRAWN[drawing]}, and {self.name} {does}; choose one of: {rules}."
+            )
 
     def fit(self, costs: Costs) -> None:  # noqa: B027
         """Take the size that pays where passes and drafts cost this; before any session, by who makes the drafter."""

@@ -113,6 +113,10 @@ class Device(Protocol):
     def takes_own(self) -> bool:
         """Whether visitors may name models, folders and files of their own: never on a public instance."""
 
+    @property
+    def most_tokens(self) -> int:
+        """The longest answer that visitors may ask for."""
+
     def methods(self) -> tuple[Method, ...]:
         """All methods, plain first."""
 

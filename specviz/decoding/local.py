@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from engine import drafters, models
 from engine.audit import Audit, audit
-from engine.errors import BadInput
+from engine.errors import BadInput, UnknownName
 from engine.events import Event
 from engine.facts import TargetFacts
 from engine.loop import encoded, generate
@@ -17,6 +17,7 @@ from engine.target import Target
 from engine.text import TokenTexts
 from engine.warming import is_warm, warm_up_method
 from specviz.decoding.device import AS_STARTED, Loading, Method, Request
+from specviz.policy import HOME, Policy
 
 
 class LocalDevice:
@@ -29,16 +30,20 @@ class LocalDevice:
         takes_own: bool = False,
         loading: Loading = AS_STARTED,
         weights: Sequence[str] = (),
+        policy: Policy = HOME,
         max_context: int = 0,
     ) -> None:
         """`loading`: how the default model is loaded. `weights`: folders that visitors may name.
 
+        `takes_own`: whether they may name any other model, folder or file too; `policy`: which models, and how much.
         `max_context`: most tokens of any model's context; 0 as many as it can attend to.
-
-        `takes_own`: whether they may name any other model, folder or file too.
+        Raises UnknownName where the policy offers a model that there is not.
         """
         self._default_model, self._started, self._weights = default_model, loading, tuple(weights)
-        self._takes_own, self._max_context = takes_own, max_context
+        self._takes_own, self._policy, self._max_context = takes_own, policy, max_context
+        for name in policy.offered() or ():
+            if name not in models.presets():
+                raise UnknownName("model to offer", name, models.presets())
         self._target: tuple[str, Target] | None = None
         self._loading = loading
 
@@ -47,19 +52,27 @@ class LocalDevice:
         """As it was made."""
         return self._takes_own
 
+    @property
+    def most_tokens(self) -> int:
+        """By the policy."""
+        return self._policy.max_tokens
+
     def methods(self) -> tuple[Method, ...]:
         """All registered methods."""
         return tuple(_method(drafters.get(name)) for name in drafters.names())
 
     def models(self) -> Mapping[str, str]:
-        """The default model, then the presets."""
+        """The default model, then the presets that are on offer."""
         titles = {name: preset.title for name, preset in models.presets().items()}
-        return {self._default_model: titles.get(self._default_model, self._default_model), **titles}
+        offered = self._policy.offered()
+        others = titles if offered is None else {name: titles[name] for name in offered}
+        return {self._default_model: titles.get(self._default_model, self._default_model), **others}
 
     def draft_models(self) -> tuple[str, ...]:
-        """The presets' own, and the default model's where it was named."""
-        named = {self._started.draft} - {"auto"}
-        return tuple(sorted(named | {preset.draft for preset in models.presets().values() if preset.draft}))
+        """Those of the presets on offer, and the default model's where it was named."""
+        named, presets = {self._started.draft} - {"auto"}, models.presets()
+        offered = (presets[name].draft for name in self.models() if name in presets)
+        return tuple(sorted(named | {draft for draft in offered if draft}))
 
     def weights_folders(self) -> tuple[str, ...]:
         """Those that the program was started with."""

@@ -14,6 +14,7 @@ from engine.errors import BadInput, UnknownName
 from engine.options import OptionSpec
 from specviz.decoding import offers
 from specviz.decoding.device import AS_STARTED, PLAIN, Device, Loading, Method, Request
+from specviz.policy import Policy
 from specviz.text import without_surrogates
 
 MAX_PROMPT_CHARS = 20_000
@@ -23,6 +24,7 @@ MAX_NAME_CHARS = 300
 MAX_MESSAGES = 65
 MAX_STOPS = 16
 FEWEST_LANES, MOST_LANES = 2, 8
+OWN_REFUSED = "This instance runs its own models as they were started: no other draft model, dtype or device."
 
 
 def parse(device: Device, prompt: object, model: object, settings: object, has_baseline: object) -> Request:
@@ -58,8 +60,17 @@ def parse_reading(device: Device, prompt: object, model: object, settings: objec
 def parse_loading(device: Device, model: object, loading: object) -> Request:
     """A request to load a visitor's own model. Raises BadInput with a sentence to show."""
     return Request(
-        "", known_model(device, model), PLAIN, {}, GenerationConfig(), loading=_loading(device, model, loading)
+        "", known_model(device, model), PLAIN, {}, GenerationConfig(1), loading=_loading(device, model, loading)
     )
+
+
+def check_offered(device: Device, policy: Policy, asked: Request) -> None:
+    """Whether this instance runs it, whoever asks and however. Raises BadInput, or UnknownName."""
+    policy.check_length(asked.config.max_new_tokens)
+    known_model(device, asked.model)
+    known_method(device, asked.method)
+    if asked.loading != AS_STARTED and not device.takes_own:
+        raise BadInput(OWN_REFUSED)
 
 
 def around(system: str, messages: object, template: str, thinking: str) -> dict[str, Any]:
@@ -84,7 +95,7 @@ def _asked(device: Device, prompt: object, model: object, given: Mapping[str, An
         model=known_model(device, model),
         method=PLAIN,
         options={},
-        config=_config(_mapping(given.get("sampling"), "sampling"), given.get("stop")),
+        config=_config(_mapping(given.get("sampling"), "sampling"), given.get("stop"), device.most_tokens),
         conversation=around,
         loading=_loading(device, model, given.get("loading")),
     )
@@ -139,7 +150,7 @@ def _loading(device: Device, model: object, given: object) -> Loading:
         return AS_STARTED
     found = options.parse(Loading, {name: _short(name, value) for name, value in values.items()}, "loading")
     if found != AS_STARTED and not device.takes_own:
-        raise BadInput("This instance runs its own models as they were started: no other draft model, dtype or device.")
+        raise BadInput(OWN_REFUSED)
     return found
 
 
@@ -197,9 +208,10 @@ def sampling_value(name: str, given: object) -> Any:
     return _parsed({name: given}, (*offers.sampling_specs(), *offers.stopping_specs()), "sampling setting")[name]
 
 
-def _config(given: Mapping[str, Any], stops: object) -> GenerationConfig:
+def _config(given: Mapping[str, Any], stops: object, most_tokens: int) -> GenerationConfig:
+    first = {spec.name: spec.default for spec in offers.sampling_specs(most_tokens)}
     values = {name: sampling_value(name, value) for name, value in given.items()}
-    return GenerationConfig(**values, stop_strings=stops_of(stops))
+    return GenerationConfig(**{**first, **values}, stop_strings=stops_of(stops))
 
 
 def stops_of(given: object) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
@@ -17,16 +16,15 @@ from engine.options import OptionSpec
 from specviz.decoding import offers
 from specviz.decoding.device import Device, problems
 from specviz.decoding.session import Sessions
-from specviz.decoding.visitors import Visitors
+from specviz.decoding.visitors import Visitors, address_of
 from specviz.explaining import examples
+from specviz.mishaps import broke
 from specviz.pages import files
 from specviz.pages.drawn import QUIET, Answer, drawn
 from specviz.showing import channel
 from specviz.showing.channel import Channel, S
 from specviz.showing.notices import Happening
 from specviz.text import to_wire
-
-_log = logging.getLogger(__name__)
 
 
 def told(messages: Iterator[str]) -> Generator[str, None, None]:
@@ -35,9 +33,8 @@ def told(messages: Iterator[str]) -> Generator[str, None, None]:
         yield from messages
     except BadInput as error:
         yield channel.alert(str(error))
-    except Exception as error:  # noqa: BLE001 - a bug must not leave the page with its buttons off
-        _log.exception("the page broke")
-        yield channel.alert(f"The page broke: {type(error).__name__}. What was decoded is saved; please try again.")
+    except Exception:  # noqa: BLE001 - a bug must not leave the page with its buttons off
+        yield channel.alert(f"{broke('The page')} What was decoded is saved; please try again.")
 
 
 def streamed(
@@ -63,6 +60,11 @@ def start_and_stop(label: str, start_id: str, stop_id: str) -> tuple[gr.Button, 
 def visitor_of(who: gr.Request | None) -> str:
     """Who is asking: one open page."""
     return str(getattr(who, "session_hash", None) or uuid.uuid4().hex)
+
+
+def asker(sessions: Sessions, who: gr.Request | None) -> tuple[str, str]:
+    """Who is asking, and where from."""
+    return visitor_of(who), address_of(who, sessions.policy.proxies)
 
 
 def greet(visitors: Visitors, event: gr.EventData, who: gr.Request | None) -> None:
@@ -162,12 +164,12 @@ def catalog(device: Device, model: str = "") -> str:
             "summary": f"{method.summary} ({method.source})",
             "guarantee": method.guarantee,
             "problem": lacking.get(method.name, ""),
-            "options": [_option(device, spec, lacking) for spec in method.options],
+            "options": [_option(device, spec, lacking) for spec in offers.own_specs(device, method)],
         }
         for method in device.methods()
     ]
     specs = {
-        "sampling": offers.sampling_specs(),
+        "sampling": offers.sampling_specs(device.most_tokens),
         "stopping": offers.stopping_specs(),
         "conversation": _readings(device, model),
         "loading": offers.loading_specs(device) if device.takes_own else (),

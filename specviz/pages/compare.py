@@ -15,8 +15,9 @@ from engine.errors import BadInput
 from specviz.decoding import request
 from specviz.decoding.device import PLAIN, Device, Method, runnable
 from specviz.decoding.session import Sessions
-from specviz.pages import recorded_race, scripts
+from specviz.pages import own_model, recorded_race, scripts
 from specviz.pages.asking import (
+    asker,
     example_chips,
     follow_catalog,
     follow_model,
@@ -84,13 +85,15 @@ class Compare:
             found = {"alert": str(error)}
         return to_wire(printable(found))
 
-    def messages(self, prompt: object, model: object, settings: object, visitor: str) -> Generator[str, None, None]:
+    def messages(
+        self, prompt: object, model: object, settings: object, visitor: str, address: str = ""
+    ) -> Generator[str, None, None]:
         """One race as messages for the stage. Closing the generator stops it."""
-        yield from told(self._stream((prompt, model, settings), visitor))
+        yield from told(self._stream((prompt, model, settings), visitor, address))
 
-    def _stream(self, asked: tuple[object, object, object], visitor: str) -> Iterator[str]:
+    def _stream(self, asked: tuple[object, object, object], visitor: str, address: str) -> Iterator[str]:
         lanes = request.parse_race(self.sessions.device, *asked)
-        yield from self._shown(self.sessions.perform(course(lanes), visitor, self.id))
+        yield from self._shown(self.sessions.perform(course(lanes), visitor, self.id, address))
 
     def _shown(self, batches: Generator[list[Happening], None, None]) -> Iterator[str]:
         return streamed(batches, self._open_stream(), RaceState(), fold_all)
@@ -104,7 +107,7 @@ class Compare:
     def run(self, prompt: object, model: object, settings: object, who: gr.Request) -> Iterator[tuple[Any, ...]]:
         """The Race button: stage, Race, Stop, earlier races."""
         yield gr.skip(), *_BUSY, gr.skip()
-        yield from self._until_the_end(self.messages(prompt, model, settings, visitor_of(who)))
+        yield from self._until_the_end(self.messages(prompt, model, settings, *asker(self.sessions, who)))
 
     def join(self, event: gr.EventData, who: gr.Request) -> Iterator[tuple[Any, ...]]:
         """The view is seen for the first time: the race that goes on in its tab, else the recorded one."""
@@ -121,6 +124,11 @@ class Compare:
         yield gr.skip(), *_READY, gr.skip()
         self.store.flush()  # so that the list holds this race too
         yield gr.skip(), gr.skip(), gr.skip(), self.earlier()
+
+    def load_own(self, settings: object, event: gr.EventData, who: gr.Request) -> Iterator[tuple[Any, ...]]:
+        """The Load button of a visitor's own model: stage, Race, Stop, model, settings."""
+        form = own_model.OwnModel(self.sessions, self._shown)
+        yield from form.pressed(settings, event, who, _BUSY, _READY)
 
     def stop(self, who: gr.Request) -> None:
         """The Stop button."""
@@ -144,17 +152,24 @@ class Compare:
     def _wire(self, controls: _Controls, stage: gr.HTML, before: gr.HTML) -> None:
         inputs = [controls.prompt, controls.model, controls.settings]
         outputs = [stage, controls.run, controls.stop, before]
-        # What the address named is not what is on screen any more.
-        forget = scripts.calling("address", "note", {"view": "compare"})
-        controls.run.click(None, None, None, js=forget, **QUIET)
+        controls.run.click(None, None, None, js=_forget(), **QUIET)
         ran = controls.run.click(self.run, inputs, outputs, **QUIET)
-        catalog, told_of = follow_catalog(self.sessions.device, controls.settings)
-        for event in (controls.model.change, ran.then):
-            event(told_of, [controls.model], [catalog], **QUIET)
+        self._wire_model(controls, stage, ran)
         stage.join(self.join, None, outputs, **QUIET)
         controls.stop.click(self.stop, None, None, queue=False, **QUIET)
         controls.examples.pick(pick, None, [controls.prompt], queue=False, **QUIET)
         follow_model(controls.model, controls.prompt, controls.examples)
+
+    def _wire_model(self, controls: _Controls, stage: gr.HTML, ran: Any) -> None:
+        catalog, told_of = follow_catalog(self.sessions.device, controls.settings)
+        for event in (controls.model.change, ran.then):
+            event(told_of, [controls.model], [catalog], **QUIET)
+        if not self.sessions.device.takes_own:
+            return
+        outputs = [stage, controls.run, controls.stop, controls.model, controls.settings]
+        controls.settings.load_own(None, None, None, js=_forget(), **QUIET)
+        loaded = controls.settings.load_own(self.load_own, [controls.settings], outputs, **QUIET)
+        loaded.then(told_of, [controls.model], [catalog], **QUIET)
 
 
 @dataclass(frozen=True)
@@ -174,11 +189,17 @@ def first_settings(device: Device) -> str:
     return json.dumps({"lanes": [{"method": name, "options": {}} for name in (PLAIN, *chosen)], "sampling": {}})
 
 
+def _forget() -> str:
+    """What the address named is not what is on screen any more."""
+    return scripts.calling("address", "note", {"view": "compare"})
+
+
 def _controls(device: Device) -> _Controls:
     prompt = prompt_box(device, "race-prompt")
     examples = example_chips(device, "race-examples")
     with gr.Row(elem_classes=["sv-actions"]):
         run, stop = start_and_stop("Race", "race-run", "race-stop")
     model = model_menu(device, "race-model")
-    settings = settings_form(device, "race-settings", first_settings(device), "contenders")
+    serves = own_model.serves(device)
+    settings = settings_form(device, "race-settings", first_settings(device), "contenders", serves=serves)
     return _Controls(prompt, examples, model, settings, run, stop)

@@ -22,7 +22,7 @@ from specviz.store.database import Database
 from specviz.store.errors import StoreError, UnknownGroup, UnknownRun
 from specviz.store.models import GROUPS, RUNS, STEPS, TAGS
 from specviz.store.search import Conditions, Sort, clauses, order
-from specviz.store.tally import INTERRUPTED, RunStatus
+from specviz.store.tally import INTERRUPTED, Origin, RunStatus
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,9 @@ class RunRow:
     """What a user wrote about it."""
     visitor: str = ""
     """The browser that made it: see specviz.decoding.visitors. Empty where that is not known."""
+    origin: Origin = "unknown"
+    added_at: str = ""
+    """When it came into this database, by its own clock: UTC, ISO 8601. Lists go by it."""
     tags: tuple[str, ...] = ()
 
 
@@ -118,14 +121,14 @@ class Reader:
         is_descending: bool = True,
         **conditions: Unpack[Conditions],
     ) -> list[RunRow]:
-        """Runs that fulfil the conditions, newest first unless another order is asked for.
+        """Runs that fulfil the conditions, last added first unless another order is asked for.
 
         `before` is the id of the last run of the page above, newest first. Raises UnknownRun for an unknown one.
         """
         asked = select(RUNS.c.id).where(*clauses(conditions)).order_by(*order(sort, is_descending))
         with self._database.reading() as connection:
             if before is not None:
-                asked = asked.where(_is_older(_created_at(connection, before), before))
+                asked = asked.where(_is_older(_added_at(connection, before), before))
             # The ids first: skipping `offset` rows of an index is cheap, of the table it is not.
             ids = list(connection.scalars(asked.limit(limit).offset(offset)))
             return _rows(connection, ids)
@@ -151,6 +154,12 @@ class Reader:
         if rows and sort == "when" and is_descending:  # what is newer was read already
             return rows, offset + len(rows) + self._count(conditions, older_than=rows[-1])
         return rows, self._count(conditions)
+
+    def count_by_status(self) -> dict[str, int]:
+        """How many runs there are of each status."""
+        asked = select(RUNS.c.status, func.count()).where(RUNS.c.deleted_at == "").group_by(RUNS.c.status)
+        with self._database.reading() as connection:
+            return dict(connection.execute(asked).tuples())
 
     def get_runs(self, run_ids: Iterable[str]) -> list[RunRow]:
         """Those of these runs that there are, in the order asked for."""
@@ -210,7 +219,7 @@ class Reader:
     def _count(self, conditions: Conditions, older_than: RunRow | None = None) -> int:
         asked = select(func.count()).select_from(RUNS).where(*clauses(conditions))
         if older_than is not None:
-            asked = asked.where(_is_older(older_than.created_at, older_than.id))
+            asked = asked.where(_is_older(older_than.added_at, older_than.id))
         with self._database.reading() as connection:
             return connection.scalar(asked) or 0
 
@@ -242,16 +251,16 @@ class Reader:
         return found
 
 
-def _created_at(connection: Connection, run_id: str) -> str:
-    created_at: str | None = connection.scalar(select(RUNS.c.created_at).where(RUNS.c.id == run_id))
-    if created_at is None:
+def _added_at(connection: Connection, run_id: str) -> str:
+    added_at: str | None = connection.scalar(select(RUNS.c.added_at).where(RUNS.c.id == run_id))
+    if added_at is None:
         raise UnknownRun(run_id)
-    return created_at
+    return added_at
 
 
-def _is_older(created_at: str, run_id: str) -> ColumnElement[bool]:
-    bound = tuple_(sqlalchemy.literal(created_at, RUNS.c.created_at.type), sqlalchemy.literal(run_id, RUNS.c.id.type))
-    return tuple_(RUNS.c.created_at, RUNS.c.id) < bound
+def _is_older(added_at: str, run_id: str) -> ColumnElement[bool]:
+    bound = tuple_(sqlalchemy.literal(added_at, RUNS.c.added_at.type), sqlalchemy.literal(run_id, RUNS.c.id.type))
+    return tuple_(RUNS.c.added_at, RUNS.c.id) < bound
 
 
 def _rows(connection: Connection, run_ids: list[str]) -> list[RunRow]:

@@ -1,7 +1,7 @@
 """Which runs a list shows, and in what order: conditions and sort keys as SQL for both databases.
 
-Texts are searched by a plain scan of prompt, output and note. On 100,000 runs it answers in a fraction of a second
-(docs/log.md), so that there is no text index to keep, and substrings of any language are found.
+Texts are searched by a plain scan of prompt, what was said before it, output and note. On 100,000 runs it answers in a
+fraction of a second (docs/log.md), so that there is no text index to keep, and substrings of any language are found.
 """
 
 from __future__ import annotations
@@ -19,25 +19,27 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from specviz.store.exact import encode
 from specviz.store.models import RUNS, TAGS
-from specviz.store.tally import RunStatus
+from specviz.store.tally import Origin, RunStatus
 
 LONGEST_SEARCH = 1000  # SQLite refuses very long patterns
 Sampling = Literal["greedy", "sampled"]
 Sort = Literal["when", "status", "method", "model", "task", "tokens", "speed", "efficiency", "acceptance"]
-_SEARCHED = ("prompt", "text", "note")
+_SEARCHED = ("prompt", "text", "note", "said")
 _SHORTEST_ID = 6  # fewer letters of a random id are part of many words
-_EQUAL = ("method", "model", "task", "status", "group_id", "visitor")
+_EQUAL = ("method", "model", "task", "status", "origin", "group_id", "visitor")
 
 
 class Conditions(TypedDict, total=False):
     """What runs must fulfil; an absent one, None or an empty text asks for nothing."""
 
     search: str | None
-    """Looked for in prompt, output and note, without regard to the case of a to z; or the beginning of an id."""
+    """Looked for in prompt, system prompt and earlier turns, output and note, without regard to the case of a to z; or
+    the beginning of an id."""
     method: str | None
     model: str | None
     task: str | None
     status: RunStatus | None
+    origin: Origin | None
     group_id: str | None
     visitor: str | None
     """The browser that made it."""
@@ -69,10 +71,10 @@ def clauses(conditions: Mapping[str, Any]) -> list[ColumnElement[bool]]:
 
 
 def order(sort: Sort, is_descending: bool) -> Sequence[ColumnElement[Any]]:
-    """ORDER BY; runs without the figure come last, equal ones newest first."""
-    newest = [RUNS.c.created_at.desc(), RUNS.c.id.desc()]
+    """ORDER BY; runs without the figure come last, equal ones last added first."""
+    newest = [RUNS.c.added_at.desc(), RUNS.c.id.desc()]
     if sort == "when":
-        return newest if is_descending else [RUNS.c.created_at.asc(), RUNS.c.id.asc()]
+        return newest if is_descending else [RUNS.c.added_at.asc(), RUNS.c.id.asc()]
     key = _KEYS[sort]
     return [(key.desc() if is_descending else key.asc()).nulls_last(), *newest]
 

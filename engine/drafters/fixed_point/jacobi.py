@@ -71,7 +71,7 @@ class Jacobi(Drafter):
     title = "Jacobi"
     summary = "Guesses a window of tokens; each pass corrects all guesses at once, until they agree with themselves."
     source = "arXiv 2305.10427, 2410.01699 (SJD)"
-    states_draws = True
+    drawings = ("in_turn",)
     Options = JacobiOptions
     options: JacobiOptions
 

@@ -24,7 +24,7 @@ from toys import (
     tiny,
 )
 
-from engine import drafters, options
+from engine import drafters, options, verify
 from engine.config import GenerationConfig
 from engine.errors import BadInput, UnknownName
 from engine.events import Event, Prefilled, SessionFinished, Stepped
@@ -174,11 +174,18 @@ def test_a_prompt_of_one_token_will_do(name: str, llama: Target) -> None:
     assert output_ids(run(llama, name, [5])) == greedy_text(llama, [5], 24)[1:]
 
 
+DRAWN = [rule for rule in verify.names() if verify.get(rule).draft_mode == "drawn"]
+
+
 @every_method
-def test_under_the_rejection_rule_drafts_say_what_they_were_drawn_from_or_are_refused(name: str, llama: Target) -> None:
-    settings: dict[str, Any] = {"temperature": 1.0, "rule": "rejection"}
-    if not drafters.get(name).states_draws:
-        with pytest.raises(BadInput, match="node_sampling"):
+@pytest.mark.parametrize("rule", DRAWN)
+def test_under_a_rule_that_weighs_draws_drafts_are_drawn_as_it_asks_or_refused(
+    rule: str, name: str, llama: Target
+) -> None:
+    settings: dict[str, Any] = {"temperature": 1.0, "rule": rule}
+    drafter = create(name, llama)
+    if verify.get(rule).drawing not in drafter.drawings:
+        with pytest.raises(BadInput, match=f"Rule {rule} needs .* and {name} .*node_sampling"):
             run(llama, name, REPEATING, **settings)
         return
     steps = steps_of(run(llama, name, REPEATING, **settings))

@@ -62,7 +62,7 @@ class Stand(Drafter):
     title = "STAND"
     summary = "Remembers the target's own distributions by n-gram, and draws a tree of drafts from them."
     source = "arXiv 2506.04708"
-    states_draws = True
+    drawings = ("in_turn",)
     Options = StandOptions
     options: StandOptions
 
