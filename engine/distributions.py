@@ -102,8 +102,8 @@ class Distributions:
 
         The best first; those without a probability are left out.
         """
-        if self._packed is not None and (found := self._from_packed(self._packed, rows, tokens, top_rows, num)):
-            return found
+        if self._packed is not None and (known := self._from_packed(self._packed, rows, tokens, top_rows, num)):
+            return known
         find = self._compiled_best if self._is_compiled else self._torch_best
         top = find(top_rows, min(num, self.width)) if top_rows else []
         places = [(row, token) for row, ids in zip(top_rows, top, strict=True) for token in ids]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import statistics
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -21,6 +21,7 @@ import torch
 from engine import drafters
 from engine.audit import output_ids
 from engine.bench.acceptance import of_turns
+from engine.bench.gpu_page import SYNTHETIC
 from engine.bench.report import DEFINITIONS, commit, to_rows
 from engine.bench.runner import Cell
 from engine.bench.synthetic import MAX_CONTEXT, Oracle, OracleOptions, config_of, following, reciter
@@ -42,10 +43,6 @@ NUM_CONTEXT = 256
 ORACLES = (OracleOptions(4, 0.2), OracleOptions(8, 0.2), OracleOptions(8, 0.05))
 COPIED_BYTES = {"cuda": 1 << 30, "cpu": 1 << 24}
 _NUM_COPIES = 8
-SYNTHETIC = (
-    "Synthetic: weights are made up and the drafter is told the text, so that acceptance is known beforehand. The "
-    "figures say what the engine makes of an acceptance, and nothing about any drafter or any model's text."
-)
 
 
 @dataclass(frozen=True)
@@ -120,9 +117,9 @@ def _runs(loaded: LoadedModel, size: str, num_tokens: int, num_repeats: int) -> 
     targets = {"": Target(loaded), " (eager)": Target(loaded, is_eager=True)}
     contenders: dict[str, tuple[Target, Callable[[Target], Drafter]]] = {}
     for suffix, target in targets.items():
-        contenders[f"plain{suffix}"] = target, lambda target: drafters.create("plain", {}, target)
+        contenders[f"plain{suffix}"] = target, partial(drafters.create, "plain", {})
         for options in ORACLES:
-            contenders[f"{_name(options)}{suffix}"] = target, lambda target, o=options: Oracle(o, target)
+            contenders[f"{_name(options)}{suffix}"] = target, partial(Oracle, options)
     config = GenerationConfig(max_new_tokens=num_tokens, has_detail=False)
     for repeat in range(-1, num_repeats):
         prompt = [(17 * repeat + place) % loaded.vocab_size for place in range(NUM_CONTEXT // 2)]
@@ -282,36 +279,3 @@ def _report(
         "cells": [asdict(cell) for cell in cells],
         "gpu_check": {"bytes_per_second": bandwidth, "sizes": [asdict(found) for found in figures]},
     }
-
-
-def to_markdown(report: Mapping[str, Any]) -> str:
-    """The check as a page."""
-    from engine.bench import markdown
-
-    found = report["gpu_check"]
-    lines = [
-        f"| {s['size']} | {memory.in_gigabytes(s['weight_bytes'])} | {s['bound_tokens_per_second']:.0f} | "
-        f"{s['plain_tokens_per_second']:.0f} | {s['share_of_bound']:.0%} | {s['eager_share_of_bound']:.0%} | "
-        f"{s['step_ms']:.2f} | {s['host_ms']:.2f} | {_waits(s['waits_per_step'])} |"
-        for s in found["sizes"]
-    ]
-    rows = [
-        f"{s['size']}, {kind}: "
-        + ", ".join(f"{cost['num_rows']} → {cost['ms']:.3g} ms ({cost['ratio']:.2f}×)" for cost in s[key])
-        for s in found["sizes"]
-        for kind, key in (("graphed", "row_costs"), ("eager", "eager_row_costs"))
-    ]
-    head = "| size | weights | bound, tokens/s | plain, tokens/s | of the bound | eager | step, ms | host, ms | waits |"
-    parts = [
-        f"**{SYNTHETIC}**",
-        markdown.head(report),
-        f"Bandwidth by copying: {found['bytes_per_second'] / 1e9:.0f} GB/s.",
-        "\n".join([head, "| --- " * 9 + "|", *lines]),
-        "Passes by their rows:\n\n" + "\n".join(f"- {line}" for line in rows),
-        markdown.table(report["rows"], has_shares=True),
-    ]
-    return "\n\n".join(parts) + "\n"
-
-
-def _waits(found: float | None) -> str:
-    return "–" if found is None else f"{found:.1f}"

@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_gpu(args: argparse.Namespace) -> int:
-    from engine.bench import gpu_check
+    from engine.bench import gpu_check, gpu_page
     from engine.runtime import choose_device, choose_dtype
 
     check_at_least_one("--repeats", args.repeats)
@@ -99,7 +99,7 @@ def _check_gpu(args: argparse.Namespace) -> int:
     report["command"] = _command(args.words)
     if args.json:
         write_file(args.json, json.dumps(report, indent=1))
-    print(gpu_check.to_markdown(report))
+    print(gpu_page.to_markdown(report))
     return 0
 
 

@@ -26,7 +26,7 @@ from engine.runtime import hooked_pass
 from engine.runtime.attention import FUSED, ROW_INVARIANT
 from engine.runtime.cache import KVCache
 from engine.runtime.extra import ExtraRows, Foreseen, Layout
-from engine.runtime.families import install_attention, refuse_unsupported
+from engine.runtime.families import install_attention, refuse_unsupported, sliding_window
 from engine.runtime.linear import are_row_invariant
 from engine.runtime.passes import Found, Inputs, Pass, Rows, Span
 from engine.runtime.prepared import prepare, reading_of, why_eager
@@ -269,7 +269,8 @@ class ModelRunner:
 
     def kv(self, layer: int) -> tuple[Tensor, Tensor]:
         """Committed keys and values of a layer, (heads, t, d): for tests and inspection."""
-        return self._cache.read(layer, self._waiting[layer].num_committed)
+        found: tuple[Tensor, Tensor] = self._cache.read(layer, self._waiting[layer].num_committed)
+        return found
 
 
 def refuse_outside(span: Span, hidden_layers: Sequence[int], layout: Layout | None, *, has_ids: bool) -> None:
@@ -291,13 +292,3 @@ def rows_of(found: Found, num_rows: int, layout: Layout | None) -> Rows:
         foreseen = Foreseen(hidden[-1][layout.num_real :], layout.places)
         hidden = hidden[:-1]
     return Rows(found.logits, tuple(layer[:num_rows] for layer in hidden) or None, foreseen, found.states)
-
-
-def sliding_window(model: PreTrainedModel) -> int | None:
-    """The window of a model that mixes full and sliding layers, else None.
-
-    A model whose every layer slides is run with a context no longer than its window (models.py).
-    """
-    config = model.config.get_text_config()
-    types = getattr(config, "layer_types", None) or []
-    return config.sliding_window if "sliding_attention" in types and "full_attention" in types else None

@@ -11,6 +11,7 @@ from engine.errors import BadInput, UnknownName
 from engine.events import Event
 from engine.facts import TargetFacts
 from engine.loop import encoded, generate
+from engine.models import LoadedModel
 from engine.models.needs import Needs, needs_of
 from engine.options import specs
 from engine.target import Target
@@ -171,7 +172,7 @@ class LocalDevice:
             self._target, self._loading = (model, target), how
         return target
 
-    def _weights_of(self, model: str, how: Loading) -> models.LoadedModel:
+    def _weights_of(self, model: str, how: Loading) -> LoadedModel:
         """A model loaded so, with its draft model's name. Raises BadInput, UnknownName or LoadingStopped."""
         loaded = models.load(model, how.device, how.dtype).held_to(self._max_context)
         return loaded if how.draft == "auto" else replace(loaded, draft=how.draft)

@@ -12,7 +12,7 @@ from toys import steps_of
 
 from engine import cli, drafters
 from engine.bench import gpu_check, synthetic
-from engine.bench.gpu_check import SYNTHETIC
+from engine.bench.gpu_page import SYNTHETIC, to_markdown
 from engine.config import GenerationConfig
 from engine.errors import UnknownName
 from engine.loop import generate
@@ -83,7 +83,7 @@ def test_the_page_opens_the_report(report: dict[str, Any], tmp_path: Path) -> No
 
 
 def test_the_page_of_the_check_says_what_is_synthetic(report: dict[str, Any]) -> None:
-    page = gpu_check.to_markdown(report)
+    page = to_markdown(report)
     assert page.startswith(f"**{SYNTHETIC}**")
     for words in ("Bandwidth by copying:", "| tiny | 0 MB |", "tiny, graphed: 1 → ", "tiny, eager: 1 → ", "`plain`"):
         assert words in page

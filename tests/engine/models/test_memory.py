@@ -107,7 +107,10 @@ def test_a_presets_memory_is_target_draft_and_8192_tokens_of_both(name: str) -> 
         memory.weight_bytes("nowhere", config, torch.bfloat16) + memory.kv_bytes(config, torch.bfloat16, 8192)
         for config in PUBLISHED[name]
     )
-    assert presets()[name].gigabytes == round(total / 1e9, 1)
+    preset = presets()[name]
+    assert preset.gigabytes == round(total / 1e9, 1)
+    if preset.draft:
+        assert preset.title.endswith(f", {preset.gigabytes:g} GB"), "the menu says it before anything is loaded"
 
 
 def test_every_preset_of_the_hub_says_what_it_needs() -> None:

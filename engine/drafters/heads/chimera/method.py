@@ -186,8 +186,8 @@ class Chimera(TrainedDrafter):
         columns = torch.cat((2 * places, 2 * torch.tensor(grams) + 1))
         rows = torch.cat((hidden.to(g.dtype), g))
         sees_all = torch.ones(1, 0, dtype=torch.bool, device=self.network.device)
-        where = (crossings.upload(part, self.network.device) for part in (positions, columns))
-        encoded = self.cache.encode(rows, 1, *where, 2 * root, sees_all)
+        positions, columns = (crossings.upload(part, self.network.device) for part in (positions, columns))
+        encoded = self.cache.encode(rows, 1, positions, columns, 2 * root, sees_all)
         self._num_hidden = self._num_grams = root
         self._hidden = hidden[:0]
         return encoded
