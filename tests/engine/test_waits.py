@@ -31,6 +31,7 @@ MOST_WAITS = {
     "lookahead": 1 + 1,
     "stand": 1 + 1,
     "token_recycling": 1 + 1,
+    **dict.fromkeys(("dyspec", "gsd", "rsd", "sequoia", "spectr"), 1 + 16),  # a level, or a node
 }
 """A step's, where the drafter has to look at what the device made; the others wait once, for the verdict."""
 
