@@ -31,7 +31,8 @@ MOST_WAITS = {
     "lookahead": 1 + 1,
     "stand": 1 + 1,
     "token_recycling": 1 + 1,
-    **dict.fromkeys(("dyspec", "gsd", "rsd", "sequoia", "spectr"), 1 + 16),  # a level, or a node
+    **dict.fromkeys(("rsd", "sequoia", "spectr"), 1 + 8),  # a level
+    **dict.fromkeys(("dyspec", "gsd"), 1 + 32),  # a node
 }
 """A step's, where the drafter has to look at what the device made; the others wait once, for the verdict."""
 

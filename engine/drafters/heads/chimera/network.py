@@ -219,7 +219,7 @@ class TorchContext(FullContext):
 
     def __init__(self, network: TorchNetwork, max_context: int) -> None:
         super().__init__(network.shape, max_context, network.device)
-        self.keys = self.keys.contiguous()  # torch's quicker attention wants a row's numbers beside each other
+        self.keys = torch.zeros_like(self.values)  # torch's quicker attention wants a row's numbers side by side
         self.network = network
         self._cos, self._sin = angles(network.shape, max_context + MAX_DRAFT_COLUMNS, network.device)
 

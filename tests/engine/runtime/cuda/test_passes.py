@@ -15,6 +15,7 @@ from toys import FAMILIES, MAX_CONTEXT, VOCAB_SIZE, WINDOW, build, prompt_ids, s
 from toys.families import sizes
 from toys.static_passes import FEW, Replays, run_static
 
+from engine.runtime.cuda import layers
 from engine.runtime.extra import ExtraRows
 from engine.runtime.layers import layers_of
 from engine.runtime.runner import ModelRunner
@@ -257,3 +258,16 @@ def test_what_no_static_pass_can_run_goes_through_transformers_with_a_reason(sta
 
 def test_where_nothing_is_static_nobody_is_told_of_it() -> None:
     assert ModelRunner(build(FAMILIES["gpt2"]()), MAX_CONTEXT, is_row_invariant=True).why_eager == ""
+
+
+def test_a_kernels_output_may_be_in_any_order_of_memory(static: Replays, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several kernels of CUDA give rows before heads; on most cards nothing else is chosen."""
+    attend = layers.functional.scaled_dot_product_attention
+
+    def other_order(*given: Any, **more: Any) -> torch.Tensor:
+        return attend(*given, **more).transpose(1, 2).contiguous().transpose(1, 2)
+
+    monkeypatch.setattr(layers.functional, "scaled_dot_product_attention", other_order)
+    runner, text = runner_of("llama"), prompt_ids(9)
+    runner.prefill(text)
+    torch.testing.assert_close(runner.extend([1, 2], (-1, 0)).logits[1], wanted("llama", [*text, 1, 2])[-1], **close)
