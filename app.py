@@ -188,14 +188,16 @@ def check_mcp() -> None:
         raise BadInput('--mcp needs a package that is not installed: pip install "gradio[mcp]"')
 
 
-def tell_default() -> str:
-    """The model to open where none is named, said in one line. Nothing is fetched for it."""
+def model_from(flags: argparse.Namespace) -> tuple[str, str]:
+    """The model to open, and where none was named why it is this one, said in one line. Nothing is fetched for it."""
     from engine.models import default_model
 
+    if flags.model:
+        return flags.model, ""
     default = default_model()
     if default.reason:
         print(default.reason, flush=True)
-    return default.name
+    return default.name, default.reason
 
 
 def serve_metrics(port: int, store: Store, sessions: Sessions) -> None:
@@ -223,7 +225,7 @@ def serve(flags: argparse.Namespace) -> None:
         from specviz.decoding.visitors import Visitors
         from specviz.decoding.zero import ZeroDevice
 
-        model = flags.model or tell_default()
+        model, why = model_from(flags)
         how: dict[str, Any] = {
             "takes_own": not flags.public,
             "loading": Loading(flags.draft, flags.dtype, flags.device),
@@ -235,7 +237,7 @@ def serve(flags: argparse.Namespace) -> None:
         device.hold(model)
         sessions = Sessions(device, store, Visitors(policy))
         sessions.warm_up(model, PLAIN)
-        page = ui.build(sessions, store)
+        page = ui.build(sessions, store, note="" if flags.public else why)
         print(*filter(None, (warning(flags.host, flags.public, bool(credentials())), policy.in_words())), sep="\n")
         if flags.metrics:
             serve_metrics(flags.metrics, store, sessions)

@@ -12,6 +12,7 @@ a later token that is wrong because of an earlier one shows.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -159,7 +160,7 @@ def beyond_chance(cells: Sequence[int]) -> float:
     if not total:
         return 0.0
     found = sum(abs(count / total - 1 / len(cells)) for count in cells) / 2
-    by_chance = ((len(cells) - 1) / (2 * torch.pi * total)) ** 0.5
+    by_chance = math.sqrt((len(cells) - 1) / (2 * math.pi * total))
     return max(0.0, found - by_chance)
 
 

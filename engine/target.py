@@ -119,9 +119,16 @@ class Target:
 
     def launch(self, root_id: int, tree: DraftTree) -> Pending:
         """Begin the pass that `score` makes; it is collected before the next begins."""
+        parents = (-1, *(parent + 1 for parent in tree.parents))
+        if tree.begun is not None and not self.hidden_layers:
+            layers = range(tree.begun.layer, self.runner.num_layers)
+            rows = self.runner.extend(tree.begun.states, parents, layers=layers)
+            return Pending(Scored(rows.logits.float(), rows.hidden, rows.extra))
+        if self.runner.num_pending:
+            self.discard()  # what a draft by the first layers left, where its tree is not the one that is scored
         rows = self.runner.extend(
             (root_id, *tree.tokens),
-            (-1, *(parent + 1 for parent in tree.parents)),
+            parents,
             hidden_layers=self.hidden_layers,
             extra=tree.extra and tree.extra.in_pass,
         )

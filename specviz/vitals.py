@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute, Route
 from specviz.store import Store, StoreError
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from wsgiref.types import StartResponse, WSGIEnvironment
 
     from specviz.decoding.session import Sessions
 

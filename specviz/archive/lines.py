@@ -30,9 +30,9 @@ class Limits:
 
     chars: int = 64_000_000
     runs: int = 1_000
-    steps: int = 100_000
+    steps: int = 10_000
     """Of one run."""
-    nodes: int = 400_000
+    nodes: int = 200_000
     """Of one run; a step has at most records.MOST_NODES."""
 
 

@@ -19,8 +19,8 @@ from engine.errors import BadInput
 
 MOST_INTEGER = 2**46
 """Nineteen hours in nanoseconds; the sum over a run's steps still fits a column of the store."""
-MOST_NODES = 10_000
-"""Of one step. The largest trees that methods draft have some hundred."""
+MOST_NODES = 2_000
+"""Of one step. The largest trees that methods draft have some hundred; a browser draws no more in seconds."""
 MOST_NAME_CHARS = 200
 MOST_TAGS = 20
 MOST_TAG_CHARS = 40
@@ -95,8 +95,9 @@ def _default(field: dataclasses.Field[Any]) -> Any:
 
 def _form(hint: Any, name: str) -> Any:
     """The type with its range and size, by the field that it is of."""
-    if dataclasses.is_dataclass(hint):
-        return model_of(hint)
+    record: Any = hint
+    if dataclasses.is_dataclass(record):
+        return model_of(typing.cast(Any, record))
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is tuple:
         items: Any = types.GenericAlias(list, (_form(arguments[0], name),))

@@ -27,7 +27,7 @@ from specviz.decoding.line import Line, Ticket
 from specviz.decoding.request import check_offered
 from specviz.decoding.visitors import Visitors
 from specviz.policy import Policy
-from specviz.showing.notices import Ended, Failed, Happening, Waiting
+from specviz.showing.notices import AS_ASKED, Ended, Failed, Happening, Unsaved, Waiting
 from specviz.store import Store
 
 MAX_TICKETS = 17
@@ -235,5 +235,7 @@ def _run(request: Request, desk: Desk) -> None:
         if not has_ended_by_itself(plain):
             return
     events = desk.record(request)
+    if request.sharing == "unkept":
+        desk.put(Unsaved(AS_ASKED))
     if plain and has_ended_by_itself(events):
         desk.judge(request, plain, events)

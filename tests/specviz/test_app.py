@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
@@ -135,10 +136,11 @@ def test_which_model_opens_is_said_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(models, "default_model", lambda: models.Default("story", "Model story, since."))
-    assert app.tell_default() == "story"
+    assert app.model_from(Namespace(model="")) == ("story", "Model story, since.")
     assert capsys.readouterr().out == "Model story, since.\n"
+    assert app.model_from(Namespace(model="asked-for")) == ("asked-for", "")
     monkeypatch.setattr(models, "default_model", lambda: models.Default("named"))
-    assert (app.tell_default(), capsys.readouterr().out) == ("named", "")
+    assert (app.model_from(Namespace(model="")), capsys.readouterr().out) == (("named", ""), "")
 
 
 def test_an_unknown_model_exits_with_2_and_says_what_exists(

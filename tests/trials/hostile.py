@@ -3,7 +3,7 @@
     python app.py --port 7999 --db /tmp/hostile.db --public &
     python -m tests.trials.hostile http://127.0.0.1:7999
 
-Each file must be refused with a sentence or taken in; what was taken in must lead nobody's list, and open within seconds.
+Each file must be refused with a sentence or taken in; what was taken in must lead no list, and open within seconds.
 Meanwhile another visitor asks for the list of runs again and again: the longest wait is told.
 """
 
@@ -50,9 +50,15 @@ def files() -> Iterator[tuple[str, str]]:
     yield "a step of 10,000 nodes, half of them accepted", run("half", wide(10_000, 5_000))
     many = [dataclasses.replace(wide(3_000), step=place) for place in range(15)]
     yield "15 steps of 3,000 nodes", run("many", *many)
-    yield "100,000 steps", run("long", *(dataclasses.replace(stepped(place), nodes=(), path=()) for place in range(100_000)))
+    yield (
+        "100,000 steps",
+        run("long", *(dataclasses.replace(stepped(place), nodes=(), path=()) for place in range(100_000))),
+    )
     yield "a prompt of a million ids", run("ids", stepped()).replace("[1,2,3,4]", json.dumps([1] * 1_000_000))
-    yield "settings inside each other", run("deep", stepped()).replace('"config":{', '"config":{"x":' + "[" * 900 + "]" * 900 + ",")
+    yield (
+        "settings inside each other",
+        run("deep", stepped()).replace('"config":{', '"config":{"x":' + "[" * 900 + "]" * 900 + ","),
+    )
     yield "50 MB of nothing", " " * 50_000_000
     yield "a speedup of a thousand", run("fast", stepped()) + run("plain", stepped())
 
@@ -107,7 +113,9 @@ def main() -> int:
     rows = server.serve("find_runs", {})["rows"]
     print(f"First in the list: {[(row['id'][:8], row['when'], row['origin'] or 'measured here') for row in rows[:3]]}")
     print(f"Another visitor waited at most {max(waits):.1f} s for the list, {len(waits)} times")
-    faults += ["a claim leads the list"] if rows and rows[0]["when"].startswith("9999") and not rows[0]["origin"] else []
+    faults += (
+        ["a claim leads the list"] if rows and rows[0]["when"].startswith("9999") and not rows[0]["origin"] else []
+    )
     print(f"{len(faults)} faults {faults}")
     return 1 if faults else 0
 

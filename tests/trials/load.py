@@ -1,10 +1,10 @@
-"""Visitors by script who run, stop, browse and export, all at once, against a server that is up; what it costs in memory.
+"""Visitors by script who run, stop, browse and export at once, against a server that is up; what it costs in memory.
 
     python app.py --port 7999 --db /tmp/load.db --public &
     python -m tests.trials.load http://127.0.0.1:7999 --visitors 1 8 32 --seconds 60
     python -m tests.trials.load http://127.0.0.1:7999 --visitors 4 --seconds 7200 --pid PID
 
-Each visitor does one thing after another, drawn by lot. A refusal in a sentence (the line is full, a run is going on) is
+Each visitor does one thing after another, drawn by lot. A refusal in a sentence (the line is full, a run goes on) is
 counted apart; anything else that is no answer is an error. `--pid`: the server's memory, told each minute.
 """
 

@@ -187,8 +187,9 @@ def _weight_files(folder: Path) -> list[Path]:
     index = folder / INDEX_FILE
     if index.is_file():
         parts = _read_object(index).get("weight_map", {})
-        names = list(parts.values()) if isinstance(parts, dict) else [None]
-        if not all(isinstance(name, str) and len(name) <= MOST_NAME_CHARS for name in names):
+        named = list(parts.values()) if isinstance(parts, dict) else [None]
+        names = [name for name in named if isinstance(name, str) and len(name) <= MOST_NAME_CHARS]
+        if len(names) < len(named):
             raise BadInput(f"The file {index} does not name its parts; fetch it again.")
         return [folder / Path(name).name for name in sorted(set(names))]
     found = sorted(folder.glob("*.safetensors"))

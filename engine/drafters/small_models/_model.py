@@ -16,7 +16,8 @@ from torch import Tensor
 from engine import models
 from engine.drafters.base import Context, Drafter, Needs, Room
 from engine.drafters.budget import MeasuredBudget
-from engine.drafters.small_models._growing import Growing
+from engine.drafters.growing import Growing
+from engine.drafters.trust import Trust
 from engine.options import option
 from engine.runtime import guards
 from engine.runtime.longrope import make_runner
@@ -101,6 +102,7 @@ class SmallModel(Drafter):
 
     def start(self, context: Context) -> None:
         super().start(context)
+        self._trust = Trust()
         self._rows: list[int | None] = []
         self._fits = len(context.ids) + self.most_depth < self.max_context
         if self._fits:
@@ -115,6 +117,10 @@ class SmallModel(Drafter):
         logits = self._feed(context.ids[self.runner.num_committed :])
         return self._draft(context, logits, Room(room.nodes, min(self._depth(), room.depth)))
 
+    def _begin(self, context: Context) -> Growing:
+        """A step's tree."""
+        return Growing(context, self.name, self._trust)
+
     @abstractmethod
     def _draft(self, context: Context, logits: Tensor, room: Room) -> DraftTree:
         """The draft behind a root whose scores (1, v) these are; there is room for a node at least."""
@@ -125,6 +131,7 @@ class SmallModel(Drafter):
         Where another drafter proposed the tree there are no rows: its tokens wait to be fed.
         """
         self._budget.learn(self.context.tree, verdict.path)
+        self._trust.learn(emitted[0])
         rows = [self._rows[node] for node in verdict.path if node < len(self._rows)]
         self.runner.commit([row for row in takewhile(lambda row: row is not None, rows) if row is not None])
         self._rows = []

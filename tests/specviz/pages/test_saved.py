@@ -19,6 +19,7 @@ from specviz.archive import lines, records
 from specviz.decoding.visitors import Visitors
 from specviz.pages.inspector import Inspector
 from specviz.pages.saved import SavedRuns
+from specviz.policy import PUBLIC
 from specviz.showing.channel import Streams
 from specviz.showing.replay import replay
 from specviz.store import RunCopy, Store, open_store
@@ -157,11 +158,14 @@ def test_a_run_that_a_file_holds_twice_is_new_once(store: Store) -> None:
 def test_a_public_instance_takes_small_files(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines, "SMALL", lines.Limits(runs=1))
     file = "\n".join(lines.to_lines([copy_of("a"), copy_of("b")]))
-    assert "more than 1 runs" in ask(SavedRuns(store, Streams(), Visitors(True)).take_in, {"text": file})["error"]
+    assert (
+        "more than 1 runs"
+        in ask(SavedRuns(store, Streams(), Visitors(replace(PUBLIC, imports="small"))).take_in, {"text": file})["error"]
+    )
     assert ask(SavedRuns(store, Streams()).take_in, {"text": file})["added"] == ["a", "b"]
 
 
-@pytest.mark.parametrize("nodes", [10_000, 10_001])
+@pytest.mark.parametrize("nodes", [2_000, 2_001])
 def test_the_largest_step_that_is_taken_opens_everywhere(store: Store, nodes: int) -> None:
     """A chain of which half is accepted; one node more is refused with a sentence."""
     page, kept = SavedRuns(store, Streams()), nodes // 2
@@ -171,7 +175,7 @@ def test_the_largest_step_that_is_taken_opens_everywhere(store: Store, nodes: in
     file = "\n".join(lines.to_lines([RunCopy((started("wide"), wide))]))
     answer = ask(page.take_in, {"text": file})
     if nodes > records.MOST_NODES:
-        assert "Line 2: nodes: wanted at most 10,000 of them" in answer["error"]
+        assert "Line 2: nodes: wanted at most 2,000 of them" in answer["error"]
         return
     (step,) = json.loads(page.open("wide"))["steps"]
     assert (len(step["k"]), len(step["tree"]["t"]), step["more"] + len(step["g"])) == (kept + 1, nodes, nodes - kept)

@@ -49,14 +49,14 @@ def _steps(store: Store, ask: Callable[[], object]) -> int:
         nonlocal num_hundreds
         num_hundreds += 1
 
-    def watch(connection: Any) -> None:
+    def watch(connection: Any, *_: Any) -> None:  # behind the store's own watch over time, in whose place it stands
         connection.connection.driver_connection.set_progress_handler(count, 100)
 
-    sqlalchemy.event.listen(store._database.engine, "begin", watch)
+    sqlalchemy.event.listen(store._database.engine, "before_cursor_execute", watch)
     try:
         ask()
     finally:
-        sqlalchemy.event.remove(store._database.engine, "begin", watch)
+        sqlalchemy.event.remove(store._database.engine, "before_cursor_execute", watch)
     return 100 * num_hundreds
 
 

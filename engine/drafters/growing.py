@@ -1,7 +1,7 @@
 """A draft tree while it grows: its nodes, what each was chosen from, and how its children are chosen under the rule.
 
-By the rule's draft mode a node's children are the drafter's likeliest tokens; the first of the race that the target's
-own noise makes of the drafter's distribution; or draws with noise of their own, one behind the other without
+By the rule's draft mode a node's children are the drafter's likeliest tokens; those that the target is likeliest to
+draw with the noise that both share (trust.py); or draws with noise of their own, one behind the other without
 replacement, or independently of each other. A drawn tree states its draws, and none is ever taken back.
 """
 
@@ -14,16 +14,11 @@ import torch
 from torch import Tensor
 
 from engine.drafters.base import Context
+from engine.drafters.trust import Trust
 from engine.draws import Draws, Scheme
 from engine.runtime import crossings
 from engine.sampling import displayed, warp
 from engine.tree import DraftTree
-
-SHARPNESS = 2.0
-"""Of the chance that target and drafter choose alike under shared noise: the power that the race's scores are taken
-to. Measured on the story model (docs/log.md, 2026-11-30)."""
-_NUM_RIVALS = 16
-"""Tokens of a race that are taken to have a chance."""
 
 
 class Choice(NamedTuple):
@@ -39,9 +34,9 @@ class Choice(NamedTuple):
 class Growing:
     """The tree of one step."""
 
-    def __init__(self, context: Context, name: str, *, is_iid: bool | None = None) -> None:
+    def __init__(self, context: Context, name: str, trust: Trust, *, is_iid: bool | None = None) -> None:
         """`name`: the stream that its draws are from. `is_iid`: whether siblings are independent; None: if asked."""
-        self.context, self.name = context, name
+        self.context, self.name, self.trust = context, name, trust
         self.is_iid = context.config.drawing == "iid" if is_iid is None else is_iid and self.is_drawn
         self.tokens: list[int] = []
         self.parents: list[int] = []
@@ -97,10 +92,13 @@ class Growing:
         else:
             noise, places = self.context.noise, (self.context.position + self.depths[node] for node in nodes)
             waits = torch.stack([noise.waits(place, width, device=laws.device) for place in places])
-            race = (laws / waits).topk(min(max(most, _NUM_RIVALS), width), dim=1)
-            shares = (race.values / race.values[:, :1]) ** SHARPNESS
-            shares = shares / shares.sum(dim=1, keepdim=True)
-            tokens, probs, chances = crossings.download(race.indices, laws.gather(1, race.indices), shares)
+            for node, law, own in zip(nodes, laws, waits, strict=True):
+                if self.depths[node] == 0:
+                    self.trust.look(law, own)
+            weights = self.trust.weights(laws, waits)
+            best = weights.topk(min(most, width), dim=1)
+            shares = best.values / weights.sum(dim=1, keepdim=True)
+            tokens, probs, chances = crossings.download(best.indices, laws.gather(1, best.indices), shares)
         rows = zip(tokens.long().tolist(), probs.tolist(), chances.tolist(), nums, strict=True)
         return [[c for c in map(Choice, *columns) if c.prob > 0][:num] for *columns, num in rows]
 
