@@ -10,7 +10,7 @@ from typing import Any
 from engine import options, verify
 from engine.errors import BadInput
 from engine.options import option
-from engine.verify import DraftMode, Rule
+from engine.verify import DraftMode, Drawing, Rule
 
 MAX_STOP_CHARS = 200
 AUTO = "auto"
@@ -72,6 +72,11 @@ class GenerationConfig:
     def draft_mode(self) -> DraftMode:
         """How a draft's tokens are to be chosen."""
         return "likeliest" if self.is_greedy else self.verification_rule.draft_mode
+
+    @property
+    def drawing(self) -> Drawing | None:
+        """How a draft is to be drawn; None where it is not."""
+        return self.verification_rule.drawing if self.draft_mode == "drawn" else None
 
     @staticmethod
     def from_dict(given: Mapping[str, Any]) -> GenerationConfig:

@@ -22,6 +22,10 @@ from torch import Tensor
 from engine.errors import RunFailed
 
 Scheme = Literal["iid", "without_replacement", "conditional"]
+Drawing = Literal["in_turn", "iid", "chain"]
+"""How a rule may ask for a draft to be drawn: in turn, siblings one behind the other by laws that the tree states; iid,
+as many siblings as were settled before the first of them was drawn, all from one row; or a chain, one below each node.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +60,15 @@ class Draws:
         rows = zip(self.order, self.row_of, strict=True)
         if self.scheme != "conditional" and any(shared.setdefault(parents[node], row) != row for node, row in rows):
             raise RunFailed(f"Draws below one parent have several rows; scheme {self.scheme} has one for all.")
+
+    def is_drawn(self, drawing: Drawing, parents: Sequence[int]) -> bool:
+        """Whether the nodes of a tree with these parents (n,) can have been drawn so, as far as that shows."""
+        if drawing == "in_turn":
+            return True
+        below = [parents[node] for node in self.order]
+        if drawing == "chain":
+            return below == list(range(-1, len(parents) - 1))
+        return self.scheme == "iid" or len(set(below)) == len(below)
 
     def law(self, draw: int, earlier: Sequence[int]) -> Tensor:
         """Distribution (v,) float64 of a draw behind `earlier` tokens that were drawn below the same parent."""

@@ -88,6 +88,14 @@ class CoinNoise:
     def draw(self, weights: torch.Tensor, place: int, stream: str = "target") -> int:
         return self.coins.choose((weights / weights.sum()).tolist())
 
+    def first(self, weights: torch.Tensor, most: int, place: int, stream: str = "target") -> list[int]:
+        left = weights.double().clone()
+        found: list[int] = []
+        while len(found) < most and left.any():
+            found.append(self.draw(left, place, stream))
+            left[found[-1]] = 0
+        return found
+
     def uniforms(self, place: int, stream: str) -> Iterator[Uniform]:
         return itertools.repeat(Uniform(self.coins))
 

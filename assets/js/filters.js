@@ -4,7 +4,7 @@ import { add, empty, make, makeOption, shown } from './dom.js';
 
 export const MENUS = [
   ['method', 'Method'], ['model', 'Model'], ['task', 'Task'], ['sampling', 'Sampling', ['greedy', 'sampled']],
-  ['status', 'Status', ['finished', 'stopped', 'failed', 'interrupted', 'running']], ['tag', 'Tag'],
+  ['status', 'Status', ['finished', 'stopped', 'failed', 'interrupted', 'running']], ['tag', 'Tag'], ['origin', 'Origin', ['measured', 'imported']],
 ];
 const DAYS = [['since', 'From'], ['until', 'To']];
 const TYPING_MS = 250;

@@ -200,7 +200,7 @@ export function makeInspector(options = {}) {
     let total = 0;
     for (const step of trace.steps) { starts.push(total); total += step.k.length; }
     title.textContent = trace.run.prompt || 'A run';
-    meta.textContent = [trace.run.method, trace.run.model, trace.run.where, trace.run.rule, trace.run.created && trace.run.created + ' UTC', ...(trace.run.notices || [])].filter(Boolean).join(' · ');
+    meta.textContent = [trace.run.method, trace.run.model, trace.run.where, trace.run.rule, trace.run.created && trace.run.created + ' UTC', trace.run.origin, ...(trace.run.notices || [])].filter(Boolean).join(' · ');
     root.dataset.run = trace.run.id || '';
     ruler.draw(trace.steps);
     at = -1;

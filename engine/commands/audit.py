@@ -1,4 +1,4 @@
-"""`audit`: compares methods with plain decoding, token by token."""
+"""`audit`: compares methods with plain decoding, token by token, or their statistics with the target's law."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine import drafters
+from engine.commands import sampled
 from engine.commands.flags import (
     add_config_flags,
     add_model_flags,
@@ -36,11 +37,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON list")
     add_model_flags(parser)
     add_config_flags(parser)
+    sampled.add(parser)
     parser.set_defaults(run=run, max_new_tokens=100)
 
 
 def run(args: argparse.Namespace) -> int:
     """Do it; returns the exit status."""
+    if args.sampled:
+        return sampled.run(args)
     names = method_names(args.methods)
     config, questions = config_of(args), questions_of(args)
     target = load_target(args)

@@ -19,7 +19,7 @@ from engine.config import GenerationConfig
 from engine.errors import BadInput
 from engine.noise import Noise
 from engine.tree import EMPTY_TREE, MAX_BUDGET, DraftTree
-from engine.verify import DraftMode, Verdict
+from engine.verify import DraftMode, Drawing, Verdict
 
 if TYPE_CHECKING:
     from engine.drafters.costs import Costs
@@ -36,6 +36,8 @@ class Needs:
 
     draft_model: bool = False
     weights: bool = False
+    own_layers: bool = False
+    """Whether it runs layers of the target itself."""
     hidden_layers: tuple[int, ...] = ()
     """Hidden states of the target that it reads, as indices into transformers' hidden_states."""
     prompt_top_k: int = 0
@@ -48,6 +50,7 @@ class Needs:
         return Needs(
             draft_model=self.draft_model or other.draft_model,
             weights=self.weights or other.weights,
+            own_layers=self.own_layers or other.own_layers,
             hidden_layers=tuple(dict.fromkeys((*self.hidden_layers, *other.hidden_layers))),
             prompt_top_k=max(self.prompt_top_k, other.prompt_top_k),
             prompt_probs=self.prompt_probs or other.prompt_probs,
@@ -61,7 +64,7 @@ class Needs:
     def describe(self) -> str:
         """In words, for tables and menus."""
         parts = ["a draft model"] * self.draft_model + ["trained weights"] * self.weights
-        parts += ["the target's hidden states"] * bool(self.hidden_layers)
+        parts += ["the target's hidden states"] * bool(self.hidden_layers) + ["the target's layers"] * self.own_layers
         return ", ".join(parts) or "nothing"
 
 
@@ -124,8 +127,8 @@ class Drafter(ABC):
     guarantee: ClassVar[Literal["exact", "lossy"]] = "exact"
     needs: Needs = Needs()
     """Of the method, for tables and menus; an object may set its own, as they depend on the target."""
-    states_draws: ClassVar[bool] = False
-    """Whether, asked to, it samples its nodes and says from what."""
+    drawings: tuple[Drawing, ...] = ()
+    """The ways in which, asked to, it draws its nodes and says from what; an object may have fewer."""
     caveat: str = ""
     """What is to be said before its runs on this target; else empty."""
     Options: ClassVar[type[Any]] = NoOptions
@@ -146,9 +149,13 @@ class Drafter(ABC):
 
     def check(self, config: GenerationConfig) -> None:
         """Raises BadInput where it cannot work under these settings."""
-        if config.draft_mode == "drawn" and not self.states_draws:
-            other = verify.default("above zero").name
-            raise BadInput(f"Rule {config.rule} needs sampled drafts, and {self.name} chooses them; use {other}.")
+        drawing = config.drawing
+        if drawing is not None and drawing not in self.drawings:
+            does = "draws otherwise with these options" if self.drawings else "chooses its drafts"
+            rules = ", ".join(verify.fitting(self.drawings))
+            raise BadInput(
+                f"Rule {config.rule} needs {verify.DRAWN[drawing]}, and {self.name} {does}; choose one of: {rules}."
+            )
 
     def fit(self, costs: Costs) -> None:  # noqa: B027
         """Take the size that pays where passes and drafts cost this; before any session, by who makes the drafter."""

@@ -45,7 +45,7 @@ class WithFallback(Drafter):
             "name": first.name,
             "guarantee": "exact" if is_exact else "lossy",
             "needs": first.needs | second.needs,
-            "states_draws": first.states_draws and second.states_draws,
+            "drawings": tuple(drawing for drawing in first.drawings if drawing in second.drawings),
             "caveat": " ".join(filter(None, (first.caveat, second.caveat))),
         }
         self.__dict__.update(told)

@@ -13,7 +13,7 @@ class Plain(Drafter):
     title = "Plain decoding"
     summary = "No drafts: the target writes one token a pass. Every speedup is measured against it."
     source = "baseline"
-    states_draws = True
+    drawings = ("in_turn", "iid", "chain")
 
     def propose(self, context: Context, room: Room) -> DraftTree:
         return EMPTY_TREE

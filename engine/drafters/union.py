@@ -7,14 +7,15 @@ under the numbers that it gave them. Each fits its own tree to the machine, as i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from engine.drafters.base import Context, Room
+from engine.config import GenerationConfig
+from engine.drafters.base import Context, Drafter, Room
 from engine.drafters.fallback import WithFallback
 from engine.draws import Draws
 from engine.errors import RunFailed
@@ -35,6 +36,15 @@ class WithUnion(WithFallback):
     """The first drafter under its own name, and what a second adds to its trees."""
 
     _drafts = EMPTY_TREE, EMPTY_TREE
+
+    def __init__(self, first: Drafter, second: Drafter, given: Mapping[str, object] | None = None) -> None:
+        super().__init__(first, second, given)
+        # Siblings of two makers are from two laws, and two chains are none.
+        self.drawings = tuple(drawing for drawing in self.drawings if drawing == "in_turn")
+
+    def check(self, config: GenerationConfig) -> None:
+        super().check(config)
+        Drafter.check(self, config)
 
     def propose(self, context: Context, room: Room) -> DraftTree:
         """The second drafts in what room the first leaves."""

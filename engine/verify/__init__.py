@@ -9,9 +9,11 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
+from collections.abc import Collection
 
+from engine.draws import Drawing
 from engine.errors import UnknownName
-from engine.verify.base import DraftMode, Rule, TargetRows, Temperatures, Verdict
+from engine.verify.base import DRAWN, DraftMode, Rule, TargetRows, Temperatures, Verdict
 
 _SHARED = "base"
 
@@ -39,4 +41,23 @@ def default(temperatures: Temperatures) -> type[Rule]:
     return rule
 
 
-__all__ = ["DraftMode", "Rule", "TargetRows", "Temperatures", "Verdict", "default", "get", "names"]
+def fitting(drawings: Collection[Drawing]) -> tuple[str, ...]:
+    """Rules above temperature 0 for a drafter that can draw in these ways, the default first."""
+    rules = [get(name) for name in names() if get(name).needs_temperature != "zero" and get(name).guarantee == "exact"]
+    fit = [rule for rule in rules if rule.draft_mode != "drawn" or rule.drawing in drawings]
+    return tuple(rule.name for rule in sorted(fit, key=lambda rule: (rule.default_at is None, rule.name)))
+
+
+__all__ = [
+    "DRAWN",
+    "DraftMode",
+    "Drawing",
+    "Rule",
+    "TargetRows",
+    "Temperatures",
+    "Verdict",
+    "default",
+    "fitting",
+    "get",
+    "names",
+]

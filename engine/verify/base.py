@@ -9,6 +9,8 @@ from typing import ClassVar, Literal, Protocol
 
 from torch import Tensor
 
+from engine.draws import Drawing
+from engine.errors import RunFailed
 from engine.events import Judged, Origin
 from engine.noise import Noise
 from engine.tree import DraftTree
@@ -41,6 +43,9 @@ class TargetRows(Protocol):
     def likeliest(self, row: int) -> int:
         """Arg-max of a row, ties to the lowest id."""
 
+    def drawn(self, row: int, noise: Noise, place: int) -> int:
+        """The token that the session's noise of a place draws from a row's distribution."""
+
     def __getitem__(self, row: int) -> Tensor:
         """Distribution (v,) of a row."""
 
@@ -52,6 +57,8 @@ class Rule(ABC):
     guarantee: ClassVar[Literal["exact", "lossy"]] = "exact"
     draft_mode: ClassVar[DraftMode]
     """What it needs of a draft, above temperature 0; there, nothing is drawn, and every draft takes the likeliest."""
+    drawing: ClassVar[Drawing] = "in_turn"
+    """Of drafts that are drawn: how they must be."""
     is_reproducible: ClassVar[bool] = True
     """Whether model, prompt, settings and seed alone decide the text, whatever is drafted (a lossy rule's aside)."""
     needs_temperature: ClassVar[Temperatures | None] = None
@@ -73,6 +80,22 @@ class Rule(ABC):
         `target`: row 0 follows the root, row i + 1 follows node i. `position` is the absolute place in the context
         of the token that follows the root.
         """
+
+
+DRAWN: dict[Drawing, str] = {
+    "in_turn": "sampled drafts",
+    "iid": "siblings that are drawn independently of each other",
+    "chain": "a chain of sampled drafts",
+}
+"""What a rule needs, in words."""
+
+
+def refuse_unless_drawn(rule: type[Rule], tree: DraftTree) -> None:
+    """Raises RunFailed for a tree that does not say what its nodes were drawn from, or was drawn otherwise."""
+    if tree.draws is None and tree:
+        raise RunFailed(f"Rule {rule.name} needs to know what each node was drawn from; this drafter does not say.")
+    if tree.draws is not None and not tree.draws.is_drawn(rule.drawing, tree.parents):
+        raise RunFailed(f"Rule {rule.name} needs {DRAWN[rule.drawing]}; this draft was drawn otherwise.")
 
 
 def match(tree: DraftTree, node: int, token: int) -> int | None:

@@ -7,24 +7,26 @@ is a function of model, prompt, settings and seed alone, the same for every draf
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from engine.noise import Noise
 from engine.tree import DraftTree
-from engine.verify.base import Rule, TargetRows, Verdict, ending, match
+from engine.verify.base import DraftMode, Rule, TargetRows, Temperatures, Verdict, ending, match
 
 
 class NodeSampling(Rule):
     """One draw per node; the safe default for sampled decoding."""
 
     name = "node_sampling"
-    draft_mode = "coupled"
+    draft_mode: ClassVar[DraftMode] = "coupled"
     judges_by = "draw"
-    default_at = "above zero"
+    default_at: ClassVar[Temperatures | None] = "above zero"
 
     def verify(self, tree: DraftTree, target: TargetRows, noise: Noise, position: int) -> Verdict:
         path: list[int] = []
         node = -1
         while True:
-            token = noise.draw(target[node + 1], position + len(path))
+            token = target.drawn(node + 1, noise, position + len(path))
             child = match(tree, node, token)
             if child is None:
                 return Verdict(tuple(path), token, ending(tree, path))

@@ -14,11 +14,10 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from engine.errors import RunFailed
 from engine.events import Judged
 from engine.noise import Noise
 from engine.tree import DraftTree
-from engine.verify.base import Rule, TargetRows, Verdict, ending
+from engine.verify.base import Rule, TargetRows, Verdict, ending, refuse_unless_drawn
 
 
 class Rejection(Rule):
@@ -31,8 +30,7 @@ class Rejection(Rule):
     judges_by = "ratio"
 
     def verify(self, tree: DraftTree, target: TargetRows, noise: Noise, position: int) -> Verdict:
-        if tree and not tree.is_sampled:
-            raise RunFailed(f"Rule {self.name} needs to know what each node was drawn from; this drafter does not say.")
+        refuse_unless_drawn(type(self), tree)
         judged: list[Judged] | None = [] if self.has_detail else None
         path: list[int] = []
         node = -1

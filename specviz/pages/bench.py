@@ -16,7 +16,7 @@ from specviz.bench import EXAMPLE, Asked, Benchmarks, Progress, document, pairs,
 from specviz.bench.keeping import Keeping
 from specviz.decoding.device import PLAIN, Device, problems, runnable
 from specviz.pages import own_model
-from specviz.pages.asking import model_menu, start_and_stop
+from specviz.pages.asking import model_menu, start_and_stop, visitor_of
 from specviz.pages.drawn import QUIET, drawn
 from specviz.store import Reader
 from specviz.text import printable, to_wire, without_surrogates
@@ -52,7 +52,7 @@ class BenchView:
     def board(self, bench_id: object, alert: str = "") -> str:
         """The list of benchmarks and the figures of one, as JSON text."""
         message: dict[str, Any] = {"entries": self._entries(), "open": str(bench_id)[:80], "alert": alert}
-        message["mayChange"] = self.keeping.may_change
+        message["mayChange"] = self.keeping.may_change()
         try:
             message |= sheet.of_report(self.benchmarks.shelf.open(str(bench_id)))
         except BadInput as error:
@@ -62,23 +62,27 @@ class BenchView:
             message["note"] = "The figures appear when the first round is measured." if is_first else ""
         return to_wire(printable(message))
 
-    def start(self, *given: object) -> tuple[Any, ...]:
+    def start(self, who: gr.Request, *given: object) -> tuple[Any, ...]:
         """The Start button."""
-        return self._begin(lambda: self.benchmarks.start(self._parse(given)))
+        return self._begin(lambda: self.benchmarks.start(self._parse(given), visitor_of(who)))
 
-    def resume(self, event: gr.EventData) -> tuple[Any, ...]:
+    def resume(self, event: gr.EventData, who: gr.Request) -> tuple[Any, ...]:
         """Go on with one that was stopped."""
         bench_id = str(getattr(event, "id", ""))
 
         def go_on() -> str:
-            self.benchmarks.resume(bench_id)
+            self.benchmarks.resume(bench_id, visitor_of(who))
             return bench_id
 
         return self._begin(go_on)
 
-    def stop(self) -> None:
-        """The Stop button."""
-        self.benchmarks.stop()
+    def stop(self, who: gr.Request) -> Any:
+        """The Stop button: the progress, with a sentence where it is not this visitor's to stop."""
+        try:
+            self.benchmarks.stop(visitor_of(who))
+        except BadInput as error:
+            return self._status(str(error))[0]
+        return gr.skip()
 
     def open(self, event: gr.EventData) -> tuple[Any, ...]:
         """One of the list was pressed."""
@@ -126,7 +130,8 @@ class BenchView:
         """Take a report in, rename or delete: `{do, id, text}`. Which is to be open then, as JSON text."""
         given = asked if isinstance(asked, dict) else {}
         try:
-            return to_wire({"open": self.keeping.change(given.get("do"), given.get("id"), given.get("text"))})
+            asked = (given.get(name) for name in ("do", "id", "text", "visitor"))
+            return to_wire({"open": self.keeping.change(*asked)})
         except BadInput as error:
             return to_wire({"alert": without_surrogates(str(error))})
 
@@ -188,7 +193,7 @@ class BenchView:
         timer = gr.Timer(POLL_S, active=False)
         outputs = [progress, timer, stop, board, shown]
         start.click(self.start, inputs, outputs, **QUIET)
-        stop.click(self.stop, None, None, queue=False, **QUIET)
+        stop.click(self.stop, None, [progress], queue=False, **QUIET)
         board.open(self.open, None, [board, shown], **QUIET)
         board.resume(self.resume, None, outputs, **QUIET)
         model, chosen = inputs[:2]

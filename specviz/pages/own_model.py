@@ -14,7 +14,7 @@ from engine.errors import BadInput, EngineError
 from specviz.decoding import request
 from specviz.decoding.device import Device, Loading, Request
 from specviz.decoding.session import Sessions, load
-from specviz.pages.asking import told, visitor_of
+from specviz.pages.asking import asker, told
 from specviz.pages.drawn import Answer
 from specviz.showing.notices import Failed, Happening
 from specviz.text import to_wire, without_surrogates
@@ -32,16 +32,16 @@ class OwnModel:
     show: Callable[[Batches], Iterator[str]]
     """What happens as messages for the view's stage."""
 
-    def load(self, given: object, visitor: str) -> Generator[str, None, bool]:
+    def load(self, given: object, visitor: str, address: str = "") -> Generator[str, None, bool]:
         """Messages for the stage; whether it is loaded now. Closing the generator stops it."""
         failures: list[Happening] = []
-        yield from told(self._stream(given, visitor, failures))
+        yield from told(self._stream(given, (visitor, address), failures))
         return not failures
 
-    def _stream(self, given: object, visitor: str, failures: list[Happening]) -> Iterator[str]:
+    def _stream(self, given: object, asker: tuple[str, str], failures: list[Happening]) -> Iterator[str]:
         failures.append(Failed(""))  # until it has come to its end
         wanted = _wanted(self.sessions.device, given)
-        yield from self.show(_noted(self.sessions.perform(load(wanted), visitor), failures))
+        yield from self.show(_noted(self.sessions.perform(load(wanted), asker[0], address=asker[1]), failures))
 
     def pressed(
         self, settings: object, event: gr.EventData, who: gr.Request, busy: Sequence[Any], ready: Sequence[Any]
@@ -50,7 +50,7 @@ class OwnModel:
         given = {name: getattr(event, name) for name in NAMES if hasattr(event, name)}
         unchanged, is_loaded = (gr.skip(), gr.skip()), False
         yield gr.skip(), *busy, *unchanged
-        with closing(self.load(given, visitor_of(who))) as messages:
+        with closing(self.load(given, *asker(self.sessions, who))) as messages:
             while True:
                 try:
                     yield next(messages), *(gr.skip() for _ in busy), *unchanged

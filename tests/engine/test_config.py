@@ -50,6 +50,12 @@ def test_what_a_draft_is_made_of_follows_rule_and_temperature() -> None:
     assert GenerationConfig(rule="node_sampling").draft_mode == "likeliest"
     assert GenerationConfig(temperature=0.7).draft_mode == "coupled"
     assert GenerationConfig(temperature=0.7, rule="rejection").draft_mode == "drawn"
+    assert GenerationConfig(temperature=0.7, rule="likeliest_drafts").draft_mode == "likeliest"
+    assert [GenerationConfig(temperature=0.7, rule=rule).drawing for rule in ("rejection", "k_seq", "typical")] == [
+        "in_turn",
+        "iid",
+        None,
+    ]
 
 
 def test_settings_survive_json() -> None:

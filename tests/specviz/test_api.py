@@ -9,7 +9,8 @@ from typing import Any
 
 import gradio as gr
 import pytest
-from scripted import ScriptedDevice, Watched
+from scripted import ScriptedDevice
+from scripted_kinds import Watched
 from stored import finished, save, session
 
 from engine.run_report import run_report

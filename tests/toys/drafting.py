@@ -30,7 +30,7 @@ class ScriptedDrafter(Drafter):
     title = "Scripted"
     summary = "Does as it is told."
     source = "tests"
-    states_draws = True
+    drawings = ("in_turn", "iid", "chain")
 
     def __init__(self, script: Callable[[Context, int], DraftTree]) -> None:
         self.options = SimpleNamespace()

@@ -24,7 +24,7 @@ from toys import (
     tiny,
 )
 
-from engine import drafters, options
+from engine import drafters, options, verify
 from engine.config import GenerationConfig
 from engine.errors import BadInput, UnknownName
 from engine.events import Event, Prefilled, SessionFinished, Stepped
@@ -37,7 +37,8 @@ NAMES = drafters.names()
 EXACT = [name for name in NAMES if drafters.get(name).guarantee == "exact"]
 SAMPLED: dict[str, Any] = {"temperature": 0.9, "top_p": 0.9, "seed": 3}
 every_method = pytest.mark.parametrize("name", NAMES)
-UNTRAINED = [name for name in EXACT if not (drafters.get(name).needs.hidden_layers or drafters.get(name).needs.weights)]
+NEEDS = {name: drafters.get(name).needs for name in EXACT}
+UNTRAINED = [name for name, needs in NEEDS.items() if not (needs.hidden_layers or needs.weights or needs.own_layers)]
 """Those that a target without a network can have; the others' law is told in heads/test_trained_heads.py."""
 every_exact_method = pytest.mark.parametrize("name", EXACT)
 pytestmark = pytest.mark.usefixtures("draft_models")
@@ -174,11 +175,18 @@ def test_a_prompt_of_one_token_will_do(name: str, llama: Target) -> None:
     assert output_ids(run(llama, name, [5])) == greedy_text(llama, [5], 24)[1:]
 
 
+DRAWN = [rule for rule in verify.names() if verify.get(rule).draft_mode == "drawn"]
+
+
 @every_method
-def test_under_the_rejection_rule_drafts_say_what_they_were_drawn_from_or_are_refused(name: str, llama: Target) -> None:
-    settings: dict[str, Any] = {"temperature": 1.0, "rule": "rejection"}
-    if not drafters.get(name).states_draws:
-        with pytest.raises(BadInput, match="node_sampling"):
+@pytest.mark.parametrize("rule", DRAWN)
+def test_under_a_rule_that_weighs_draws_drafts_are_drawn_as_it_asks_or_refused(
+    rule: str, name: str, llama: Target
+) -> None:
+    settings: dict[str, Any] = {"temperature": 1.0, "rule": rule}
+    drafter = create(name, llama)
+    if verify.get(rule).drawing not in drafter.drawings:
+        with pytest.raises(BadInput, match=f"Rule {rule} needs .* and {name} .*node_sampling"):
             run(llama, name, REPEATING, **settings)
         return
     steps = steps_of(run(llama, name, REPEATING, **settings))

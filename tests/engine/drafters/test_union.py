@@ -129,6 +129,13 @@ def test_under_rejection_both_say_what_they_drew_from(llama: Target) -> None:
         run(llama, WithUnion(jacobi, create("prompt_lookup", llama)), **sampled)
 
 
+def test_two_trees_in_one_are_neither_a_chain_nor_of_one_law(llama: Target) -> None:
+    both = WithUnion(create("draft_model", llama), create("draft_model", llama))
+    for rule in ("k_seq", "with_replacement", "block_verification"):
+        with pytest.raises(BadInput, match=r"draws otherwise .* node_sampling, likeliest_drafts, rejection"):
+            run(llama, both, temperature=1.0, rule=rule)
+
+
 def test_a_step_goes_as_far_as_the_better_of_the_two(llama: Target) -> None:
     text = greedy_text(llama, PROMPT, 30)
     for scripts in ((right(text, 2), wrong(text, 60)), (wrong(text, 60), right(text, 2))):

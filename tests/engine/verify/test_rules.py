@@ -65,11 +65,11 @@ def test_shared_noise_makes_drafter_and_target_agree_as_often_as_the_golden_figu
 # The real code path
 
 
-@pytest.mark.parametrize("rule", ["rejection", "node_sampling"])
+@pytest.mark.parametrize("rule", ["rejection", "node_sampling", "block_verification"])
 def test_sampled_frequencies_of_the_real_code_fit_the_targets_joint_law(rule: str) -> None:
     target, drafter = Table(3, seed=1), Table(3, seed=2)
     counts = torch.zeros(3, 3, 3)
-    for seed in range(3000):
+    for seed in range(2000):
         noise = Noise(seed)
         tokens: list[int] = []
         rows: list[torch.Tensor] = []
@@ -170,7 +170,7 @@ def test_rejection_refuses_a_tree_that_does_not_say_what_it_was_drawn_from() -> 
 
 
 def test_an_unknown_rule_names_the_ones_that_exist() -> None:
-    with pytest.raises(UnknownName, match="greedy, node_sampling, rejection"):
+    with pytest.raises(UnknownName, match="greedy, k_seq, likeliest_drafts, node_sampling, rejection"):
         verify.get("coin")
 
 
@@ -191,11 +191,35 @@ def test_each_rule_says_what_it_needs_and_what_it_keeps() -> None:
         assert rule.name == name
         told[name] = rule.draft_mode, rule.needs_temperature, rule.guarantee, rule.is_reproducible
     assert told == {
+        "above_threshold": ("coupled", "above zero", "lossy", True),
+        "among_top": ("coupled", "above zero", "lossy", True),
+        "block_verification": ("drawn", "above zero", "exact", False),
         "greedy": ("likeliest", "zero", "exact", True),
+        "k_seq": ("drawn", "above zero", "exact", False),
+        "likeliest_drafts": ("likeliest", None, "exact", True),
         "node_sampling": ("coupled", None, "exact", True),
         "rejection": ("drawn", "above zero", "exact", False),
         "typical": ("coupled", "above zero", "lossy", True),
+        "with_replacement": ("drawn", "above zero", "exact", False),
     }
+
+
+def test_rules_that_fit_a_drafter_are_named_by_how_it_can_draw_the_default_first() -> None:
+    assert verify.fitting(()) == ("node_sampling", "likeliest_drafts")
+    assert verify.fitting(("in_turn",)) == ("node_sampling", "likeliest_drafts", "rejection")
+    assert set(verify.fitting(("iid", "chain"))) - set(verify.fitting(())) == {
+        "block_verification",
+        "k_seq",
+        "with_replacement",
+    }
+
+
+def test_without_shared_noise_the_text_is_the_same_and_the_draft_another() -> None:
+    assert verify.get("likeliest_drafts").default_at is None
+    for seed in range(9):
+        tree, rows = DraftTree((0, 1), (-1, -1)), Rows(P.expand(3, 4))
+        shared, alone = (verify.get(rule)() for rule in ("node_sampling", "likeliest_drafts"))
+        assert shared.verify(tree, rows, Noise(seed), 5) == alone.verify(tree, rows, Noise(seed), 5)
 
 
 def test_one_rule_is_the_default_at_each_temperature_and_writes_one_text_a_seed() -> None:

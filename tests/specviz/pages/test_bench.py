@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from engine import suites
 from specviz.bench import EXAMPLE, Benchmarks, Progress
 from specviz.pages import bench as page
 from specviz.pages.bench import BenchView, told_progress
+
+WHO: Any = SimpleNamespace(session_hash="v")
 
 
 def view(tmp_path: Path, bench: Benchmarks | None = None) -> BenchView:
@@ -40,9 +43,9 @@ def test_start_says_why_not_and_else_shows_progress_until_the_end(
     benchmarks, held = place.benchmarks(), threading.Event()
     at_run(1, place.store, lambda: held.wait(PATIENCE_S), monkeypatch)
     view = place.view(benchmarks)
-    refused = view.start("toy", [], 6, "", ["prompt_lookup"], "", 1, 8, 0)
+    refused = view.start(WHO, "toy", [], 6, "", ["prompt_lookup"], "", 1, 8, 0)
     assert "nothing to ask" in json.loads(refused[0])["alert"]
-    told, timer, stop, board, shown = view.start("toy", [], 6, "Tim\nfox", ["prompt_lookup"], "", 1, 4, 0)
+    told, timer, stop, board, shown = view.start(WHO, "toy", [], 6, "Tim\nfox", ["prompt_lookup"], "", 1, 4, 0)
     assert (timer.active, stop.interactive) == (True, True)
     assert json.loads(board)["open"] == shown["id"]
     held.set()
