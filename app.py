@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.util
 import os
 import signal
@@ -23,6 +24,9 @@ if "OMP_NUM_THREADS" not in os.environ:
     from engine.cores import usable_cores
 
     os.environ["OMP_NUM_THREADS"] = str(max(1, usable_cores() - 1))
+
+# The package of a Space with a shared GPU has to see torch being imported.
+SPACES = importlib.import_module("spaces") if os.environ.get("SPACES_ZERO_GPU") else None
 
 PORT = 7860
 
@@ -75,6 +79,12 @@ def parse_flags(arguments: list[str] | None) -> argparse.Namespace:
     flag("draft", "draft model that goes with it: hub id, folder or GGUF file (default: the preset's own)", "auto")
     flag("dtype", "what weights are held in: auto, bf16, fp16 or fp32 (default: auto)", "auto")
     flag("device", "where models run: auto, cpu, cuda, cuda:1 … (default: auto)", "auto")
+    flag(
+        "max-context",
+        "most tokens of prompt and answer together (default: all that a model can attend to)",
+        0,
+        type=int,
+    )
     flag(
         "weights",
         f"folders of trained drafters that the page offers, parted by {os.pathsep!r}; at home any may be typed",
@@ -178,14 +188,16 @@ def check_mcp() -> None:
         raise BadInput('--mcp needs a package that is not installed: pip install "gradio[mcp]"')
 
 
-def tell_default() -> str:
-    """The model to open where none is named, said in one line. Nothing is fetched for it."""
+def model_from(flags: argparse.Namespace) -> tuple[str, str]:
+    """The model to open, and where none was named why it is this one, said in one line. Nothing is fetched for it."""
     from engine.models import default_model
 
+    if flags.model:
+        return flags.model, ""
     default = default_model()
     if default.reason:
         print(default.reason, flush=True)
-    return default.name
+    return default.name, default.reason
 
 
 def serve_metrics(port: int, store: Store, sessions: Sessions) -> None:
@@ -211,19 +223,21 @@ def serve(flags: argparse.Namespace) -> None:
         from specviz.decoding.local import LocalDevice
         from specviz.decoding.session import Sessions
         from specviz.decoding.visitors import Visitors
+        from specviz.decoding.zero import ZeroDevice
 
-        model = flags.model or tell_default()
-        device = LocalDevice(
-            model,
-            takes_own=not flags.public,
-            loading=Loading(flags.draft, flags.dtype, flags.device),
-            weights=[folder for folder in flags.weights.split(os.pathsep) if folder],
-            policy=policy,
-        )
-        device.load(model)
+        model, why = model_from(flags)
+        how: dict[str, Any] = {
+            "takes_own": not flags.public,
+            "loading": Loading(flags.draft, flags.dtype, flags.device),
+            "weights": [folder for folder in flags.weights.split(os.pathsep) if folder],
+            "policy": policy,
+            "max_context": flags.max_context,
+        }
+        device = LocalDevice(model, **how) if SPACES is None else ZeroDevice(SPACES, model, **how)
+        device.hold(model)
         sessions = Sessions(device, store, Visitors(policy))
         sessions.warm_up(model, PLAIN)
-        page = ui.build(sessions, store)
+        page = ui.build(sessions, store, note="" if flags.public else why)
         print(*filter(None, (warning(flags.host, flags.public, bool(credentials())), policy.in_words())), sep="\n")
         if flags.metrics:
             serve_metrics(flags.metrics, store, sessions)

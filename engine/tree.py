@@ -26,6 +26,17 @@ MAX_BUDGET = 128
 
 
 @dataclass(frozen=True, eq=False)
+class Begun:
+    """A pass over root and nodes that has gone through the first layers already: they wait there, in this order.
+
+    `states (n + 1, h)`: as they enter layer `layer`, the root's first.
+    """
+
+    layer: int
+    states: Tensor = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
 class DraftTree:
     """n proposed tokens.
 
@@ -33,7 +44,8 @@ class DraftTree:
     probability of each token, to be shown, where it has one. `draws`: how and from what the nodes were drawn; None
     where tokens were chosen deterministically, and then siblings differ (`within` sees to it).
     `proposed_by`: the method's name, where a session has two of them, or both names. `extra`: rows of the drafter's
-    own that look ahead from root or nodes in the target pass; an empty tree may have some too.
+    own that look ahead from root or nodes in the target pass; an empty tree may have some too. `begun`: what the
+    target's first layers have made of root and nodes, where they drafted; a tree of other nodes is read anew.
     """
 
     tokens: tuple[int, ...] = ()
@@ -42,6 +54,7 @@ class DraftTree:
     draws: Draws | None = field(default=None, repr=False)
     proposed_by: str | None = None
     extra: ExtraRows | None = field(default=None, repr=False)
+    begun: Begun | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if len(self.tokens) != len(self.parents):
@@ -53,6 +66,10 @@ class DraftTree:
 
     def __len__(self) -> int:
         return len(self.tokens)
+
+    def begun_at(self, begun: Begun) -> DraftTree:
+        """The same, read through the target's first layers."""
+        return replace(self, begun=begun)
 
     @property
     def is_sampled(self) -> bool:

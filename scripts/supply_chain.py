@@ -1,6 +1,6 @@
 """What SpecViz runs on: locked by hash, listed with licences, as a bill of materials, looked up for known faults.
 
-    python scripts/supply_chain.py lock      requirements.lock from requirements.txt and -postgresql; asks the index
+    python scripts/supply_chain.py lock      requirements.lock from what is asked for; asks the package index
     python scripts/supply_chain.py notice    NOTICE's table from the packages that are installed here; asks nobody
     python scripts/supply_chain.py sbom      sbom.cdx.json, CycloneDX, from requirements.lock; asks nobody
     python scripts/supply_chain.py audit     known vulnerabilities of what is locked; asks the index

@@ -47,9 +47,11 @@ class Instance:
         return httpx.Client(base_url=self.url, headers={"X-Forwarded-For": address}, timeout=PATIENCE_S)
 
     def call(self, name: str, given: list[Any], address: str) -> Any:
-        """What an endpoint answers; a sentence of its own as an exception."""
+        """What an endpoint answers to these and else its own defaults; a sentence of its own as an exception."""
         with self.client(address) as client:
-            asked = client.post(f"/gradio_api/call/{name}", json={"data": given})
+            wanted = client.get("/gradio_api/info").json()["named_endpoints"][f"/{name}"]["parameters"]
+            data = [*given, *(one.get("parameter_default") for one in wanted[len(given) :])]
+            asked = client.post(f"/gradio_api/call/{name}", json={"data": data})
             if asked.is_error:
                 raise Said(asked.json()["detail"])
             with client.stream("GET", f"/gradio_api/call/{name}/{asked.json()['event_id']}") as answer:
@@ -94,6 +96,7 @@ def running(folder: Path, imports: str) -> Iterator[Instance]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     flags = ["--public", "--proxies", "1", "--imports", imports, "--port", str(port), "--db", str(folder / "runs.db")]
+    flags += ["--run-seconds", "20", "--race-seconds", "40", "--sharing", "listed"]  # so that trials are short and seen
     environment = {**os.environ, "SPECVIZ_MODEL": "story", "HF_HUB_OFFLINE": "1"}
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(

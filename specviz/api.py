@@ -62,6 +62,7 @@ class Api:
         rule: str = "auto",
         timeout_s: float = 0.0,
         loading: dict[str, str] | None = None,
+        sharing: Literal["", "listed", "private"] = "",
         who: gr.Request | None = None,
     ) -> dict[str, Any]:
         """Decode a prompt with a method, beside plain decoding unless told otherwise, and keep the run.
@@ -84,6 +85,7 @@ class Api:
             rule: The verification rule; auto goes by the temperature.
             timeout_s: Stop after so many seconds; 0 never.
             loading: Where it serves one person: draft, dtype and device of the model.
+            sharing: listed, or private: found by its id alone; empty as this server has it.
             who: The request itself, which the server adds.
 
         """
@@ -91,11 +93,11 @@ class Api:
         sampling = request.sampling(max_new_tokens, temperature, seed, rule, timeout_s)
 
         def ask() -> dict[str, Any]:
-            name = method or first_method(self.sessions.device)
+            name, kept = method or first_method(self.sessions.device), request.kept(sharing)
             asked = {"sampling": sampling, "conversation": around, "stop": stop, "loading": loading}
             settings = {"method": name, "options": {name: options or {}}, **asked}
             wanted = request.parse(
-                self.sessions.device, prompt, self._model(model), json.dumps(settings), measure_plain
+                self.sessions.device, prompt, self._model(model), json.dumps(settings), measure_plain, kept
             )
             state = fold_run(ViewState(), _all(self.sessions.run(wanted, uuid.uuid4().hex, address=self._address(who))))
             if state.started is None:
@@ -119,6 +121,8 @@ class Api:
         stop: list[str] | None = None,
         rule: str = "auto",
         timeout_s: float = 0.0,
+        loading: dict[str, str] | None = None,
+        sharing: Literal["", "listed", "private"] = "",
         who: gr.Request | None = None,
     ) -> dict[str, Any]:
         """Race methods on one prompt, plain decoding among them, one after another in an order drawn by lot.
@@ -137,16 +141,19 @@ class Api:
             stop: Texts that end the answer.
             rule: The verification rule; auto goes by the temperature.
             timeout_s: Stop after so many seconds; 0 never.
+            loading: As in generate.
+            sharing: listed, or private: found by its id alone; empty as this server has it.
             who: The request itself, which the server adds.
 
         """
         around = request.around(system, messages, template, thinking)
         sampling = request.sampling(max_new_tokens, temperature, seed, rule, timeout_s)
         lanes = [{"method": name, "options": {}} for name in methods]
-        settings = {"lanes": lanes, "sampling": sampling, "conversation": around, "stop": stop}
+        settings = {"lanes": lanes, "sampling": sampling, "conversation": around, "stop": stop, "loading": loading}
 
         def ask() -> dict[str, Any]:
-            wanted = request.parse_race(self.sessions.device, prompt, self._model(model), json.dumps(settings))
+            given = json.dumps(settings), request.kept(sharing)
+            wanted = request.parse_race(self.sessions.device, prompt, self._model(model), *given)
             batches = self.sessions.perform(course(wanted), uuid.uuid4().hex, address=self._address(who))
             return self._race(fold_race(RaceState(), _all(batches)))
 
@@ -184,12 +191,7 @@ class Api:
         return _answer(ask)
 
     def list_runs(
-        self,
-        search: str = "",
-        method: str = "",
-        status: str = "",
-        limit: int = 50,
-        before: str = "",
+        self, search: str = "", method: str = "", status: str = "", limit: int = 50, before: str = ""
     ) -> list[dict[str, Any]]:
         """Saved runs, newest first.
 

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 from starlette.middleware import Middleware
+from starlette.routing import Route
 
 from specviz import ASSETS, routes, vitals
 from specviz.api import Api
@@ -17,6 +18,7 @@ from specviz.decoding.session import Sessions
 from specviz.guard import Guard
 from specviz.pages import files, scripts
 from specviz.pages.asking import greet as greet_visitor
+from specviz.pages.asking import visitor_of
 from specviz.pages.bench import BenchView
 from specviz.pages.compare import Compare
 from specviz.pages.drawn import QUIET, drawn
@@ -24,7 +26,7 @@ from specviz.pages.inspector import Inspector
 from specviz.pages.learn import Learn
 from specviz.pages.playground import Playground
 from specviz.pages.saved import SavedRuns
-from specviz.pages.view import View, known, place
+from specviz.pages.view import VIEWER, View, known, place
 from specviz.policy import HOME, Policy
 from specviz.showing.channel import Streams
 from specviz.store import Store
@@ -53,8 +55,8 @@ def views(sessions: Sessions, store: Store) -> tuple[View, ...]:
     )
 
 
-def build(sessions: Sessions, store: Store) -> gr.Blocks:
-    """The whole page."""
+def build(sessions: Sessions, store: Store, note: str = "") -> gr.Blocks:
+    """The whole page; the note stands in its foot."""
     tabs_in_order = views(sessions, store)
     page: gr.Blocks = gr.Blocks(title="SpecViz", analytics_enabled=False)
     with page:
@@ -66,7 +68,7 @@ def build(sessions: Sessions, store: Store) -> gr.Blocks:
             for view in tabs_in_order:
                 with gr.Tab(view.title, id=view.id):
                     laid_out.append((view, list(view.build())))
-        foot(sessions.policy)
+        drawn("foot", "foot", foot(sessions.policy, note))
         Api(sessions, store).build()
         sizes = [(view, len(components)) for view, components in laid_out]
         outputs = [tabs, address, *(component for _, components in laid_out for component in components)]
@@ -77,8 +79,9 @@ def build(sessions: Sessions, store: Store) -> gr.Blocks:
         def greet(event: gr.EventData, who: gr.Request) -> None:
             greet_visitor(sessions.visitors, event, who)
 
-        def go(event: gr.EventData) -> tuple[Any, ...]:
-            return arrival(sizes, place(getattr(event, "query", "")))
+        def go(event: gr.EventData, who: gr.Request) -> tuple[Any, ...]:
+            viewer = sessions.visitors.of_page(visitor_of(who))
+            return arrival(sizes, place(getattr(event, "query", "")) | {VIEWER: viewer})
 
         page.load(load, None, outputs, **QUIET)
         address.go(go, None, outputs, **QUIET)
@@ -102,10 +105,10 @@ def arrival(sizes: Sequence[tuple[View, int]], query: Mapping[str, str]) -> tupl
     return gr.Tabs(selected=wanted) if is_known else gr.skip(), notice, *updates
 
 
-def foot(policy: Policy) -> gr.HTML:
-    """What visitors may ask for, in words; where there is a moderator, the way to be it."""
-    said = {"text": policy.in_words(), "moderator": policy.is_public and bool(policy.moderator)}
-    return drawn("foot", "foot", to_wire(printable(said)))
+def foot(policy: Policy, note: str = "") -> str:
+    """A note, and what visitors may ask for, in words; whether there is a way to be the moderator; in JSON."""
+    said = " ".join(filter(None, (note, policy.in_words())))
+    return to_wire(printable({"text": said, "moderator": policy.is_public and bool(policy.moderator)}))
 
 
 def _address(views: Sequence[View]) -> gr.HTML:
@@ -122,8 +125,9 @@ def launch_options(
     store: Store | None = None,
 ) -> dict[str, Any]:
     """Look, and nothing that watches visitors or leaves the server; what it refuses: see `guard.Guard`."""
-    guard = Middleware(Guard, hosts=hosts, frames=frames, most_bytes=MOST_BYTES[policy.imports])
-    health = [vitals.health(store)] if store else []
+    own = [*routes.routes(), *scripts.routes(), *([vitals.health(store)] if store else [])]
+    paths = [route.path.partition("{")[0] for route in own if isinstance(route, Route)]
+    guard = Middleware(Guard, hosts=hosts, frames=frames, most_bytes=MOST_BYTES[policy.imports], own=paths)
     return {
         "theme": theme(),
         "css": files.styles(),
@@ -137,7 +141,7 @@ def launch_options(
         "mcp_server": has_mcp,
         "share": False,
         "max_file_size": 1,
-        "app_kwargs": {"routes": [*routes.routes(), *scripts.routes(), *health], "middleware": [guard]},
+        "app_kwargs": {"routes": own, "middleware": [guard]},
     }
 
 

@@ -219,10 +219,18 @@ class ScriptedRecorder:
         self.members: dict[str, str | None] = {}
         self.tasks: dict[str, str] = {}
         self.visitors: dict[str, str] = {}
+        self.sharing: dict[str, str] = {}
 
     def begin(
-        self, event: SessionStarted, *, group_id: str | None = None, task: str = "", visitor: str = ""
+        self,
+        event: SessionStarted,
+        *,
+        group_id: str | None = None,
+        task: str = "",
+        visitor: str = "",
+        sharing: str = "listed",
     ) -> ScriptedRun:
+        self.sharing[event.session_id] = sharing
         self.runs[event.session_id] = [event]
         self.members[event.session_id] = group_id
         self.tasks[event.session_id] = task

@@ -36,6 +36,8 @@ class Needs:
 
     draft_model: bool = False
     weights: bool = False
+    own_layers: bool = False
+    """Whether it runs layers of the target itself."""
     hidden_layers: tuple[int, ...] = ()
     """Hidden states of the target that it reads, as indices into transformers' hidden_states."""
     prompt_top_k: int = 0
@@ -48,6 +50,7 @@ class Needs:
         return Needs(
             draft_model=self.draft_model or other.draft_model,
             weights=self.weights or other.weights,
+            own_layers=self.own_layers or other.own_layers,
             hidden_layers=tuple(dict.fromkeys((*self.hidden_layers, *other.hidden_layers))),
             prompt_top_k=max(self.prompt_top_k, other.prompt_top_k),
             prompt_probs=self.prompt_probs or other.prompt_probs,
@@ -61,7 +64,7 @@ class Needs:
     def describe(self) -> str:
         """In words, for tables and menus."""
         parts = ["a draft model"] * self.draft_model + ["trained weights"] * self.weights
-        parts += ["the target's hidden states"] * bool(self.hidden_layers)
+        parts += ["the target's hidden states"] * bool(self.hidden_layers) + ["the target's layers"] * self.own_layers
         return ", ".join(parts) or "nothing"
 
 

@@ -95,9 +95,9 @@ def _default(field: dataclasses.Field[Any]) -> Any:
 
 def _form(hint: Any, name: str) -> Any:
     """The type with its range and size, by the field that it is of."""
-    if dataclasses.is_dataclass(hint):
-        record: Any = hint
-        return model_of(record)
+    record: Any = hint
+    if dataclasses.is_dataclass(record):
+        return model_of(typing.cast(Any, record))
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is tuple:
         items: Any = types.GenericAlias(list, (_form(arguments[0], name),))

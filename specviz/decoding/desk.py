@@ -102,14 +102,22 @@ class Desk:
         run: RunWriter | None = None
         for event in _with_end(self.events(request, run_id), self.said):
             if isinstance(event, SessionStarted):
-                run = self.store.begin(event, group_id=group_id, task=task_of(request.prompt), visitor=self.visitor)
+                run = self._begin(request, event, group_id)
             elif run is not None:
                 run.append(event)
             events.append(event)
             self.put(event)
-        if self.store.problem:
+        if self.store.problem and run is not None:
             self.put(Unsaved(self.store.problem))
         return events
+
+    def _begin(self, request: Request, first: SessionStarted, group_id: str | None) -> RunWriter | None:
+        """Where the run is kept; None where its visitor wants none of it kept."""
+        sharing = request.sharing or self.policy.sharing
+        if sharing == "unkept":
+            return None
+        whose: dict[str, Any] = {"visitor": self.visitor, "sharing": sharing}
+        return self.store.begin(first, group_id=group_id, task=task_of(request.prompt), **whose)
 
     def events(self, request: Request, run_id: str = "") -> Iterator[Event]:
         """One session that nobody keeps, under a new id where none is given. Raises EngineError."""
@@ -137,10 +145,11 @@ class Desk:
         """Compare a run with the plain one; the verdict goes to the page and to the store."""
         self.put(Auditing())
         verdict = self.device.audit(request, plain, events)
-        run_id, baseline_id = session_id(events), session_id(plain)
-        self.store.set_baseline(run_id, baseline_id)
-        kept: dict[str, Any] = asdict(cast(Any, verdict)) if is_dataclass(verdict) else {}
-        self.store.set_audit(run_id, {**kept, "verdict": verdict.verdict, "text": verdict.text})
+        if request.sharing != "unkept":
+            run_id, baseline_id = session_id(events), session_id(plain)
+            self.store.set_baseline(run_id, baseline_id)
+            kept: dict[str, Any] = asdict(cast(Any, verdict)) if is_dataclass(verdict) else {}
+            self.store.set_audit(run_id, {**kept, "verdict": verdict.verdict, "text": verdict.text})
         self.put(Audited(verdict.verdict, verdict.text))
 
 

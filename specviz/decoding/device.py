@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from engine.config import GenerationConfig
 from engine.conversation import ALONE, Conversation
@@ -47,6 +47,7 @@ class Loading:
 
 
 AS_STARTED = Loading()
+Sharing = Literal["", "listed", "private", "unkept"]
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,8 @@ class Request:
     conversation: Conversation = ALONE
     """What the prompt stands in."""
     loading: Loading = AS_STARTED
+    sharing: Sharing = ""
+    """Who may see it; as this instance has it where nothing is said."""
 
     @property
     def measures_baseline(self) -> bool:

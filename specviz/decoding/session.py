@@ -9,6 +9,7 @@ and failed runs are stored like finished ones.
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import logging
 import threading
@@ -26,7 +27,7 @@ from specviz.decoding.line import Line, Ticket
 from specviz.decoding.request import check_offered
 from specviz.decoding.visitors import Visitors
 from specviz.policy import Policy
-from specviz.showing.notices import Ended, Failed, Happening, Waiting
+from specviz.showing.notices import AS_ASKED, Ended, Failed, Happening, Unsaved, Waiting
 from specviz.store import Store
 
 MAX_TICKETS = 17
@@ -79,7 +80,9 @@ class Sessions:
         `address`: where it was asked for from.
         """
         job = self._admit(work, visitor, view, address)
-        threading.Thread(target=self._work, args=(job,), name="decode", daemon=True).start()
+        # With the visitor's request around it: a Space's shared GPU is lent to a visitor, by that.
+        around = contextvars.copy_context()
+        threading.Thread(target=around.run, args=(self._work, job), name="decode", daemon=True).start()
         yield from self._read(job)
 
     def join(self, visitor: str, view: str) -> Generator[list[Happening], None, None] | None:
@@ -232,5 +235,7 @@ def _run(request: Request, desk: Desk) -> None:
         if not has_ended_by_itself(plain):
             return
     events = desk.record(request)
+    if request.sharing == "unkept":
+        desk.put(Unsaved(AS_ASKED))
     if plain and has_ended_by_itself(events):
         desk.judge(request, plain, events)

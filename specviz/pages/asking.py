@@ -21,6 +21,7 @@ from specviz.explaining import examples
 from specviz.mishaps import broke
 from specviz.pages import files
 from specviz.pages.drawn import QUIET, Answer, drawn
+from specviz.policy import Policy
 from specviz.showing import channel
 from specviz.showing.channel import Channel, S
 from specviz.showing.notices import Happening
@@ -90,6 +91,25 @@ def prompt_box(device: Device, elem_id: str) -> gr.Textbox:
         placeholder="Ask for something …",
         elem_id=elem_id,
         elem_classes=["sv-prompt"],
+    )
+
+
+def sharing_menu(policy: Policy, elem_id: str) -> gr.Dropdown:
+    """Who will see what is typed, said where it is typed; its value goes with the run."""
+    kept = f" Kept for {policy.keep_days:g} days." if policy.keep_days else ""
+    here = "Strangers use this page too." if policy.is_public else "For whoever opens this page."
+    choices = [
+        ("Everybody here: it is in the list of runs", "listed"),
+        ("You, and whoever has its link", "private"),
+        ("Nobody: it is not kept", "unkept"),
+    ]
+    return gr.Dropdown(
+        choices,
+        value=policy.sharing,
+        label="Who will see this",
+        info=f"{here}{kept}",
+        elem_id=elem_id,
+        filterable=False,
     )
 
 

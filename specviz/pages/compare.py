@@ -15,6 +15,7 @@ from engine.errors import BadInput
 from specviz.decoding import request
 from specviz.decoding.device import PLAIN, Device, Method, runnable
 from specviz.decoding.session import Sessions
+from specviz.decoding.visitors import hashed
 from specviz.pages import own_model, recorded_race, scripts
 from specviz.pages.asking import (
     asker,
@@ -26,12 +27,14 @@ from specviz.pages.asking import (
     prompt_box,
     rejoined,
     settings_form,
+    sharing_menu,
     start_and_stop,
     streamed,
     told,
     visitor_of,
 )
 from specviz.pages.drawn import QUIET, drawn
+from specviz.pages.view import VIEWER
 from specviz.race.course import course
 from specviz.race.earlier import earlier
 from specviz.race.fold import RaceState, fold_all
@@ -61,7 +64,7 @@ class Compare:
 
     def arrive(self, query: Mapping[str, str]) -> Sequence[Any]:
         """The runs that the address names, without any what is on screen; and the races that were run before."""
-        return self.open(query["ids"]) if query.get("ids") else gr.skip(), self.earlier()
+        return self.open(query["ids"]) if query.get("ids") else gr.skip(), self.earlier(0, query.get(VIEWER, ""))
 
     def open(self, ids: object) -> str:
         """Saved runs, or the recorded race, side by side, as one message for the stage."""
@@ -77,21 +80,26 @@ class Compare:
         stream = self.streams.keep(RaceStream(self._methods(), recorded_race.words()))
         return stream.snapshot(fold_all(RaceState(), recorded_race.happenings()))
 
-    def earlier(self, page: object = 0) -> str:
-        """A page of earlier races as text, or `{alert: a sentence}`."""
+    def earlier(self, page: object = 0, viewer: str = "") -> str:
+        """A page of earlier races as text, or `{alert: a sentence}`; `viewer`: the browser that asks."""
         try:
-            found = earlier(self.store, self._methods(), page)
+            found = earlier(self.store, self._methods(), page, viewer)
         except (BadInput, StoreError) as error:
             found = {"alert": str(error)}
         return to_wire(printable(found))
 
+    def asked_for_earlier(self, given: Any) -> str:
+        """The same for the page: `{page, visitor}`, the browser's token."""
+        asked = given if isinstance(given, dict) else {}
+        return self.earlier(asked.get("page"), hashed(asked.get("visitor")))
+
     def messages(
-        self, prompt: object, model: object, settings: object, visitor: str, address: str = ""
+        self, prompt: object, model: object, settings: object, visitor: str, address: str = "", sharing: object = ""
     ) -> Generator[str, None, None]:
         """One race as messages for the stage. Closing the generator stops it."""
-        yield from told(self._stream((prompt, model, settings), visitor, address))
+        yield from told(self._stream((prompt, model, settings, sharing), visitor, address))
 
-    def _stream(self, asked: tuple[object, object, object], visitor: str, address: str) -> Iterator[str]:
+    def _stream(self, asked: tuple[object, object, object, object], visitor: str, address: str) -> Iterator[str]:
         lanes = request.parse_race(self.sessions.device, *asked)
         yield from self._shown(self.sessions.perform(course(lanes), visitor, self.id, address))
 
@@ -104,26 +112,29 @@ class Compare:
     def _methods(self) -> dict[str, Method]:
         return {method.name: method for method in self.sessions.device.methods()}
 
-    def run(self, prompt: object, model: object, settings: object, who: gr.Request) -> Iterator[tuple[Any, ...]]:
+    def run(
+        self, prompt: object, model: object, settings: object, sharing: object, who: gr.Request
+    ) -> Iterator[tuple[Any, ...]]:
         """The Race button: stage, Race, Stop, earlier races."""
         yield gr.skip(), *_BUSY, gr.skip()
-        yield from self._until_the_end(self.messages(prompt, model, settings, *asker(self.sessions, who)))
+        page, address = asker(self.sessions, who)
+        yield from self._until_the_end(self.messages(prompt, model, settings, page, address, sharing), page)
 
     def join(self, event: gr.EventData, who: gr.Request) -> Iterator[tuple[Any, ...]]:
         """The view is seen for the first time: the race that goes on in its tab, else the recorded one."""
         if (batches := rejoined(self.sessions, self.id, event, who)) is not None:
             yield gr.skip(), *_BUSY, gr.skip()
-            yield from self._until_the_end(told(self._shown(batches)))
+            yield from self._until_the_end(told(self._shown(batches)), visitor_of(who))
             return
         yield gr.skip() if getattr(event, "ids", "") else self._recorded(), *(gr.skip(),) * 3
 
-    def _until_the_end(self, given: Generator[str, None, None]) -> Iterator[tuple[Any, ...]]:
+    def _until_the_end(self, given: Generator[str, None, None], page: str) -> Iterator[tuple[Any, ...]]:
         with closing(given) as messages:
             for message in messages:
                 yield message, gr.skip(), gr.skip(), gr.skip()
         yield gr.skip(), *_READY, gr.skip()
         self.store.flush()  # so that the list holds this race too
-        yield gr.skip(), gr.skip(), gr.skip(), self.earlier()
+        yield gr.skip(), gr.skip(), gr.skip(), self.earlier(0, self.sessions.visitors.of_page(page))
 
     def load_own(self, settings: object, event: gr.EventData, who: gr.Request) -> Iterator[tuple[Any, ...]]:
         """The Load button of a visitor's own model: stage, Race, Stop, model, settings."""
@@ -138,10 +149,10 @@ class Compare:
         """Lay the page out inside the current tab."""
         with gr.Row(elem_classes=["sv-columns"]):
             with gr.Column(elem_classes=["sv-controls"], min_width=280):
-                controls = _controls(self.sessions.device)
+                controls = _controls(self.sessions)
             with gr.Column(elem_classes=["sv-main"], min_width=280):
                 stage = self._stage()
-                before = drawn("race-earlier", "earlier", serves={"earlier_races": self.earlier})
+                before = drawn("race-earlier", "earlier", serves={"earlier_races": self.asked_for_earlier})
         self._wire(controls, stage, before)
         return stage, before
 
@@ -150,7 +161,7 @@ class Compare:
         return drawn("race-stage", "raceback", self._open_stream().snapshot(), serves=serves)
 
     def _wire(self, controls: _Controls, stage: gr.HTML, before: gr.HTML) -> None:
-        inputs = [controls.prompt, controls.model, controls.settings]
+        inputs = [controls.prompt, controls.model, controls.settings, controls.sharing]
         outputs = [stage, controls.run, controls.stop, before]
         controls.run.click(None, None, None, js=_forget(), **QUIET)
         ran = controls.run.click(self.run, inputs, outputs, **QUIET)
@@ -175,6 +186,7 @@ class Compare:
 @dataclass(frozen=True)
 class _Controls:
     prompt: gr.Textbox
+    sharing: gr.Dropdown
     examples: gr.HTML
     model: gr.Dropdown
     settings: gr.HTML
@@ -194,12 +206,14 @@ def _forget() -> str:
     return scripts.calling("address", "note", {"view": "compare"})
 
 
-def _controls(device: Device) -> _Controls:
+def _controls(sessions: Sessions) -> _Controls:
+    device = sessions.device
     prompt = prompt_box(device, "race-prompt")
+    sharing = sharing_menu(sessions.policy, "race-sharing")
     examples = example_chips(device, "race-examples")
     with gr.Row(elem_classes=["sv-actions"]):
         run, stop = start_and_stop("Race", "race-run", "race-stop")
     model = model_menu(device, "race-model")
     serves = own_model.serves(device)
     settings = settings_form(device, "race-settings", first_settings(device), "contenders", serves=serves)
-    return _Controls(prompt, examples, model, settings, run, stop)
+    return _Controls(prompt, sharing, examples, model, settings, run, stop)

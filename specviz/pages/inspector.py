@@ -16,6 +16,7 @@ from specviz.explaining import recording
 from specviz.pages import recorded_race
 from specviz.pages.drawn import drawn
 from specviz.pages.stage import asked_of
+from specviz.pages.view import VIEWER
 from specviz.showing import listing, origin
 from specviz.showing.trace import trace
 from specviz.store import Reader, RunRow, StoreError, UnknownRun
@@ -42,7 +43,7 @@ class Inspector:
 
         What somebody brought in a file opens for those only who ask for it.
         """
-        runs, first = self._runs()
+        runs, first = self._runs(query.get(VIEWER, ""))
         wanted = query.get("run") or first
         step = query.get("step", "")
         is_number = step.isascii() and step.isdigit() and len(step) <= MAX_STEP_CHARS
@@ -78,10 +79,10 @@ class Inspector:
         serves = {"read": self.read, "asked": asked_of(self.store, self.device)}
         return (drawn("inspector", "inspectview", serves=serves),)
 
-    def _runs(self) -> tuple[list[dict[str, str]], str]:
+    def _runs(self, viewer: str) -> tuple[list[dict[str, str]], str]:
         """The newest runs and the recorded one, for the menu; the id of the one that opens by itself."""
         try:
-            rows = self.store.list_runs(limit=NUM_RUNS)
+            rows = self.store.list_runs(limit=NUM_RUNS, viewer=viewer)
         except StoreError:
             rows = []
         found = [{"id": row.id, "label": _label(row)} for row in rows]

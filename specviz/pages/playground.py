@@ -29,6 +29,7 @@ from specviz.pages.asking import (
     prompt_box,
     rejoined,
     settings_form,
+    sharing_menu,
     start_and_stop,
     streamed,
     told,
@@ -95,12 +96,13 @@ class Playground:
             return False
 
     def messages(
-        self, prompt: object, model: object, settings: object, baseline: object, visitor: str, address: str = ""
+        self, prompt: object, model: object, settings: object, baseline: object, visitor: str, *more: object
     ) -> Generator[str, None, None]:
-        """One run as messages for the stage. Closing the generator stops the run."""
-        yield from told(self._stream((prompt, model, settings, baseline), visitor, address))
+        """One run as messages for the stage; `more`: address, sharing. Closing the generator stops the run."""
+        address, sharing = (*more, "", "")[:2]
+        yield from told(self._stream((prompt, model, settings, baseline, sharing), visitor, str(address)))
 
-    def _stream(self, asked: tuple[object, object, object, object], visitor: str, address: str) -> Iterator[str]:
+    def _stream(self, asked: tuple[Any, ...], visitor: str, address: str) -> Iterator[str]:
         wanted = request.parse(self.sessions.device, *asked)
         yield from self._shown(self.sessions.run(wanted, visitor, self.id, address))
 
@@ -108,12 +110,14 @@ class Playground:
         return streamed(batches, self.streams.keep(Stream()), ViewState(), fold_all)
 
     def run(
-        self, prompt: object, model: object, settings: object, baseline: object, who: gr.Request
+        self, prompt: object, model: object, settings: object, baseline: object, sharing: object, who: gr.Request
     ) -> Iterator[tuple[Any, ...]]:
         """The Run button: stage, Run, Same again, Stop, and what was run."""
         asked = {"prompt": prompt, "model": model, "settings": settings, "baseline": baseline}
-        yield gr.skip(), *_BUSY, asked
-        yield from self._until_the_end(self.messages(prompt, model, settings, baseline, *asker(self.sessions, who)))
+        yield gr.skip(), *_BUSY, asked if request.is_short(prompt, settings) else None
+        yield from self._until_the_end(
+            self.messages(prompt, model, settings, baseline, *asker(self.sessions, who), sharing)
+        )
 
     def join(self, event: gr.EventData, who: gr.Request) -> Iterator[tuple[Any, ...]]:
         """A page has been loaded: the run that goes on in its tab, else the one that its address names."""
@@ -178,24 +182,25 @@ class Playground:
         with gr.Row(elem_classes=["sv-columns"]):
             with gr.Column(elem_classes=["sv-controls"], min_width=280):
                 address = _address(self.sessions.device)
-                controls = _controls(self.sessions.device)
+                controls = _controls(self.sessions)
             served = {"saved": self.saved, "asked": asked_of(self.store, self.sessions.device)}
             with gr.Column(elem_classes=["sv-main"], min_width=280):
                 stage = make_stage("stage", self.streams, "wayback", serves=served)
         self._wire(controls, stage)
-        settings = [getattr(controls, name) for name in link.CONTROLS]
+        told = [getattr(controls, name) for name in link.CONTROLS]
         changed = "(...values) => JSON.stringify({ values })"
-        gr.on([control.change for control in settings], None, settings, [address], js=changed, **QUIET)
-        return (*settings, address)
+        gr.on([control.change for control in told], None, told, [address], js=changed, **QUIET)
+        return (*told, address)
 
     def _wire(self, controls: _Controls, stage: gr.HTML) -> None:
         inputs = [controls.prompt, controls.model, controls.settings, controls.baseline]
         last = gr.State(None)
         outputs = [stage, controls.run, controls.again, controls.stop, last]
         public = {**QUIET, "api_visibility": "public"}
-        ran = controls.run.click(self.run, inputs, outputs, api_name="run", **public)
+        asked = [*inputs, controls.sharing]
+        ran = controls.run.click(self.run, asked, outputs, api_name="run", **public)
         again = controls.again.click(self.restore, [last], inputs, **QUIET)
-        ran_again = again.success(self.run, inputs, outputs, **QUIET)
+        ran_again = again.success(self.run, asked, outputs, **QUIET)
         self._wire_conversation(controls, stage)
         self._wire_model(controls, stage, (ran, ran_again))
         stage.join(self.join, None, outputs, **QUIET)
@@ -223,6 +228,7 @@ class Playground:
 @dataclass(frozen=True)
 class _Controls:
     prompt: gr.Textbox
+    sharing: gr.Dropdown
     examples: gr.HTML
     model: gr.Dropdown
     settings: gr.HTML
@@ -259,8 +265,10 @@ def _address(device: Device) -> gr.HTML:
     return drawn("link", "link", first, known={"CONTROLS": link.CONTROLS})
 
 
-def _controls(device: Device) -> _Controls:
+def _controls(sessions: Sessions) -> _Controls:
+    device = sessions.device
     prompt = prompt_box(device, "prompt")
+    sharing = sharing_menu(sessions.policy, "sharing")
     examples = example_chips(device, "examples")
     with gr.Row(elem_classes=["sv-actions"]):
         run, stop = start_and_stop("Run", "run", "stop")
@@ -270,4 +278,4 @@ def _controls(device: Device) -> _Controls:
     serves = own_model.serves(device)
     settings = settings_form(device, "settings", default_settings(device), "settings", serves=serves)
     tokens = drawn("prompt-read", "promptread")
-    return _Controls(prompt, examples, model, settings, tokens, baseline, run, stop, again)
+    return _Controls(prompt, sharing, examples, model, settings, tokens, baseline, run, stop, again)

@@ -24,14 +24,15 @@ from specviz.pages import exports
 from specviz.pages.drawn import drawn
 from specviz.pages.side_by_side import side_by_side
 from specviz.pages.stage import asked_of, make_stage, saved_run
+from specviz.policy import Policy
 from specviz.showing import listing
 from specviz.showing.channel import Streams
 from specviz.showing.listing import Listing
 from specviz.showing.rows import to_row
-from specviz.store import Store, StoreError
+from specviz.store import Sharing, Store, StoreError
 from specviz.text import to_wire, without_surrogates
 
-PUBLIC = " Whoever opens this page can read every run; only the browser that made one can change it."
+PUBLIC = " Whoever opens this page can read what is in this list, but for your private runs; only you can change yours."
 NOBODY = "nobody"
 """Whose runs are none: a browser that does not say who it is has made none."""
 Answer = Callable[[Any, Any], dict[str, Any]]
@@ -52,10 +53,15 @@ def answering(handler: Answer) -> Callable[[Any, Any], str]:
     return answer
 
 
+def _sharing(policy: Policy) -> Sharing:
+    """Of what a visitor brings."""
+    return "private" if policy.sharing == "private" else "listed"
+
+
 def _asked(row: Mapping[str, Any]) -> dict[str, Any]:
     """What the list is asked for: `mine` means the runs of the asking browser, whose token is `visitor`."""
-    kept = {name: value for name, value in row.items() if name != "visitor"}
-    return {**kept, "visitor": hashed(row.get("visitor")) or NOBODY} if row.get("mine") is True else kept
+    kept = {**row, "viewer": hashed(row.get("visitor")), "visitor": ""}
+    return {**kept, "visitor": kept["viewer"] or NOBODY} if row.get("mine") is True else kept
 
 
 @dataclass(frozen=True)
@@ -98,8 +104,8 @@ class SavedRuns:
             "first": wanted.offset + 1,
             "size": listing.NUM_ROWS,
             "page": wanted.page,
-            "is_filtered": bool(wanted.conditions),
-            "known": self.store.known_values(),
+            "is_filtered": bool(wanted.conditions.keys() - {"viewer"}),
+            "known": self.store.known_values(wanted.conditions.get("viewer") or ""),
             "kept": self.store.problem or f"Kept in {self.store.kept}.{PUBLIC if self.visitors.is_public else ''}",
         }
 
@@ -155,7 +161,7 @@ class SavedRuns:
         there = {run.id for run in self.store.get_runs(ids)}
         makers = self.store.makers(ids)
         self.visitors.check(row.get("visitor"), {name: makers[name] for name in makers if name not in there})
-        added = self.store.add_copies(copies, hashed(row.get("visitor")))
+        added = self.store.add_copies(copies, hashed(row.get("visitor")), _sharing(policy))
         return {"added": added, "known": len({copy.run_id for copy in copies}) - len(added)}
 
     @answering

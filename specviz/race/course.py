@@ -17,7 +17,7 @@ from specviz.decoding.desk import Desk, has_ended_by_itself
 from specviz.decoding.device import PLAIN, Request
 from specviz.decoding.job import Work
 from specviz.mishaps import broke
-from specviz.showing.notices import Audited, Ended, Failed, Lane, Racing, Unsaved
+from specviz.showing.notices import AS_ASKED, Audited, Ended, Failed, Lane, Racing, Unsaved
 from specviz.store import StoreError
 from specviz.text import first_line
 
@@ -67,6 +67,8 @@ class _Course:
 
     def _open_group(self) -> str:
         """Why there is no group; empty where all is well."""
+        if self.lanes[0].sharing == "unkept":
+            return AS_ASKED
         try:
             self.group_id = self.desk.store.add_group(
                 KIND, first_line(self.lanes[0].prompt, TITLE_CHARS), self._details()

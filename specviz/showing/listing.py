@@ -17,7 +17,7 @@ MAX_TEXT_CHARS = 200
 MAX_PAGE = 1_000_000
 MAX_IDS = 200
 MAX_ID_CHARS = 80
-_TEXTS = ("search", "method", "model", "task", "tag", "group_id", "visitor")
+_TEXTS = ("search", "method", "model", "task", "tag", "group_id", "visitor", "viewer")
 _WORDS: dict[str, tuple[str, ...]] = {
     "status": get_args(RunStatus),
     "sampling": get_args(Sampling),

@@ -58,6 +58,9 @@ class Failed:
     message: str
 
 
+AS_ASKED = "You asked that nothing of it is kept."
+
+
 @dataclass(frozen=True)
 class Unsaved:
     """The store cannot keep this run; a sentence for the page."""

@@ -23,6 +23,7 @@ def to_row(run: RunRow, baseline: RunRow | None = None, may_change: bool = True)
         "when": day_and_time(run.created_at),
         "status": run.status,
         "origin": origin.in_words(run) if origin.is_claim(run) else "",
+        "isPrivate": run.sharing == "private",
         "method": run.method,
         "model": without_surrogates(run.model),
         "prompt": first_line(run.prompt, PROMPT_CHARS),

@@ -8,7 +8,7 @@ from specviz.store.copies import RunCopy
 from specviz.store.errors import StoreError, UnknownGroup, UnknownRun
 from specviz.store.housekeeping import Retention
 from specviz.store.reader import GroupRow, Reader, RunRow
-from specviz.store.search import SORTS, Conditions, Sampling, Sort
+from specviz.store.search import SORTS, Conditions, Sampling, Sharing, Sort
 from specviz.store.store import Store, open_store
 from specviz.store.tally import Origin, RunStatus
 from specviz.store.writer import RunWriter
@@ -25,6 +25,7 @@ __all__ = [
     "RunStatus",
     "RunWriter",
     "Sampling",
+    "Sharing",
     "Sort",
     "Store",
     "StoreError",

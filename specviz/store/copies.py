@@ -40,7 +40,9 @@ class RunCopy:
         return self.started.session_id
 
 
-def insert(connection: Connection, copies: Sequence[RunCopy], owner_name: str, visitor: str = "") -> list[str]:
+def insert(
+    connection: Connection, copies: Sequence[RunCopy], owner_name: str, visitor: str = "", sharing: str = "listed"
+) -> list[str]:
     """Write runs that are not there yet; returns their ids. A deleted run of the same id makes room."""
     wanted = [copy.run_id for copy in copies]
     connection.execute(RUNS.delete().where(RUNS.c.id.in_(wanted), RUNS.c.deleted_at != ""))
@@ -50,7 +52,7 @@ def insert(connection: Connection, copies: Sequence[RunCopy], owner_name: str, v
         return []
     in_order = sorted(new, key=lambda copy: (as_utc(copy.started.created_at), copy.run_id))
     tallies = [_tally(copy, owner_name) for copy in in_order]
-    connection.execute(RUNS.insert(), list(_rows(in_order, tallies, visitor)))
+    connection.execute(RUNS.insert(), list(_rows(in_order, tallies, {"visitor": visitor, "sharing": sharing})))
     connection.execute(STEPS.insert(), [step for tally in tallies for step in tally.steps])
     tags = [{"run_id": copy.run_id, "name": name} for copy in new for name in copy.tags]
     if tags:
@@ -67,12 +69,12 @@ def _tally(copy: RunCopy, owner_name: str) -> Tally:
     return tally
 
 
-def _rows(copies: Sequence[RunCopy], tallies: Sequence[Tally], visitor: str) -> Iterator[dict[str, Any]]:
+def _rows(copies: Sequence[RunCopy], tallies: Sequence[Tally], whose: dict[str, str]) -> Iterator[dict[str, Any]]:
     """Added now, a microsecond apart, so that lists keep the order in which the runs began."""
     now = datetime.fromisoformat(owner.now())
     for place, (copy, tally) in enumerate(zip(copies, tallies, strict=True)):
         added_at = (now + timedelta(microseconds=place)).isoformat(timespec="microseconds")
-        brought = {"origin": "imported", "added_at": added_at, "visitor": visitor}
+        brought = {"origin": "imported", "added_at": added_at, **whose}
         yield tally.all_columns() | {"note": copy.note, "audit": copy.audit} | brought
 
 

@@ -124,6 +124,7 @@ def _engine(location: Location, **options: Any) -> Engine:
 def _set_up(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # sqlite3 begins no transaction behind our back: see _begin
     connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA secure_delete=ON")  # what is deleted is overwritten, not only forgotten
     _set_synchronous(connection)
 
 

@@ -15,7 +15,7 @@ from specviz.store.exact import ExactJson, ExactText
 
 BROWSED = (
     *("deleted_at", "added_at", "id", "created_at", "status", "method", "model", "task", "temperature"),
-    *("steps", "proposed", "accepted", "emitted", "target_passes", "decode_ns", "origin"),
+    *("steps", "proposed", "accepted", "emitted", "target_passes", "decode_ns", "origin", "sharing", "visitor"),
 )
 """All that lists are filtered and sorted by, searched text aside: one index answers every such question, newest first,
 without a look at the rows themselves. On PostgreSQL the index holds the first three."""
@@ -99,6 +99,7 @@ class Run(Base):
     deleted_at: Mapped[str] = mapped_column(server_default="")
     note: Mapped[str] = mapped_column(server_default="")
     visitor: Mapped[str] = mapped_column(server_default="")
+    sharing: Mapped[str] = mapped_column(server_default="listed")
     prompt: Mapped[str]
     said: Mapped[str] = mapped_column(server_default="")
     method_options: Mapped[dict[str, Any]]

@@ -21,7 +21,7 @@ from specviz.store.copies import RunCopy
 from specviz.store.database import Database
 from specviz.store.errors import StoreError, UnknownGroup, UnknownRun
 from specviz.store.models import GROUPS, RUNS, STEPS, TAGS
-from specviz.store.search import Conditions, Sort, clauses, order
+from specviz.store.search import Conditions, Sharing, Sort, clauses, is_shown, order
 from specviz.store.tally import INTERRUPTED, Origin, RunStatus
 
 
@@ -80,6 +80,7 @@ class RunRow:
     """What a user wrote about it."""
     visitor: str = ""
     """The browser that made it: see specviz.decoding.visitors. Empty where that is not known."""
+    sharing: Sharing = "listed"
     origin: Origin = "unknown"
     added_at: str = ""
     """When it came into this database, by its own clock: UTC, ISO 8601. Lists go by it."""
@@ -176,16 +177,17 @@ class Reader:
         with self._database.reading() as connection:
             return {row.id: row.visitor for row in connection.execute(asked)}
 
-    def known_values(self) -> dict[str, list[str]]:
-        """The methods, models, tasks and tags that runs have, to choose from."""
+    def known_values(self, viewer: str = "") -> dict[str, list[str]]:
+        """The methods, models, tasks and tags of the runs that this browser may see in lists, to choose from."""
         found: dict[str, list[str]] = {}
         with self._database.reading() as connection:
             names = ("method", "model", "task")
-            asked = select(*(RUNS.c[name] for name in names)).where(RUNS.c.deleted_at == "").distinct()
+            is_there = RUNS.c.deleted_at == "", is_shown(viewer)
+            asked = select(*(RUNS.c[name] for name in names)).where(*is_there).distinct()
             together = list(connection.execute(asked))  # one reading of the index for all three
             for place, name in enumerate(names):
                 found[name] = sorted({row[place] for row in together if row[place]})
-            tagged = select(TAGS.c.name).join(RUNS, RUNS.c.id == TAGS.c.run_id).where(RUNS.c.deleted_at == "")
+            tagged = select(TAGS.c.name).join(RUNS, RUNS.c.id == TAGS.c.run_id).where(*is_there)
             found["tag"] = sorted(connection.scalars(tagged.distinct()))
         return found
 
@@ -231,11 +233,19 @@ class Reader:
             raise UnknownGroup(group_id)
         return GroupRow(**row._mapping)
 
-    def list_groups(self, limit: int = 50, offset: int = 0, *, kind: str | None = None) -> list[GroupRow]:
-        """Groups, newest first; those of one kind where it is given."""
+    def list_groups(
+        self, limit: int = 50, offset: int = 0, *, kind: str | None = None, viewer: str | None = None
+    ) -> list[GroupRow]:
+        """Groups, newest first; those of one kind where it is given.
+
+        `viewer`: only those of which a run is left that this browser may see in lists.
+        """
         asked = select(GROUPS).order_by(GROUPS.c.created_at.desc(), GROUPS.c.id.desc()).limit(limit).offset(offset)
         if kind is not None:
             asked = asked.where(GROUPS.c.kind == kind)
+        if viewer is not None:
+            left = select(RUNS.c.id).where(RUNS.c.group_id == GROUPS.c.id, RUNS.c.deleted_at == "", is_shown(viewer))
+            asked = asked.where(left.exists())
         with self._database.reading() as connection:
             return [GroupRow(**row._mapping) for row in connection.execute(asked)]
 

@@ -22,6 +22,9 @@ from specviz.store.models import RUNS, TAGS
 from specviz.store.tally import Origin, RunStatus
 
 LONGEST_SEARCH = 1000  # SQLite refuses very long patterns
+LISTED = "listed"
+Sharing = Literal["listed", "private"]
+"""Who finds a run in lists: everybody, or the browser that made it. Whoever knows its id opens it."""
 Sampling = Literal["greedy", "sampled"]
 Sort = Literal["when", "status", "method", "model", "task", "tokens", "speed", "efficiency", "acceptance"]
 _SEARCHED = ("prompt", "text", "note", "said")
@@ -43,6 +46,8 @@ class Conditions(TypedDict, total=False):
     group_id: str | None
     visitor: str | None
     """The browser that made it."""
+    viewer: str | None
+    """The browser whose own private runs are found too."""
     tag: str | None
     sampling: Sampling | None
     """greedy: temperature 0; sampled: above."""
@@ -52,10 +57,16 @@ class Conditions(TypedDict, total=False):
     """Last day, UTC, itself included."""
 
 
+def is_shown(viewer: str | None) -> ColumnElement[bool]:
+    """Whether a list may hold a run: one that everybody may see, or one that this browser made."""
+    is_listed = RUNS.c.sharing == LISTED
+    return or_(is_listed, RUNS.c.visitor == viewer) if viewer else is_listed
+
+
 def clauses(conditions: Mapping[str, Any]) -> list[ColumnElement[bool]]:
-    """The conditions, and that the run was not deleted."""
+    """The conditions, that the run was not deleted, and that it is to be seen."""
     given = {name: value for name, value in conditions.items() if value}
-    found: list[ColumnElement[bool]] = [RUNS.c.deleted_at == ""]
+    found: list[ColumnElement[bool]] = [RUNS.c.deleted_at == "", is_shown(given.get("viewer"))]
     found += [RUNS.c[name] == given[name] for name in _EQUAL if name in given]
     if "tag" in given:
         found.append(RUNS.c.id.in_(select(TAGS.c.run_id).where(TAGS.c.name == given["tag"])))

@@ -32,6 +32,7 @@ from specviz.store.housekeeping import Housekeeper, Retention, forget, interrupt
 from specviz.store.location import folder_beside, locate
 from specviz.store.models import GROUPS, RUNS, TAGS
 from specviz.store.reader import Reader
+from specviz.store.search import Sharing
 from specviz.store.writer import RunWriter, Statements, Writer
 
 _PATIENCE_S = 30.0
@@ -94,10 +95,19 @@ class Store(Reader):
         return self._writer.problem
 
     def begin(
-        self, started: SessionStarted, *, group_id: str | None = None, task: str = "", visitor: str = ""
+        self,
+        started: SessionStarted,
+        *,
+        group_id: str | None = None,
+        task: str = "",
+        visitor: str = "",
+        sharing: Sharing = "listed",
     ) -> RunWriter:
-        """Open a run with its first event. `task`: what kind of prompt it is; `visitor`: which browser made it."""
-        return self._writer.begin(started, group_id, task, visitor)
+        """Open a run with its first event.
+
+        `task`: what kind of prompt it is; `visitor`: which browser made it; `sharing`: who finds it in lists.
+        """
+        return self._writer.begin(started, group_id, task, visitor, sharing)
 
     def set_audit(self, run_id: str, audit: dict[str, Any]) -> None:
         """Keep the verdict of a run's exactness audit."""
@@ -108,9 +118,10 @@ class Store(Reader):
         known = select(RUNS.c.id).where(RUNS.c.id == baseline_run_id).scalar_subquery()
         self._later(RUNS.update().where(RUNS.c.id == run_id).values(baseline_run_id=known))
 
-    def add_copies(self, copies: Sequence[RunCopy], visitor: str = "") -> list[str]:
+    def add_copies(self, copies: Sequence[RunCopy], visitor: str = "", sharing: Sharing = "listed") -> list[str]:
         """Write whole runs, all or none; those that are already here stay as they are. Returns the ids of the new."""
-        added: list[str] = self._now(lambda connection: insert(connection, copies, owner.this_owner(), visitor))
+        whose = owner.this_owner(), visitor, sharing
+        added: list[str] = self._now(lambda connection: insert(connection, copies, *whose))
         return added
 
     def add_group(self, kind: str, title: str, details: dict[str, Any] | None = None) -> str:

@@ -56,6 +56,7 @@ class _OpenRun:
     group_id: str | None
     task: str = ""
     visitor: str = ""
+    sharing: str = "listed"
     tally: Tally | None = None
     is_inserted: bool = False
     is_lost: bool = False
@@ -114,9 +115,11 @@ class Writer:
         """What is queued, and what was turned into rows and not written yet."""
         return len(self._inbox) + sum(len(run.tally.steps) for run in list(self._runs) if run.tally)
 
-    def begin(self, started: SessionStarted, group_id: str | None, task: str, visitor: str = "") -> RunWriter:
+    def begin(
+        self, started: SessionStarted, group_id: str | None, task: str, visitor: str = "", sharing: str = "listed"
+    ) -> RunWriter:
         """Open a run and queue its first event."""
-        run = _OpenRun(started, group_id, task, visitor)
+        run = _OpenRun(started, group_id, task, visitor, sharing)
         self._inbox.append((run, started))
         self._wake.set()
         return RunWriter(self._inbox, self._wake, run)
@@ -206,7 +209,8 @@ class Writer:
         """Whether the run is there; a user may have deleted it meanwhile."""
         with self._database.writing() as connection:
             if not run.is_inserted:
-                connection.execute(RUNS.insert(), tally.all_columns() | {"visitor": run.visitor})
+                whose = {"visitor": run.visitor, "sharing": run.sharing}
+                connection.execute(RUNS.insert(), tally.all_columns() | whose)
             else:
                 changed = RUNS.update().where(RUNS.c.id == tally.run_id).values(**tally.changing_columns())
                 if connection.execute(changed).rowcount == 0:

@@ -3,8 +3,8 @@
 (() => {
   const NATIVE = 'a[href], button, input, select, textarea, summary';
   const FOCUSABLE = NATIVE + ', [tabindex]';
-  // What is worked by arrow keys once it has the focus, or scrolled by them.
-  const KEYED = '.sv-chart-plot, .sv-text, .sv-inspector-text, .sv-bench-table, .sv-token, [role=tab], [role=group], [role=region]';
+  // What arrow keys work once it, or what it belongs to, has the focus; a row whose button does what a press anywhere on it does.
+  const KEYED = '.sv-chart-plot, .sv-text, [role=option], tr:has(.sv-open)';
   const style = document.createElement('style');
   style.textContent = '* { transition: none !important; animation: none !important; }';
   document.head.append(style);
@@ -52,8 +52,9 @@
     begin() {
       stops = [];
       last = null;
-      first = document.activeElement;
       wanted = controls();
+      first = wanted[0];
+      first.focus(); // by no key, so maybe without a mark
       document.addEventListener('focusin', arrived);
     },
     isRound() { const at = document.activeElement; return stops.length > 0 && (at === document.body || at === first || stops.slice(0, -1).some(({ node }) => node === at)); },

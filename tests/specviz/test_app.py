@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,10 +61,18 @@ def test_flags_have_defaults_and_spaces_listen_to_everyone(monkeypatch: pytest.M
 def test_every_flag_has_a_name_in_the_environment_and_a_flag_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     given = {"host": "::1", "port": "99", "model": "m", "draft": "d", "dtype": "fp32", "device": "cpu", "db": "x.db"}
     given |= {"weights": "/a:/b", "metrics": "9", "public": "yes", "mcp": "1", "hosts": "a,b", "frames": "https://c"}
+    given |= {"max_context": "512"}
     given |= {spec.name: str(spec.default) or "a" for spec in SPECS}
     for name, value in given.items():
         monkeypatch.setenv(f"SPECVIZ_{name.upper()}", value)
-    assert vars(app.parse_flags([])) == {**given, "port": 99, "metrics": 9, "public": True, "mcp": True}
+    assert vars(app.parse_flags([])) == {
+        **given,
+        "port": 99,
+        "metrics": 9,
+        "public": True,
+        "mcp": True,
+        "max_context": 512,
+    }
     flags = app.parse_flags(["--port", "7", "--no-public", "--dtype", "bf16", "--no-mcp"])
     assert (flags.port, flags.public, flags.dtype, flags.mcp) == (7, False, "bf16", False)
 
@@ -127,10 +136,11 @@ def test_which_model_opens_is_said_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(models, "default_model", lambda: models.Default("story", "Model story, since."))
-    assert app.tell_default() == "story"
+    assert app.model_from(Namespace(model="")) == ("story", "Model story, since.")
     assert capsys.readouterr().out == "Model story, since.\n"
+    assert app.model_from(Namespace(model="asked-for")) == ("asked-for", "")
     monkeypatch.setattr(models, "default_model", lambda: models.Default("named"))
-    assert (app.tell_default(), capsys.readouterr().out) == ("named", "")
+    assert (app.model_from(Namespace(model="")), capsys.readouterr().out) == (("named", ""), "")
 
 
 def test_an_unknown_model_exits_with_2_and_says_what_exists(

@@ -58,29 +58,29 @@ def bench(tokens: int = 8, model: str = "toy") -> tuple[Any, ...]:
 
 
 TOO_LONG: dict[str, tuple[Any, ...]] = {
-    "Playground.run": ("Hi", "toy", form(max_new_tokens=513), False, WHO),
-    "Compare.run": ("Hi", "toy", lanes(max_new_tokens=513), WHO),
+    "Playground.run": ("Hi", "toy", form(max_new_tokens=513), False, "private", WHO),
+    "Compare.run": ("Hi", "toy", lanes(max_new_tokens=513), "private", WHO),
     "Api.generate": ("Hi", "scripted", 513),
     "Api.compare": ("Hi", ["scripted"], 513),
     "BenchView.start": bench(tokens=513),
 }
 NOT_OFFERED: dict[str, tuple[Any, ...]] = {
-    "Playground.run": ("Hi", "Qwen/Qwen3-8B", form(), False, WHO),
-    "Compare.run": ("Hi", "Qwen/Qwen3-8B", lanes(), WHO),
+    "Playground.run": ("Hi", "Qwen/Qwen3-8B", form(), False, "private", WHO),
+    "Compare.run": ("Hi", "Qwen/Qwen3-8B", lanes(), "private", WHO),
     "Api.generate": ("Hi", "scripted", 8, 0.0, 0, None, True, "Qwen/Qwen3-8B"),
     "Api.compare": ("Hi", ["scripted"], 8, 0.0, 0, "Qwen/Qwen3-8B"),
     "BenchView.start": bench(model="Qwen/Qwen3-8B"),
 }
 SHORT: dict[str, tuple[Any, ...]] = {
-    "Playground.run": ("Hi", "toy", form(max_new_tokens=8), False, WHO),
-    "Compare.run": ("Hi", "toy", lanes(max_new_tokens=8), WHO),
+    "Playground.run": ("Hi", "toy", form(max_new_tokens=8), False, "private", WHO),
+    "Compare.run": ("Hi", "toy", lanes(max_new_tokens=8), "private", WHO),
     "Api.generate": (
         "Hi",
         "scripted",
         8,
-        *(0.0, 0, None, False, "", "", None, "chat", "auto", None, "auto", 0.0, None, WHO),
+        *(0.0, 0, None, False, "", "", None, "chat", "auto", None, "auto", 0.0, None, "", WHO),
     ),
-    "Api.compare": ("Hi", ["scripted"], 8, *(0.0, 0, "", "", None, "chat", "auto", None, "auto", 0.0, WHO)),
+    "Api.compare": ("Hi", ["scripted"], 8, *(0.0, 0, "", "", None, "chat", "auto", None, "auto", 0.0, "", WHO)),
 }
 WITH_A_PAGE = {"Playground.run", "Compare.run"}
 CHANGING = {

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from engine.drafters.base import Context, Room
-from engine.drafters.small_models._growing import Growing
+from engine.drafters.growing import Growing
 from engine.drafters.small_models._model import SmallModel
 from engine.tree import DraftTree
 
@@ -30,9 +30,6 @@ class ByLevels(SmallModel):
                 break
             logits = self._feed_nodes(frontier, growing)
         return self._proposed(growing, num_nodes)
-
-    def _begin(self, context: Context) -> Growing:
-        return Growing(context, self.name)
 
     @abstractmethod
     def _num_children(self, growing: Growing, node: int) -> int:

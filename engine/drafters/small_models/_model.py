@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+import torch
 from torch import Tensor
 
 from engine import models
 from engine.drafters.base import Context, Drafter, Needs, Room
 from engine.drafters.budget import MeasuredBudget
-from engine.drafters.small_models._growing import Growing
+from engine.drafters.growing import Growing
+from engine.drafters.trust import Trust
 from engine.options import option
 from engine.runtime import guards
 from engine.runtime.longrope import make_runner
@@ -101,6 +103,9 @@ class SmallModel(Drafter):
 
     def start(self, context: Context) -> None:
         super().start(context)
+        self._trust = Trust()
+        self._behind = torch.empty(0)
+        """Scores (1, v) of what follows the root."""
         self._rows: list[int | None] = []
         self._fits = len(context.ids) + self.most_depth < self.max_context
         if self._fits:
@@ -112,8 +117,16 @@ class SmallModel(Drafter):
         if not self._fits or room.chain < 1:
             return EMPTY_TREE
         self.runner.expect(len(context.ids))
-        logits = self._feed(context.ids[self.runner.num_committed :])
-        return self._draft(context, logits, Room(room.nodes, min(self._depth(), room.depth)))
+        new = context.ids[self.runner.num_committed :]
+        if new:
+            self._behind = self._feed(new)
+        else:
+            self.runner.commit(())  # asked again behind the same root, as where drafts are timed
+        return self._draft(context, self._behind, Room(room.nodes, min(self._depth(), room.depth)))
+
+    def _begin(self, context: Context) -> Growing:
+        """A step's tree."""
+        return Growing(context, self.name, self._trust)
 
     @abstractmethod
     def _draft(self, context: Context, logits: Tensor, room: Room) -> DraftTree:
@@ -125,6 +138,7 @@ class SmallModel(Drafter):
         Where another drafter proposed the tree there are no rows: its tokens wait to be fed.
         """
         self._budget.learn(self.context.tree, verdict.path)
+        self._trust.learn(emitted[0])
         rows = [self._rows[node] for node in verdict.path if node < len(self._rows)]
         self.runner.commit([row for row in takewhile(lambda row: row is not None, rows) if row is not None])
         self._rows = []

@@ -9,7 +9,7 @@ remains exactly drawn: no token is dropped for what it is. With `width` above 1 
 `width` nodes of highest path probability are expanded, and the best `nodes` of all are proposed
 (EAGLE-2's growth, 2406.16858, on a draft model).
 
-How tokens are chosen follows the rule's draft mode (_growing.py): the likeliest; coupled, with the target's own noise
+How tokens are chosen follows the rule's draft mode (growing.py): the likeliest; coupled, with the target's own noise
 (docs/decisions/0003), which changes what is accepted, never what is emitted, and a tree's nodes are then ranked by how
 likely that noise makes them; or drawn afresh, and then the tree says from what, and keeps all that was drawn, since a
 cut by probability would go by the tokens.
@@ -25,7 +25,7 @@ from torch import Tensor
 
 from engine.drafters.base import Context, Room
 from engine.drafters.budget import MeasuredBudget, budget_option
-from engine.drafters.small_models._growing import Growing
+from engine.drafters.growing import Growing
 from engine.drafters.small_models._levels import ByLevels
 from engine.drafters.small_models._model import context_option, device_option, dtype_option, model_option
 from engine.draws import Drawing
@@ -81,7 +81,7 @@ class DraftModel(ByLevels):
         return self._chain(context, logits, room.chain)
 
     def _chain(self, context: Context, logits: Tensor, depth: int) -> DraftTree:
-        growing, last = Growing(context, self.name), -1
+        growing, last = self._begin(context), -1
         while True:
             law = growing.laws([last], logits)[0]
             (choice,) = growing.choices(last, law, 1)

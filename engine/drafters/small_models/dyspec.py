@@ -23,7 +23,7 @@ from torch import Tensor
 
 from engine.drafters.base import Context, Room
 from engine.drafters.budget import budget_option
-from engine.drafters.small_models._growing import Choice, Growing
+from engine.drafters.growing import Choice, Growing
 from engine.drafters.small_models._model import (
     SmallModel,
     context_option,
@@ -82,7 +82,7 @@ class DySpec(SmallModel):
         super().__init__(options, target)
 
     def _draft(self, context: Context, logits: Tensor, room: Room) -> DraftTree:
-        growing = Growing(context, self.name)
+        growing = self._begin(context)
         num_nodes = min(self.options.nodes, room.nodes)
         slots = Slots(growing, room.depth)
         slots.know([-1], growing.laws([-1], logits))

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from engine.drafters.base import Context, Room
 from engine.drafters.budget import budget_option
-from engine.drafters.small_models._growing import Choice, Growing
+from engine.drafters.growing import Choice, Growing
 from engine.drafters.small_models._model import (
     SmallModel,
     context_option,
@@ -112,7 +112,7 @@ class Gsd(SmallModel):
 
     def _draft(self, context: Context, logits: Tensor, room: Room) -> DraftTree:
         num_nodes = min(self.options.nodes, room.nodes)
-        graph, frontier = Graph(Growing(context, self.name), self.options.repeat), [-1]
+        graph, frontier = Graph(self._begin(context), self.options.repeat), [-1]
         for depth in range(1, room.depth + 1):
             level = self._level(graph, frontier, graph.growing.laws(frontier, logits))
             frontier = [node for node in level if graph.growing.values[node] >= self.options.least][:num_nodes]
@@ -150,7 +150,7 @@ def unroll(graph: Graph, depth: int, num_nodes: int) -> tuple[Growing, list[int 
         below.setdefault(parent, []).append((choice, node, False))
     for link in links:
         below.setdefault(link.parent, []).append((link.choice, link.stands_for, True))
-    tree, nodes = Growing(whole.context, whole.name), list[int | None]()
+    tree, nodes = Growing(whole.context, whole.name, whole.trust), list[int | None]()
     heap: list[tuple[float, int, int, Choice, int, bool]] = []
     ages = itertools.count()
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from engine.drafters.base import Context, Room
 from engine.drafters.budget import budget_option
-from engine.drafters.small_models._growing import Choice, Growing
+from engine.drafters.growing import Choice, Growing
 from engine.drafters.small_models._levels import ByLevels
 from engine.drafters.small_models._model import context_option, device_option, dtype_option, model_option
 from engine.draws import Drawing
@@ -83,7 +83,7 @@ class Rsd(ByLevels):
         return list(level)[: self.options.width] if self._is_beam else list(level)
 
     def _beams(self, context: Context, logits: Tensor, room: Room) -> DraftTree:
-        growing = Growing(context, self.name)
+        growing = self._begin(context)
         beam = {-1: (0.0, 0.0)}
         for depth in range(1, room.depth + 1):
             most = min(self.options.width, room.nodes - len(growing))

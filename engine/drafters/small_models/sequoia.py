@@ -17,7 +17,7 @@ import numpy as np
 
 from engine.drafters.base import Context
 from engine.drafters.budget import FREE, budget_option
-from engine.drafters.small_models._growing import Growing
+from engine.drafters.growing import Growing
 from engine.drafters.small_models._levels import ByLevels
 from engine.drafters.small_models._model import context_option, device_option, dtype_option, model_option
 from engine.drafters.small_models._positional import Acceptance, Counts, best_tree

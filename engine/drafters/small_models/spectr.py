@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from engine.drafters.base import Context
 from engine.drafters.budget import budget_option
-from engine.drafters.small_models._growing import Growing
+from engine.drafters.growing import Growing
 from engine.drafters.small_models._levels import ByLevels
 from engine.drafters.small_models._model import context_option, device_option, dtype_option, model_option
 from engine.draws import Drawing
@@ -57,7 +57,7 @@ class SpecTr(ByLevels):
             self.drawings = ("in_turn", "iid", "chain")
 
     def _begin(self, context: Context) -> Growing:
-        return Growing(context, self.name, is_iid=True)
+        return Growing(context, self.name, self._trust, is_iid=True)
 
     def _num_children(self, growing: Growing, node: int) -> int:
         return self.options.paths if node < 0 else growing.draws_of(node)

@@ -37,7 +37,8 @@ NAMES = drafters.names()
 EXACT = [name for name in NAMES if drafters.get(name).guarantee == "exact"]
 SAMPLED: dict[str, Any] = {"temperature": 0.9, "top_p": 0.9, "seed": 3}
 every_method = pytest.mark.parametrize("name", NAMES)
-UNTRAINED = [name for name in EXACT if not (drafters.get(name).needs.hidden_layers or drafters.get(name).needs.weights)]
+NEEDS = {name: drafters.get(name).needs for name in EXACT}
+UNTRAINED = [name for name, needs in NEEDS.items() if not (needs.hidden_layers or needs.weights or needs.own_layers)]
 """Those that a target without a network can have; the others' law is told in heads/test_trained_heads.py."""
 every_exact_method = pytest.mark.parametrize("name", EXACT)
 pytestmark = pytest.mark.usefixtures("draft_models")

@@ -95,7 +95,7 @@ def test_the_list_says_what_may_be_changed_and_nobodys_token(
 ) -> None:
     text = page(store, is_public).find(json.dumps({"visitor": MINE}))
     assert {row["id"] for row in json.loads(text)["rows"] if row["mayChange"]} == changeable
-    assert ("Whoever opens this page can read every run" in text) == is_public
+    assert ("Whoever opens this page can read what is in this list" in text) == is_public
     assert hashed(MINE) not in text
     assert MINE not in text
 

@@ -86,7 +86,7 @@ def test_a_bug_is_a_sentence_too(store: Store) -> None:
 
 def test_race_disables_race_and_enables_stop_until_the_end(store: Store) -> None:
     who: Any = SimpleNamespace(session_hash="v")
-    updates = list(page(store).run("Tell a story.", "toy", SETTINGS, who))
+    updates = list(page(store).run("Tell a story.", "toy", SETTINGS, "", who))
     assert [button.interactive for button in updates[0][1:3]] == [False, True]
     assert [button.interactive for button in updates[-2][1:3]] == [True, False]
     (row,) = json.loads(updates[-1][3])["rows"]

@@ -77,7 +77,7 @@ def test_a_bug_is_a_sentence_too() -> None:
 
 def test_run_disables_run_and_enables_stop_until_the_end() -> None:
     page = playground(ScriptedDevice())
-    updates = list(page.run("Tell a story.", "toy", SETTINGS, True, visitor()))
+    updates = list(page.run("Tell a story.", "toy", SETTINGS, True, "", visitor()))
     assert [button.interactive for button in updates[0][1:4]] == [False, False, True]
     assert [button.interactive for button in updates[-1][1:4]] == [True, True, False]
     assert updates[0][4]["prompt"] == "Tell a story."

@@ -12,8 +12,9 @@ from toys import Table, TableTarget, create
 
 from engine.config import GenerationConfig
 from engine.drafters.base import Context, Room
-from engine.drafters.small_models._growing import Growing
+from engine.drafters.growing import Growing
 from engine.drafters.small_models._model import SmallModel
+from engine.drafters.trust import Trust
 from engine.noise import Noise
 from engine.tree import DraftTree
 
@@ -44,7 +45,7 @@ class FromTable:
         config = GenerationConfig(**{"temperature": 1.0, "rule": rule, **settings})
         made = cast(Noise, CoinNoise(noise)) if isinstance(noise, Coins) else noise
         context = Context(list(PROMPT), config, made)
-        self.drafter._rows, self.num_passes = [], 0
+        self.drafter._rows, self.drafter._trust, self.num_passes = [], Trust(), 0
         self.drafter.context = context
         room = Room(room.nodes, min(room.depth, self.drafter.most_depth))
         tree = self.drafter._draft(context, self.table.row(PROMPT)[None], room)

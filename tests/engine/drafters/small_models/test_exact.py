@@ -13,7 +13,7 @@ from toys import Table, create, output_ids
 from engine import loop, verify
 from engine.config import GenerationConfig
 from engine.drafters.base import Room
-from engine.drafters.small_models._growing import Growing
+from engine.drafters.growing import Growing
 from engine.loop import generate
 from engine.noise import Noise
 from engine.target import Target

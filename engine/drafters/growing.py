@@ -1,7 +1,7 @@
 """A draft tree while it grows: its nodes, what each was chosen from, and how its children are chosen under the rule.
 
-By the rule's draft mode a node's children are the drafter's likeliest tokens; the first of the race that the target's
-own noise makes of the drafter's distribution; or draws with noise of their own, one behind the other without
+By the rule's draft mode a node's children are the drafter's likeliest tokens; those that the target is likeliest to
+draw with the noise that both share (trust.py); or draws with noise of their own, one behind the other without
 replacement, or independently of each other. A drawn tree states its draws, and none is ever taken back.
 """
 
@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 
 from engine.drafters.base import Context
+from engine.drafters.trust import Trust
 from engine.draws import Draws, Scheme
+from engine.runtime import crossings
 from engine.sampling import displayed, warp
 from engine.tree import DraftTree
 
@@ -32,9 +34,9 @@ class Choice(NamedTuple):
 class Growing:
     """The tree of one step."""
 
-    def __init__(self, context: Context, name: str, *, is_iid: bool | None = None) -> None:
+    def __init__(self, context: Context, name: str, trust: Trust, *, is_iid: bool | None = None) -> None:
         """`name`: the stream that its draws are from. `is_iid`: whether siblings are independent; None: if asked."""
-        self.context, self.name = context, name
+        self.context, self.name, self.trust = context, name, trust
         self.is_iid = context.config.drawing == "iid" if is_iid is None else is_iid and self.is_drawn
         self.tokens: list[int] = []
         self.parents: list[int] = []
@@ -75,17 +77,30 @@ class Growing:
     def choices(self, node: int, law: Tensor, most: int) -> list[Choice]:
         """Tokens below a node by a law (v,), the first to be taken first; independent draws may be equal."""
         if not self.is_drawn:
-            return self._chosen(self.depths[node], law, most)
+            return self._chosen([node], law[None], [most])[0]
         tokens = self._drawn(node, law, most)
-        return [Choice(token, prob, prob) for token, prob in zip(tokens, law[tokens].tolist(), strict=True)]
+        probs = crossings.rows(law, tokens).tolist()
+        return [Choice(token, prob, prob) for token, prob in zip(tokens, probs, strict=True)]
 
-    def _chosen(self, depth: int, law: Tensor, most: int) -> list[Choice]:
+    def _chosen(self, nodes: Sequence[int], laws: Tensor, nums: Sequence[int]) -> list[list[Choice]]:
+        """Of each of these nodes the tokens that come first, by laws (m, v); a device is waited for once."""
+        most, width = max(nums), laws.shape[1]
         if self.context.draft_mode == "likeliest":
-            found = law.topk(min(most, len(law)))
-            pairs = zip(found.indices.tolist(), found.values.tolist(), strict=True)
-            return [Choice(token, prob, prob) for token, prob in pairs if prob > 0]
-        waits = self.context.noise.waits(self.context.position + depth, len(law), device=law.device)
-        return shared(law, waits, most)
+            best = laws.topk(min(most, width), dim=1)
+            tokens, probs = crossings.download(best.indices, best.values)
+            chances = probs
+        else:
+            noise, places = self.context.noise, (self.context.position + self.depths[node] for node in nodes)
+            waits = torch.stack([noise.waits(place, width, device=laws.device) for place in places])
+            for node, law, own in zip(nodes, laws, waits, strict=True):
+                if self.depths[node] == 0:
+                    self.trust.look(law, own)
+            weights = self.trust.weights(laws, waits)
+            best = weights.topk(min(most, width), dim=1)
+            shares = best.values / weights.sum(dim=1, keepdim=True)
+            tokens, probs, chances = crossings.download(best.indices, laws.gather(1, best.indices), shares)
+        rows = zip(tokens.long().tolist(), probs.tolist(), chances.tolist(), nums, strict=True)
+        return [[c for c in map(Choice, *columns) if c.prob > 0][:num] for *columns, num in rows]
 
     def _drawn(self, node: int, law: Tensor, most: int) -> list[int]:
         """Noise of the step's place and of this node alone: no draw tells of another, in this step or the next."""
@@ -135,10 +150,9 @@ class Growing:
                 for choice in self.choices(node, law, min(num, max(0, room - len(self)))):
                     yield node, choice, law
             return
+        chosen = self._chosen(nodes, laws, nums) if nodes else []
         found = [
-            (node, choice, law)
-            for node, law, num in zip(nodes, laws, nums, strict=True)
-            for choice in self.choices(node, law, num)
+            (node, choice, law) for node, law, choices in zip(nodes, laws, chosen, strict=True) for choice in choices
         ]
         yield from sorted(found, key=lambda child: -self.values[child[0]] * child[1].chance)[:room]
 
@@ -153,18 +167,3 @@ class Growing:
         rows = tuple(row_of[self.parents[node]] for node in self._order)
         scheme: Scheme = "iid" if self.is_iid else "without_replacement"
         return Draws(torch.stack([*self._laws.values()]), rows, scheme, tuple(self._order))
-
-
-def shared(law: Tensor, waits: Tensor, most: int) -> list[Choice]:
-    """The tokens that the target is likeliest to draw with this noise (v,), the drafter's law (v,) being this.
-
-    Its race is run on another law than the drafter's, so the drafter's own winner is only the likeliest. By how often
-    tokens were drawn on the story model, their chance goes with q ÷ √wait (docs/log.md, 2026-11-30): between q, which
-    knows nothing of the noise, and the race, which trusts the drafter. The race's winner stands first all the same.
-    """
-    weights = law * waits.rsqrt()
-    ranked = weights.topk(min(most, len(law))).indices.tolist()
-    first = int((law / waits).argmax())
-    tokens = [first, *(token for token in ranked if token != first)][:most]
-    probs, chances = law[tokens].tolist(), (weights[tokens] / weights.sum()).tolist()
-    return [choice for choice in map(Choice, tokens, probs, chances) if choice.prob > 0]

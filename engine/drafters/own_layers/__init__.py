@@ -1,0 +1,1 @@
+"""Methods that draft with the target's own layers, some of them; no other model."""
