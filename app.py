@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.util
 import os
 import signal
@@ -23,6 +24,9 @@ if "OMP_NUM_THREADS" not in os.environ:
     from engine.cores import usable_cores
 
     os.environ["OMP_NUM_THREADS"] = str(max(1, usable_cores() - 1))
+
+# The package of a Space with a shared GPU has to see torch being imported.
+SPACES = importlib.import_module("spaces") if os.environ.get("SPACES_ZERO_GPU") else None
 
 PORT = 7860
 
@@ -75,6 +79,12 @@ def parse_flags(arguments: list[str] | None) -> argparse.Namespace:
     flag("draft", "draft model that goes with it: hub id, folder or GGUF file (default: the preset's own)", "auto")
     flag("dtype", "what weights are held in: auto, bf16, fp16 or fp32 (default: auto)", "auto")
     flag("device", "where models run: auto, cpu, cuda, cuda:1 … (default: auto)", "auto")
+    flag(
+        "max-context",
+        "most tokens of prompt and answer together (default: all that a model can attend to)",
+        0,
+        type=int,
+    )
     flag(
         "weights",
         f"folders of trained drafters that the page offers, parted by {os.pathsep!r}; at home any may be typed",
@@ -213,16 +223,18 @@ def serve(flags: argparse.Namespace) -> None:
         from specviz.decoding.local import LocalDevice
         from specviz.decoding.session import Sessions
         from specviz.decoding.visitors import Visitors
+        from specviz.decoding.zero import ZeroDevice
 
         model, why = model_from(flags)
-        device = LocalDevice(
-            model,
-            takes_own=not flags.public,
-            loading=Loading(flags.draft, flags.dtype, flags.device),
-            weights=[folder for folder in flags.weights.split(os.pathsep) if folder],
-            policy=policy,
-        )
-        device.load(model)
+        how: dict[str, Any] = {
+            "takes_own": not flags.public,
+            "loading": Loading(flags.draft, flags.dtype, flags.device),
+            "weights": [folder for folder in flags.weights.split(os.pathsep) if folder],
+            "policy": policy,
+            "max_context": flags.max_context,
+        }
+        device = LocalDevice(model, **how) if SPACES is None else ZeroDevice(SPACES, model, **how)
+        device.hold(model)
         sessions = Sessions(device, store, Visitors(policy))
         sessions.warm_up(model, PLAIN)
         page = ui.build(sessions, store, note="" if flags.public else why)

@@ -15,16 +15,18 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from engine import packed
 from engine.config import GenerationConfig
 from engine.conversation import ALONE, Conversation
-from engine.detail import Detail, told_nodes, told_tokens
+from engine.detail import NUM_ALTERNATIVES, Detail, told_nodes, told_tokens
 from engine.distributions import Distributions, TokensBefore
 from engine.drafters.base import Context, Drafter, Room
-from engine.errors import BadInput, ContextFull, EngineError
+from engine.errors import BadInput, ContextFull, told
 from engine.events import Counts, Event, Prefilled, SessionFinished, SessionStarted, Stepped, StopReason
 from engine.facts import TargetFacts
 from engine.noise import Noise
 from engine.runtime import machine
+from engine.runtime.device import release
 from engine.runtime.laps import Laps
 from engine.runtime.prompt_top import PromptTop
 from engine.sampling import Integers
@@ -107,10 +109,10 @@ class Session:
                 else:
                     step, reason = self._step()
                     yield step
-        except EngineError as error:
-            reason, message = "failed", str(error)
         except Exception as error:  # noqa: BLE001 - a drafter's fault must not lose what was emitted
-            reason, message = "failed", f"{type(error).__name__}: {error}"
+            reason, message = "failed", told(error)
+        if message:
+            release()
         yield self._finished(reason, message)
 
     def _started(self, session_id: str) -> SessionStarted:
@@ -151,8 +153,11 @@ class Session:
         self.drafter.while_scoring(self.context)
         scored = pending.collect()
         laps.lap("target_ns")
-        target = Distributions(scored.logits, self.config, self._contexts(tree))
-        verdict = self.rule.verify(tree, target, self.context.noise, self.context.position)
+        noise, position = self.context.noise, self.context.position
+        asked = packed.Step(tree, noise, position, NUM_ALTERNATIVES if self.config.has_detail else 0)
+        target = Distributions(scored.logits, self.config, self._contexts(tree), asked)
+        verdict = self.rule.verify(tree, target, noise, position)
+        laps.meet()
         token_ids = [*(tree.tokens[node] for node in verdict.path), verdict.next_token]
         pieces, reason = self._take(token_ids)
         verdict = cut(verdict, len(pieces))

@@ -9,6 +9,7 @@ and failed runs are stored like finished ones.
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import logging
 import threading
@@ -79,7 +80,9 @@ class Sessions:
         `address`: where it was asked for from.
         """
         job = self._admit(work, visitor, view, address)
-        threading.Thread(target=self._work, args=(job,), name="decode", daemon=True).start()
+        # With the visitor's request around it: a Space's shared GPU is lent to a visitor, by that.
+        around = contextvars.copy_context()
+        threading.Thread(target=around.run, args=(self._work, job), name="decode", daemon=True).start()
         yield from self._read(job)
 
     def join(self, visitor: str, view: str) -> Generator[list[Happening], None, None] | None:

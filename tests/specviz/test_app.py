@@ -61,10 +61,18 @@ def test_flags_have_defaults_and_spaces_listen_to_everyone(monkeypatch: pytest.M
 def test_every_flag_has_a_name_in_the_environment_and_a_flag_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     given = {"host": "::1", "port": "99", "model": "m", "draft": "d", "dtype": "fp32", "device": "cpu", "db": "x.db"}
     given |= {"weights": "/a:/b", "metrics": "9", "public": "yes", "mcp": "1", "hosts": "a,b", "frames": "https://c"}
+    given |= {"max_context": "512"}
     given |= {spec.name: str(spec.default) or "a" for spec in SPECS}
     for name, value in given.items():
         monkeypatch.setenv(f"SPECVIZ_{name.upper()}", value)
-    assert vars(app.parse_flags([])) == {**given, "port": 99, "metrics": 9, "public": True, "mcp": True}
+    assert vars(app.parse_flags([])) == {
+        **given,
+        "port": 99,
+        "metrics": 9,
+        "public": True,
+        "mcp": True,
+        "max_context": 512,
+    }
     flags = app.parse_flags(["--port", "7", "--no-public", "--dtype", "bf16", "--no-mcp"])
     assert (flags.port, flags.public, flags.dtype, flags.mcp) == (7, False, "bf16", False)
 
