@@ -1,11 +1,13 @@
 """What follows each row of a target pass, worked out for the rows that are asked for.
 
 Of a draft tree with its dozens of rows a rule looks at a path, and an event at the rows that have children. On a CPU
-each row is worked out alone, compiled; elsewhere through torch, several rows at once.
+each row is worked out alone, compiled; elsewhere through torch, several rows at once, and all that a step will ask in
+one download (packed.py).
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +19,8 @@ from torch import Tensor
 
 from engine.config import GenerationConfig
 from engine.errors import RunFailed
+from engine.noise import Noise
+from engine.packed import Packed, Step
 from engine.runtime.compiled import runs_compiled
 from engine.sampling import Contexts, Floats, Integers, compiled_loops, displayed, for_kernel, penalised, warp
 from engine.tree import DraftTree
@@ -25,8 +29,12 @@ from engine.tree import DraftTree
 class Distributions:
     """Logits (n, v) of a pass with the settings that make distributions of them."""
 
-    def __init__(self, logits: Tensor, config: GenerationConfig, contexts: Contexts | None = None) -> None:
+    def __init__(
+        self, logits: Tensor, config: GenerationConfig, contexts: Contexts | None = None, step: Step | None = None
+    ) -> None:
+        """`step`: what its rule and event will ask of these rows, where that is known."""
         self.logits, self.config, self.contexts = logits.float(), config, contexts
+        self._step = step
         self._is_on_cpu, self._is_compiled = logits.device.type == "cpu", runs_compiled(logits.device)
         self._likeliest: list[tuple[float, float]] = []
 
@@ -41,11 +49,27 @@ class Distributions:
             scores = penalised(*self._only(row))[0].numpy()
             token = int(scores.argmax())
             highest = float(scores[token])
+        elif self._packed is not None and self.config.is_greedy:
+            highest, token = self._packed.highest(row), self._packed.token(row)
         else:
             highest, found = self._all_likeliest()[row]
             token = int(found)
         refuse_unless_finite(highest)
         return token
+
+    def drawn(self, row: int, noise: Noise, place: int) -> int:
+        """The token that the session's noise of a place draws behind a row. Raises RunFailed as `likeliest` does."""
+        if self._packed is None or self.config.is_greedy:
+            return noise.draw(self[row], place)
+        refuse_unless_finite(self._packed.highest(row))
+        return self._packed.token(row)
+
+    @functools.cached_property
+    def _packed(self) -> Packed | None:
+        """What a step asks, brought here at once from another device than this processor."""
+        if self._is_on_cpu or self._step is None:
+            return None
+        return Packed(self.logits, self.config, self.contexts, self._step)
 
     def _all_likeliest(self) -> list[tuple[float, float]]:
         """All rows at once: another device is waited for once and not for each row."""
@@ -78,6 +102,8 @@ class Distributions:
 
         The best first; those without a probability are left out.
         """
+        if self._packed is not None and (known := self._from_packed(self._packed, rows, tokens, top_rows, num)):
+            return known
         find = self._compiled_best if self._is_compiled else self._torch_best
         top = find(top_rows, min(num, self.width)) if top_rows else []
         places = [(row, token) for row, ids in zip(top_rows, top, strict=True) for token in ids]
@@ -86,6 +112,17 @@ class Distributions:
         ranked = iter(found[len(rows) :])
         pairs = [[(token, next(ranked) or 0.0) for token in ids] for ids in top]
         return found[: len(rows)], [[pair for pair in of if pair[1] > 0] for of in pairs]
+
+    def _from_packed(
+        self, packed: Packed, rows: Sequence[int], tokens: Sequence[int], top_rows: Sequence[int], num: int
+    ) -> tuple[list[float | None], list[list[tuple[int, float]]]] | None:
+        """As `told`, of what is here already; None where something of it is not."""
+        chances = [packed.chance(row, token) for row, token in zip(rows, tokens, strict=True)]
+        best = [packed.best(row, num) for row in top_rows]
+        if None in chances or None in best:
+            return None
+        finite = [chance if chance is not None and math.isfinite(chance) else None for chance in chances]
+        return finite, [ranks for ranks in best if ranks is not None]
 
     def _only(self, row: int) -> tuple[Tensor, GenerationConfig, Contexts | None]:
         return self.logits[row : row + 1], self.config, None if self.contexts is None else [self.contexts[row]]

@@ -43,6 +43,18 @@ class RunFailed(EngineError):
     """The run broke for a reason that is not the user's."""
 
 
+def told(error: Exception) -> str:
+    """What ended a run, in a sentence: the engine's own words as they are, memory that ran out in plain ones."""
+    if isinstance(error, EngineError):
+        return str(error)
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return (
+            f"The memory ran out ({first_line(error)}); what was written until then stands. A shorter text "
+            "(--max-context), fewer draft nodes, a smaller draft model or another dtype needs less."
+        )
+    return f"{type(error).__name__}: {error}"
+
+
 def first_line(error: Exception) -> str:
     """The first line of what went wrong elsewhere, without its full stop."""
     lines = str(error).strip().splitlines()

@@ -224,10 +224,10 @@ def from_dict(row: dict[str, Any]) -> Event:
     """The event of plain JSON values. Raises BadInput for an unknown kind, version or field."""
     kind = row.get("kind") if isinstance(row, dict) else None
     if not isinstance(kind, str) or kind not in _KINDS:
-        raise BadInput(f"Unknown event kind {kind!r}; there are: {', '.join(_KINDS)}.")
+        raise BadInput(f"Unknown event kind {kind!r:.60}; there are: {', '.join(_KINDS)}.")
     if row.get("schema_version", SCHEMA_VERSION) not in READABLE:
         known = " and ".join(map(str, READABLE))
-        raise BadInput(f"Event schema version {row['schema_version']!r}; this program reads {known}.")
+        raise BadInput(f"Event schema version {row['schema_version']!r:.60}; this program reads {known}.")
     if "schema_version" in row:
         row = {**row, "schema_version": SCHEMA_VERSION}
     try:

@@ -7,37 +7,26 @@ or a stop request falls inside a draft. Closing the generator ends the session a
 
 from __future__ import annotations
 
-import math
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
 
+from engine import packed
 from engine.config import GenerationConfig
 from engine.conversation import ALONE, Conversation
+from engine.detail import NUM_ALTERNATIVES, Detail, told_nodes, told_tokens
 from engine.distributions import Distributions, TokensBefore
 from engine.drafters.base import Context, Drafter, Room
-from engine.errors import BadInput, ContextFull, EngineError
-from engine.events import (
-    Candidate,
-    Counts,
-    Emitted,
-    Event,
-    Node,
-    Origin,
-    Prefilled,
-    SessionFinished,
-    SessionStarted,
-    Status,
-    Stepped,
-    StopReason,
-)
+from engine.errors import BadInput, ContextFull, told
+from engine.events import Counts, Event, Prefilled, SessionFinished, SessionStarted, Stepped, StopReason
 from engine.facts import TargetFacts
 from engine.noise import Noise
 from engine.runtime import machine
+from engine.runtime.device import release
 from engine.runtime.laps import Laps
 from engine.runtime.prompt_top import PromptTop
 from engine.sampling import Integers
@@ -45,8 +34,6 @@ from engine.target import Scored, Target
 from engine.text import Detokenizer, StopTexts, TokenTexts
 from engine.tree import MAX_BUDGET, DraftTree
 from engine.verify import Verdict
-
-NUM_ALTERNATIVES = 5
 
 
 def generate(
@@ -122,10 +109,10 @@ class Session:
                 else:
                     step, reason = self._step()
                     yield step
-        except EngineError as error:
-            reason, message = "failed", str(error)
         except Exception as error:  # noqa: BLE001 - a drafter's fault must not lose what was emitted
-            reason, message = "failed", f"{type(error).__name__}: {error}"
+            reason, message = "failed", told(error)
+        if message:
+            release()
         yield self._finished(reason, message)
 
     def _started(self, session_id: str) -> SessionStarted:
@@ -166,19 +153,23 @@ class Session:
         self.drafter.while_scoring(self.context)
         scored = pending.collect()
         laps.lap("target_ns")
-        target = Distributions(scored.logits, self.config, self._contexts(tree))
-        verdict = self.rule.verify(tree, target, self.context.noise, self.context.position)
+        noise, position = self.context.noise, self.context.position
+        asked = packed.Step(tree, noise, position, NUM_ALTERNATIVES if self.config.has_detail else 0)
+        target = Distributions(scored.logits, self.config, self._contexts(tree), asked)
+        verdict = self.rule.verify(tree, target, noise, position)
+        laps.meet()
         token_ids = [*(tree.tokens[node] for node in verdict.path), verdict.next_token]
         pieces, reason = self._take(token_ids)
         verdict = cut(verdict, len(pieces))
         laps.lap("verify_ns")
         self.target.commit(verdict.path[: len(pieces)])
         laps.lap("commit_ns")
-        shown = self._shown(tree, verdict, token_ids[: len(pieces)], target)
-        self._advance(tree, verdict, token_ids[: len(pieces)], scored)
+        token_ids = token_ids[: len(pieces)]
+        detail = self._detail(tree, verdict, token_ids, target)
+        self._advance(tree, verdict, token_ids, scored)
         statuses = tree.statuses(verdict.path, len(pieces))
-        nodes = self._nodes(tree, statuses, shown.node_probs)
-        emitted = self._emitted(verdict, token_ids, pieces, shown)
+        nodes = told_nodes(tree, statuses, detail, self.texts)
+        emitted = told_tokens(verdict, token_ids, pieces, detail)
         laps.lap("host_ns")
         ns = laps.ns()
         self.decode_ns += sum(ns.values())
@@ -248,44 +239,14 @@ class Session:
         self.accepted += len(verdict.path)
         self.drafter.observe(verdict, token_ids, scored)
 
-    def _shown(self, tree: DraftTree, verdict: Verdict, token_ids: Sequence[int], target: Distributions) -> Shown:
-        """What the target made of the nodes and of the tokens that are emitted."""
+    def _detail(self, tree: DraftTree, verdict: Verdict, token_ids: Sequence[int], target: Distributions) -> Detail:
         if not self.config.has_detail:
-            return Shown([None] * len(tree), [None] * len(token_ids), [()] * len(token_ids))
-        rows = [0, *(node + 1 for node in verdict.path)][: len(token_ids)]
-        parents = [parent + 1 for parent in tree.parents]
-        probs, top = target.told([*parents, *rows], [*tree.tokens, *token_ids], rows, NUM_ALTERNATIVES)
-        alternatives = [tuple(Candidate(token, self.texts[token], prob) for token, prob in best) for best in top]
-        return Shown(probs[: len(tree)], probs[len(tree) :], alternatives)
-
-    def _nodes(
-        self, tree: DraftTree, statuses: Sequence[Status], target_probs: Sequence[float | None]
-    ) -> tuple[Node, ...]:
-        draft_probs = map(finite, tree.draft_probs or [None] * len(tree))
-        rows_of = zip(tree.tokens, tree.parents, statuses, target_probs, draft_probs, strict=True)
-        return tuple(Node(token, self.texts[token], parent, status, p, q) for token, parent, status, p, q in rows_of)
-
-    def _emitted(
-        self, verdict: Verdict, token_ids: Sequence[int], pieces: Sequence[str], shown: Shown
-    ) -> tuple[Emitted, ...]:
-        places: list[int | None] = [*verdict.path, None][: len(pieces)]
-        origins: list[Origin] = ["accepted" if node is not None else verdict.next_origin for node in places]
-        found = zip(token_ids, pieces, origins, places, shown.probs, shown.alternatives, strict=False)
-        return tuple(Emitted(token, text, origin, node, p, top) for token, text, origin, node, p, top in found)
+            return Detail.none(len(tree), len(token_ids))
+        return Detail.of(tree, verdict, token_ids, target, self.texts)
 
     def _finished(self, reason: StopReason, message: str) -> SessionFinished:
         counts = Counts(self.steps, self.proposed, self.accepted, self.num_emitted, target_passes=self.steps)
         return SessionFinished(reason, counts, self.decode_ns, message, self.target.memory(self.drafter))
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What an event tells of a step beside what happened."""
-
-    node_probs: list[float | None]
-    probs: list[float | None]
-    """Of each emitted token."""
-    alternatives: list[tuple[Candidate, ...]]
 
 
 def encoded(facts: TargetFacts, prompt: str, conversation: Conversation) -> list[int]:
@@ -296,8 +257,3 @@ def encoded(facts: TargetFacts, prompt: str, conversation: Conversation) -> list
 def cut(verdict: Verdict, num_tokens: int) -> Verdict:
     """The verdict as far as its tokens were emitted: an end inside the path drops what follows."""
     return replace(verdict, path=verdict.path[:num_tokens])
-
-
-def finite(prob: float | None) -> float | None:
-    """None for what no JSON can carry: a drafter whose numbers broke may still be drafting."""
-    return prob if prob is not None and math.isfinite(prob) else None

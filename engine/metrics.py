@@ -118,7 +118,8 @@ class Acceptance:
     @property
     def joint_acceptance_rates(self) -> list[float]:
         """The first drafted position first."""
-        return [count / self.num_spec_steps for count in self._reached[1:]]
+        num_steps = self.num_spec_steps
+        return [count / num_steps for count in self._reached[1:]]
 
     @property
     def conditional_acceptance_rates(self) -> list[float | None]:

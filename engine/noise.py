@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.runtime import crossings
 from engine.runtime.compiled import runs_compiled
 
 Key = tuple[int, int]
@@ -102,11 +103,21 @@ class Noise:
         ids = np.flatnonzero(can_be_drawn)
         return int(ids[(shares[ids] / self.of((place,), torch.from_numpy(ids), stream)[0].numpy()).argmax()])
 
+    def draws(self, weights: Tensor, places: Sequence[int], stream: str = TARGET) -> list[int]:
+        """`draw` of rows (n, v), each with the noise of its place; another device is waited for once."""
+        if weights.device.type == "cpu":
+            return [self.draw(row, place, stream) for row, place in zip(weights, places, strict=True)]
+        size, device = weights.shape[1], weights.device
+        waits = torch.stack([self.waits(place, size, stream, device) for place in places])
+        found: list[int] = (weights / waits).argmax(dim=1).tolist()
+        return found
+
     def first(self, weights: Tensor, most: int, place: int, stream: str = TARGET) -> list[int]:
         """The first tokens of this place's race, at most so many: draws from weights (v,) without replacement."""
         shares = weights / self.waits(place, len(weights), stream, weights.device)
         found = shares.topk(min(most, len(shares)))
-        return [token for token, share in zip(found.indices.tolist(), found.values.tolist(), strict=True) if share > 0]
+        tokens, values = (part.tolist() for part in crossings.download(found.indices, found.values))
+        return [int(token) for token, share in zip(tokens, values, strict=True) if share > 0]
 
     def waits(self, place: int, num_tokens: int, stream: str = TARGET, device: torch.device | str = "cpu") -> Tensor:
         """Exponential noise (v,) float32 of the first ids: the least wait over probability is the draw."""
@@ -131,7 +142,7 @@ class Noise:
         if device.type == "mps":  # which has no float64
             return self.of(places, ids.cpu(), stream).to(device)
         if not runs_compiled(device):
-            rows = torch.tensor(places, device=device).unsqueeze(1)
+            rows = crossings.upload(torch.tensor(list(places)), device).unsqueeze(1)
             return exponentials(*threefry(self._key(stream), ids, rows))
         from engine.runtime.cpu.waits import fill
 

@@ -33,6 +33,8 @@ class OptionSpec:
     kind: Kind = "value"
     words: tuple[str, ...] = ()
     """Of one that names something: what else may stand there, such as auto."""
+    spans_sessions: bool = False
+    """Whether it carries something of one session into the next: not where visitors do not know each other."""
 
     @property
     def type(self) -> type:
@@ -86,9 +88,11 @@ def option(
     choices: tuple[str, ...] = (),
     kind: Kind = "value",
     words: tuple[str, ...] = (),
+    spans_sessions: bool = False,
 ) -> Any:
     """A dataclass field that carries an OptionSpec in its metadata."""
     metadata = {"help": help, "low": low, "high": high, "unit": unit, "choices": choices, "kind": kind, "words": words}
+    metadata |= {"spans_sessions": spans_sessions}
     return dataclasses.field(default=default, metadata=metadata)
 
 

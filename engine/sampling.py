@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from engine.config import GenerationConfig
+from engine.runtime import crossings
 from engine.runtime.compiled import runs_compiled
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
@@ -70,7 +71,7 @@ def _penalise(logits: Tensor, contexts: Contexts, penalty: float) -> Tensor:
     """
     logits = logits.clone()
     for row, context in zip(logits, contexts, strict=True):
-        ids = torch.as_tensor(_as_ids(context), device=logits.device)
+        ids = crossings.upload(torch.from_numpy(_as_ids(context)), logits.device)
         scores = row[ids]
         row[ids] = torch.where(scores > 0, scores / penalty, scores * penalty)
     return logits
@@ -138,7 +139,7 @@ def _nucleus(logits: Tensor, top_p: float) -> Tensor:
     if top_p >= 1:
         return probs
     ranked, order = probs.sort(dim=1, descending=True, stable=True)
-    ranked[ranked.cumsum(dim=1) - ranked >= top_p] = 0
+    ranked.masked_fill_(ranked.cumsum(dim=1) - ranked >= top_p, 0.0)
     kept = torch.zeros_like(probs).scatter_(1, order, ranked)
     return kept / kept.sum(dim=1, keepdim=True)
 

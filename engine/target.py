@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from engine.events import Memory
@@ -17,6 +16,7 @@ from engine.facts import TargetFacts
 from engine.models import LoadedModel
 from engine.runtime import guards
 from engine.runtime.compiled import runs_compiled
+from engine.runtime.device import synchronise
 from engine.runtime.extra import Foreseen
 from engine.runtime.held import held_bytes
 from engine.runtime.longrope import make_runner
@@ -53,12 +53,16 @@ class Target:
     border: int | None = None
     """Tokens of context that no pass may begin within and reach beyond; see runtime/longrope.py."""
 
-    def __init__(self, loaded: LoadedModel) -> None:
-        """Raises BadInput for a model that cannot be run, or is not run rightly (runtime/guards.py)."""
+    def __init__(self, loaded: LoadedModel, *, is_eager: bool = False) -> None:
+        """`is_eager`: through transformers' forward where a GPU has passes of its own, to compare them.
+
+        Raises BadInput for a model that cannot be run, or is not run rightly (runtime/guards.py).
+        """
         self.loaded = loaded
         """With its weights: for who reads them, such as trained heads. All others ask `facts`."""
-        is_row_invariant = runs_compiled(loaded.device)
-        self.runner = make_runner(loaded.model, loaded.max_context, is_row_invariant=is_row_invariant)
+        is_row_invariant = runs_compiled(loaded.device) and not is_eager
+        how = {"is_row_invariant": is_row_invariant, "is_eager": is_eager}
+        self.runner = make_runner(loaded.model, loaded.max_context, **how)
         self.border = self.runner.border
         guards.check(self.runner, loaded.name)
         self.hidden_layers: tuple[int, ...] = ()
@@ -73,10 +77,12 @@ class Target:
         """What is to be said before a run whose text may part from plain decoding without an error; else empty."""
         if self.runner.is_row_invariant:
             return ""
-        return (
+        near_tie = (
             f"Near-tie possible: on {self.facts.device.type} the scores of {self.facts.name} depend in their last "
             "places on how many rows share a pass, so two nearly equal tokens may change places."
         )
+        reason = self.runner.why_eager
+        return f"{near_tie} Passes are launched kernel by kernel, because {reason}." if reason else near_tie
 
     def beside(self) -> Target:
         """The same model with a session of its own."""
@@ -144,5 +150,4 @@ class Target:
 
     def synchronise(self) -> None:
         """Wait for the device, so that a clock read afterwards tells the truth."""
-        if self.facts.device.type == "cuda":
-            torch.cuda.synchronize(self.facts.device)
+        synchronise(self.facts.device)

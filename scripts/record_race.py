@@ -33,7 +33,7 @@ def main(model: str = MODEL) -> int:
     config = GenerationConfig(max_new_tokens=NUM_TOKENS)
     lanes = [Request(prompt, model, method, options, config) for method, options in LANES.items()]
     with open_store(":memory:") as store:
-        course(lanes)(Desk(LocalDevice(model), store, said, lambda: False))
+        course(lanes).do(Desk(LocalDevice(model), store, said, lambda: False))
         store.flush()
         RECORDING.write_text(to_text(store.copy(run_id) for run_id in raced(store)), encoding="utf-8")
     return 0

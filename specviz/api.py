@@ -22,6 +22,7 @@ from specviz.archive import lines, tables
 from specviz.decoding import request
 from specviz.decoding.device import first_method
 from specviz.decoding.session import Sessions
+from specviz.decoding.visitors import address_of
 from specviz.race.course import course
 from specviz.race.fold import RaceState
 from specviz.race.fold import fold_all as fold_race
@@ -61,6 +62,8 @@ class Api:
         rule: str = "auto",
         timeout_s: float = 0.0,
         loading: dict[str, str] | None = None,
+        sharing: Literal["", "listed", "private"] = "",
+        who: gr.Request | None = None,
     ) -> dict[str, Any]:
         """Decode a prompt with a method, beside plain decoding unless told otherwise, and keep the run.
 
@@ -82,19 +85,21 @@ class Api:
             rule: The verification rule; auto goes by the temperature.
             timeout_s: Stop after so many seconds; 0 never.
             loading: Where it serves one person: draft, dtype and device of the model.
+            sharing: listed, or private: found by its id alone; empty as this server has it.
+            who: The request itself, which the server adds.
 
         """
         around = request.around(system, messages, template, thinking)
         sampling = request.sampling(max_new_tokens, temperature, seed, rule, timeout_s)
 
         def ask() -> dict[str, Any]:
-            name = method or first_method(self.sessions.device)
+            name, kept = method or first_method(self.sessions.device), request.kept(sharing)
             asked = {"sampling": sampling, "conversation": around, "stop": stop, "loading": loading}
             settings = {"method": name, "options": {name: options or {}}, **asked}
             wanted = request.parse(
-                self.sessions.device, prompt, self._model(model), json.dumps(settings), measure_plain
+                self.sessions.device, prompt, self._model(model), json.dumps(settings), measure_plain, kept
             )
-            state = fold_run(ViewState(), _all(self.sessions.run(wanted, uuid.uuid4().hex)))
+            state = fold_run(ViewState(), _all(self.sessions.run(wanted, uuid.uuid4().hex, address=self._address(who))))
             if state.started is None:
                 raise BadInput(state.alert or "Nothing was run.")
             return {**self._run(state.started.session_id), "alert": state.alert}
@@ -116,6 +121,9 @@ class Api:
         stop: list[str] | None = None,
         rule: str = "auto",
         timeout_s: float = 0.0,
+        loading: dict[str, str] | None = None,
+        sharing: Literal["", "listed", "private"] = "",
+        who: gr.Request | None = None,
     ) -> dict[str, Any]:
         """Race methods on one prompt, plain decoding among them, one after another in an order drawn by lot.
 
@@ -133,16 +141,20 @@ class Api:
             stop: Texts that end the answer.
             rule: The verification rule; auto goes by the temperature.
             timeout_s: Stop after so many seconds; 0 never.
+            loading: As in generate.
+            sharing: listed, or private: found by its id alone; empty as this server has it.
+            who: The request itself, which the server adds.
 
         """
         around = request.around(system, messages, template, thinking)
         sampling = request.sampling(max_new_tokens, temperature, seed, rule, timeout_s)
         lanes = [{"method": name, "options": {}} for name in methods]
-        settings = {"lanes": lanes, "sampling": sampling, "conversation": around, "stop": stop}
+        settings = {"lanes": lanes, "sampling": sampling, "conversation": around, "stop": stop, "loading": loading}
 
         def ask() -> dict[str, Any]:
-            wanted = request.parse_race(self.sessions.device, prompt, self._model(model), json.dumps(settings))
-            batches = self.sessions.perform(course(wanted), uuid.uuid4().hex)
+            given = json.dumps(settings), request.kept(sharing)
+            wanted = request.parse_race(self.sessions.device, prompt, self._model(model), *given)
+            batches = self.sessions.perform(course(wanted), uuid.uuid4().hex, address=self._address(who))
             return self._race(fold_race(RaceState(), _all(batches)))
 
         return _answer(ask)
@@ -179,17 +191,12 @@ class Api:
         return _answer(ask)
 
     def list_runs(
-        self,
-        search: str = "",
-        method: str = "",
-        status: str = "",
-        limit: int = 50,
-        before: str = "",
+        self, search: str = "", method: str = "", status: str = "", limit: int = 50, before: str = ""
     ) -> list[dict[str, Any]]:
         """Saved runs, newest first.
 
         Args:
-            search: Words of prompt or answer.
+            search: Words of the prompt, of what was said before it, of the answer or the note.
             method: Only this method's.
             status: Only running, finished, stopped, failed or interrupted ones.
             limit: At most so many, up to 200.
@@ -250,12 +257,16 @@ class Api:
         for name, endpoint in endpoints.items():
             gradio_api(endpoint, api_name=name, concurrency_limit=None)
 
+    def _address(self, who: gr.Request | None) -> str:
+        return address_of(who, self.sessions.policy.proxies)
+
     def _model(self, model: str) -> str:
         return model or next(iter(self.sessions.device.models()))
 
     def _race(self, state: RaceState) -> dict[str, Any]:
         self.store.flush()
-        runs = [self._lane(lane.run_id, lane.method, lane_state) for lane, lane_state in _lanes(state)]
+        lanes = zip(state.lanes, state.views, strict=True)
+        runs = [self._lane(lane.run_id, lane.method, lane_state) for lane, lane_state in lanes]
         return {"group_id": state.group_id, "order": [runs[place]["method"] for place in state.order], "runs": runs}
 
     def _lane(self, run_id: str, method: str, view: ViewState) -> dict[str, Any]:
@@ -280,10 +291,6 @@ def _all(batches: Any) -> Iterator[Happening]:
     with closing(batches):
         for batch in batches:
             yield from batch
-
-
-def _lanes(state: RaceState) -> list[tuple[Any, ViewState]]:
-    return list(zip(state.lanes, state.views, strict=True))
 
 
 def _answer(ask: Callable[[], _Result]) -> _Result:

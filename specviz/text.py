@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """How a text begins that a spreadsheet would run."""
+_PATH = re.compile(r"(?<![\w./:])(?:~|[A-Za-z]:)?(?:[/\\][\w.@%+~-]+){2,}")
+"""An absolute path of two parts or more; an address of the web is none."""
 
 
 def without_surrogates(text: str) -> str:
@@ -23,6 +26,11 @@ def first_line(text: str, num_chars: int) -> str:
     """The beginning of a text on one line, for lists."""
     line = " ".join(without_surrogates(text).split())
     return line if len(line) <= num_chars else line[: num_chars - 1] + "…"
+
+
+def without_folders(text: str) -> str:
+    """Absolute paths as their last part alone: what they name is said, where it lies is nobody's business."""
+    return _PATH.sub(lambda found: "…/" + re.split(r"[/\\]", found[0])[-1], text)
 
 
 def harmless(value: Any) -> Any:

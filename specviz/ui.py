@@ -8,13 +8,17 @@ from typing import Any
 
 import gradio as gr
 from gradio.components import Component
+from starlette.middleware import Middleware
+from starlette.routing import Route
 
-from specviz import ASSETS, routes
+from specviz import ASSETS, routes, vitals
 from specviz.api import Api
 from specviz.bench import Benchmarks, Shelf
 from specviz.decoding.session import Sessions
+from specviz.guard import Guard
 from specviz.pages import files, scripts
 from specviz.pages.asking import greet as greet_visitor
+from specviz.pages.asking import visitor_of
 from specviz.pages.bench import BenchView
 from specviz.pages.compare import Compare
 from specviz.pages.drawn import QUIET, drawn
@@ -22,13 +26,17 @@ from specviz.pages.inspector import Inspector
 from specviz.pages.learn import Learn
 from specviz.pages.playground import Playground
 from specviz.pages.saved import SavedRuns
-from specviz.pages.view import View, known, place
+from specviz.pages.view import VIEWER, View, known, place
+from specviz.policy import HOME, Policy
 from specviz.showing.channel import Streams
 from specviz.store import Store
+from specviz.text import printable, to_wire
 
 MAX_QUEUED = 64
 RUN_AND_STOP = [["#run", "#stop"], ["#race-run", "#race-stop"], ["#bench-start", "#bench-stop"]]
 """The buttons that Ctrl+Enter and Escape press, in each view that runs something."""
+MOST_BYTES = {"off": 2_000_000, "small": 12_000_000, "any": 160_000_000}
+"""Of a body, by the files of runs that the instance takes; as JSON they are somewhat longer."""
 PAPER, DARK_PAPER = "#fbfaf7", "#11161c"
 """As in assets/css; the page behind everything takes its colour from the theme only."""
 
@@ -47,8 +55,8 @@ def views(sessions: Sessions, store: Store) -> tuple[View, ...]:
     )
 
 
-def build(sessions: Sessions, store: Store) -> gr.Blocks:
-    """The whole page."""
+def build(sessions: Sessions, store: Store, note: str = "") -> gr.Blocks:
+    """The whole page; the note stands in its foot."""
     tabs_in_order = views(sessions, store)
     page: gr.Blocks = gr.Blocks(title="SpecViz", analytics_enabled=False)
     with page:
@@ -60,6 +68,7 @@ def build(sessions: Sessions, store: Store) -> gr.Blocks:
             for view in tabs_in_order:
                 with gr.Tab(view.title, id=view.id):
                     laid_out.append((view, list(view.build())))
+        drawn("foot", "foot", foot(sessions.policy, note))
         Api(sessions, store).build()
         sizes = [(view, len(components)) for view, components in laid_out]
         outputs = [tabs, address, *(component for _, components in laid_out for component in components)]
@@ -70,8 +79,9 @@ def build(sessions: Sessions, store: Store) -> gr.Blocks:
         def greet(event: gr.EventData, who: gr.Request) -> None:
             greet_visitor(sessions.visitors, event, who)
 
-        def go(event: gr.EventData) -> tuple[Any, ...]:
-            return arrival(sizes, place(getattr(event, "query", "")))
+        def go(event: gr.EventData, who: gr.Request) -> tuple[Any, ...]:
+            viewer = sessions.visitors.of_page(visitor_of(who))
+            return arrival(sizes, place(getattr(event, "query", "")) | {VIEWER: viewer})
 
         page.load(load, None, outputs, **QUIET)
         address.go(go, None, outputs, **QUIET)
@@ -95,14 +105,29 @@ def arrival(sizes: Sequence[tuple[View, int]], query: Mapping[str, str]) -> tupl
     return gr.Tabs(selected=wanted) if is_known else gr.skip(), notice, *updates
 
 
+def foot(policy: Policy, note: str = "") -> str:
+    """A note, and what visitors may ask for, in words; whether there is a way to be the moderator; in JSON."""
+    said = " ".join(filter(None, (note, policy.in_words())))
+    return to_wire(printable({"text": said, "moderator": policy.is_public and bool(policy.moderator)}))
+
+
 def _address(views: Sequence[View]) -> gr.HTML:
     """Listens to `goto`, Back, Forward and the tabs; shows a sentence where the address leads nowhere."""
     titles = json.dumps({view.title: view.id for view in views})
     return drawn("address", "arrival", views=titles)
 
 
-def launch_options(has_mcp: bool = False) -> dict[str, Any]:
-    """Look, and nothing that watches visitors or leaves the server."""
+def launch_options(
+    has_mcp: bool = False,
+    hosts: Sequence[str] = (),
+    frames: Sequence[str] = (),
+    policy: Policy = HOME,
+    store: Store | None = None,
+) -> dict[str, Any]:
+    """Look, and nothing that watches visitors or leaves the server; what it refuses: see `guard.Guard`."""
+    own = [*routes.routes(), *scripts.routes(), *([vitals.health(store)] if store else [])]
+    paths = [route.path.partition("{")[0] for route in own if isinstance(route, Route)]
+    guard = Middleware(Guard, hosts=hosts, frames=frames, most_bytes=MOST_BYTES[policy.imports], own=paths)
     return {
         "theme": theme(),
         "css": files.styles(),
@@ -115,7 +140,8 @@ def launch_options(has_mcp: bool = False) -> dict[str, Any]:
         "ssr_mode": False,
         "mcp_server": has_mcp,
         "share": False,
-        "app_kwargs": {"routes": [*routes.routes(), *scripts.routes()]},
+        "max_file_size": 1,
+        "app_kwargs": {"routes": own, "middleware": [guard]},
     }
 
 

@@ -14,15 +14,6 @@ from engine.events import Candidate, Counts, Emitted, Event, Node, Prefilled, Se
 from engine.options import OptionSpec
 from specviz.decoding.device import AS_STARTED, Loading, Method, Request
 
-HOSTILE = (
-    '<img src=x onerror="window.hacked=1">',
-    "${Object.assign(window,{hacked:2})}",
-    '<a href="https://example.com/">link</a>',
-    "\u202eright to left\u202c",
-    "lone \ud800 surrogate",
-    "<script>window.hacked=3</script>",
-    "{{value}}",
-)
 PATIENCE_S = 600
 """For what comes as soon as the machine has time for it; the longest that a test waits before it fails."""
 WORDS = ("Once", " upon", " a", " time", ",", " there", " was", " a", " fox", ".")
@@ -65,6 +56,7 @@ class ScriptedDevice:
     """Methods that cannot run."""
     takes_own: bool = False
     """Any model named "own…" is here, but for "own-huge"; no other."""
+    most_tokens: int = 2_000
 
     def methods(self) -> tuple[Method, ...]:
         depth = OptionSpec("depth", 3, "How far.", low=1, high=8, unit="tokens")
@@ -169,24 +161,6 @@ class ScriptedDevice:
         return ScriptedVerdict(num_compared=sum(len(e.emitted) for e in events if isinstance(e, Stepped)))
 
 
-@dataclass
-class Watched(ScriptedDevice):
-    """Remembers with what it was asked to decode, and says of which runs a verdict is."""
-
-    asked_for: list[tuple[Request, str]] = field(default_factory=list)
-    reason: Any = "length"
-    cut: str = ""
-
-    def generate(self, request: Request, session_id: str, *rest: Any) -> Iterator[Event]:
-        self.asked_for.append((request, session_id))
-        for event in super().generate(request, session_id, *rest):
-            is_cut = isinstance(event, SessionFinished) and request.method == self.cut
-            yield replace(event, reason=self.reason) if is_cut else event  # type: ignore[type-var]
-
-    def audit(self, request: Request, plain: Any, events: Any) -> ScriptedVerdict:
-        return ScriptedVerdict(f"{plain[0].method} {events[0].method_options.get('depth')}", 1)
-
-
 def until(condition: Callable[[], object]) -> None:
     """Wait for a state that lasts once it has come."""
     given_up = time.monotonic() + PATIENCE_S
@@ -245,10 +219,18 @@ class ScriptedRecorder:
         self.members: dict[str, str | None] = {}
         self.tasks: dict[str, str] = {}
         self.visitors: dict[str, str] = {}
+        self.sharing: dict[str, str] = {}
 
     def begin(
-        self, event: SessionStarted, *, group_id: str | None = None, task: str = "", visitor: str = ""
+        self,
+        event: SessionStarted,
+        *,
+        group_id: str | None = None,
+        task: str = "",
+        visitor: str = "",
+        sharing: str = "listed",
     ) -> ScriptedRun:
+        self.sharing[event.session_id] = sharing
         self.runs[event.session_id] = [event]
         self.members[event.session_id] = group_id
         self.tasks[event.session_id] = task
@@ -278,30 +260,3 @@ class ScriptedRun:
 
     def append(self, event: Event) -> None:
         self._events.append(event)
-
-
-@dataclass
-class ClockedDevice(ScriptedDevice):
-    """Its chat template holds a clock: a prompt that is encoded anew is another one."""
-
-    ticks: int = 0
-
-    def generate(
-        self,
-        request: Request,
-        session_id: str,
-        should_stop: Callable[[], bool],
-        prompt_ids: Sequence[int] | None = None,
-    ) -> Iterator[Event]:
-        if prompt_ids is None:
-            self.ticks += 1
-            prompt_ids = (self.ticks,)
-        first, *rest = super().generate(request, session_id, should_stop)
-        assert isinstance(first, SessionStarted)
-        yield replace(first, prompt_ids=tuple(prompt_ids))
-        yield from rest
-
-
-def hostile_device() -> ScriptedDevice:
-    """Writes nothing but text that would like to be markup."""
-    return replace(ScriptedDevice(), words=HOSTILE)

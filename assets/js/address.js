@@ -25,6 +25,13 @@ export function addressOf(wanted) {
   return address;
 }
 
+// The same to hand on: what the address holds beside the known keys may be a pass to a private page.
+export function linkTo(wanted) {
+  const full = addressOf(wanted), link = new URL(full.pathname, full.origin);
+  for (const [key, value] of full.searchParams) if (PLACE_KEYS.includes(key) || isSetting(key)) link.searchParams.set(key, value);
+  return String(link);
+}
+
 // A place without the settings: what a view that is left goes back to, since its controls stay as they are.
 export function withoutSettings(there) { return Object.fromEntries(Object.entries(there).filter(([key]) => !isSetting(key) && key !== 'again')); }
 

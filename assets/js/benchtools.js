@@ -1,6 +1,7 @@
 // Beside the list of benchmarks: a report's file is opened, one is renamed or deleted, two stand side by side.
 
 import { add, empty, make, makeAlert, makeButton, makeHead, makeOption, shown, tell } from './dom.js';
+import { isModerator, visitorToken } from './visitor.js';
 
 // A file of the visitor's computer: a button, and what was read. The same file may be chosen twice.
 export function makeFileButton(label, spoken, accept, onText) {
@@ -43,7 +44,7 @@ export function makeBenchTools({ server, onOpen }) {
   add(beside, add(make('div', 'sv-bench-list'), label, other), result);
 
   async function change(what, text) {
-    const answer = JSON.parse(await server.change({ do: what, id: open.open, text }));
+    const answer = JSON.parse(await server.change({ do: what, id: open.open, text, visitor: visitorToken() }));
     tell(problem, shown(answer.alert || ''));
     if (answer.alert) return;
     showForm(false);
@@ -84,7 +85,7 @@ export function makeBenchTools({ server, onOpen }) {
     other.replaceChildren(makeOption('', 'nothing'), ...others.map((entry) => makeOption(entry.id, shown(entry.title + ' · ' + entry.when))));
     other.value = others.some((entry) => entry.id === chosen) ? chosen : '';
     beside.hidden = !open.heat || !others.length;
-    node.hidden = !open.mayChange;
+    node.hidden = !open.mayChange && !isModerator();
     rename.hidden = remove.hidden = open.open === 'example' || !open.entries.some((entry) => entry.id === open.open);
     if (!isOther) return;
     isSure = false;

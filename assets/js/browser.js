@@ -1,6 +1,6 @@
 // The Sessions view: asks the server for pages of the list and draws what the address names. `value` is `{open, compare}`.
 
-import { addressOf, goto, note } from './address.js';
+import { goto, linkTo, note } from './address.js';
 import { openSettings, runAgain } from './again.js';
 import { add, empty, make, makeAlert, makeButton, tell } from './dom.js';
 import { makeFilters } from './filters.js';
@@ -151,7 +151,7 @@ function say(text, action, listener) {
 
 async function copyLink() {
   const ids = [...chosen];
-  const link = String(addressOf(ids.length === 1 ? { view: 'sessions', run: ids[0] } : { view: 'sessions', ids }));
+  const link = linkTo(ids.length === 1 ? { view: 'sessions', run: ids[0] } : { view: 'sessions', ids });
   try {
     await navigator.clipboard.writeText(link);
     say('The link is copied.');

@@ -5,14 +5,16 @@ import { makeConversation, makeStopping } from './conversation.js';
 import { add, empty, make, makeButton } from './dom.js';
 import { methodStyles } from './drawings.js';
 import { followFallback, makeGroup, makeMethodMenu, makeSampling, methodSpecs, problemOf, watchCatalog } from './fields.js';
+import { makeOwnModel, takeLoaded } from './ownmodel.js';
 import { makeSwatch } from './swatch.js';
 
 /** @param {import('./component').Component} component */
 export default function mountContenders(component) {
-const { element, props, FIRST, CATALOG } = component;
+const { element, props, server, trigger, watch, FIRST, CATALOG } = component;
 const MOST_LANES = 8;
 let catalog = JSON.parse(CATALOG);
-const state = { lanes: [], sampling: {}, ...JSON.parse(props.value || FIRST) };
+const EMPTY = () => ({ lanes: [], sampling: {} });
+const state = Object.assign(EMPTY(), JSON.parse(props.value || FIRST));
 const root = make('div', 'sv-settings sv-contenders');
 const opened = new WeakSet(); // lanes whose options are open
 
@@ -74,7 +76,11 @@ function addLane() {
 
 function change() { save(); draw(); }
 
+// Loading goes on in the device's turn; its progress stands where a race's would.
+function makeOwn() { return makeOwnModel(root, catalog.loading, state, (asked) => server.needs(asked), (asked) => trigger('load_own', asked), draw); }
+
 function draw() {
+  const own = catalog.loading && catalog.loading.length ? [makeOwn()] : [];
   const folds = [makeSampling(root, catalog.sampling, state.sampling, save)];
   if (catalog.conversation) folds.push(makeConversation(root, catalog, state, save, draw), makeStopping(root, catalog, state, save));
   empty(root);
@@ -83,10 +89,17 @@ function draw() {
   list.setAttribute('aria-label', 'Methods that race');
   state.lanes.forEach((lane, index) => add(list, row(lane, index)));
   more.disabled = state.lanes.length >= MOST_LANES;
-  add(root, make('p', 'sv-field-label', 'Methods'), list, more, ...folds);
+  add(root, ...own, make('p', 'sv-field-label', 'Methods'), list, more, ...folds);
 }
 
 element.appendChild(root);
 draw();
+watch('value', () => {
+  const next = takeLoaded(JSON.parse(props.value || '{}'));
+  if (JSON.stringify(next) === JSON.stringify(state)) return;
+  for (const name of Object.keys(state)) delete state[name];
+  Object.assign(state, EMPTY(), next);
+  draw();
+});
 watchCatalog(element, (next) => { catalog = next; draw(); });
 }

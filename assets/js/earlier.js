@@ -2,6 +2,7 @@
 
 import { goto } from './address.js';
 import { add, empty, make, makeAlert, makeButton, shown, tell } from './dom.js';
+import { visitorToken } from './visitor.js';
 
 /** @param {import('./component').Component} component */
 export default function mountEarlier(component) {
@@ -17,7 +18,7 @@ let page = 0;
 function pageButton(text, by) {
   const button = makeButton('sv-button', text);
   button.addEventListener('click', async () => {
-    const answer = await server.earlier_races(page + by).catch(() => '{"alert": "The server does not answer; please try again."}');
+    const answer = await server.earlier_races({ page: page + by, visitor: visitorToken() }).catch(() => '{"alert": "The server does not answer; please try again."}');
     draw(JSON.parse(answer));
     if (button.disabled) (by > 0 ? newer : older).focus();
   });

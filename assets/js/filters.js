@@ -4,7 +4,7 @@ import { add, empty, make, makeOption, shown } from './dom.js';
 
 export const MENUS = [
   ['method', 'Method'], ['model', 'Model'], ['task', 'Task'], ['sampling', 'Sampling', ['greedy', 'sampled']],
-  ['status', 'Status', ['finished', 'stopped', 'failed', 'interrupted', 'running']], ['tag', 'Tag'],
+  ['status', 'Status', ['finished', 'stopped', 'failed', 'interrupted', 'running']], ['tag', 'Tag'], ['origin', 'Origin', ['measured', 'imported']],
 ];
 const DAYS = [['since', 'From'], ['until', 'To']];
 const TYPING_MS = 250;
@@ -24,7 +24,7 @@ export function makeFilters(onChange) {
     return add(box, make('span', 'sv-filter-label', label), input);
   }
 
-  const search = Object.assign(make('input', 'sv-input'), { type: 'search', placeholder: 'Prompt, text, note or id', maxLength: 200 });
+  const search = Object.assign(make('input', 'sv-input'), { type: 'search', placeholder: 'Conversation, text, note or id', maxLength: 200 });
   add(node, field('search', 'Search', search));
   for (const [name, label, words] of MENUS) {
     const menu = add(make('select', 'sv-input'), makeOption('', 'all'));

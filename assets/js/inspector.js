@@ -39,6 +39,7 @@ export function makeInspector(options = {}) {
   let at = 0;
   let chosen = '-1';
   let timer = null;
+  let scrolling = 0;
 
   const buttons = {
     first: tool('|◀', 'First step', () => go(0)),
@@ -104,19 +105,32 @@ export function makeInspector(options = {}) {
     return trace.pieces[before[before.length - 1].raw];
   }
 
+  // What came before bears no marks: it is put as one text, not token by token.
   function showText() {
-    const step = trace.steps[at], from = starts[at], till = from + step.k.length, tokens = [];
-    for (let index = at; index >= 0 && from - starts[index] <= NEAR_TOKENS; index--) tokens.unshift(...trace.steps[index].k.map((token) => [token, index]));
-    const ahead = trace.steps[at + 1] ? trace.steps[at + 1].k.map((token) => [token, at + 1]) : [];
-    lines.clear(before[till - tokens.length]);
-    for (const [token, index] of [...tokens, ...ahead]) {
-      const name = 'sv-token is-' + token.o + (index === at ? ' is-now' : index > at ? ' is-ahead' : ' is-before');
-      const own = trace.pieces[token.t], written = index === at && /^\ufffd*$/.test(own) ? spelled(trace.pieces[token.raw]) : shownBehind(lines.before, own);
-      tokenNodes(written, name).forEach(lines.put);
+    const step = trace.steps[at], from = starts[at], past = [];
+    for (let index = at - 1; index >= 0 && from - starts[index] <= NEAR_TOKENS; index--) past.unshift(...trace.steps[index].k);
+    lines.clear(before[from - past.length]);
+    if (past.length) tokenNodes(shown(past.map((token) => trace.pieces[token.t]).join('')), 'sv-token is-before').forEach(lines.put);
+    putTokens(step.k, ' is-now');
+    if (trace.steps[at + 1]) putTokens(trace.steps[at + 1].k, ' is-ahead');
+    if (past.length < from) text.firstChild.prepend(make('span', 'sv-soft', '… '));
+    scrollSoon();
+  }
+
+  function putTokens(tokens, when) {
+    for (const { o, t, raw } of tokens) {
+      const own = trace.pieces[t], isBytes = when === ' is-now' && /^\ufffd*$/.test(own);
+      tokenNodes(isBytes ? spelled(trace.pieces[raw]) : shownBehind(lines.before, own), 'sv-token is-' + o + when).forEach(lines.put);
     }
-    if (tokens.length < till) text.firstChild.prepend(make('span', 'sv-soft', '… '));
-    const now = text.querySelector('.is-now');
-    if (now) text.scrollTop += now.getBoundingClientRect().top - text.getBoundingClientRect().top - text.clientHeight / 2;
+  }
+
+  // With the frame, when all else of the step is drawn: asked at once, the page would be laid out once more.
+  function scrollSoon() {
+    cancelAnimationFrame(scrolling);
+    scrolling = requestAnimationFrame(() => {
+      const now = text.querySelector('.is-now');
+      if (now) text.scrollTop += now.getBoundingClientRect().top - text.getBoundingClientRect().top - text.clientHeight / 2;
+    });
   }
 
   function go(index, key) {
@@ -186,7 +200,7 @@ export function makeInspector(options = {}) {
     let total = 0;
     for (const step of trace.steps) { starts.push(total); total += step.k.length; }
     title.textContent = trace.run.prompt || 'A run';
-    meta.textContent = [trace.run.method, trace.run.model, trace.run.where, trace.run.rule, trace.run.created && trace.run.created + ' UTC', ...(trace.run.notices || [])].filter(Boolean).join(' · ');
+    meta.textContent = [trace.run.method, trace.run.model, trace.run.where, trace.run.rule, trace.run.created && trace.run.created + ' UTC', trace.run.origin, ...(trace.run.notices || [])].filter(Boolean).join(' · ');
     root.dataset.run = trace.run.id || '';
     ruler.draw(trace.steps);
     at = -1;

@@ -2,7 +2,7 @@
 // server, behind an address that asks for settings, also `{notices, opened}`: what it asks in vain, and which saved run's they
 // are. CONTROLS are the names of the values in their order.
 
-import { addressOf, isSetting, note, place, withoutSettings } from './address.js';
+import { isSetting, linkTo, note, place, withoutSettings } from './address.js';
 import { add, make, makeAlert, makeButton, tell } from './dom.js';
 
 /** @param {import('./component').Component} component */
@@ -46,7 +46,7 @@ function noteSettings() {
 
 async function copyLink() {
   const settings = settingsOf(held);
-  const address = String(addressOf({ view: 'play', ...settings }));
+  const address = linkTo({ view: 'play', ...settings });
   const without = settings['set.prompt'] === undefined ? ' It holds all but the prompt, which is too long for a link.' : '';
   try {
     await navigator.clipboard.writeText(address);

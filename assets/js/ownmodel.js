@@ -4,7 +4,7 @@ import { makeFold } from './conversation.js';
 import { add, make, makeButton, shown, tell } from './dom.js';
 import { makeField } from './fields.js';
 
-const ownAsked = {}; // what stands in the form, which is drawn anew now and then
+const ownAsked = new WeakMap(); // by its root what stands in a form, which is drawn anew now and then
 const RECENT_KEY = 'specviz-models', MOST_RECENT = 6, LOOK_AFTER_MS = 500;
 
 function recentModels() {
@@ -22,10 +22,17 @@ export function rememberModel(asked) { keepModels([asked, ...recentModels().filt
 
 function forgetModel(name) { keepModels(recentModels().filter((one) => one.model !== name)); }
 
+// A form's settings as the server gives them back; of a model that was just loaded, it is remembered.
+export function takeLoaded({ loaded, ...settings }) {
+  if (loaded) rememberModel(settings.loading);
+  return settings;
+}
+
 // `needs`: asks the server what a model would need; `load`: loads it and chooses it.
 export function makeOwnModel(root, specs, state, needs, load, draw) {
   const { fold } = makeFold(root, 'own', 'Your own model', () => '', 'hub id, folder or GGUF file');
-  const asked = ownAsked;
+  if (!ownAsked.has(root)) ownAsked.set(root, {});
+  const asked = ownAsked.get(root);
   if (!asked.model) Object.assign(asked, state.loading);
   const told = Object.assign(make('p', 'sv-needs'), { hidden: true });
   let timer = 0, turn = 0;

@@ -5,6 +5,7 @@ import { drawing, pageShade, spokenPoint, tableOf } from './drawings.js';
 import { explain } from './tooltip.js';
 
 const PLOT_CONFIG = { displaylogo: false, displayModeBar: false, responsive: true, scrollZoom: false, doubleClick: 'reset', showTips: false };
+const AT_ONCE = { mode: 'immediate', transition: { duration: 0 }, frame: { duration: 0, redraw: false } };
 const ARROWS = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] };
 
 // plotly.js, loaded once for the page when the first chart is drawn.
@@ -18,6 +19,14 @@ export function loadPlotly(path) {
     document.head.appendChild(tag);
   });
   return window.specvizPlotly;
+}
+
+// Where a page has a base, plotly.js writes the page's whole address into each reference to a pattern or a clip path. Ours
+// changes, and then they lead nowhere. It looks once, when a chart is first drawn.
+function withoutBase(draw) {
+  const base = document.querySelector('base[href]'), href = base?.getAttribute('href');
+  base?.removeAttribute('href');
+  try { return draw(); } finally { base?.setAttribute('href', href); }
 }
 
 function numbersTable(table, caption) {
@@ -35,7 +44,7 @@ function numbersTable(table, caption) {
 
 // options: { path: of plotly.js, name: of a saved file, height: px, onPick({ series, index, key }) }. A figure of another
 // kind than ours brings `drawing`; whose parts no arrow can find by itself, `walk(arrow)`, which says where it has come to;
-// one that scrolls is as large as its layout says. Returns { node, draw, resize, head, tools, scroller }.
+// one that scrolls is as large as its layout says; `isMoving`: one that is drawn often, its layout mostly the same. Returns { node, draw, resize, head, tools, scroller }.
 export function makePlot(options) {
   const figureNode = make('figure', 'sv-chart');
   const head = make('div', 'sv-chart-head');
@@ -52,6 +61,7 @@ export function makePlot(options) {
   let figure = null;
   let at = [0, -1];
   let isDrawn = false;
+  let frame = ''; // the layout that was drawn last
   if (!options.isScrolled) resize(options.height || 260);
   plot.tabIndex = 0;
   plot.setAttribute('role', 'group');
@@ -80,8 +90,9 @@ export function makePlot(options) {
     if (next !== figure) return; // a later one has come while the library was read
     const { data, layout } = (options.drawing || drawing)(figure);
     if (options.isScrolled) Object.assign(plot.style, { width: layout.width + 'px', height: layout.height + 'px' });
-    await Plotly.react(plot, data, layout, isDrawn ? undefined : config); // given again, it is measured again
-    if (isDrawn) return;
+    if (isDrawn) return drawOn(Plotly, data, layout);
+    await withoutBase(() => Plotly.react(plot, data, layout, config));
+    frame = JSON.stringify(layout);
     isDrawn = true;
     plot.on('plotly_click', ({ points: [point] }) => {
       if (options.drawing) options.onPick({ key: point.customdata });
@@ -89,6 +100,15 @@ export function makePlot(options) {
       else pick(point.curveNumber, point.pointNumber);
     });
     plot.on('plotly_doubleclick', () => { if (options.onReset) options.onReset(); });
+  }
+
+  // Where all but the marks stays, as in most steps of a tree, they are moved, and neither axes nor margins are drawn anew. What a
+  // later drawing overtakes is never drawn. The configuration is given once: with it, the element is measured each time.
+  async function drawOn(Plotly, data, layout) {
+    const before = frame;
+    frame = JSON.stringify(layout);
+    if (!options.isMoving || frame !== before || data.length !== plot.data.length) await Plotly.react(plot, data, layout);
+    else await Plotly.animate(plot, { data, traces: data.map((_, place) => place) }, AT_ONCE).catch(() => {});
   }
 
   function showTip() {

@@ -1,7 +1,7 @@
 // A race on screen: status, shared clock, lanes, and the board below them. Fed numbered deltas; asks for a snapshot when
 // one is missing. While it runs, lanes fill one after another; when it has ended, they replay together.
 
-import { addressOf, goto, note, place } from './address.js';
+import { goto, linkTo, note, place } from './address.js';
 import { makeBoard, makeCopy } from './board.js';
 import { makeClock } from './clock.js';
 import { add, empty, make, makeAlert, shown, tell } from './dom.js';
@@ -43,7 +43,7 @@ function build() {
   spoken.setAttribute('role', 'status');
   linkSaid.setAttribute('role', 'status');
   add(status, add(make('span', 'sv-status-line'), make('span', 'sv-dot'), statusText), statusMeta);
-  add(links, make('span', 'sv-race-saved'), makeCopy('Copy link', 'Copy link to this race', () => addressOf({ view: 'compare', ids: state.recorded ? 'recorded' : state.ids }).href, linkSaid), linkSaid);
+  add(links, make('span', 'sv-race-saved'), makeCopy('Copy link', 'Copy link to this race', () => linkTo({ view: 'compare', ids: state.recorded ? 'recorded' : state.ids }), linkSaid), linkSaid);
   add(race, alertBox, recordedNote, status, order, clock.node, legend, laneList, board.node, links, spoken);
   element.appendChild(race);
   showPhase('idle');
@@ -65,7 +65,7 @@ function showPhase(phase) {
 function show(message) {
   if (message.race) Object.assign(state, message.race, { rows: message.rows });
   const isSame = message.snapshot && lanes.length === state.ids.length && race.dataset.ids === state.ids.join();
-  if (message.reset && !isSame) reset();
+  if ((message.reset || message.lanes.length !== lanes.length) && !isSame) reset();
   message.lanes.forEach((steps, index) => lanes[index].append(message.snapshot ? steps.slice(lanes[index].length) : steps));
   if (message.race) showStatus();
   if (message.charts) board.drawCharts(message.charts, state.ids.join());

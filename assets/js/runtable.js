@@ -49,6 +49,8 @@ export function makeRunTable(on) {
   function promptCell(row) {
     const td = cell(row, 'prompt', 'Prompt', 'sv-run-prompt');
     const marks = make('span', 'sv-marks');
+    if (row.isPrivate) add(marks, make('span', 'sv-mark', 'private'));
+    if (row.origin) add(marks, make('bdi', 'sv-mark is-imported', shown(row.origin)));
     if (row.task) add(marks, make('bdi', 'sv-mark is-task', shown(row.task)));
     for (const tag of row.tags) add(marks, make('bdi', 'sv-mark is-tag', shown(tag)));
     if (row.note) add(marks, make('bdi', 'sv-mark is-note', shown(row.note)));

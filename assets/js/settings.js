@@ -4,7 +4,7 @@
 import { makeConversation, makeStopping } from './conversation.js';
 import { add, make } from './dom.js';
 import { followFallback, makeGroup, makeMethodMenu, makeSampling, methodSpecs, problemOf, watchCatalog } from './fields.js';
-import { makeOwnModel, rememberModel } from './ownmodel.js';
+import { makeOwnModel, takeLoaded } from './ownmodel.js';
 
 /** @param {import('./component').Component} component */
 export default function mountSettings(component) {
@@ -52,9 +52,8 @@ function draw() {
 element.appendChild(root);
 draw();
 watch('value', () => {
-  const next = JSON.parse(props.value || '{}');
+  const next = takeLoaded(JSON.parse(props.value || '{}'));
   if (JSON.stringify(next) === JSON.stringify(state)) return;
-  if (next.loaded) { delete next.loaded; rememberModel(next.loading); }
   for (const name of Object.keys(state)) delete state[name];
   Object.assign(state, EMPTY(), next);
   draw();

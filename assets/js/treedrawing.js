@@ -15,8 +15,7 @@ export const MARGIN = { left: 46, top: 30, right: 60, bottom: 20 };
 const LONGEST_LABEL = 12;
 const DEEP = 12;
 const CURVE = Array.from({ length: 14 }, (_, place) => (place + 1) / 14);
-const EDGE_WIDTHS = [0.8, 1.5, 3, 4.5, 6];
-const KINDS = ['unreached', 'rejected', 'plain', 'correction', 'bonus', 'accepted'];
+const EDGE_WIDTHS = [0.8, 3, 5.6];
 
 // Most tokens begin with a space: it is left out where something follows.
 function shortLabel(text, isWhole = false) {
@@ -33,7 +32,7 @@ function labelsOf(marks) {
 
 function radius(q) { return q === null || q === undefined ? 7 : 4.5 + 7 * Math.sqrt(q); }
 
-// plotly.js gives a trace one width, and each trace takes time: probabilities share five.
+// plotly.js gives a trace one width, and each trace takes time: probabilities share three.
 function thickness(p) {
   const wanted = p === null || p === undefined ? 1.5 : 0.8 + 5.2 * p;
   return EDGE_WIDTHS.reduce((best, width) => (Math.abs(width - wanted) < Math.abs(best - wanted) ? width : best));
@@ -80,47 +79,44 @@ function curve(from, to) {
   });
 }
 
-// All lines of one look in one trace, a gap between each two.
+// All lines of one look in one trace, a gap between each two. There is a trace for each look in every step, drawn or not:
+// where their number stays, plotly.js moves them and draws nothing else anew.
 function edgeTraces(marks) {
-  const traces = new Map();
-  for (const { up, at, kind, p } of marks) {
-    if (!up) continue;
-    const width = thickness(p), name = kind + width;
-    if (!traces.has(name)) traces.set(name, { type: 'scatter', mode: 'lines', x: [], y: [], hoverinfo: 'skip', line: edgeLine(kind, width), rank: KINDS.indexOf(kind) });
-    const { x, y } = traces.get(name);
-    for (const [column, row] of [[up.column, up.row], ...curve(up, at), [null, null]]) { x.push(column); y.push(row); }
-  }
-  return [...traces.values()].sort((a, b) => a.rank - b.rank).map(({ rank, ...trace }) => trace);
+  const last = marks.find(({ key }) => key === 'next'), kind = last ? last.kind : 'plain', width = last ? thickness(last.p) : 1;
+  const own = last ? [last] : [];
+  return ['unreached', 'rejected', 'own', 'accepted'].flatMap((name) => {
+    if (name === 'own') return [edgeTrace(own, edgeLine(kind, width))];
+    return EDGE_WIDTHS.map((width) => edgeTrace(marks.filter((mark) => mark.up && mark.kind === name && thickness(mark.p) === width), edgeLine(name, width)));
+  });
 }
+
+function edgeTrace(marks, line) {
+  const x = [], y = [];
+  for (const { up, at } of marks) for (const [column, row] of [[up.column, up.row], ...curve(up, at), [null, null]]) { x.push(column); y.push(row); }
+  return { type: 'scatter', mode: 'lines', x: orNone(x), y: orNone(y), hoverinfo: 'skip', line: { ...line, simplify: false } };
+}
+
+// A trace without points is none to plotly.js: one point that is nowhere keeps it.
+function orNone(values) { return values.length ? values : [null]; }
 
 // A broad light band below the way from the root to the last accepted node.
 function pathTrace({ step, places }) {
-  const x = [], y = [];
-  let from = places.get(-1);
-  for (const node of step.path) {
-    const to = places.get(node);
-    for (const [column, row] of [[from.column, from.row], ...curve(from, to)]) { x.push(column); y.push(row); }
-    from = to;
-  }
-  return { type: 'scatter', mode: 'lines', x, y, hoverinfo: 'skip', line: { color: tint(shade(PALETTE.states.accepted), isDark() ? 0.22 : 0.14), width: 22 } };
+  const way = [-1, ...step.path].map((node) => places.get(node)), marks = way.slice(1).map((at, place) => ({ up: way[place], at }));
+  return edgeTrace(marks, { color: tint(shade(PALETTE.states.accepted), isDark() ? 0.22 : 0.14), width: 22 });
 }
 
-function ringTrace(marks, chosen) {
-  const mark = marks.filter(({ key }) => key === chosen);
+// What is chosen lies below all others, ringed; with them, since each trace takes time. Its label is a blank: plotly.js drops
+// the element of an empty one, and would miss it for another node.
+function nodeTrace(marks, chosen) {
+  const styles = looks(), ring = ['circle', tint(shade(PALETTE.states.accepted), 0.16), pageShade('ink'), 1.5];
+  const rings = marks.filter(({ key }) => key === chosen).map((mark) => ({ ...mark, r: Math.max(mark.r + 5, 14), look: ring }));
+  const drawn = [...rings, ...marks.map((mark) => ({ ...mark, look: styles[mark.kind] }))], of = (place) => drawn.map(({ look }) => look[place]);
   return {
-    type: 'scatter', mode: 'markers', x: mark.map(({ at }) => at.column), y: mark.map(({ at }) => at.row), hoverinfo: 'skip',
-    marker: { symbol: 'circle', size: mark.map(({ r }) => 2 * Math.max(r + 5, 14)), color: tint(shade(PALETTE.states.accepted), 0.16), line: { color: pageShade('ink'), width: 1.5 }, opacity: 1 },
-  };
-}
-
-function nodeTrace(marks) {
-  const styles = looks(), of = (place) => marks.map(({ kind }) => styles[kind][place]);
-  return {
-    type: 'scatter', mode: 'markers+text', x: marks.map(({ at }) => at.column), y: marks.map(({ at }) => at.row), customdata: marks.map(({ key }) => key), cliponaxis: false,
-    marker: { symbol: of(0), size: marks.map(({ r }) => 2 * r), color: of(1), line: { color: of(2), width: of(3) }, opacity: 1 },
-    text: labelsOf(marks).map(plain), textposition: 'top center',
-    textfont: { family: FONT, size: 12, color: marks.map(({ kind }) => pageShade(kind === 'unreached' ? 'soft' : 'ink')) },
-    hoverinfo: 'text', hovertext: marks.map(hoverOfMark),
+    type: 'scatter', mode: 'markers+text', x: drawn.map(({ at }) => at.column), y: drawn.map(({ at }) => at.row), customdata: drawn.map(({ key }) => key), cliponaxis: false,
+    marker: { symbol: of(0), size: drawn.map(({ r }) => 2 * r), color: of(1), line: { color: of(2), width: of(3) }, opacity: 1 },
+    text: [...rings.map(() => ' '), ...labelsOf(marks).map(plain)], textposition: 'top center',
+    textfont: { family: FONT, size: 12, color: drawn.map(({ kind }) => pageShade(kind === 'unreached' ? 'soft' : 'ink')) },
+    hoverinfo: 'text', hovertext: drawn.map(hoverOfMark),
   };
 }
 
@@ -177,6 +173,6 @@ function treeLayout(figure) {
 export function treeDrawing(figure) {
   const marks = marksOfTree(figure);
   const folds = figure.folded.size ? [foldTrace(figure.folded, figure.places)] : [];
-  const data = [pathTrace(figure), ...edgeTraces(marks), ringTrace(marks, figure.chosen), nodeTrace(marks), ...folds];
+  const data = [pathTrace(figure), ...edgeTraces(marks), nodeTrace(marks, figure.chosen), ...folds];
   return { data, layout: treeLayout(figure) };
 }

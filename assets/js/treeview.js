@@ -10,7 +10,7 @@ import { HEADS, MARGIN, pitchOf, ROW, treeDrawing } from './treedrawing.js';
 // onPress(key) where a press means more than choosing }.
 export function makeTree(options) {
   const holder = make('div', 'sv-tree');
-  const chart = makePlot({ path: PLOTLY, what: 'tree', isScrolled: true, drawing: treeDrawing, walk, onReset: resetZoom,
+  const chart = makePlot({ path: PLOTLY, what: 'tree', isScrolled: true, isMoving: true, drawing: treeDrawing, walk, onReset: resetZoom,
     onPick: ({ key }) => (options.onPress || options.onPick)(key), onEnter: () => (options.onPress || options.onPick)(chosen) });
   let trace = null;
   let step = null;

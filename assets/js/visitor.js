@@ -4,12 +4,33 @@ const VISITOR_KEY = 'specviz-visitor';
 
 const TAB_KEY = 'specviz-tab';
 
+const MODERATOR_KEY = 'specviz-moderator';
+
 function newToken() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-// Where the browser keeps nothing for us, the token lasts as long as the page.
+// A moderator's browser adds the instance's own token; the server compares it.
 export function visitorToken() {
+  const moderator = moderatorToken();
+  return browserToken() + (moderator ? '.' + moderator : '');
+}
+
+export function isModerator() { return moderatorToken() !== ''; }
+
+// Kept until the tab is closed; an empty one is forgotten.
+export function moderateWith(token) { sessionStorage.setItem(MODERATOR_KEY, token); }
+
+function moderatorToken() {
+  try {
+    return sessionStorage.getItem(MODERATOR_KEY) || '';
+  } catch (error) {
+    return '';
+  }
+}
+
+// Where the browser keeps nothing for us, the token lasts as long as the page.
+function browserToken() {
   try {
     if (!localStorage.getItem(VISITOR_KEY)) localStorage.setItem(VISITOR_KEY, window.specvizVisitor || newToken());
     return localStorage.getItem(VISITOR_KEY);

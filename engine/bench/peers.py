@@ -1,11 +1,13 @@
 """What a user has without this project, on the same weights: transformers' own `generate`, and llama.cpp.
 
-Loaded apart from the engine's model. transformers has its default attention, caches and settings: greedy, whatever else
-a model's own generation config asks for (beams, suppressed tokens, n-grams that may not repeat, …).
+On a CPU loaded apart from the engine's model, whose weights are packed; elsewhere there is one copy of them.
+transformers has its default attention, caches and settings: greedy, whatever else a model's own generation config asks
+for (beams, suppressed tokens, n-grams that may not repeat, …).
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +21,7 @@ from engine.config import GenerationConfig
 from engine.drafters.copying.prompt_lookup import PromptLookupOptions
 from engine.errors import BadInput
 from engine.models import LoadedModel
+from engine.runtime.compiled import runs_compiled
 from engine.stock import plain_settings
 
 
@@ -78,7 +81,7 @@ def load_peers(
     """
     if not config.is_greedy or config.repetition_penalty != 1 or config.stop_strings:
         raise BadInput("Peers decode greedily: --peers needs temperature 0, repetition penalty 1 and no --stop.")
-    model = _stock(models.locate(source), loaded)
+    model = _stock(source, lambda: loaded, loaded)
     if which == "llama.cpp":
         return [*llamacpp.load(model, loaded)]
     peers: list[Peer] = [
@@ -87,7 +90,7 @@ def load_peers(
         StockPeer("generate(prompt_lookup)", model, prompt_lookup_num_tokens=PromptLookupOptions().depth),
     ]
     if loaded.draft is not None:
-        assistant = _stock(models.locate(loaded.draft), loaded)
+        assistant = _stock(loaded.draft, lambda: models.load_draft(models.DraftSpec(), loaded), loaded)
         peers.append(StockPeer("generate(assistant)", model, assistant_model=assistant))
     if which == "generate":
         return peers
@@ -102,11 +105,18 @@ def _plain(value: Any) -> object:
     return value if isinstance(value, int) else Path(value.name_or_path).name
 
 
-def _stock(location: str, loaded: LoadedModel) -> Any:
-    model: Any = AutoModelForCausalLM.from_pretrained(
-        location, dtype=loaded.dtype, use_safetensors=True, trust_remote_code=False
-    )
+def _stock(source: str, own: Callable[[], LoadedModel], target: LoadedModel) -> Any:
+    """A model as transformers has it; where its weights are not packed, over the engine's `own`."""
+    if runs_compiled(target.device):
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            models.locate(source), dtype=target.dtype, use_safetensors=True, trust_remote_code=False
+        )
+        model.to(target.device)
+    else:
+        engines = own().model
+        tensors = [*engines.parameters(), *engines.buffers()]
+        model = copy.deepcopy(engines, {id(tensor): tensor for tensor in tensors})
+        model.set_attn_implementation("sdpa" if model._supports_sdpa else "eager")
     # A draft model's too, since its own settings steer its drafts.
-    model.generation_config = plain_settings(loaded.eos_ids)
-    model.requires_grad_(False).eval()
-    return model.to(loaded.device)
+    model.generation_config = plain_settings(target.eos_ids)
+    return model.requires_grad_(False).eval()

@@ -135,7 +135,7 @@ def settings(loaded: LoadedModel, plan: Plan) -> dict[str, Any]:
         "dtype": str(loaded.dtype).removeprefix("torch."),
         "device": str(loaded.device),
         "machine": machine(loaded.device),
-        "commit": _commit(),
+        "commit": commit(),
         "config": plan.config.to_dict(),
         "contenders": {"plain": {}, **plan.methods, **{peer.name: peer.options for peer in plan.peers}},
         "questions": {"number": len(plan.questions), "digest": _digest(asked.encode())},
@@ -287,7 +287,7 @@ def _digest(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=6).hexdigest()
 
 
-def _commit() -> str:
+def commit() -> str:
     """Version of this program; `-dirty` where files were changed since."""
     command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
     try:

@@ -40,6 +40,14 @@ def add(parser: argparse.ArgumentParser) -> None:
         choices=("all", "generate", "llama.cpp"),
         help="time transformers' generate and llama.cpp too, or one of the two",
     )
+    parser.add_argument(
+        "--gpu-check",
+        nargs="?",
+        const="1B,7B",
+        metavar="SIZES",
+        help="measure a GPU with made-up weights of these sizes (1B,7B if none is named) and nothing else: bandwidth, "
+        "plain decoding against its bound, rows, waits, a synthetic speedup",
+    )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the report as JSON")
     parser.add_argument(
         "--resume", metavar="FILE", type=Path, help="keep finished runs in FILE; where it exists, go on from it"
@@ -56,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
 
     check_folder("--json", args.json)
     check_folder("--resume", args.resume)
+    if args.gpu_check is not None:
+        return _check_gpu(args)
     target, plan = _plan(args)
     caveats = drafters.caveats(plan.methods, target)
     tell_caveats(*caveats)
@@ -72,6 +82,25 @@ def run(args: argparse.Namespace) -> int:
         write_file(args.json, json.dumps({**report.to_dict(), "cells": cells}, indent=1))
     print(bench.to_markdown(report.to_dict()))
     return 0 if report.is_complete else 1
+
+
+def _check_gpu(args: argparse.Namespace) -> int:
+    from engine.bench import gpu_check, gpu_page
+    from engine.runtime import choose_device, choose_dtype
+
+    check_at_least_one("--repeats", args.repeats)
+    device = choose_device("cuda" if args.device == "auto" else args.device)
+    dtype, config = choose_dtype(args.dtype, device), config_of(args)
+    report = gpu_check.check(
+        args.gpu_check.split(","), device, dtype, config.max_new_tokens, max(args.repeats, 3), tell=_tell
+    )
+    if not report["cells"]:
+        raise RunFailed(f"Nothing was measured on {device}: no size fits there.")
+    report["command"] = _command(args.words)
+    if args.json:
+        write_file(args.json, json.dumps(report, indent=1))
+    print(gpu_page.to_markdown(report))
+    return 0
 
 
 def _plan(args: argparse.Namespace) -> tuple[Any, Any]:

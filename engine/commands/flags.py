@@ -16,21 +16,30 @@ if TYPE_CHECKING:
 
 
 def add_model_flags(parser: argparse.ArgumentParser) -> None:
-    """--model, --device and --dtype."""
+    """--model, --device, --dtype and --max-context."""
     parser.add_argument(
         "--model",
         help="preset, hub id, folder, folder/file.gguf or hub-id:file.gguf (default: SPECVIZ_MODEL, else "
         "smollm2-135m where it is there, else story)",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 … (default: auto)")
-    parser.add_argument("--dtype", default="auto", help="auto, bf16, fp16 or fp32 (default: auto)")
+    parser.add_argument("--dtype", default="auto", help="auto, bf16, fp16, fp32, int8 or int4 (default: auto)")
+    parser.add_argument(
+        "--max-context",
+        type=int,
+        default=0,
+        metavar="TOKENS",
+        help="most tokens of prompt and answer together (default: as many as the model can attend to)",
+    )
 
 
 def load_target(args: argparse.Namespace) -> Target:
-    """The target of --model, --device and --dtype. Raises BadInput."""
+    """The target of these flags. Raises BadInput."""
     from engine.target import Target
 
-    return Target(models.load(chosen_model(args), args.device, args.dtype))
+    if args.max_context:
+        check_at_least("--max-context", args.max_context, 2)
+    return Target(models.load(chosen_model(args), args.device, args.dtype).held_to(args.max_context))
 
 
 def chosen_model(args: argparse.Namespace) -> str:
@@ -100,8 +109,13 @@ def method_names(given: str) -> list[str]:
 
 def check_at_least_one(flag: str, given: int) -> None:
     """Raises BadInput for a number below 1."""
-    if given < 1:
-        raise BadInput(f"{flag} is {given}; wanted a whole number from 1.")
+    check_at_least(flag, given, 1)
+
+
+def check_at_least(flag: str, given: int, least: int) -> None:
+    """Raises BadInput for a number below that."""
+    if given < least:
+        raise BadInput(f"{flag} is {given}; wanted a whole number from {least}.")
 
 
 def check_folder(flag: str, path: Path | None) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 from engine.drafters.base import Context
 from engine.drafters.trust import Trust
 from engine.draws import Draws, Scheme
+from engine.runtime import crossings
 from engine.sampling import displayed, warp
 from engine.tree import DraftTree
 
@@ -76,23 +77,30 @@ class Growing:
     def choices(self, node: int, law: Tensor, most: int) -> list[Choice]:
         """Tokens below a node by a law (v,), the first to be taken first; independent draws may be equal."""
         if not self.is_drawn:
-            return self._chosen(self.depths[node], law, most)
+            return self._chosen([node], law[None], [most])[0]
         tokens = self._drawn(node, law, most)
-        return [Choice(token, prob, prob) for token, prob in zip(tokens, law[tokens].tolist(), strict=True)]
+        probs = crossings.rows(law, tokens).tolist()
+        return [Choice(token, prob, prob) for token, prob in zip(tokens, probs, strict=True)]
 
-    def _chosen(self, depth: int, law: Tensor, most: int) -> list[Choice]:
+    def _chosen(self, nodes: Sequence[int], laws: Tensor, nums: Sequence[int]) -> list[list[Choice]]:
+        """Of each of these nodes the tokens that come first, by laws (m, v); a device is waited for once."""
+        most, width = max(nums), laws.shape[1]
         if self.context.draft_mode == "likeliest":
-            found = law.topk(min(most, len(law)))
-            pairs = zip(found.indices.tolist(), found.values.tolist(), strict=True)
-            return [Choice(token, prob, prob) for token, prob in pairs if prob > 0]
-        waits = self.context.noise.waits(self.context.position + depth, len(law), device=law.device)
-        if depth == 0:
-            self.trust.look(law, waits)
-        weights = self.trust.weights(law, waits)
-        tokens = weights.topk(min(most, len(law))).indices
-        chances = weights[tokens] / weights.sum()
-        likely = map(Choice, tokens.tolist(), law[tokens].tolist(), chances.tolist())
-        return [choice for choice in likely if choice.prob > 0]
+            best = laws.topk(min(most, width), dim=1)
+            tokens, probs = crossings.download(best.indices, best.values)
+            chances = probs
+        else:
+            noise, places = self.context.noise, (self.context.position + self.depths[node] for node in nodes)
+            waits = torch.stack([noise.waits(place, width, device=laws.device) for place in places])
+            for node, law, own in zip(nodes, laws, waits, strict=True):
+                if self.depths[node] == 0:
+                    self.trust.look(law, own)
+            weights = self.trust.weights(laws, waits)
+            best = weights.topk(min(most, width), dim=1)
+            shares = best.values / weights.sum(dim=1, keepdim=True)
+            tokens, probs, chances = crossings.download(best.indices, laws.gather(1, best.indices), shares)
+        rows = zip(tokens.long().tolist(), probs.tolist(), chances.tolist(), nums, strict=True)
+        return [[c for c in map(Choice, *columns) if c.prob > 0][:num] for *columns, num in rows]
 
     def _drawn(self, node: int, law: Tensor, most: int) -> list[int]:
         """Noise of the step's place and of this node alone: no draw tells of another, in this step or the next."""
@@ -142,10 +150,9 @@ class Growing:
                 for choice in self.choices(node, law, min(num, max(0, room - len(self)))):
                     yield node, choice, law
             return
+        chosen = self._chosen(nodes, laws, nums) if nodes else []
         found = [
-            (node, choice, law)
-            for node, law, num in zip(nodes, laws, nums, strict=True)
-            for choice in self.choices(node, law, num)
+            (node, choice, law) for node, law, choices in zip(nodes, laws, chosen, strict=True) for choice in choices
         ]
         yield from sorted(found, key=lambda child: -self.values[child[0]] * child[1].chance)[:room]
 

@@ -87,8 +87,8 @@ def from_rows(rows: Any) -> Shape:
     """The shape that `Shape.rows` wrote. Raises BadInput."""
     try:
         return Shape(tuple(tuple(map(int, path)) for path, _ in rows), tuple(float(share) for _, share in rows))
-    except (TypeError, ValueError) as error:
-        raise BadInput(f"A tree shape cannot be read: {error}; wanted a list of [path, share].") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BadInput(f"A tree shape cannot be read: {error!s:.100}; wanted a list of [path, share].") from error
 
 
 def grow(accuracy: Sequence[Sequence[float]], num_nodes: int, least: float = 0.0) -> Shape:

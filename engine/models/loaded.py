@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
 
 import torch
@@ -32,6 +32,12 @@ class LoadedModel:
     """Tells one model's weights from another's; see `fingerprint_of`."""
     kept: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
     """What was made for this model and is shared by its sessions; gone when the model is."""
+
+    def held_to(self, max_context: int) -> LoadedModel:
+        """The same with no more tokens of context; 0 leaves it as it is."""
+        if not 0 < max_context < self.max_context:
+            return self
+        return replace(self, max_context=max_context)
 
     def keep(self, key: Hashable, make: Callable[[], T]) -> T:
         """What `make` gives, made once for this model."""

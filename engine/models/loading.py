@@ -30,13 +30,14 @@ from transformers import (
 
 from engine.errors import BadInput, EngineError, first_line
 from engine.facts import TargetFacts
-from engine.models import fetching, memory, watch
+from engine.models import fetching, memory, quantised, watch
 from engine.models.fingerprint import fingerprint_of
 from engine.models.loaded import LoadedModel, context_length
 from engine.models.locating import locate
+from engine.models.placing import Wish
 from engine.models.presets import draft_of, how_to_get, presets
 from engine.runtime.compiled import runs_compiled
-from engine.runtime.device import choose_device, choose_dtype, has_fast_bf16
+from engine.runtime.device import choose_device, choose_dtype, has_fast_bf16, release
 from engine.runtime.families import COMPILED
 
 transformers.utils.logging.disable_progress_bar()
@@ -51,7 +52,7 @@ MOST_UNUSED = 2
 ROOM_TOKENS = 2048
 """Tokens of text whose keys and values must have room beside the weights."""
 
-_Asked = tuple[str, torch.device, torch.dtype]
+_Asked = tuple[str, torch.device, torch.dtype, str]
 _LOADED: weakref.WeakValueDictionary[_Asked, LoadedModel] = weakref.WeakValueDictionary()
 _LAST: deque[LoadedModel] = deque(maxlen=MOST_UNUSED)
 _LOADING = threading.Lock()
@@ -79,6 +80,9 @@ class _Order:
     device: torch.device
     dtype: torch.dtype
     kind: Kind = "causal"
+    packing: str = ""
+    """int8 or int4; empty: weights are held in the dtype."""
+    may_spread: bool = False
 
     @functools.cached_property
     def location(self) -> str:
@@ -93,13 +97,17 @@ class _Order:
 
 
 def load(name: str, device: str = "auto", dtype: str = "auto") -> LoadedModel:
-    """A target by preset, folder, GGUF file or hub id, once for all who ask. Raises BadInput or UnknownName."""
-    where = choose_device(device)
-    asked = name, where, chosen_dtype(name, dtype, where)
+    """A target by preset, folder, GGUF file or hub id, once for all who ask. Raises BadInput or UnknownName.
+
+    `dtype` may also be int8 or int4. On "auto" or "cuda" what is too large for one GPU is spread over all and the host.
+    """
+    where, packing = choose_device(device), dtype if dtype in quantised.BITS else ""
+    asked = name, where, chosen_dtype(name, "auto" if packing else dtype, where), packing
     with _LOADING:
         found = _LOADED.get(asked)
         if found is None:
-            found = replace(_load(_Order(*asked)), draft=draft_of(name))
+            order = _Order(*asked[:3], packing=packing, may_spread=device in ("auto", "cuda"))
+            found = replace(_load(order), draft=draft_of(name))
             _LOADED[asked] = found
         if found not in _LAST:
             _LAST.append(found)
@@ -110,15 +118,15 @@ def forget() -> None:
     """Let go of all models that nobody else holds, with all that was made for them."""
     _LAST.clear()
     gc.collect()  # what was made for a model refers to it
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    release()
 
 
 def load_draft(spec: DraftSpec, target: TargetFacts) -> LoadedModel:
     """A draft model for a target, once for all who ask; gone when the target is.
 
-    A model that drafts for itself gets weights of its own, since a runner changes attention and layout of the
-    model that it is given. Raises BadInput where there is none or where its vocabulary differs.
+    A model that drafts for itself gets weights of its own on a CPU, since a compiled runner changes attention and
+    layout of the model that it is given; on a GPU it is the target's. Raises BadInput where there is none or where
+    its vocabulary differs.
     """
     if spec.source == "auto":
         if target.draft is None:
@@ -130,7 +138,11 @@ def load_draft(spec: DraftSpec, target: TargetFacts) -> LoadedModel:
 def _load_draft(spec: DraftSpec, target: TargetFacts) -> LoadedModel:
     device = target.device if spec.device == "target" else choose_device(spec.device)
     dtype = target.dtype if spec.dtype == "target" else choose_dtype(spec.dtype, device)
-    draft = _load(_Order(spec.source, device, dtype, spec.kind))
+    if isinstance(target, LoadedModel) and spec.source == target.name and spec.kind == "causal":
+        is_same = (device, dtype) == (target.device, target.dtype)
+        draft = target if is_same and not runs_compiled(device) else _load(_Order(spec.source, device, dtype))
+    else:
+        draft = _load(_Order(spec.source, device, dtype, spec.kind))
     if draft.vocabulary_fingerprint != target.vocabulary_fingerprint:
         raise BadInput(
             f"The draft model {draft.name} has another vocabulary ({len(draft.tokenizer)} tokens) than the target "
@@ -166,42 +178,45 @@ def _load(order: _Order) -> LoadedModel:
     if not Path(location).is_dir():
         fetching.bring(location)
     watch.report(f"Reading {order.name}")
+    packing = quantised.settings(order.packing, order.device, order.dtype) if order.packing else None
     try:
         config = AutoConfig.from_pretrained(location, **options)
         tokenizer = AutoTokenizer.from_pretrained(location, **options)
-        _make_room(order, config)
+        places = _make_room(order, config)
         fingerprint = None
-        if order.dtype == torch.float16:  # rounds otherwise than bf16, in which weights are told apart
-            fingerprint = fingerprint_of(_read_weights(replace(order, dtype=torch.bfloat16)))
-        model = _read_weights(order)
+        if order.dtype == torch.float16 or packing is not None:  # weights are told apart in bf16, rounded so alone
+            fingerprint = fingerprint_of(_read_weights(replace(order, dtype=torch.bfloat16, packing=""), {}))
+        model = _read_weights(order, {**places, "quantization_config": packing} if packing else places)
     except (BadInput, watch.LoadingStopped):
         raise
     except Exception as error:  # broken files make transformers and tokenizers raise all kinds, plain ones among them
         raise BadInput(_cannot_load(order, error)) from error
-    fingerprint = fingerprint or fingerprint_of(model)
-    model.requires_grad_(False).eval().to(order.device)
+    fingerprint = fingerprint or _fingerprint(model)
+    whole: Any = model.requires_grad_(False).eval()
+    if "device_map" not in places:
+        whole.to(order.device)
     length = context_length(config.get_text_config())
     return LoadedModel(order.name, model, tokenizer, length, weights_fingerprint=fingerprint)
 
 
-def _make_room(order: _Order, config: PretrainedConfig) -> None:
-    """Let go of unused models where a new one needs their memory. Raises BadInput where it does not fit even so."""
+def _fingerprint(model: PreTrainedModel) -> str:
+    """None of weights that the host holds for a GPU: no heads are known to fit them."""
+    return "" if any(weight.device.type == "meta" for weight in model.parameters()) else fingerprint_of(model)
+
+
+def _make_room(order: _Order, config: PretrainedConfig) -> dict[str, Any]:
+    """Where it goes; lets go of unused models where their memory is needed. Raises BadInput where it does not fit."""
     needed = memory.weight_bytes(order.location, config, order.dtype, _CLASSES[order.kind])
+    needed = quantised.num_bytes(order.packing, needed, order.dtype) if order.packing else needed
     needed += memory.kv_bytes(config, order.dtype, min(ROOM_TOKENS, context_length(config.get_text_config())))
-    if (memory.free_bytes(order.device) or needed) >= needed:
-        return
-    forget()
-    free = memory.free_bytes(order.device) or needed
-    if free < needed:
-        raise BadInput(
-            f"The model {order.name} needs {memory.in_gigabytes(needed)} on {order.device} for its weights and some "
-            f"text, and {memory.in_gigabytes(free)} are free; choose a smaller model, or stop what else runs there."
-        )
+    if (memory.free_bytes(order.device) or needed) < needed:
+        forget()
+    return Wish(order.name, order.device, order.dtype, needed, order.may_spread).placed()
 
 
-def _read_weights(order: _Order) -> PreTrainedModel:
+def _read_weights(order: _Order, places: dict[str, Any]) -> PreTrainedModel:
     """The model with its weights. Raises BadInput where they are not whole."""
-    how = {**order.options, "use_safetensors": True, "output_loading_info": True}
+    how = {**order.options, **places, "use_safetensors": True, "output_loading_info": True}
     try:
         loaded: Any = _CLASSES[order.kind].from_pretrained(order.location, dtype=order.dtype, **how)
     except SafetensorError as error:

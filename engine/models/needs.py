@@ -13,7 +13,7 @@ import torch
 from transformers import AutoConfig
 
 from engine.errors import BadInput, first_line
-from engine.models import fetching, found, memory
+from engine.models import fetching, found, memory, quantised
 from engine.models.converted import kept
 from engine.models.converting import num_numbers
 from engine.models.loaded import context_length
@@ -54,13 +54,14 @@ class Needs:
 
 def needs_of(name: str, device: str = "auto", dtype: str = "auto") -> Needs:
     """Of a target by preset, folder, GGUF file or hub id. Raises BadInput or UnknownName with a sentence."""
-    where = choose_device(device)
+    where, packing = choose_device(device), dtype if dtype in quantised.BITS else ""
+    dtype = "auto" if packing else dtype
     found_at = _place(name)
     is_here = isinstance(found_at, str) and Path(found_at).is_dir()
     kind = chosen_dtype(str(found_at), dtype, where) if is_here else choose_dtype(dtype, where)
     told: dict[str, Any] = {
         "device": str(where),
-        "dtype": str(kind).removeprefix("torch."),
+        "dtype": packing or str(kind).removeprefix("torch."),
         "free": memory.free_bytes(where),
     }
     if isinstance(found_at, Path):
@@ -68,7 +69,7 @@ def needs_of(name: str, device: str = "auto", dtype: str = "auto") -> Needs:
     if GGUF in found_at:
         return Needs(None, **told, download=_download(found_at), is_converted=True)
     download = 0 if is_here else _download(found_at)
-    return Needs(_memory(name, found_at, kind), **told, download=download)
+    return Needs(_memory(name, found_at, kind, packing), **told, download=download)
 
 
 def _place(name: str) -> str | Path:
@@ -89,10 +90,12 @@ def _download(source: str) -> int:
     return wanted.num_bytes
 
 
-def _memory(name: str, location: str, dtype: torch.dtype) -> int:
+def _memory(name: str, location: str, dtype: torch.dtype, packing: str = "") -> int:
     try:
         config = AutoConfig.from_pretrained(location, trust_remote_code=False)
     except Exception as error:  # broken files make transformers raise all kinds
         raise BadInput(f"The config of {name} cannot be read: {first_line(error)}.") from error
     room = min(ROOM_TOKENS, context_length(config.get_text_config()))
-    return memory.weight_bytes(location, config, dtype) + memory.kv_bytes(config, dtype, room)
+    weights = memory.weight_bytes(location, config, dtype)
+    weights = quantised.num_bytes(packing, weights, dtype) if packing else weights
+    return weights + memory.kv_bytes(config, dtype, room)

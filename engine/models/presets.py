@@ -43,6 +43,8 @@ class Preset:
     """Folder below assets/, hub id or path."""
     draft: str | None = None
     note: str = ""
+    gigabytes: float = 0.0
+    """Memory in bf16: target, draft model, and keys and values of 8,192 tokens of both. 0 where nobody counted."""
     kind: str = "general"
     """What it was taught: `general`, or `story` and its few tasks. Suites and examples are of a kind."""
     package: Package | None = None

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 import platform
+import re
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from engine.errors import BadInput
+from engine.errors import BadInput, first_line
 
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
+_DRIVER = Path("/proc/driver/nvidia/version")
 _SHORT = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 
 
@@ -24,8 +26,23 @@ def choose_device(given: str = "auto") -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         exists = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
-        raise BadInput(f"Device {given!r} cannot be used here; there are: {', '.join(exists)}.") from error
+        reason = first_line(error)
+        raise BadInput(f"Device {given!r} cannot be used here ({reason}); there are: {', '.join(exists)}.") from error
     return device
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait for a device that works on its own, so that a clock read afterwards tells the truth."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def release() -> None:
+    """Give back what torch holds of GPUs' memory without using it."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def choose_dtype(given: str, device: torch.device) -> torch.dtype:
@@ -72,10 +89,25 @@ def machine(device: torch.device) -> dict[str, Any]:
     import transformers
 
     return {
+        **(_gpu(device) if device.type == "cuda" else {}),
         "processor": processor(device),
         "instructions": "avx512_bf16" if has_fast_bf16() else torch.backends.cpu.get_cpu_capability().lower(),
         "num_threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "transformers": transformers.__version__,
         "python": platform.python_version(),
+    }
+
+
+def _gpu(device: torch.device) -> dict[str, Any]:
+    """The card, what drives it, and how many there are."""
+    card = torch.cuda.get_device_properties(device)
+    driver = re.search(r"Kernel Module\D*([\d.]+)", _DRIVER.read_text()) if _DRIVER.is_file() else None
+    return {
+        "num_gpus": torch.cuda.device_count(),
+        "gpu_memory": card.total_memory,
+        "compute_capability": f"{card.major}.{card.minor}",
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),
+        "driver": driver.group(1) if driver else None,
     }

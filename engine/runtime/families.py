@@ -32,6 +32,16 @@ def refuse_unsupported(model: PreTrainedModel) -> None:
         raise _refusal(model, "has attention sinks, which the engine's attention does not compute")
 
 
+def sliding_window(model: PreTrainedModel) -> int | None:
+    """The window of a model that mixes full and sliding layers, else None.
+
+    A model whose every layer slides is run with a context no longer than its window (models/loaded.py).
+    """
+    config = model.config.get_text_config()
+    types = getattr(config, "layer_types", None) or []
+    return config.sliding_window if "sliding_attention" in types and "full_attention" in types else None
+
+
 def install_attention(model: PreTrainedModel, name: str) -> None:
     """Let a model attend by a function that was registered with transformers under this name.
 

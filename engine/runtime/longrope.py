@@ -24,11 +24,13 @@ from engine.runtime.passes import Found, Inputs, Pass, Span
 from engine.runtime.runner import ModelRunner, Tell
 
 
-def make_runner(model: PreTrainedModel, max_context: int, *, is_row_invariant: bool) -> ModelRunner:
+def make_runner(
+    model: PreTrainedModel, max_context: int, *, is_row_invariant: bool, is_eager: bool = False
+) -> ModelRunner:
     """The runner that a model needs. Raises BadInput for a family that cannot be run."""
     border = border_of(model)
     if border is None or border >= max_context:
-        return ModelRunner(model, max_context, is_row_invariant=is_row_invariant)
+        return ModelRunner(model, max_context, is_row_invariant=is_row_invariant, is_eager=is_eager)
     return LongRopeRunner(model, max_context, border, is_row_invariant=is_row_invariant)
 
 

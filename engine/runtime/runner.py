@@ -1,9 +1,9 @@
 """Runs a Hugging Face causal LM over a cached context and a tree of pending rows.
 
 Target, draft model and trained drafters' layers stand on it. A pass goes through all layers, or some: it may begin with
-states, end before the last layer, and leave layers out; each layer keeps what went through it. What runs is a compiled
-pass (cpu/) of Llama-shaped models on a CPU, else transformers' own forward (hooked_pass.py); who may look at whom, and
-where rows stand, waiting.py knows. Knows nothing of drafts, verdicts or events.
+states, end before the last layer, and leave layers out; each layer keeps what went through it. What runs is our own
+pass of Llama-shaped models, compiled on a CPU (cpu/) and over static buffers on a GPU (cuda/), or transformers' forward
+(hooked_pass.py); who may look at whom, and where rows stand, waiting.py knows. Knows no drafts, verdicts or events.
 
 Row invariance: on a CPU a row's logits are the same bits whether it is scored alone or among others. Other families'
 forward has compiled products and attention_kernel.py's attention, and `is_row_invariant` says whether that holds for
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence, Set
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -26,15 +26,12 @@ from engine.runtime import hooked_pass
 from engine.runtime.attention import FUSED, ROW_INVARIANT
 from engine.runtime.cache import KVCache
 from engine.runtime.extra import ExtraRows, Foreseen, Layout
-from engine.runtime.families import install_attention, refuse_unsupported
+from engine.runtime.families import install_attention, refuse_unsupported, sliding_window
 from engine.runtime.linear import are_row_invariant
 from engine.runtime.passes import Found, Inputs, Pass, Rows, Span
-from engine.runtime.prepared import prepare
+from engine.runtime.prepared import prepare, reading_of, why_eager
 from engine.runtime.prompt import many_rows
 from engine.runtime.waiting import WaitingByLayer
-
-if TYPE_CHECKING:
-    from engine.runtime.cpu.kv import CompiledCache
 
 PREFILL_ROWS = 256
 Tell = Callable[[Tensor], None]
@@ -48,17 +45,20 @@ class ModelRunner:
     border: int | None = None
     """Tokens of context that no pass may begin within and reach beyond; see longrope.py."""
 
-    def __init__(self, model: PreTrainedModel, max_context: int, *, is_row_invariant: bool) -> None:
+    def __init__(
+        self, model: PreTrainedModel, max_context: int, *, is_row_invariant: bool, is_eager: bool = False
+    ) -> None:
+        """`is_eager`: through transformers' forward, kernel by kernel, though there is a pass of our own."""
         refuse_unsupported(model)
         self.model = model
         self.max_context = max_context
         self.device = model.device
         self.num_layers = int(model.config.get_text_config().num_hidden_layers)
         self.sliding_window = sliding_window(model)
-        self._decoder = prepare(model)
-        self._cache: CompiledCache | KVCache
+        self._decoder = None if is_eager else prepare(model)
+        self._cache: Any
         if self._decoder is not None:
-            self._cache, self.is_row_invariant = self._decoder.new_cache(), True
+            self._cache, self.is_row_invariant = self._decoder.new_cache(), self._decoder.is_row_invariant
         else:
             install_attention(model, ROW_INVARIANT if is_row_invariant else FUSED)
             self._cache = KVCache(self.num_layers, is_for_kernel=is_row_invariant)
@@ -87,6 +87,11 @@ class ModelRunner:
     def uses_transformers(self) -> bool:
         """Whether passes go through transformers' own forward."""
         return self._decoder is None
+
+    @property
+    def why_eager(self) -> str:
+        """Why passes are launched kernel by kernel where others' are replayed, to follow "because"; else empty."""
+        return why_eager(self.model)
 
     @property
     def _last_position(self) -> int:
@@ -135,14 +140,13 @@ class ModelRunner:
         decoder = self._decoder
         if decoder is None:
             return PREFILL_ROWS, self._read
-        from engine.runtime.cpu import reading
+        most_rows, fewest_rows, read_many = reading_of(decoder)
 
         def read(block: Inputs, hidden_layers: Sequence[int], tell: Tell | None) -> tuple[Tensor, ...] | None:
-            if len(block) < reading.FEWEST_ROWS:
+            if len(block) < fewest_rows:
                 return self._read(block, hidden_layers, tell)
-            cache = cast("CompiledCache", self._cache)
             layers = hidden_layers if tell is None else (*hidden_layers, -1)
-            hidden = reading.read(decoder, block, self.num_committed, cache, layers)
+            hidden = read_many(decoder, block, self.num_committed, self._cache, layers)
             self._waiting[0].keep(range(len(block)))
             if tell is None or hidden is None:
                 return hidden
@@ -151,7 +155,7 @@ class ModelRunner:
                     tell(self.output_layer(states))
             return hidden[:-1] or None
 
-        return reading.ROWS, read
+        return most_rows, read
 
     def _read(self, block: Inputs, hidden_layers: Sequence[int], tell: Tell | None) -> tuple[Tensor, ...] | None:
         num_logits = 0 if tell is None else len(block)
@@ -245,10 +249,9 @@ class ModelRunner:
 
     def _run(self, wanted: Pass) -> Found:
         if self._decoder is not None:
-            return self._decoder.forward(wanted, cast("CompiledCache", self._cache))
-        cache = cast(KVCache, self._cache)
+            return self._decoder.forward(wanted, self._cache)
         how = self._last_position, self.sliding_window
-        return hooked_pass.forward(self.model, self.device, wanted, cache, *how)
+        return hooked_pass.forward(self.model, self.device, wanted, self._cache, *how)
 
     @torch.inference_mode()
     def commit(self, rows: Sequence[int], layers: range | None = None) -> None:
@@ -266,7 +269,8 @@ class ModelRunner:
 
     def kv(self, layer: int) -> tuple[Tensor, Tensor]:
         """Committed keys and values of a layer, (heads, t, d): for tests and inspection."""
-        return self._cache.read(layer, self._waiting[layer].num_committed)
+        found: tuple[Tensor, Tensor] = self._cache.read(layer, self._waiting[layer].num_committed)
+        return found
 
 
 def refuse_outside(span: Span, hidden_layers: Sequence[int], layout: Layout | None, *, has_ids: bool) -> None:
@@ -288,13 +292,3 @@ def rows_of(found: Found, num_rows: int, layout: Layout | None) -> Rows:
         foreseen = Foreseen(hidden[-1][layout.num_real :], layout.places)
         hidden = hidden[:-1]
     return Rows(found.logits, tuple(layer[:num_rows] for layer in hidden) or None, foreseen, found.states)
-
-
-def sliding_window(model: PreTrainedModel) -> int | None:
-    """The window of a model that mixes full and sliding layers, else None.
-
-    A model whose every layer slides is run with a context no longer than its window (models.py).
-    """
-    config = model.config.get_text_config()
-    types = getattr(config, "layer_types", None) or []
-    return config.sliding_window if "sliding_attention" in types and "full_attention" in types else None

@@ -98,7 +98,7 @@ def to_question(suite: str, line: str, where: str) -> Question:
     try:
         row = json.loads(line)
         turns = _turns(row)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadInput(f"{where}: wanted a JSON object with {_WANTED}; found {line[:60]}") from error
     if not isinstance(turns, list) or not turns or not all(isinstance(turn, str) and turn.strip() for turn in turns):
         raise BadInput(f"{where}: wanted one text or more, none of them empty; found {turns!r:.60}")

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 
 from engine.drafters.heads.chimera.network import ChimeraShape
-from engine.training import activations
 from engine.training.chimera_encoders import Column, FullContextEncoder, TrigramEncoder
 from engine.training.head_training import train_heads
 from engine.training.heads import Heads, Soft, least_squares
@@ -145,7 +144,7 @@ class Chimera(Heads):
             if number == 1:
                 found = least_squares(torch.cat((seen, known), dim=-1)[is_text], wanted[is_text])
                 self.trigram.down.weight.copy_(found[:, :-size])
-                head.weight.copy_(torch.cat((found[:, -size:], torch.eye(size)), dim=1))
+                head.weight.copy_(torch.cat((found[:, -size:], torch.eye(size, device=found.device)), dim=1))
             else:
                 grams = seen @ self.trigram.down.weight.T
                 head.weight.copy_(least_squares(torch.cat((known, grams), dim=-1)[is_text], wanted[is_text]))
@@ -193,8 +192,8 @@ def make(material: Material, recipe: Recipe) -> Chimera:
 
 def make_fitted(material: Material, recipe: Recipe) -> Chimera:
     """The network with its start fitted to the first of the text that the target wrote."""
-    heads = make(material, recipe)
-    heads.fit(*next(activations.shards(material.written, recipe.seed)))
+    heads = make(material, recipe).to(material.target.device)
+    heads.fit(*material.sample(recipe.seed))
     return heads
 
 

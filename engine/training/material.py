@@ -92,6 +92,11 @@ class Material:
         found[self.vocabulary] = torch.arange(len(self.vocabulary), device=found.device)
         return found
 
+    def sample(self, seed: int) -> tuple[Tensor, Tensor]:
+        """Some of the written text where the target is: ids (n, t + 1) and hidden states (n, t, h)."""
+        ids, hidden = next(activations.shards(self.written, seed))
+        return ids.to(self.target.device), hidden.to(self.target.device)
+
     @property
     def end_ids(self) -> tuple[int, ...]:
         """Tokens that end a text."""

@@ -23,7 +23,6 @@ import torch
 from torch import Tensor, nn
 
 from engine.drafters.heads.mlp_speculator.network import EPS, mixing_ratio
-from engine.training import activations
 from engine.training.head_training import train_heads
 from engine.training.heads import Heads, least_squares
 from engine.training.material import Material
@@ -189,12 +188,12 @@ def make(material: Material, recipe: Recipe) -> SpeculatorHeads:
 
 def make_fitted(material: Material, recipe: Recipe) -> SpeculatorHeads:
     """Heads whose embeddings and output layers begin with what the target knows."""
-    heads = make(material, recipe).reading(material)
+    heads = make(material, recipe).reading(material).to(material.target.device)
     if not isinstance(heads, FactoredHeads) and material.hidden_size == INNER:
         table = material.input_table * (INNER**-0.5 / material.input_table.std())
         for embed in heads.embed:
             embed.load_state_dict({"weight": table})
-    heads.fit(*next(activations.shards(material.written, recipe.seed)), material.output_table)
+    heads.fit(*material.sample(recipe.seed), material.output_table)
     return heads
 
 

@@ -6,7 +6,7 @@ import itertools
 
 from engine import models
 from engine.drafters import corpus
-from engine.drafters.copying.sam_decoding import CORPUS_FILE
+from engine.drafters.copying._corpus import CORPUS_FILE
 from engine.training import material
 from engine.training.runs import Order
 

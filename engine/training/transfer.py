@@ -160,8 +160,8 @@ class Transfer(Heads):
 @torch.no_grad()
 def solved(layered: Layered, layers: tuple[int, ...], material: Material) -> Transfer:
     """Maps that foresee states of their layer best in the least squares, on some rows of written text."""
-    transfer = Transfer(layered, layers, material.hidden_size).reading(material)
-    ids = next(activations.shards(material.written, seed=0))[0][:SOLVED_ROWS]
+    transfer = Transfer(layered, layers, material.hidden_size).reading(material).to(material.target.device)
+    ids = material.sample(seed=0)[0][:SOLVED_ROWS]
     rows = layered.real(ids[:, :-1].clamp(min=0))
     is_text = ids[:, :-1] >= 0
     for step, (layer, linear) in enumerate(zip(layers, transfer.maps, strict=True), start=1):

@@ -43,6 +43,9 @@ class TargetRows(Protocol):
     def likeliest(self, row: int) -> int:
         """Arg-max of a row, ties to the lowest id."""
 
+    def drawn(self, row: int, noise: Noise, place: int) -> int:
+        """The token that the session's noise of a place draws from a row's distribution."""
+
     def __getitem__(self, row: int) -> Tensor:
         """Distribution (v,) of a row."""
 

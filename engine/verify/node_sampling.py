@@ -26,7 +26,7 @@ class NodeSampling(Rule):
         path: list[int] = []
         node = -1
         while True:
-            token = noise.draw(target[node + 1], position + len(path))
+            token = target.drawn(node + 1, noise, position + len(path))
             child = match(tree, node, token)
             if child is None:
                 return Verdict(tuple(path), token, ending(tree, path))

@@ -35,7 +35,7 @@ class Typical(Rule):
     def verify(self, tree: DraftTree, target: TargetRows, noise: Noise, position: int) -> Verdict:
         path = self._longest(tree, target)
         row = path[-1] + 1 if path else 0
-        return Verdict(path, noise.draw(target[row], position + len(path)), ending(tree, path))
+        return Verdict(path, target.drawn(row, noise, position + len(path)), ending(tree, path))
 
     def _longest(self, tree: DraftTree, target: TargetRows) -> tuple[int, ...]:
         likelihood = {-1: 1.0}

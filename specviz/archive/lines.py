@@ -8,23 +8,47 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from engine import events
 from engine.errors import BadInput
 from engine.events import SCHEMA_VERSION, Event, Prefilled, SessionFinished, SessionStarted, Stepped
-from specviz.archive.checks import MOST_NAME_CHARS, check_fields, check_session, checker
+from specviz.archive import records
+from specviz.archive.checks import check_session
+from specviz.archive.records import Annotations
 from specviz.store import RunCopy
 
-MAX_CHARS = 64_000_000
-MAX_RUNS = 1_000
-MAX_STEPS = 100_000
-MAX_TAGS = 20
-MAX_TAG_CHARS = 40
-MAX_NOTE_CHARS = 4_000
 ANNOTATIONS = "annotations"
 _RECORDS = {record.kind: record for record in (SessionStarted, Prefilled, Stepped, SessionFinished)}
 _WRITTEN = ("task", "tags", "note", "audit", "baseline_run_id")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much of a file is taken: so much opens again within seconds (docs/reliability.md)."""
+
+    chars: int = 64_000_000
+    runs: int = 1_000
+    steps: int = 10_000
+    """Of one run."""
+    nodes: int = 200_000
+    """Of one run; a step has at most records.MOST_NODES."""
+
+
+HOME = Limits()
+SMALL = Limits(chars=5_000_000, runs=50, steps=5_000, nodes=50_000)
+"""For an instance that anybody may bring a file to."""
+
+
+@dataclass
+class _Found:
+    """A run as far as its lines were read."""
+
+    events: list[Event] = field(default_factory=list)
+    written: dict[str, Any] = field(default_factory=dict)
+    num_steps: int = 0
+    num_nodes: int = 0
 
 
 def to_lines(copies: Iterable[RunCopy]) -> Iterator[str]:
@@ -42,20 +66,20 @@ def to_text(copies: Iterable[RunCopy]) -> str:
     return "".join(f"{line}\n" for line in to_lines(copies))
 
 
-def from_lines(text: str) -> list[RunCopy]:
-    """The runs of a file, all of them or none. Raises BadInput with the line where it is not ours."""
-    if len(text) > MAX_CHARS:
-        raise BadInput(f"The file has {len(text):,} characters; at most {MAX_CHARS:,} are read.")
-    runs: list[tuple[list[Event], dict[str, Any]]] = []
+def from_lines(text: str, limits: Limits = HOME) -> list[RunCopy]:
+    """The runs of a file, all of them or none. Raises BadInput with the line where it is not ours, or is too much."""
+    if len(text) > limits.chars:
+        raise BadInput(f"The file has {len(text):,} characters; at most {limits.chars:,} are read.")
+    runs: list[_Found] = []
     for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
         if line.strip():
             try:
-                _take(runs, _row(line))
+                _take(runs, _row(line), limits)
             except BadInput as error:
                 raise BadInput(f"Line {number}: {error}") from error
     if not runs:
         raise BadInput("The file holds no run; wanted lines of JSON, one event each, as SpecViz exports them.")
-    return [_copy(*run) for run in runs]
+    return [_copy(run) for run in runs]
 
 
 def _row(line: str) -> dict[str, Any]:
@@ -72,53 +96,49 @@ def _refuse(constant: str) -> None:
     raise ValueError(constant)
 
 
-def _take(runs: list[tuple[list[Event], dict[str, Any]]], row: dict[str, Any]) -> None:
+def _take(runs: list[_Found], row: dict[str, Any], limits: Limits) -> None:
     kind = row["kind"]
     if kind == "session_started":
-        if len(runs) == MAX_RUNS:
-            raise BadInput(f"the file holds more than {MAX_RUNS:,} runs; import it in parts.")
-        runs.append(([], {}))
+        if len(runs) == limits.runs:
+            raise BadInput(f"the file holds more than {limits.runs:,} runs; import it in parts.")
+        runs.append(_Found())
     if not runs:
         raise BadInput(f"{kind[:40]} stands before any session_started.")
-    found, written = runs[-1]
     if kind == ANNOTATIONS:
-        written |= _annotations(row)
+        runs[-1].written |= _annotations(row)
         return
     if kind in _RECORDS:
-        check_fields(_RECORDS[kind], row)
-    beside = 1 if kind == Stepped.kind else 2  # start and prefill stand before the steps
-    if len(found) > MAX_STEPS + beside:
-        raise BadInput(f"a run has more than {MAX_STEPS:,} steps.")
-    found.append(events.from_dict(row))
+        records.checked(records.model_of(_RECORDS[kind]), row)
+    _add(runs[-1], events.from_dict(row), limits)
+
+
+def _add(run: _Found, event: Event, limits: Limits) -> None:
+    if isinstance(event, Stepped):
+        run.num_steps += 1
+        run.num_nodes += len(event.nodes)
+        if run.num_steps > limits.steps:
+            raise BadInput(f"a run has more than {limits.steps:,} steps.")
+        if run.num_nodes > limits.nodes:
+            raise BadInput(f"a run has more than {limits.nodes:,} drafted tokens in all.")
+    run.events.append(event)
 
 
 def _annotations(row: dict[str, Any]) -> dict[str, Any]:
-    given = {name: value for name, value in row.items() if name not in ("kind", "schema_version")}
-    unknown, version = sorted(given.keys() - set(_WRITTEN)), row.get("schema_version", SCHEMA_VERSION)
-    if unknown or version not in events.READABLE:
-        raise BadInput(f"annotations of another version: {', '.join(unknown)[:60] or version!r}.")
-    tags = given.get("tags", [])
-    is_fit = {
-        "task": _is_text(given.get("task", ""), MOST_NAME_CHARS),
-        "note": _is_text(given.get("note", ""), MAX_NOTE_CHARS),
-        "baseline_run_id": _is_text(given.get("baseline_run_id", ""), 80),
-        "audit": given.get("audit") is None or not checker(dict[str, Any])(given["audit"]),
-        "tags": isinstance(tags, list) and len(tags) <= MAX_TAGS and all(_is_text(tag, MAX_TAG_CHARS) for tag in tags),
-    }
-    wrong = [name for name, is_right in is_fit.items() if not is_right]
-    if wrong:
-        raise BadInput(f"annotations: {wrong[0]} is not what it should be, or too long.")
-    return given | {"tags": tuple(sorted(set(tags)))}
-
-
-def _is_text(value: object, most_chars: int) -> bool:
-    return isinstance(value, str) and len(value) <= most_chars
-
-
-def _copy(found: list[Event], written: dict[str, Any]) -> RunCopy:
-    copy = RunCopy(tuple(found), **written)
+    version = row.get("schema_version", SCHEMA_VERSION)
+    if version not in events.READABLE:
+        raise BadInput(f"annotations of another version: {version!r:.60}.")
     try:
-        check_session(found)
+        records.checked(Annotations, row)
+    except BadInput as error:
+        raise BadInput(f"annotations: {error}") from error
+    given = {name: row[name] for name in _WRITTEN if name in row}
+    return given | {"tags": tuple(sorted(set(given.get("tags", ()))))}
+
+
+def _copy(run: _Found) -> RunCopy:
+    copy = RunCopy(tuple(run.events), **run.written)
+    try:
+        check_session(run.events)
     except BadInput as error:
         raise BadInput(f"Run {copy.run_id[:40]!r}: {error}") from error
     return copy

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from engine.metrics import Acceptance
-from specviz.showing.rows import stored_metrics, stored_speedup
+from specviz.showing import origin
+from specviz.showing.rows import stored_metrics, stored_speedup, verdict
 from specviz.store import RunRow
 from specviz.text import harmless, without_surrogates
 
@@ -24,7 +25,8 @@ _ACCEPTANCE = ("mean_acceptance_length", "draft_acceptance_rate")
 _BY_LENGTH = ("acceptance_histogram", "joint_acceptance_rates", "conditional_acceptance_rates")
 _OBJECTS = ("method_options", "config", "machine")
 _TEXTS = ("note", "message", "prompt", "text")
-COLUMNS = (*_PLAIN, *_RATIOS, "speedup", "verdict", "tags", *_OBJECTS, *_TEXTS, *_ACCEPTANCE, *_BY_LENGTH)
+_ORIGIN = ("origin", "added_at", "speedup_is")
+COLUMNS = (*_PLAIN, *_RATIOS, "speedup", "verdict", "tags", *_OBJECTS, *_TEXTS, *_ACCEPTANCE, *_BY_LENGTH, *_ORIGIN)
 _FLOATS = {"temperature", *_RATIOS, "speedup", *_ACCEPTANCE}
 _WHOLES = {name for name in _PLAIN if name.endswith("_ns") or name.startswith(("num_", "max_"))} | {
     *("seed", "steps", "proposed", "accepted", "emitted", "target_passes"),
@@ -38,11 +40,14 @@ def to_row(run: RunRow, baseline: RunRow | None) -> dict[str, Any]:
         **{name: _clean(getattr(run, name)) for name in _PLAIN},
         **{name: getattr(metrics, name) for name in _RATIOS},
         "speedup": stored_speedup(run, baseline),
-        "verdict": _clean((run.audit or {}).get("verdict")),
+        "verdict": _clean(verdict(run)) or None,
         "tags": ", ".join(map(without_surrogates, run.tags)),
         **{name: json.dumps(getattr(run, name)) for name in _OBJECTS},
         **{name: _clean(getattr(run, name)) for name in _TEXTS},
         **_acceptance(run),
+        "origin": run.origin,
+        "added_at": run.added_at,
+        "speedup_is": origin.CLAIMED if origin.is_claim(run) else "measured",
     }
 
 

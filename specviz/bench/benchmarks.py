@@ -3,7 +3,8 @@
 A benchmark takes its place in the same line as everybody's sessions, anew for each round: runs are compared
 within a round, so others may have their turn between two of them. It goes on when the page that started it is
 closed, and stops at the end of the run that is being timed. Figures are computed between rounds, while nothing
-is timed. A stopped, failed or killed benchmark goes on where its last whole round ended.
+is timed. A stopped, failed or killed benchmark goes on where its last whole round ended. The policy says which are
+measured; in public only the browser that started one stops it or lets it go on.
 """
 
 from __future__ import annotations
@@ -23,12 +24,15 @@ from engine.bench import Cell, Plan, Skipped, estimate, journal
 from engine.bench.runner import Record
 from engine.errors import BadInput, EngineError
 from engine.events import Event, SessionStarted
+from engine.models.watch import LoadingStopped, Watch, watched
 from engine.target import Target
 from specviz.bench.progress import Phase, Progress
 from specviz.bench.request import Asked
 from specviz.bench.shelf import Shelf
 from specviz.decoding.line import LineClosed, LineFull
+from specviz.decoding.request import known_method, known_model
 from specviz.decoding.session import PATIENCE_S, Sessions
+from specviz.mishaps import broke
 from specviz.store import Store, StoreError
 
 KIND = "benchmark"
@@ -63,11 +67,8 @@ class Benchmarks:
         self._changed = threading.Condition()
         self._progress = Progress()
         self._has_stopped = threading.Event()
-
-    @property
-    def is_public(self) -> bool:
-        """Whether many visit that do not know each other."""
-        return self._sessions.visitors.is_public
+        self._starter = ""
+        self.visitors = sessions.visitors
 
     @property
     def progress(self) -> Progress:
@@ -81,33 +82,52 @@ class Benchmarks:
             self._changed.wait_for(lambda: self._progress.version != known.version, timeout=patience_s)
             return self._progress
 
-    def start(self, asked: Asked) -> str:
-        """Begin a benchmark; its id. Raises BadInput where one is going on or it cannot be kept."""
-        bench_id = uuid.uuid4().hex
-        self._claim(bench_id)
+    def start(self, asked: Asked, page: str = "") -> str:
+        """Begin a benchmark; its id. Raises BadInput where one is going on, it is too large or cannot be kept.
+
+        `page`: the one that asks.
+        """
+        bench_id, starter = uuid.uuid4().hex, self.visitors.of_page(page)
+        self._check(asked)
+        self._claim(bench_id, starter)
         try:
-            self.shelf.add(bench_id, asked, datetime.now(UTC).isoformat(timespec="seconds"))
+            self.shelf.add(bench_id, asked, datetime.now(UTC).isoformat(timespec="seconds"), starter)
         except BadInput as error:
             self._end("failed", str(error))
             raise
         self._launch(bench_id, asked)
         return bench_id
 
-    def resume(self, bench_id: str) -> None:
+    def resume(self, bench_id: str, page: str = "") -> None:
         """Go on with one that was stopped. Raises BadInput."""
-        asked = self.shelf.asked(bench_id)
-        self._claim(bench_id)
+        asked, starter = self.shelf.asked(bench_id), self.shelf.starter(bench_id)
+        self._check(asked)
+        self._check_starter(page, starter)
+        self._claim(bench_id, starter)
         self._launch(bench_id, asked)
 
-    def stop(self) -> None:
-        """Stop after the run that is being timed."""
+    def stop(self, page: str = "") -> None:
+        """Stop after the run that is being timed. Raises BadInput where it is not this page's to stop."""
+        self._check_starter(page, self._starter)
         self._has_stopped.set()
 
-    def _claim(self, bench_id: str) -> None:
+    def _check(self, asked: Asked) -> None:
+        """Whether this instance measures it, whoever asks and however."""
+        self._sessions.policy.check_benchmark(asked.num_runs, asked.max_new_tokens)
+        known_model(self._sessions.device, asked.model)
+        for name in asked.methods:
+            known_method(self._sessions.device, name)
+
+    def _check_starter(self, page: str, starter: str) -> None:
+        if not self.visitors.page_may_change(page, starter):
+            raise BadInput("That benchmark is not yours: the browser that started it stops it and lets it go on.")
+
+    def _claim(self, bench_id: str, starter: str = "") -> None:
         with self._changed:
             if self._progress.is_going_on:
                 raise BadInput("A benchmark is going on; stop it or wait for its end.")
             self._has_stopped.clear()
+            self._starter = starter
             version, num_reports = self._progress.version + 1, self._progress.num_reports
             self._progress = Progress(bench_id, "waiting", version=version, num_reports=num_reports)
             self._changed.notify_all()
@@ -131,10 +151,9 @@ class Benchmarks:
         except _Stopped:
             self._end("stopped", "What was measured is kept; it can go on from here.")
         except EngineError as error:
-            self._end("failed", str(error))
-        except Exception as error:  # noqa: BLE001 - a bug must not leave a benchmark that seems to go on
-            _log.exception("a benchmark broke")
-            self._end("failed", f"The benchmark broke: {type(error).__name__}: {error}")
+            self._end("failed", self._sessions.policy.shown(str(error)))
+        except Exception:  # noqa: BLE001 - a bug must not leave a benchmark that seems to go on
+            self._end("failed", broke("The benchmark"))
 
     def _perform(self, bench_id: str, asked: Asked) -> None:
         with self._turn():
@@ -153,7 +172,7 @@ class Benchmarks:
 
     def _prepare(self, bench_id: str, asked: Asked) -> _Work:
         self._tell(phase="preparing", note=f"Loading {asked.model} and measuring what rows cost.")
-        target = self._sessions.device.load(asked.model)
+        target = self._load(asked.model)
         for name in asked.methods:
             if reason := drafters.get(name).unavailable(target):
                 raise BadInput(f"{name} cannot run on {asked.model}: {reason}")
@@ -165,6 +184,16 @@ class Benchmarks:
         work.group_id = self._group(work)
         self._tell(note="Warming up every method.", **_figures(work))
         return work
+
+    def _load(self, model: str) -> Target:
+        """How far it is stands in the progress. Raises _Stopped, or EngineError."""
+        device = self._sessions.device
+        waits = Watch(lambda text: self._tell(note=text), self._has_stopped.is_set)
+        try:
+            with watched(waits):
+                return device.load(known_model(device, model))  # one that was stopped may be of a former instance
+        except LoadingStopped as error:
+            raise _Stopped from error
 
     def _group(self, work: _Work) -> str | None:
         """The store's group for its runs, the same after a stop; None where the store takes none."""
@@ -240,7 +269,7 @@ class Benchmarks:
         while True:
             self._go_on()
             try:
-                return self._sessions.ticket()
+                return self._sessions.ticket(KIND)
             except LineFull:
                 time.sleep(_RETRY_S)
             except LineClosed as error:

@@ -7,14 +7,17 @@ is filled in; what is neither known nor well-formed is left out.
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf
 
 from engine.bench.runner import Cell
 from engine.config import GenerationConfig
 from engine.errors import BadInput
+from specviz.archive import records
+from specviz.archive.records import MOST_INTEGER
 from specviz.decoding.device import PLAIN
 from specviz.text import without_surrogates
 
@@ -22,6 +25,10 @@ MAX_CHARS = 16_000_000
 MAX_CELLS = 50_000
 MAX_TEXT_CHARS = 200
 MACHINE = ("processor", "instructions", "num_threads", "torch", "transformers")
+_Name = Annotated[InstanceOf[str], Field(max_length=MAX_TEXT_CHARS)]
+_Count = Annotated[int, Field(ge=0, le=MOST_INTEGER)]
+_Some = Annotated[int, Field(ge=1, le=MOST_INTEGER)]
+_Ms = Annotated[float, Field(ge=0, le=MOST_INTEGER)]
 _TEXTS = ("model", "dtype", "device", "commit", "weights", "created_at")
 
 
@@ -53,23 +60,47 @@ def read(text: object) -> dict[str, Any]:
     }
 
 
+class _Run(BaseModel):
+    """A run of the report, as `Cell`; what former versions did not write has a default."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
+
+    suite: _Name
+    category: _Name = ""
+    prompt_index: _Count
+    repeat: _Count
+    method: _Name
+    num_turns: _Some = 1
+    num_emitted: _Some
+    seconds: Annotated[float, Field(gt=0, le=MOST_INTEGER)]
+    target_passes: _Some | None = None
+    draft_ms: _Ms | None = None
+    target_ms: _Ms | None = None
+    host_ms: _Ms | None = None
+    is_same_text: bool
+    acceptance_histogram: Annotated[list[_Count], Field(max_length=10_000)] | None = None
+    num_draft_tokens: _Count | None = None
+
+
 def _cell(given: object, where: str) -> Cell:
-    known = {field.name for field in fields(Cell)}
-    values = {"category": "", "num_turns": 1, **{k: v for k, v in _mapping(given).items() if k in known}}
-    for name, (is_right, wanted) in _RIGHT.items():
-        if not is_right(values.get(name)):
-            raise BadInput(f"{where}: {name} is {str(values.get(name))[:40]!r}; wanted {wanted}.")
-    for name in ("suite", "category", "method"):
-        values[name] = without_surrogates(values[name])
-    return Cell(**values)
+    try:
+        run = records.checked(_Run, given)
+    except BadInput as error:
+        raise BadInput(f"{where}: {error}") from error
+    values = run.model_dump()
+    return Cell(**values | {name: without_surrogates(values[name]) for name in ("suite", "category", "method")})
 
 
 def _check_pairs(cells: list[Cell]) -> None:
     """Every figure is a comparison with plain decoding of the same question."""
-    plain = {(cell.suite, cell.prompt_index, cell.repeat) for cell in cells if cell.method == PLAIN}
+    plain = {_asked(cell) for cell in cells if cell.method == PLAIN}
     for number, cell in enumerate(cells, 1):
-        if (cell.suite, cell.prompt_index, cell.repeat) not in plain:
+        if _asked(cell) not in plain:
             raise BadInput(f"Run {number} of the report has no run of plain decoding beside it; speedups need one.")
+
+
+def _asked(cell: Cell) -> tuple[object, ...]:
+    return cell.suite, cell.category, cell.prompt_index, cell.repeat
 
 
 def _config(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,39 +143,13 @@ def _list(given: object) -> list[Any]:
     return given[:1_000] if isinstance(given, list) else []
 
 
-def _is_count(given: object, low: int = 0) -> bool:
-    return isinstance(given, int) and not isinstance(given, bool) and low <= given < 2**53
+def _is_count(given: object) -> bool:
+    return isinstance(given, int) and not isinstance(given, bool) and 0 <= given <= MOST_INTEGER
 
 
 def _is_time(given: object) -> bool:
-    return isinstance(given, int | float) and not isinstance(given, bool) and math.isfinite(given) and given >= 0
-
-
-def _is_histogram(given: object) -> bool:
-    return given is None or (isinstance(given, list) and len(given) <= 10_000 and all(map(_is_count, given)))
+    return isinstance(given, int | float) and not isinstance(given, bool) and 0 <= given <= MOST_INTEGER
 
 
 def _is_name(given: object) -> bool:
     return isinstance(given, str) and len(given) <= MAX_TEXT_CHARS
-
-
-def _maybe(is_right: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda given: given is None or is_right(given)
-
-
-_NAME = (_is_name, f"a text of at most {MAX_TEXT_CHARS} characters")
-_COUNT = (_is_count, "a whole number of 0 or more")
-_SOME = (lambda given: _is_count(given, 1), "a whole number of 1 or more")
-_MS = (_maybe(_is_time), "milliseconds, or null")
-_RIGHT: dict[str, tuple[Callable[[Any], bool], str]] = {
-    **dict.fromkeys(("suite", "category", "method"), _NAME),
-    **dict.fromkeys(("prompt_index", "repeat"), _COUNT),
-    **dict.fromkeys(("num_turns", "num_emitted"), _SOME),
-    "seconds": (lambda given: _is_time(given) and given > 0, "a number above 0"),
-    "target_passes": (_maybe(lambda given: _is_count(given, 1)), "a whole number of 1 or more, or null"),
-    **dict.fromkeys(("draft_ms", "target_ms", "host_ms"), _MS),
-    "is_same_text": (lambda given: isinstance(given, bool), "true or false"),
-    "acceptance_histogram": (_is_histogram, "a list of whole numbers, or null"),
-    "num_draft_tokens": (_maybe(_is_count), "a whole number of 0 or more, or null"),
-}
-"""What each value of a run must be."""

@@ -1,4 +1,4 @@
-"""Changes to the benchmarks that are kept: a report taken in, a title, a deletion. A public instance has none."""
+"""Changes to the benchmarks that are kept: a report taken in, a title, a deletion. In public the moderator's alone."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class Keeping:
 
     benchmarks: Benchmarks
 
-    @property
-    def may_change(self) -> bool:
-        """Benchmarks have no owner, so where many visit nobody may."""
-        return not self.benchmarks.is_public
+    def may_change(self, token: object = "") -> bool:
+        """Whether the browser with this token may."""
+        return self.benchmarks.visitors.may_change(token, "")
 
-    def change(self, do: Any, bench_id: Any, text: Any) -> str:
+    def change(self, do: Any, bench_id: Any, text: Any, token: object = "") -> str:
         """Which benchmark is to be open then; nothing for any. Raises BadInput."""
-        if not self.may_change:
-            raise BadInput("On a public instance the list of benchmarks is not changed from the page.")
+        if not self.may_change(token):
+            raise BadInput("On a public instance the list of benchmarks is its moderator's to change.")
         if do == "import":
+            self.benchmarks.visitors.policy.check_import(len(text) if isinstance(text, str) else 0)
             return self._take_in(text)
         if do not in CHANGES:
             raise UnknownName("change", str(do)[:40], CHANGES)

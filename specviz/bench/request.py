@@ -15,8 +15,8 @@ from engine.options import OptionSpec, specs
 from engine.suites import Question
 from engine.suites.questions import to_question
 from specviz.decoding.device import PLAIN, Device
-from specviz.decoding.offers import MAX_NEW_TOKENS
-from specviz.decoding.request import MAX_PROMPT_CHARS, method_options
+from specviz.decoding.request import MAX_PROMPT_CHARS, known_model, method_options
+from specviz.policy import MAX_NEW_TOKENS
 from specviz.text import without_surrogates
 
 OWN = "own prompts"
@@ -53,6 +53,12 @@ class Asked:
         """In a few words."""
         asked = [*self.suites, *([OWN] if self.own_prompts else [])]
         return f"{', '.join(asked)}: {', '.join(map(self._titled, self.methods))}"
+
+    @property
+    def num_runs(self) -> int:
+        """Timed runs, plain decoding's among them."""
+        plan = self.plan()
+        return len(plan.rounds) * len(plan.contenders)
 
     def _titled(self, method: str) -> str:
         chosen = [f"{name}={value}" for name, value in self.options.get(method, {}).items()]
@@ -94,7 +100,7 @@ def parse(
     """The benchmark in raw values from a page. Raises BadInput with a sentence to show."""
     known = [method.name for method in device.methods()]
     asked = Asked(
-        model=_known("model", [model], device.models())[0],
+        model=known_model(device, model),
         suites=tuple(_known("suite", _list(suite_names), suites.names())),
         num_prompts=_whole(NUM_PROMPTS, num_prompts),
         own_prompts=_prompts(own_prompts),
@@ -118,9 +124,7 @@ def _check_size(asked: Asked) -> None:
             raise BadInput(f"There are options for {name}, which is not chosen; choose it or remove its line.")
     if asked.max_new_tokens > MAX_NEW_TOKENS:
         raise BadInput(f"max_new_tokens is {asked.max_new_tokens:,}; this page takes at most {MAX_NEW_TOKENS:,}.")
-    plan = asked.plan()
-    num_runs = len(plan.rounds) * len(plan.contenders)
-    if num_runs > MAX_RUNS:
+    if (num_runs := asked.num_runs) > MAX_RUNS:
         raise BadInput(
             f"That is {num_runs:,} runs; this page takes at most {MAX_RUNS:,}. Ask for fewer prompts, methods or "
             "repeats, or use `python -m engine bench`."

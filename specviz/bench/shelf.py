@@ -59,10 +59,15 @@ class Shelf:
         self._folder = folder or Path(self._temporary.name if self._temporary else "")
         self._reports = reports
 
-    def add(self, bench_id: str, asked: Asked, created_at: str) -> None:
-        """Make its folder. Raises BadInput where that cannot be."""
+    def add(self, bench_id: str, asked: Asked, created_at: str, starter: str = "") -> None:
+        """Make its folder. `starter`: the browser that asks. Raises BadInput where that cannot be."""
         self._make(bench_id)
-        _write(self._folder / bench_id / "request.json", {"created_at": created_at, "asked": asked.to_dict()})
+        about = {"created_at": created_at, "asked": asked.to_dict(), "starter": starter}
+        _write(self._folder / bench_id / "request.json", about)
+
+    def starter(self, bench_id: str) -> str:
+        """The browser that asked for it; empty where that is not known. Raises UnknownBenchmark."""
+        return str(self._request(bench_id).get("starter", ""))
 
     def _make(self, bench_id: str) -> None:
         try:

@@ -76,7 +76,7 @@ def _of_runs(model: str, store: Reader) -> dict[str, float]:
     seconds: dict[str, float] = defaultdict(float)
     tokens: dict[str, int] = defaultdict(int)
     try:
-        runs = store.list_runs(NUM_RUNS)
+        runs = store.list_runs(NUM_RUNS, model=model, origin="measured")
     except StoreError:
         return {}
     for run in runs:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from engine.config import GenerationConfig
 from engine.conversation import ALONE, Conversation
@@ -47,6 +47,7 @@ class Loading:
 
 
 AS_STARTED = Loading()
+Sharing = Literal["", "listed", "private", "unkept"]
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,8 @@ class Request:
     conversation: Conversation = ALONE
     """What the prompt stands in."""
     loading: Loading = AS_STARTED
+    sharing: Sharing = ""
+    """Who may see it; as this instance has it where nothing is said."""
 
     @property
     def measures_baseline(self) -> bool:
@@ -112,6 +115,10 @@ class Device(Protocol):
     @property
     def takes_own(self) -> bool:
         """Whether visitors may name models, folders and files of their own: never on a public instance."""
+
+    @property
+    def most_tokens(self) -> int:
+        """The longest answer that visitors may ask for."""
 
     def methods(self) -> tuple[Method, ...]:
         """All methods, plain first."""

@@ -7,15 +7,18 @@ from dataclasses import replace
 
 from engine import drafters, models
 from engine.audit import Audit, audit
-from engine.errors import BadInput
+from engine.errors import BadInput, UnknownName
 from engine.events import Event
+from engine.facts import TargetFacts
 from engine.loop import encoded, generate
+from engine.models import LoadedModel
 from engine.models.needs import Needs, needs_of
 from engine.options import specs
 from engine.target import Target
 from engine.text import TokenTexts
 from engine.warming import is_warm, warm_up_method
 from specviz.decoding.device import AS_STARTED, Loading, Method, Request
+from specviz.policy import HOME, Policy
 
 
 class LocalDevice:
@@ -28,13 +31,20 @@ class LocalDevice:
         takes_own: bool = False,
         loading: Loading = AS_STARTED,
         weights: Sequence[str] = (),
+        policy: Policy = HOME,
+        max_context: int = 0,
     ) -> None:
         """`loading`: how the default model is loaded. `weights`: folders that visitors may name.
 
-        `takes_own`: whether they may name any other model, folder or file too.
+        `takes_own`: whether they may name any other model, folder or file too; `policy`: which models, and how much.
+        `max_context`: most tokens of any model's context; 0 as many as it can attend to.
+        Raises UnknownName where the policy offers a model that there is not.
         """
         self._default_model, self._started, self._weights = default_model, loading, tuple(weights)
-        self._takes_own = takes_own
+        self._takes_own, self._policy, self._max_context = takes_own, policy, max_context
+        for name in policy.offered() or ():
+            if name not in models.presets():
+                raise UnknownName("model to offer", name, models.presets())
         self._target: tuple[str, Target] | None = None
         self._loading = loading
 
@@ -43,19 +53,27 @@ class LocalDevice:
         """As it was made."""
         return self._takes_own
 
+    @property
+    def most_tokens(self) -> int:
+        """By the policy."""
+        return self._policy.max_tokens
+
     def methods(self) -> tuple[Method, ...]:
         """All registered methods."""
         return tuple(_method(drafters.get(name)) for name in drafters.names())
 
     def models(self) -> Mapping[str, str]:
-        """The default model, then the presets."""
+        """The default model, then the presets that are on offer."""
         titles = {name: preset.title for name, preset in models.presets().items()}
-        return {self._default_model: titles.get(self._default_model, self._default_model), **titles}
+        offered = self._policy.offered()
+        others = titles if offered is None else {name: titles[name] for name in offered}
+        return {self._default_model: titles.get(self._default_model, self._default_model), **others}
 
     def draft_models(self) -> tuple[str, ...]:
-        """The presets' own, and the default model's where it was named."""
-        named = {self._started.draft} - {"auto"}
-        return tuple(sorted(named | {preset.draft for preset in models.presets().values() if preset.draft}))
+        """Those of the presets on offer, and the default model's where it was named."""
+        named, presets = {self._started.draft} - {"auto"}, models.presets()
+        offered = (presets[name].draft for name in self.models() if name in presets)
+        return tuple(sorted(named | {draft for draft in offered if draft}))
 
     def weights_folders(self) -> tuple[str, ...]:
         """Those that the program was started with."""
@@ -68,24 +86,24 @@ class LocalDevice:
 
     def has_thinking_switch(self, model: str) -> bool | None:
         """What the loaded tokenizer's template holds."""
-        target = self._loaded(model)
-        return None if target is None else models.thinking_switch(target.facts.tokenizer) is not None
+        facts = self._facts(model)
+        return None if facts is None else models.thinking_switch(facts.tokenizer) is not None
 
     def read(self, request: Request) -> list[int]:
         """By the loaded model's tokenizer."""
-        target = self._loaded(request.model)
-        if target is None:
+        facts = self._facts(request.model)
+        if facts is None:
             raise BadInput(
                 f"{request.model} is not loaded yet, and its tokenizer reads the prompt; run or load it first."
             )
-        return encoded(target.facts, request.prompt, request.conversation)
+        return encoded(facts, request.prompt, request.conversation)
 
     def texts(self, model: str, token_ids: Sequence[int]) -> list[str] | None:
         """As the loaded tokenizer writes them."""
-        target = self._loaded(model)
-        if target is None:
+        facts = self._facts(model)
+        if facts is None:
             return None
-        known = TokenTexts(target.facts.tokenizer)
+        known = TokenTexts(facts.tokenizer)
         return [known[token_id] for token_id in token_ids]
 
     def cannot_run(self, model: str, method: str) -> str | None:
@@ -118,7 +136,16 @@ class LocalDevice:
         prompt_ids: Sequence[int] | None = None,
     ) -> Iterator[Event]:
         """The engine's loop on the loaded target."""
-        target = self.load(request.model, request.loading)
+        return self._events(self.load(request.model, request.loading), request, session_id, should_stop, prompt_ids)
+
+    def _events(
+        self,
+        target: Target,
+        request: Request,
+        session_id: str,
+        should_stop: Callable[[], bool],
+        prompt_ids: Sequence[int] | None,
+    ) -> Iterator[Event]:
         drafter = drafters.create(request.method, request.options, target)
         return generate(
             target,
@@ -141,9 +168,23 @@ class LocalDevice:
         if target is None or self._loading != how:
             self._target = target = None  # the memory of one is needed for the other
             models.forget()
-            target = Target(_load(model, how))
+            target = Target(self._weights_of(model, how))
             self._target, self._loading = (model, target), how
         return target
+
+    def _weights_of(self, model: str, how: Loading) -> LoadedModel:
+        """A model loaded so, with its draft model's name. Raises BadInput, UnknownName or LoadingStopped."""
+        loaded = models.load(model, how.device, how.dtype).held_to(self._max_context)
+        return loaded if how.draft == "auto" else replace(loaded, draft=how.draft)
+
+    def hold(self, model: str, loading: Loading = AS_STARTED) -> None:
+        """Have a model here before anybody asks for it. Raises as `load`."""
+        self.load(model, loading)
+
+    def _facts(self, model: str) -> TargetFacts | None:
+        """What there is to know of the model that is held, where it is this one."""
+        target = self._loaded(model)
+        return None if target is None else target.facts
 
     def _loaded(self, model: str) -> Target | None:
         """The target where it is the one that is held."""
@@ -154,11 +195,6 @@ class LocalDevice:
         """What is left open is as the program was started; a draft model belongs to one target."""
         started = self._started if model == self._default_model else replace(self._started, draft="auto")
         return loading.over(started)
-
-
-def _load(model: str, how: Loading) -> models.LoadedModel:
-    loaded = models.load(model, how.device, how.dtype)
-    return loaded if how.draft == "auto" else replace(loaded, draft=how.draft)
 
 
 def _method(drafter: type[drafters.Drafter]) -> Method:

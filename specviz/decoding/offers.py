@@ -12,15 +12,15 @@ from engine.config import GenerationConfig
 from engine.conversation import Conversation
 from engine.options import OptionSpec
 from specviz.decoding.device import PLAIN, Device, Loading, Method
+from specviz.policy import MAX_NEW_TOKENS
 
-MAX_NEW_TOKENS = 2_000
 SAMPLING = ("max_new_tokens", "temperature", "top_k", "top_p", "repetition_penalty", "seed")
 STOPPING = ("timeout_s", "rule")
 
 
-def sampling_specs() -> tuple[OptionSpec, ...]:
+def sampling_specs(most_tokens: int = MAX_NEW_TOKENS) -> tuple[OptionSpec, ...]:
     """The sampling settings that the page offers, with the page's own limits."""
-    return tuple(_limited(spec) for spec in _of(GenerationConfig, SAMPLING))
+    return tuple(_limited(spec, most_tokens) for spec in _of(GenerationConfig, SAMPLING))
 
 
 def stopping_specs() -> tuple[OptionSpec, ...]:
@@ -52,12 +52,17 @@ def known(device: Device, spec: OptionSpec) -> tuple[str, ...]:
     return {"model": device.draft_models, "weights": device.weights_folders}.get(spec.kind, tuple)()
 
 
+def own_specs(device: Device, method: Method) -> tuple[OptionSpec, ...]:
+    """A method's options, but for those that would carry one visitor's text into another's session."""
+    return tuple(spec for spec in method.options if device.takes_own or not spec.spans_sessions)
+
+
 def method_specs(device: Device, method: Method, given: object) -> tuple[OptionSpec, ...]:
     """A method's options, and those of the method that is `given` as its fallback: `fallback.depth`."""
-    own = tuple(page_spec(device, spec) for spec in method.options)
+    own = tuple(page_spec(device, spec) for spec in own_specs(device, method))
     fallback = next((spec.name for spec in own if spec.kind == "method"), "")
     second = next((other for other in device.methods() if fallback and other.name == given), None)
-    more = (page_spec(device, spec) for spec in (second.options if second else ()))
+    more = (page_spec(device, spec) for spec in (own_specs(device, second) if second else ()))
     return (*own, *(replace(spec, name=f"{fallback}.{spec.name}") for spec in more))
 
 
@@ -66,5 +71,7 @@ def _of(owner: type, names: tuple[str, ...]) -> tuple[OptionSpec, ...]:
     return tuple(found[name] for name in names)
 
 
-def _limited(spec: OptionSpec) -> OptionSpec:
-    return replace(spec, high=MAX_NEW_TOKENS) if spec.name == "max_new_tokens" else spec
+def _limited(spec: OptionSpec, most_tokens: int) -> OptionSpec:
+    if spec.name != "max_new_tokens":
+        return spec
+    return replace(spec, high=most_tokens, default=min(int(spec.default), most_tokens))

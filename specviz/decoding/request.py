@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast, get_args
 
 from engine import options
 from engine.config import GenerationConfig
@@ -13,7 +13,8 @@ from engine.conversation import Conversation, messages_of
 from engine.errors import BadInput, UnknownName
 from engine.options import OptionSpec
 from specviz.decoding import offers
-from specviz.decoding.device import AS_STARTED, PLAIN, Device, Loading, Method, Request
+from specviz.decoding.device import AS_STARTED, PLAIN, Device, Loading, Method, Request, Sharing
+from specviz.policy import Policy
 from specviz.text import without_surrogates
 
 MAX_PROMPT_CHARS = 20_000
@@ -23,20 +24,25 @@ MAX_NAME_CHARS = 300
 MAX_MESSAGES = 65
 MAX_STOPS = 16
 FEWEST_LANES, MOST_LANES = 2, 8
+OWN_REFUSED = "This instance runs its own models as they were started: no other draft model, dtype or device."
 
 
-def parse(device: Device, prompt: object, model: object, settings: object, has_baseline: object) -> Request:
+def parse(
+    device: Device, prompt: object, model: object, settings: object, has_baseline: object, sharing: object = ""
+) -> Request:
     """The request in raw values from a page. Raises BadInput with a sentence to show."""
     given = _settings(settings)
     method = known_method(device, given.get("method"))
     chosen = _mapping(_mapping(given.get("options"), "options").get(method.name), f"options of {method.name}")
-    asked = _asked(device, prompt, model, given)
+    asked = replace(_asked(device, prompt, model, given), sharing=sharing_of(sharing))
     return replace(
         asked, method=method.name, options=method_options(device, method, chosen), has_baseline=has_baseline is True
     )
 
 
-def parse_race(device: Device, prompt: object, model: object, settings: object) -> tuple[Request, ...]:
+def parse_race(
+    device: Device, prompt: object, model: object, settings: object, sharing: object = ""
+) -> tuple[Request, ...]:
     """The requests of a race's lanes, alike but for method and options; plain decoding is always one of them.
 
     Raises BadInput with a sentence to show.
@@ -46,7 +52,7 @@ def parse_race(device: Device, prompt: object, model: object, settings: object) 
     if not any(method == PLAIN for method, _ in contenders):
         contenders.insert(0, (PLAIN, {}))
     _check_field(device, contenders)
-    asked = _asked(device, prompt, model, given)
+    asked = replace(_asked(device, prompt, model, given), sharing=sharing_of(sharing))
     return tuple(replace(asked, method=method, options=chosen) for method, chosen in contenders)
 
 
@@ -58,8 +64,34 @@ def parse_reading(device: Device, prompt: object, model: object, settings: objec
 def parse_loading(device: Device, model: object, loading: object) -> Request:
     """A request to load a visitor's own model. Raises BadInput with a sentence to show."""
     return Request(
-        "", known_model(device, model), PLAIN, {}, GenerationConfig(), loading=_loading(device, model, loading)
+        "", known_model(device, model), PLAIN, {}, GenerationConfig(1), loading=_loading(device, model, loading)
     )
+
+
+def sharing_of(given: object) -> Sharing:
+    """Who may see a run. Raises UnknownName."""
+    known = get_args(Sharing)
+    if given not in known:
+        raise UnknownName("way to keep a run", str(given)[:40], known[1:])
+    return cast(Sharing, given)
+
+
+def kept(given: object) -> Sharing:
+    """The same of a run whose answer is read from the store. Raises BadInput, or UnknownName."""
+    if given == "unkept":
+        raise BadInput(
+            "This is answered from what is kept; sharing is listed, private, or empty for this server's own."
+        )
+    return sharing_of(given)
+
+
+def check_offered(device: Device, policy: Policy, asked: Request) -> None:
+    """Whether this instance runs it, whoever asks and however. Raises BadInput, or UnknownName."""
+    policy.check_length(asked.config.max_new_tokens)
+    known_model(device, asked.model)
+    known_method(device, asked.method)
+    if asked.loading != AS_STARTED and not device.takes_own:
+        raise BadInput(OWN_REFUSED)
 
 
 def around(system: str, messages: object, template: str, thinking: str) -> dict[str, Any]:
@@ -84,7 +116,7 @@ def _asked(device: Device, prompt: object, model: object, given: Mapping[str, An
         model=known_model(device, model),
         method=PLAIN,
         options={},
-        config=_config(_mapping(given.get("sampling"), "sampling"), given.get("stop")),
+        config=_config(_mapping(given.get("sampling"), "sampling"), given.get("stop"), device.most_tokens),
         conversation=around,
         loading=_loading(device, model, given.get("loading")),
     )
@@ -105,6 +137,12 @@ def _mapping(given: object, what: str) -> Mapping[str, Any]:
     if not isinstance(given, dict):
         raise BadInput(f"The {what} cannot be read; reload the page.")
     return given
+
+
+def is_short(prompt: object, settings: object) -> bool:
+    """Whether these may be kept in memory for a page that is open."""
+    texts = (prompt, MAX_PROMPT_CHARS), (settings, MAX_SETTINGS_CHARS)
+    return all(isinstance(text, str) and len(text) <= most for text, most in texts)
 
 
 def checked_prompt(given: object) -> str:
@@ -139,7 +177,7 @@ def _loading(device: Device, model: object, given: object) -> Loading:
         return AS_STARTED
     found = options.parse(Loading, {name: _short(name, value) for name, value in values.items()}, "loading")
     if found != AS_STARTED and not device.takes_own:
-        raise BadInput("This instance runs its own models as they were started: no other draft model, dtype or device.")
+        raise BadInput(OWN_REFUSED)
     return found
 
 
@@ -197,9 +235,10 @@ def sampling_value(name: str, given: object) -> Any:
     return _parsed({name: given}, (*offers.sampling_specs(), *offers.stopping_specs()), "sampling setting")[name]
 
 
-def _config(given: Mapping[str, Any], stops: object) -> GenerationConfig:
+def _config(given: Mapping[str, Any], stops: object, most_tokens: int) -> GenerationConfig:
+    first = {spec.name: spec.default for spec in offers.sampling_specs(most_tokens)}
     values = {name: sampling_value(name, value) for name, value in given.items()}
-    return GenerationConfig(**values, stop_strings=stops_of(stops))
+    return GenerationConfig(**{**first, **values}, stop_strings=stops_of(stops))
 
 
 def stops_of(given: object) -> tuple[str, ...]:

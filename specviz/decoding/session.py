@@ -1,5 +1,6 @@
 """The door to the device: one visitor's turn at a time, each in a thread of its own.
 
+Whatever comes in, from page, API or tool, is held to the policy here, and there is no other way to the device.
 `Sessions.perform` is a plain generator of batches. The decode loop has a thread of its own and never waits for whoever
 reads the batches. A reader that goes away (closed tab, Stop) stops the loop at its next step; where the work was given
 a view, that is only when nobody has joined it again (`join`) for a while, as a page does that was loaded anew. Stopped
@@ -8,6 +9,7 @@ and failed runs are stored like finished ones.
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import logging
 import threading
@@ -18,11 +20,14 @@ from dataclasses import replace
 from engine.config import GenerationConfig
 from engine.errors import BadInput, EngineError
 from engine.events import Event
-from specviz.decoding.desk import Desk, has_ended_by_itself
+from specviz.decoding.desk import Allowance, Desk, has_ended_by_itself
 from specviz.decoding.device import PLAIN, Device, Request
+from specviz.decoding.job import Job, Work
 from specviz.decoding.line import Line, Ticket
+from specviz.decoding.request import check_offered
 from specviz.decoding.visitors import Visitors
-from specviz.showing.notices import Ended, Failed, Happening, Waiting
+from specviz.policy import Policy
+from specviz.showing.notices import AS_ASKED, Ended, Failed, Happening, Unsaved, Waiting
 from specviz.store import Store
 
 MAX_TICKETS = 17
@@ -36,44 +41,6 @@ GRACE_S = 15.0
 _log = logging.getLogger(__name__)
 
 
-Work = Callable[[Desk], None]
-"""What to do when it is a visitor's turn. Raises EngineError."""
-
-
-class Job:
-    """One visitor's turn: its place in the line, what has happened in it, its readers, its stop flag."""
-
-    def __init__(self, work: Work, ticket: Ticket, visitor: str = "", view: str = "") -> None:
-        self.work = work
-        self.ticket = ticket
-        self.visitor = visitor
-        self.view = view
-        """Where on the page it is shown."""
-        self.has_stopped = threading.Event()
-        self.is_working = False
-        self.num_readers = 0
-        self._happenings: list[Happening] = []
-        self._moved = threading.Condition()
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether nothing more comes."""
-        with self._moved:
-            return bool(self._happenings) and isinstance(self._happenings[-1], Ended)
-
-    def put(self, happening: Happening) -> None:
-        """Never blocks for long."""
-        with self._moved:
-            self._happenings.append(happening)
-            self._moved.notify_all()
-
-    def behind(self, num_seen: int, patience_s: float) -> list[Happening]:
-        """All that has happened behind the first few; waits up to `patience_s` where that is nothing."""
-        with self._moved:
-            self._moved.wait_for(lambda: len(self._happenings) > num_seen, timeout=patience_s)
-            return self._happenings[num_seen:]
-
-
 class Sessions:
     """The door to the device."""
 
@@ -84,21 +51,38 @@ class Sessions:
         self.visitors = visitors or Visitors()
         self._grace_s = grace_s
         self._store = store
-        self._line = Line(MAX_TICKETS)
+        self._line = Line(MAX_TICKETS, self.policy.per_visitor, self.policy.per_address)
         self._jobs: dict[str, Job] = {}
         self._guard = threading.Lock()
 
-    def run(self, request: Request, visitor: str, view: str = "") -> Generator[list[Happening], None, None]:
-        """One session, beside a plain one where asked for; else as `perform`."""
-        return self.perform(functools.partial(_run, request), visitor, view)
+    @property
+    def policy(self) -> Policy:
+        """What visitors may ask for."""
+        return self.visitors.policy
 
-    def perform(self, work: Work, visitor: str, view: str = "") -> Generator[list[Happening], None, None]:
+    @property
+    def num_places(self) -> int:
+        """Places of the line that are taken, the running one among them."""
+        return len(self._line)
+
+    def run(
+        self, request: Request, visitor: str, view: str = "", address: str = ""
+    ) -> Generator[list[Happening], None, None]:
+        """One session, beside a plain one where asked for; else as `perform`."""
+        return self.perform(Work((request,), functools.partial(_run, request)), visitor, view, address)
+
+    def perform(
+        self, work: Work, visitor: str, view: str = "", address: str = ""
+    ) -> Generator[list[Happening], None, None]:
         """Batches of what happens; an empty one says only that time has passed. Raises BadInput at once.
 
         Closing the generator stops the work: at once, or where it has a `view`, when nobody has joined it for a while.
+        `address`: where it was asked for from.
         """
-        job = self._admit(work, visitor, view)
-        threading.Thread(target=self._work, args=(job,), name="decode", daemon=True).start()
+        job = self._admit(work, visitor, view, address)
+        # With the visitor's request around it: a Space's shared GPU is lent to a visitor, by that.
+        around = contextvars.copy_context()
+        threading.Thread(target=around.run, args=(self._work, job), name="decode", daemon=True).start()
         yield from self._read(job)
 
     def join(self, visitor: str, view: str) -> Generator[list[Happening], None, None] | None:
@@ -122,9 +106,9 @@ class Sessions:
 
         threading.Thread(target=work, name="warm-up", daemon=True).start()
 
-    def ticket(self) -> Ticket:
+    def ticket(self, owner: str = "") -> Ticket:
         """A place in the line for what is no session, such as a round of a benchmark. Raises BadInput."""
-        return self._line.join()
+        return self._line.join(owner)
 
     def stop(self, visitor: str) -> None:
         """Stop this visitor's run at its next step, if there is one."""
@@ -145,14 +129,16 @@ class Sessions:
             position = ticket.position(PATIENCE_S, known=position)
         ticket.leave()
 
-    def _admit(self, work: Work, visitor: str, view: str) -> Job:
-        key = self.visitors.key(visitor)
+    def _admit(self, work: Work, visitor: str, view: str, address: str) -> Job:
+        key, browser = self.visitors.key(visitor), self.visitors.of_page(visitor)
+        for request in work.requests:
+            check_offered(self.device, self.policy, request)
         with self._guard:
             if key in self._jobs and not self._jobs[key].has_ended:
                 raise BadInput("A run of yours is going on; stop it or wait for its end.")
-            job = self._jobs[key] = Job(work, self._line.join(), self.visitors.of_page(visitor), view)
+            job = self._jobs[key] = Job(work, self._line.join(browser or address or key, address), browser, view)
         if position := job.ticket.position():
-            job.put(Waiting(position))
+            job.put(Waiting(position, job.ticket.wait_s()))
         return job
 
     def _read(self, job: Job) -> Generator[list[Happening], None, None]:
@@ -190,17 +176,17 @@ class Sessions:
 
     def _work(self, job: Job) -> None:
         """Wait, then the whole run; in a thread of its own."""
-        desk = Desk(self.device, self._store, job.put, job.has_stopped.is_set, job.visitor)
+        allowance = Allowance(self.policy.seconds(len(job.work.requests)), self.policy.run_seconds)
+        desk = Desk(
+            self.device, self._store, job.put, job.has_stopped.is_set, job.visitor, self.policy, allowance=allowance
+        )
         try:
             if self._has_turn(job):
-                job.work(desk)
+                job.work.do(desk)
             else:
                 job.put(Failed("Stopped while waiting; nothing was run."))
-        except EngineError as error:
-            job.put(Failed(str(error)))
         except Exception as error:  # noqa: BLE001 - a bug must not take the page or the line with it
-            _log.exception("a run broke")
-            job.put(Failed(f"The run broke: {type(error).__name__}: {error}"))
+            job.put(Failed(desk.said(error)))
         finally:
             _end(job, desk)
 
@@ -210,7 +196,7 @@ class Sessions:
         while position and not job.has_stopped.is_set():
             position = job.ticket.position(PATIENCE_S, known=known)
             if position and position != known:
-                job.put(Waiting(position))
+                job.put(Waiting(position, job.ticket.wait_s()))
             known = position
         with self._guard:
             job.is_working = position == 0 and not job.has_stopped.is_set()
@@ -219,7 +205,7 @@ class Sessions:
 
 def load(request: Request) -> Work:
     """A visitor's own model, as work for a desk: loaded, in place of the one before; nothing is run."""
-    return lambda desk: desk.load(request)
+    return Work((request,), lambda desk: desk.load(request))
 
 
 def _end(job: Job, desk: Desk) -> None:
@@ -249,5 +235,7 @@ def _run(request: Request, desk: Desk) -> None:
         if not has_ended_by_itself(plain):
             return
     events = desk.record(request)
+    if request.sharing == "unkept":
+        desk.put(Unsaved(AS_ASKED))
     if plain and has_ended_by_itself(events):
         desk.judge(request, plain, events)

@@ -34,6 +34,9 @@ class Row:
     problem: str
     """Why it failed or was not run; empty where all is well."""
 
+    is_claim: bool = False
+    """Whether a file says so: see `specviz.showing.origin`."""
+
     @property
     def is_plain(self) -> bool:
         """Whether this is the baseline."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
@@ -17,16 +16,16 @@ from engine.options import OptionSpec
 from specviz.decoding import offers
 from specviz.decoding.device import Device, problems
 from specviz.decoding.session import Sessions
-from specviz.decoding.visitors import Visitors
+from specviz.decoding.visitors import Visitors, address_of
 from specviz.explaining import examples
+from specviz.mishaps import broke
 from specviz.pages import files
 from specviz.pages.drawn import QUIET, Answer, drawn
+from specviz.policy import Policy
 from specviz.showing import channel
 from specviz.showing.channel import Channel, S
 from specviz.showing.notices import Happening
 from specviz.text import to_wire
-
-_log = logging.getLogger(__name__)
 
 
 def told(messages: Iterator[str]) -> Generator[str, None, None]:
@@ -35,9 +34,8 @@ def told(messages: Iterator[str]) -> Generator[str, None, None]:
         yield from messages
     except BadInput as error:
         yield channel.alert(str(error))
-    except Exception as error:  # noqa: BLE001 - a bug must not leave the page with its buttons off
-        _log.exception("the page broke")
-        yield channel.alert(f"The page broke: {type(error).__name__}. What was decoded is saved; please try again.")
+    except Exception:  # noqa: BLE001 - a bug must not leave the page with its buttons off
+        yield channel.alert(f"{broke('The page')} What was decoded is saved; please try again.")
 
 
 def streamed(
@@ -65,6 +63,11 @@ def visitor_of(who: gr.Request | None) -> str:
     return str(getattr(who, "session_hash", None) or uuid.uuid4().hex)
 
 
+def asker(sessions: Sessions, who: gr.Request | None) -> tuple[str, str]:
+    """Who is asking, and where from."""
+    return visitor_of(who), address_of(who, sessions.policy.proxies)
+
+
 def greet(visitors: Visitors, event: gr.EventData, who: gr.Request | None) -> None:
     """The page says whose it is, and in which tab."""
     visitors.greet(visitor_of(who), getattr(event, "visitor", ""), getattr(event, "tab", ""))
@@ -88,6 +91,25 @@ def prompt_box(device: Device, elem_id: str) -> gr.Textbox:
         placeholder="Ask for something …",
         elem_id=elem_id,
         elem_classes=["sv-prompt"],
+    )
+
+
+def sharing_menu(policy: Policy, elem_id: str) -> gr.Dropdown:
+    """Who will see what is typed, said where it is typed; its value goes with the run."""
+    kept = f" Kept for {policy.keep_days:g} days." if policy.keep_days else ""
+    here = "Strangers use this page too." if policy.is_public else "For whoever opens this page."
+    choices = [
+        ("Everybody here: it is in the list of runs", "listed"),
+        ("You, and whoever has its link", "private"),
+        ("Nobody: it is not kept", "unkept"),
+    ]
+    return gr.Dropdown(
+        choices,
+        value=policy.sharing,
+        label="Who will see this",
+        info=f"{here}{kept}",
+        elem_id=elem_id,
+        filterable=False,
     )
 
 
@@ -162,12 +184,12 @@ def catalog(device: Device, model: str = "") -> str:
             "summary": f"{method.summary} ({method.source})",
             "guarantee": method.guarantee,
             "problem": lacking.get(method.name, ""),
-            "options": [_option(device, spec, lacking) for spec in method.options],
+            "options": [_option(device, spec, lacking) for spec in offers.own_specs(device, method)],
         }
         for method in device.methods()
     ]
     specs = {
-        "sampling": offers.sampling_specs(),
+        "sampling": offers.sampling_specs(device.most_tokens),
         "stopping": offers.stopping_specs(),
         "conversation": _readings(device, model),
         "loading": offers.loading_specs(device) if device.takes_own else (),

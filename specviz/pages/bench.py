@@ -15,7 +15,8 @@ from engine.errors import BadInput, EngineError
 from specviz.bench import EXAMPLE, Asked, Benchmarks, Progress, document, pairs, parse, sheet, speeds
 from specviz.bench.keeping import Keeping
 from specviz.decoding.device import PLAIN, Device, problems, runnable
-from specviz.pages.asking import start_and_stop
+from specviz.pages import own_model
+from specviz.pages.asking import model_menu, start_and_stop, visitor_of
 from specviz.pages.drawn import QUIET, drawn
 from specviz.store import Reader
 from specviz.text import printable, to_wire, without_surrogates
@@ -51,7 +52,7 @@ class BenchView:
     def board(self, bench_id: object, alert: str = "") -> str:
         """The list of benchmarks and the figures of one, as JSON text."""
         message: dict[str, Any] = {"entries": self._entries(), "open": str(bench_id)[:80], "alert": alert}
-        message["mayChange"] = self.keeping.may_change
+        message["mayChange"] = self.keeping.may_change()
         try:
             message |= sheet.of_report(self.benchmarks.shelf.open(str(bench_id)))
         except BadInput as error:
@@ -61,23 +62,27 @@ class BenchView:
             message["note"] = "The figures appear when the first round is measured." if is_first else ""
         return to_wire(printable(message))
 
-    def start(self, *given: object) -> tuple[Any, ...]:
+    def start(self, who: gr.Request, *given: object) -> tuple[Any, ...]:
         """The Start button."""
-        return self._begin(lambda: self.benchmarks.start(self._parse(given)))
+        return self._begin(lambda: self.benchmarks.start(self._parse(given), visitor_of(who)))
 
-    def resume(self, event: gr.EventData) -> tuple[Any, ...]:
+    def resume(self, event: gr.EventData, who: gr.Request) -> tuple[Any, ...]:
         """Go on with one that was stopped."""
         bench_id = str(getattr(event, "id", ""))
 
         def go_on() -> str:
-            self.benchmarks.resume(bench_id)
+            self.benchmarks.resume(bench_id, visitor_of(who))
             return bench_id
 
         return self._begin(go_on)
 
-    def stop(self) -> None:
-        """The Stop button."""
-        self.benchmarks.stop()
+    def stop(self, who: gr.Request) -> Any:
+        """The Stop button: the progress, with a sentence where it is not this visitor's to stop."""
+        try:
+            self.benchmarks.stop(visitor_of(who))
+        except BadInput as error:
+            return self._status(str(error))[0]
+        return gr.skip()
 
     def open(self, event: gr.EventData) -> tuple[Any, ...]:
         """One of the list was pressed."""
@@ -100,6 +105,10 @@ class BenchView:
         except EngineError as error:
             return str(error)
 
+    def needs(self, model: object) -> str:
+        """What a model of the visitor's own would need, in words."""
+        return "" if str(model) in self.device.models() else own_model.fit(self.device, {"model": model})[0]
+
     def export(self, bench_id: object, kind: object) -> str:
         """A report as a text to save; a sentence of the page where there is none."""
         try:
@@ -121,7 +130,8 @@ class BenchView:
         """Take a report in, rename or delete: `{do, id, text}`. Which is to be open then, as JSON text."""
         given = asked if isinstance(asked, dict) else {}
         try:
-            return to_wire({"open": self.keeping.change(given.get("do"), given.get("id"), given.get("text"))})
+            asked = (given.get(name) for name in ("do", "id", "text", "visitor"))
+            return to_wire({"open": self.keeping.change(*asked)})
         except BadInput as error:
             return to_wire({"alert": without_surrogates(str(error))})
 
@@ -183,7 +193,7 @@ class BenchView:
         timer = gr.Timer(POLL_S, active=False)
         outputs = [progress, timer, stop, board, shown]
         start.click(self.start, inputs, outputs, **QUIET)
-        stop.click(self.stop, None, None, queue=False, **QUIET)
+        stop.click(self.stop, None, [progress], queue=False, **QUIET)
         board.open(self.open, None, [board, shown], **QUIET)
         board.resume(self.resume, None, outputs, **QUIET)
         model, chosen = inputs[:2]
@@ -204,6 +214,13 @@ class BenchView:
         serves = {"export": export, "beside": self.beside, "change": self.change}
         return drawn("bench-board", "bench", empty, serves=serves)
 
+    def _model(self) -> gr.Dropdown:
+        """The menu of models; where it takes any other, what that one would need stands below."""
+        model = model_menu(self.device, "bench-model")
+        if self.device.takes_own:
+            model.change(self.needs, [model], [drawn("bench-needs", "words")], **QUIET)
+        return model
+
     def _controls(self) -> list[Any]:
         lacking = problems(self.device)
         known = [
@@ -211,12 +228,12 @@ class BenchView:
             for method in self.device.methods()
             if method.name != PLAIN
         ]
-        titled = [(title, name) for name, title in self.device.models().items()]
         names = [name for name in runnable(self.device) if name != PLAIN]
         first = [name for name in FIRST_METHODS if name in names] or names[:1]
+        model = self._model()
         asked = [
-            gr.Dropdown(titled, value=titled[0][1], label="Model", elem_id="bench-model"),
-            gr.CheckboxGroup(**suites_for(titled[0][1]), label="Suites", elem_id="bench-suites"),
+            model,
+            gr.CheckboxGroup(**suites_for(model.value), label="Suites", elem_id="bench-suites"),
             gr.Number(6, label="Prompts of each suite", precision=0, elem_id="bench-prompts"),
             gr.Textbox(
                 label="Prompts of your own",

@@ -15,8 +15,10 @@ from engine.errors import BadInput
 from specviz.decoding import request
 from specviz.decoding.device import PLAIN, Device, Method, runnable
 from specviz.decoding.session import Sessions
-from specviz.pages import recorded_race, scripts
+from specviz.decoding.visitors import hashed
+from specviz.pages import own_model, recorded_race, scripts
 from specviz.pages.asking import (
+    asker,
     example_chips,
     follow_catalog,
     follow_model,
@@ -25,12 +27,14 @@ from specviz.pages.asking import (
     prompt_box,
     rejoined,
     settings_form,
+    sharing_menu,
     start_and_stop,
     streamed,
     told,
     visitor_of,
 )
 from specviz.pages.drawn import QUIET, drawn
+from specviz.pages.view import VIEWER
 from specviz.race.course import course
 from specviz.race.earlier import earlier
 from specviz.race.fold import RaceState, fold_all
@@ -60,7 +64,7 @@ class Compare:
 
     def arrive(self, query: Mapping[str, str]) -> Sequence[Any]:
         """The runs that the address names, without any what is on screen; and the races that were run before."""
-        return self.open(query["ids"]) if query.get("ids") else gr.skip(), self.earlier()
+        return self.open(query["ids"]) if query.get("ids") else gr.skip(), self.earlier(0, query.get(VIEWER, ""))
 
     def open(self, ids: object) -> str:
         """Saved runs, or the recorded race, side by side, as one message for the stage."""
@@ -76,21 +80,28 @@ class Compare:
         stream = self.streams.keep(RaceStream(self._methods(), recorded_race.words()))
         return stream.snapshot(fold_all(RaceState(), recorded_race.happenings()))
 
-    def earlier(self, page: object = 0) -> str:
-        """A page of earlier races as text, or `{alert: a sentence}`."""
+    def earlier(self, page: object = 0, viewer: str = "") -> str:
+        """A page of earlier races as text, or `{alert: a sentence}`; `viewer`: the browser that asks."""
         try:
-            found = earlier(self.store, self._methods(), page)
+            found = earlier(self.store, self._methods(), page, viewer)
         except (BadInput, StoreError) as error:
             found = {"alert": str(error)}
         return to_wire(printable(found))
 
-    def messages(self, prompt: object, model: object, settings: object, visitor: str) -> Generator[str, None, None]:
-        """One race as messages for the stage. Closing the generator stops it."""
-        yield from told(self._stream((prompt, model, settings), visitor))
+    def asked_for_earlier(self, given: Any) -> str:
+        """The same for the page: `{page, visitor}`, the browser's token."""
+        asked = given if isinstance(given, dict) else {}
+        return self.earlier(asked.get("page"), hashed(asked.get("visitor")))
 
-    def _stream(self, asked: tuple[object, object, object], visitor: str) -> Iterator[str]:
+    def messages(
+        self, prompt: object, model: object, settings: object, visitor: str, address: str = "", sharing: object = ""
+    ) -> Generator[str, None, None]:
+        """One race as messages for the stage. Closing the generator stops it."""
+        yield from told(self._stream((prompt, model, settings, sharing), visitor, address))
+
+    def _stream(self, asked: tuple[object, object, object, object], visitor: str, address: str) -> Iterator[str]:
         lanes = request.parse_race(self.sessions.device, *asked)
-        yield from self._shown(self.sessions.perform(course(lanes), visitor, self.id))
+        yield from self._shown(self.sessions.perform(course(lanes), visitor, self.id, address))
 
     def _shown(self, batches: Generator[list[Happening], None, None]) -> Iterator[str]:
         return streamed(batches, self._open_stream(), RaceState(), fold_all)
@@ -101,26 +112,34 @@ class Compare:
     def _methods(self) -> dict[str, Method]:
         return {method.name: method for method in self.sessions.device.methods()}
 
-    def run(self, prompt: object, model: object, settings: object, who: gr.Request) -> Iterator[tuple[Any, ...]]:
+    def run(
+        self, prompt: object, model: object, settings: object, sharing: object, who: gr.Request
+    ) -> Iterator[tuple[Any, ...]]:
         """The Race button: stage, Race, Stop, earlier races."""
         yield gr.skip(), *_BUSY, gr.skip()
-        yield from self._until_the_end(self.messages(prompt, model, settings, visitor_of(who)))
+        page, address = asker(self.sessions, who)
+        yield from self._until_the_end(self.messages(prompt, model, settings, page, address, sharing), page)
 
     def join(self, event: gr.EventData, who: gr.Request) -> Iterator[tuple[Any, ...]]:
         """The view is seen for the first time: the race that goes on in its tab, else the recorded one."""
         if (batches := rejoined(self.sessions, self.id, event, who)) is not None:
             yield gr.skip(), *_BUSY, gr.skip()
-            yield from self._until_the_end(told(self._shown(batches)))
+            yield from self._until_the_end(told(self._shown(batches)), visitor_of(who))
             return
         yield gr.skip() if getattr(event, "ids", "") else self._recorded(), *(gr.skip(),) * 3
 
-    def _until_the_end(self, given: Generator[str, None, None]) -> Iterator[tuple[Any, ...]]:
+    def _until_the_end(self, given: Generator[str, None, None], page: str) -> Iterator[tuple[Any, ...]]:
         with closing(given) as messages:
             for message in messages:
                 yield message, gr.skip(), gr.skip(), gr.skip()
         yield gr.skip(), *_READY, gr.skip()
         self.store.flush()  # so that the list holds this race too
-        yield gr.skip(), gr.skip(), gr.skip(), self.earlier()
+        yield gr.skip(), gr.skip(), gr.skip(), self.earlier(0, self.sessions.visitors.of_page(page))
+
+    def load_own(self, settings: object, event: gr.EventData, who: gr.Request) -> Iterator[tuple[Any, ...]]:
+        """The Load button of a visitor's own model: stage, Race, Stop, model, settings."""
+        form = own_model.OwnModel(self.sessions, self._shown)
+        yield from form.pressed(settings, event, who, _BUSY, _READY)
 
     def stop(self, who: gr.Request) -> None:
         """The Stop button."""
@@ -130,10 +149,10 @@ class Compare:
         """Lay the page out inside the current tab."""
         with gr.Row(elem_classes=["sv-columns"]):
             with gr.Column(elem_classes=["sv-controls"], min_width=280):
-                controls = _controls(self.sessions.device)
+                controls = _controls(self.sessions)
             with gr.Column(elem_classes=["sv-main"], min_width=280):
                 stage = self._stage()
-                before = drawn("race-earlier", "earlier", serves={"earlier_races": self.earlier})
+                before = drawn("race-earlier", "earlier", serves={"earlier_races": self.asked_for_earlier})
         self._wire(controls, stage, before)
         return stage, before
 
@@ -142,24 +161,32 @@ class Compare:
         return drawn("race-stage", "raceback", self._open_stream().snapshot(), serves=serves)
 
     def _wire(self, controls: _Controls, stage: gr.HTML, before: gr.HTML) -> None:
-        inputs = [controls.prompt, controls.model, controls.settings]
+        inputs = [controls.prompt, controls.model, controls.settings, controls.sharing]
         outputs = [stage, controls.run, controls.stop, before]
-        # What the address named is not what is on screen any more.
-        forget = scripts.calling("address", "note", {"view": "compare"})
-        controls.run.click(None, None, None, js=forget, **QUIET)
+        controls.run.click(None, None, None, js=_forget(), **QUIET)
         ran = controls.run.click(self.run, inputs, outputs, **QUIET)
-        catalog, told_of = follow_catalog(self.sessions.device, controls.settings)
-        for event in (controls.model.change, ran.then):
-            event(told_of, [controls.model], [catalog], **QUIET)
+        self._wire_model(controls, stage, ran)
         stage.join(self.join, None, outputs, **QUIET)
         controls.stop.click(self.stop, None, None, queue=False, **QUIET)
         controls.examples.pick(pick, None, [controls.prompt], queue=False, **QUIET)
         follow_model(controls.model, controls.prompt, controls.examples)
 
+    def _wire_model(self, controls: _Controls, stage: gr.HTML, ran: Any) -> None:
+        catalog, told_of = follow_catalog(self.sessions.device, controls.settings)
+        for event in (controls.model.change, ran.then):
+            event(told_of, [controls.model], [catalog], **QUIET)
+        if not self.sessions.device.takes_own:
+            return
+        outputs = [stage, controls.run, controls.stop, controls.model, controls.settings]
+        controls.settings.load_own(None, None, None, js=_forget(), **QUIET)
+        loaded = controls.settings.load_own(self.load_own, [controls.settings], outputs, **QUIET)
+        loaded.then(told_of, [controls.model], [catalog], **QUIET)
+
 
 @dataclass(frozen=True)
 class _Controls:
     prompt: gr.Textbox
+    sharing: gr.Dropdown
     examples: gr.HTML
     model: gr.Dropdown
     settings: gr.HTML
@@ -174,11 +201,19 @@ def first_settings(device: Device) -> str:
     return json.dumps({"lanes": [{"method": name, "options": {}} for name in (PLAIN, *chosen)], "sampling": {}})
 
 
-def _controls(device: Device) -> _Controls:
+def _forget() -> str:
+    """What the address named is not what is on screen any more."""
+    return scripts.calling("address", "note", {"view": "compare"})
+
+
+def _controls(sessions: Sessions) -> _Controls:
+    device = sessions.device
     prompt = prompt_box(device, "race-prompt")
+    sharing = sharing_menu(sessions.policy, "race-sharing")
     examples = example_chips(device, "race-examples")
     with gr.Row(elem_classes=["sv-actions"]):
         run, stop = start_and_stop("Race", "race-run", "race-stop")
     model = model_menu(device, "race-model")
-    settings = settings_form(device, "race-settings", first_settings(device), "contenders")
-    return _Controls(prompt, examples, model, settings, run, stop)
+    serves = own_model.serves(device)
+    settings = settings_form(device, "race-settings", first_settings(device), "contenders", serves=serves)
+    return _Controls(prompt, sharing, examples, model, settings, run, stop)

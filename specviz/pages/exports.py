@@ -29,7 +29,7 @@ BYTE_ORDER_MARK = "\ufeff"
 def export(store: Reader, given: Mapping[str, Any]) -> dict[str, Any]:
     """`{name, type, content, is_base64}`. Raises BadInput, UnknownRun and StoreError."""
     kind = given.get("kind")
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise UnknownName("kind of file", str(kind)[:40], KINDS)
     name = f"specviz-{datetime.now(UTC):%Y-%m-%d-%H%M%S}.{kind}"
     content = table(store, given, kind) if kind in ("csv", "parquet") else whole(store, given, kind)

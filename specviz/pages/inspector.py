@@ -16,9 +16,10 @@ from specviz.explaining import recording
 from specviz.pages import recorded_race
 from specviz.pages.drawn import drawn
 from specviz.pages.stage import asked_of
-from specviz.showing import listing
+from specviz.pages.view import VIEWER
+from specviz.showing import listing, origin
 from specviz.showing.trace import trace
-from specviz.store import Reader, StoreError, UnknownRun
+from specviz.store import Reader, RunRow, StoreError, UnknownRun
 from specviz.text import first_line, to_wire, without_surrogates
 from specviz.times import moment
 
@@ -38,9 +39,12 @@ class Inspector:
     """Tells the texts of a prompt's tokens."""
 
     def arrive(self, query: Mapping[str, str]) -> Sequence[Any]:
-        """Which run and step the address names; the newest run, or the recorded one, where it names none."""
-        runs = self._runs()
-        wanted = query.get("run") or runs[0]["id"]
+        """Which run and step the address names; else the newest run that was measured here, or the recorded one.
+
+        What somebody brought in a file opens for those only who ask for it.
+        """
+        runs, first = self._runs(query.get(VIEWER, ""))
+        wanted = query.get("run") or first
         step = query.get("step", "")
         is_number = step.isascii() and step.isdigit() and len(step) <= MAX_STEP_CHARS
         message = {"run": wanted[: listing.MAX_ID_CHARS], "runs": runs, "step": int(step) if is_number else None}
@@ -51,7 +55,8 @@ class Inspector:
         if run_id == recording.ID:
             return to_wire(trace(recording.events()))
         try:
-            return to_wire(trace(self._events(listing.run_id(run_id))))
+            wanted = listing.run_id(run_id)
+            return to_wire(trace(self._events(wanted), self._origin(wanted)))
         except (BadInput, StoreError) as error:
             return to_wire({"alert": without_surrogates(str(error))})
 
@@ -65,17 +70,26 @@ class Inspector:
             except UnknownRun:
                 raise error from None
 
+    def _origin(self, run_id: str) -> str:
+        """In words; nothing of the recorded race."""
+        return "".join(map(origin.in_words, self.store.get_runs([run_id])))
+
     def build(self) -> Sequence[Component]:
         """Lay the page out inside the current tab."""
         serves = {"read": self.read, "asked": asked_of(self.store, self.device)}
         return (drawn("inspector", "inspectview", serves=serves),)
 
-    def _runs(self) -> list[dict[str, str]]:
-        """The newest runs and the recorded one, for the menu."""
+    def _runs(self, viewer: str) -> tuple[list[dict[str, str]], str]:
+        """The newest runs and the recorded one, for the menu; the id of the one that opens by itself."""
         try:
-            rows = self.store.list_runs(limit=NUM_RUNS)
+            rows = self.store.list_runs(limit=NUM_RUNS, viewer=viewer)
         except StoreError:
             rows = []
-        labels = [f"{moment(row.created_at)} · {row.method} · {first_line(row.prompt, PROMPT_CHARS)}" for row in rows]
-        found = [{"id": row.id, "label": label} for row, label in zip(rows, labels, strict=True)]
-        return [*found, {"id": recording.ID, "label": recording.TITLE}]
+        found = [{"id": row.id, "label": _label(row)} for row in rows]
+        first = next((row.id for row in rows if not origin.is_claim(row)), recording.ID)
+        return [*found, {"id": recording.ID, "label": recording.TITLE}], first
+
+
+def _label(row: RunRow) -> str:
+    whence = "imported · " if origin.is_claim(row) else ""
+    return f"{whence}{moment(row.created_at)} · {row.method} · {first_line(row.prompt, PROMPT_CHARS)}"

@@ -53,8 +53,10 @@ def _run(archive: Reader, run_id: str) -> dict[str, Any]:
     state = fold_all(ViewState(), replay(archive, run_id))
     started = state.started
     assert started is not None  # a stored run has its first event
-    title = f"{started.method} · {started.model} · {moment(started.created_at, MINUTES)}"
-    told = {"message": json.loads(Stream().snapshot(state)), "trace": trace(state.events)}
+    whence = state.origin.origin if state.origin else ""
+    imported = " · imported" if state.is_claim else ""
+    title = f"{started.method} · {started.model} · {moment(started.created_at, MINUTES)}{imported}"
+    told = {"message": json.loads(Stream().snapshot(state)), "trace": trace(state.events, whence)}
     return {"title": without_surrogates(title), "prompt": without_surrogates(started.prompt)} | told
 
 

@@ -17,7 +17,9 @@ from engine.errors import BadInput
 from specviz.decoding import link, request
 from specviz.decoding.device import Device, first_method
 from specviz.decoding.session import Sessions
+from specviz.pages import own_model
 from specviz.pages.asking import (
+    asker,
     example_chips,
     first_prompt_of,
     follow_catalog,
@@ -27,13 +29,13 @@ from specviz.pages.asking import (
     prompt_box,
     rejoined,
     settings_form,
+    sharing_menu,
     start_and_stop,
     streamed,
     told,
     visitor_of,
 )
 from specviz.pages.drawn import QUIET, drawn
-from specviz.pages.own_model import NAMES, OwnModel, chosen
 from specviz.pages.stage import asked_of, make_stage, saved_run
 from specviz.showing.asked import conversation_of
 from specviz.showing.channel import Streams, alert
@@ -94,25 +96,28 @@ class Playground:
             return False
 
     def messages(
-        self, prompt: object, model: object, settings: object, baseline: object, visitor: str
+        self, prompt: object, model: object, settings: object, baseline: object, visitor: str, *more: object
     ) -> Generator[str, None, None]:
-        """One run as messages for the stage. Closing the generator stops the run."""
-        yield from told(self._stream((prompt, model, settings, baseline), visitor))
+        """One run as messages for the stage; `more`: address, sharing. Closing the generator stops the run."""
+        address, sharing = (*more, "", "")[:2]
+        yield from told(self._stream((prompt, model, settings, baseline, sharing), visitor, str(address)))
 
-    def _stream(self, asked: tuple[object, object, object, object], visitor: str) -> Iterator[str]:
+    def _stream(self, asked: tuple[Any, ...], visitor: str, address: str) -> Iterator[str]:
         wanted = request.parse(self.sessions.device, *asked)
-        yield from self._shown(self.sessions.run(wanted, visitor, self.id))
+        yield from self._shown(self.sessions.run(wanted, visitor, self.id, address))
 
     def _shown(self, batches: Generator[list[Happening], None, None]) -> Iterator[str]:
         return streamed(batches, self.streams.keep(Stream()), ViewState(), fold_all)
 
     def run(
-        self, prompt: object, model: object, settings: object, baseline: object, who: gr.Request
+        self, prompt: object, model: object, settings: object, baseline: object, sharing: object, who: gr.Request
     ) -> Iterator[tuple[Any, ...]]:
         """The Run button: stage, Run, Same again, Stop, and what was run."""
         asked = {"prompt": prompt, "model": model, "settings": settings, "baseline": baseline}
-        yield gr.skip(), *_BUSY, asked
-        yield from self._until_the_end(self.messages(prompt, model, settings, baseline, visitor_of(who)))
+        yield gr.skip(), *_BUSY, asked if request.is_short(prompt, settings) else None
+        yield from self._until_the_end(
+            self.messages(prompt, model, settings, baseline, *asker(self.sessions, who), sharing)
+        )
 
     def join(self, event: gr.EventData, who: gr.Request) -> Iterator[tuple[Any, ...]]:
         """A page has been loaded: the run that goes on in its tab, else the one that its address names."""
@@ -143,19 +148,8 @@ class Playground:
 
     def load_own(self, settings: object, event: gr.EventData, who: gr.Request) -> Iterator[tuple[Any, ...]]:
         """The Load button of a visitor's own model: stage, Run, Same again, Stop, model, settings."""
-        given = {name: getattr(event, name) for name in NAMES if hasattr(event, name)}
-        yield gr.skip(), *_BUSY, gr.skip(), gr.skip()
-        messages = OwnModel(self.sessions, self.streams).load(given, visitor_of(who))
-        is_loaded = False
-        with closing(messages):
-            while True:
-                try:
-                    yield next(messages), *(gr.skip(),) * 5
-                except StopIteration as end:
-                    is_loaded = end.value
-                    break
-        after = (_with_own(self.sessions.device, given["model"]), chosen(settings, given)) if is_loaded else None
-        yield gr.skip(), *_READY, *(after or (gr.skip(), gr.skip()))
+        form = own_model.OwnModel(self.sessions, self._shown)
+        yield from form.pressed(settings, event, who, _BUSY, _READY)
 
     def read(self, prompt: object, model: object, settings: object) -> str:
         """The prompt as the model would read it, for the page to list; a sentence where that cannot be said."""
@@ -188,24 +182,25 @@ class Playground:
         with gr.Row(elem_classes=["sv-columns"]):
             with gr.Column(elem_classes=["sv-controls"], min_width=280):
                 address = _address(self.sessions.device)
-                controls = _controls(self.sessions, self.streams)
+                controls = _controls(self.sessions)
             served = {"saved": self.saved, "asked": asked_of(self.store, self.sessions.device)}
             with gr.Column(elem_classes=["sv-main"], min_width=280):
                 stage = make_stage("stage", self.streams, "wayback", serves=served)
         self._wire(controls, stage)
-        settings = [getattr(controls, name) for name in link.CONTROLS]
+        told = [getattr(controls, name) for name in link.CONTROLS]
         changed = "(...values) => JSON.stringify({ values })"
-        gr.on([control.change for control in settings], None, settings, [address], js=changed, **QUIET)
-        return (*settings, address)
+        gr.on([control.change for control in told], None, told, [address], js=changed, **QUIET)
+        return (*told, address)
 
     def _wire(self, controls: _Controls, stage: gr.HTML) -> None:
         inputs = [controls.prompt, controls.model, controls.settings, controls.baseline]
         last = gr.State(None)
         outputs = [stage, controls.run, controls.again, controls.stop, last]
         public = {**QUIET, "api_visibility": "public"}
-        ran = controls.run.click(self.run, inputs, outputs, api_name="run", **public)
+        asked = [*inputs, controls.sharing]
+        ran = controls.run.click(self.run, asked, outputs, api_name="run", **public)
         again = controls.again.click(self.restore, [last], inputs, **QUIET)
-        ran_again = again.success(self.run, inputs, outputs, **QUIET)
+        ran_again = again.success(self.run, asked, outputs, **QUIET)
         self._wire_conversation(controls, stage)
         self._wire_model(controls, stage, (ran, ran_again))
         stage.join(self.join, None, outputs, **QUIET)
@@ -233,6 +228,7 @@ class Playground:
 @dataclass(frozen=True)
 class _Controls:
     prompt: gr.Textbox
+    sharing: gr.Dropdown
     examples: gr.HTML
     model: gr.Dropdown
     settings: gr.HTML
@@ -262,12 +258,6 @@ def continued(settings: object, run: RunRow) -> str:
     return json.dumps({**before, "conversation": conversation})
 
 
-def _with_own(device: Device, model: str) -> gr.Dropdown:
-    """The menu of models with one more, which is chosen."""
-    titles = {**{name: name for name in [model]}, **device.models()}
-    return gr.Dropdown([(title, name) for name, title in titles.items()], value=model)
-
-
 def _address(device: Device) -> gr.HTML:
     """The settings as a link; at first those that the controls begin with."""
     values = {"prompt": first_prompt_of(device), "model": next(iter(device.models())), "baseline": True}
@@ -275,16 +265,17 @@ def _address(device: Device) -> gr.HTML:
     return drawn("link", "link", first, known={"CONTROLS": link.CONTROLS})
 
 
-def _controls(sessions: Sessions, streams: Streams) -> _Controls:
+def _controls(sessions: Sessions) -> _Controls:
     device = sessions.device
     prompt = prompt_box(device, "prompt")
+    sharing = sharing_menu(sessions.policy, "sharing")
     examples = example_chips(device, "examples")
     with gr.Row(elem_classes=["sv-actions"]):
         run, stop = start_and_stop("Run", "run", "stop")
         again = gr.Button("Same again", elem_id="again", interactive=False, min_width=96, scale=1)
     baseline = gr.Checkbox(label="Measure plain decoding too", value=True, elem_id="baseline")
     model = model_menu(device, "model")
-    serves = {"needs": OwnModel(sessions, streams).needs} if device.takes_own else {}
+    serves = own_model.serves(device)
     settings = settings_form(device, "settings", default_settings(device), "settings", serves=serves)
     tokens = drawn("prompt-read", "promptread")
-    return _Controls(prompt, examples, model, settings, tokens, baseline, run, stop, again)
+    return _Controls(prompt, sharing, examples, model, settings, tokens, baseline, run, stop, again)

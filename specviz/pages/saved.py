@@ -7,7 +7,6 @@ The list is drawn by assets/js/browser.js, which asks through server functions; 
 from __future__ import annotations
 
 import functools
-import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,24 +16,25 @@ import gradio as gr
 from gradio.components import Component
 
 from engine.errors import BadInput
-from specviz.archive import lines
+from specviz.archive import lines, records
 from specviz.decoding.device import Device
 from specviz.decoding.visitors import Visitors, hashed
+from specviz.mishaps import broke
 from specviz.pages import exports
 from specviz.pages.drawn import drawn
 from specviz.pages.side_by_side import side_by_side
 from specviz.pages.stage import asked_of, make_stage, saved_run
+from specviz.policy import Policy
 from specviz.showing import listing
 from specviz.showing.channel import Streams
 from specviz.showing.listing import Listing
 from specviz.showing.rows import to_row
-from specviz.store import Store, StoreError
+from specviz.store import Sharing, Store, StoreError
 from specviz.text import to_wire, without_surrogates
 
-PUBLIC = " Whoever opens this page can read every run; only the browser that made one can change it."
+PUBLIC = " Whoever opens this page can read what is in this list, but for your private runs; only you can change yours."
 NOBODY = "nobody"
 """Whose runs are none: a browser that does not say who it is has made none."""
-_log = logging.getLogger(__name__)
 Answer = Callable[[Any, Any], dict[str, Any]]
 
 
@@ -47,17 +47,21 @@ def answering(handler: Answer) -> Callable[[Any, Any], str]:
             return to_wire(handler(page, given))
         except (BadInput, StoreError) as error:
             return to_wire({"error": without_surrogates(str(error))})
-        except Exception as error:  # noqa: BLE001 - a bug must not leave the page without an answer
-            _log.exception("the page broke")
-            return to_wire({"error": f"The page broke: {type(error).__name__}. Nothing was changed; please try again."})
+        except Exception:  # noqa: BLE001 - a bug must not leave the page without an answer
+            return to_wire({"error": f"{broke('The page')} Nothing was changed; please try again."})
 
     return answer
 
 
+def _sharing(policy: Policy) -> Sharing:
+    """Of what a visitor brings."""
+    return "private" if policy.sharing == "private" else "listed"
+
+
 def _asked(row: Mapping[str, Any]) -> dict[str, Any]:
     """What the list is asked for: `mine` means the runs of the asking browser, whose token is `visitor`."""
-    kept = {name: value for name, value in row.items() if name != "visitor"}
-    return {**kept, "visitor": hashed(row.get("visitor")) or NOBODY} if row.get("mine") is True else kept
+    kept = {**row, "viewer": hashed(row.get("visitor")), "visitor": ""}
+    return {**kept, "visitor": kept["viewer"] or NOBODY} if row.get("mine") is True else kept
 
 
 @dataclass(frozen=True)
@@ -100,8 +104,8 @@ class SavedRuns:
             "first": wanted.offset + 1,
             "size": listing.NUM_ROWS,
             "page": wanted.page,
-            "is_filtered": bool(wanted.conditions),
-            "known": self.store.known_values(),
+            "is_filtered": bool(wanted.conditions.keys() - {"viewer"}),
+            "known": self.store.known_values(wanted.conditions.get("viewer") or ""),
             "kept": self.store.problem or f"Kept in {self.store.kept}.{PUBLIC if self.visitors.is_public else ''}",
         }
 
@@ -116,18 +120,18 @@ class SavedRuns:
         if action == "restore":
             return {"restored": self.store.restore(ids)}
         if action == "note":
-            self.store.set_note(ids[0], listing.text(row.get("text"), "note", lines.MAX_NOTE_CHARS))
+            self.store.set_note(ids[0], listing.text(row.get("text"), "note", records.MOST_NOTE_CHARS))
             return {"noted": ids[:1]}
-        word = listing.text(row.get("text"), "tag", lines.MAX_TAG_CHARS)
+        word = listing.text(row.get("text"), "tag", records.MOST_TAG_CHARS)
         if action not in ("tag", "untag") or not word:
-            raise BadInput(f"A tag is a word of 1 to {lines.MAX_TAG_CHARS} characters.")
+            raise BadInput(f"A tag is a word of 1 to {records.MOST_TAG_CHARS} characters.")
         return {"tagged": self._tag(ids, word) if action == "tag" else self._untag(ids, word)}
 
     def _tag(self, ids: Sequence[str], word: str) -> Sequence[str]:
         """All of these runs or none."""
         runs = self.store.get_runs(ids)
-        if any(word not in run.tags and len(run.tags) >= lines.MAX_TAGS for run in runs):
-            raise BadInput(f"A run takes at most {lines.MAX_TAGS} tags.")
+        if any(word not in run.tags and len(run.tags) >= records.MOST_TAGS for run in runs):
+            raise BadInput(f"A run takes at most {records.MOST_TAGS} tags.")
         for run in runs:
             self.store.add_tag(run.id, word)
         return ids
@@ -150,12 +154,14 @@ class SavedRuns:
         row = given if isinstance(given, Mapping) else {"text": given}
         if not isinstance(row.get("text"), str):
             raise BadInput("That file cannot be read as text.")
-        copies = lines.from_lines(row["text"])
+        policy = self.visitors.policy
+        policy.check_import(len(row["text"]))
+        copies = lines.from_lines(row["text"], lines.HOME if policy.imports == "any" else lines.SMALL)
         ids = [copy.run_id for copy in copies]
         there = {run.id for run in self.store.get_runs(ids)}
         makers = self.store.makers(ids)
         self.visitors.check(row.get("visitor"), {name: makers[name] for name in makers if name not in there})
-        added = self.store.add_copies(copies, hashed(row.get("visitor")))
+        added = self.store.add_copies(copies, hashed(row.get("visitor")), _sharing(policy))
         return {"added": added, "known": len({copy.run_id for copy in copies}) - len(added)}
 
     @answering

@@ -15,6 +15,8 @@ MAX_QUERY_CHARS = 16_000
 MAX_KEYS = 100
 KEYS = ("view", "run", "step", "ids", "group", "method", "task", "term", "again")
 """Beside these, an address may hold settings: `link.PREFIX` and a name."""
+VIEWER = "viewer"
+"""Beside the keys of an address, the server adds whose browser asks, where that is known."""
 
 
 class View(Protocol):

@@ -28,7 +28,7 @@ def row(state: RaceState, place: int, methods: Mapping[str, Method]) -> Row:
     metrics = total.metrics
     spent_ns = total.decode_ns if total.decode_ns is not None else total.draft_ns + total.target_ns + total.host_ns
     return Row(
-        label=label(lane, methods),
+        label=f"{label(lane, methods)}{' (imported)' if view.is_claim else ''}",
         method=lane.method,
         guarantee=view.started.guarantee if view.started else "",
         turn=state.turn(place),
@@ -45,6 +45,7 @@ def row(state: RaceState, place: int, methods: Mapping[str, Method]) -> Row:
         verdict=view.audit.verdict if view.audit else "",
         verdict_text=view.audit.text if view.audit else "",
         problem=problem(view),
+        is_claim=view.is_claim,
     )
 
 

@@ -6,19 +6,18 @@ every lane is audited against the plain one. All runs are stored in one group, t
 
 from __future__ import annotations
 
-import logging
 import random
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine.errors import EngineError
 from engine.events import Event
 from specviz.decoding.desk import Desk, has_ended_by_itself
 from specviz.decoding.device import PLAIN, Request
-from specviz.decoding.session import Work
-from specviz.showing.notices import Audited, Ended, Failed, Lane, Racing, Unsaved
+from specviz.decoding.job import Work
+from specviz.mishaps import broke
+from specviz.showing.notices import AS_ASKED, Audited, Ended, Failed, Lane, Racing, Unsaved
 from specviz.store import StoreError
 from specviz.text import first_line
 
@@ -27,7 +26,7 @@ WARM_UP_TOKENS = 16
 """Decoded on the race's own prompt before each measured run, and dropped."""
 TITLE_CHARS = 80
 NOT_RUN = "Not run: the race was stopped before its turn."
-_log = logging.getLogger(__name__)
+OUT_OF_TIME = "Not run: the race's time, as this instance limits it, was up before its turn."
 
 
 def course(lanes: Sequence[Request], draw: random.Random | None = None) -> Work:
@@ -35,7 +34,7 @@ def course(lanes: Sequence[Request], draw: random.Random | None = None) -> Work:
     order = list(range(len(lanes)))
     (draw or random.Random()).shuffle(order)
     run_ids = tuple(uuid.uuid4().hex for _ in lanes)
-    return lambda desk: _Course(desk, tuple(lanes), tuple(order), run_ids).run()
+    return Work(tuple(lanes), lambda desk: _Course(desk, tuple(lanes), tuple(order), run_ids).run())
 
 
 @dataclass
@@ -68,6 +67,8 @@ class _Course:
 
     def _open_group(self) -> str:
         """Why there is no group; empty where all is well."""
+        if self.lanes[0].sharing == "unkept":
+            return AS_ASKED
         try:
             self.group_id = self.desk.store.add_group(
                 KIND, first_line(self.lanes[0].prompt, TITLE_CHARS), self._details()
@@ -80,11 +81,8 @@ class _Course:
         desk = self.desk.lane(place)
         try:
             self._measure(desk, place)
-        except EngineError as error:
-            self.problems[place] = str(error)
         except Exception as error:  # noqa: BLE001 - a bug in one method must not take the other lanes with it
-            _log.exception("a lane broke")
-            self.problems[place] = f"The run broke: {type(error).__name__}: {error}"
+            self.problems[place] = desk.said(error)
         if place in self.problems:
             desk.put(Failed(self.problems[place]))
         desk.put(Ended())
@@ -92,11 +90,11 @@ class _Course:
     def _measure(self, desk: Desk, place: int) -> None:
         """Warm up, then run alone; not where the race was stopped before."""
         lane = self.lanes[place]
-        if not desk.should_stop():
+        if not (desk.should_stop() or desk.allowance.is_used_up):
             desk.prepare(lane)
             self._warm_up(desk, lane)
-        if desk.should_stop():
-            self.problems[place] = NOT_RUN
+        if desk.should_stop() or desk.allowance.is_used_up:
+            self.problems[place] = NOT_RUN if desk.should_stop() else OUT_OF_TIME
         else:
             self.runs[place] = desk.record(lane, group_id=self.group_id or None, run_id=self.run_ids[place])
 
@@ -120,9 +118,8 @@ class _Course:
         desk = self.desk.lane(place)
         try:
             desk.judge(self.lanes[place], plain, self.runs[place])
-        except Exception as error:  # noqa: BLE001 - the run itself is whole, and the other lanes have their verdicts
-            _log.exception("an audit broke")
-            desk.put(Audited("not audited", f"the audit broke: {type(error).__name__}: {error}"))
+        except Exception:  # noqa: BLE001 - the run itself is whole, and the other lanes have their verdicts
+            desk.put(Audited("not audited", broke("The audit")))
         desk.put(Ended())
 
     def _details(self) -> dict[str, Any]:

@@ -18,11 +18,11 @@ NUM_ROWS = 10
 MAX_PAGE = 100_000
 
 
-def earlier(archive: Reader, methods: Mapping[str, Method], page: object = 0) -> dict[str, Any]:
-    """`{rows, page, hasOlder}`. Raises BadInput for a page that cannot be, StoreError."""
+def earlier(archive: Reader, methods: Mapping[str, Method], page: object = 0, viewer: str = "") -> dict[str, Any]:
+    """`{rows, page, hasOlder}` of races of which the viewer's browser may see a run. Raises BadInput, StoreError."""
     if type(page) is not int or not 0 <= page <= MAX_PAGE:
         raise BadInput("That page of the list does not exist.")
-    found = archive.list_groups(NUM_ROWS + 1, page * NUM_ROWS, kind=KIND)
+    found = archive.list_groups(NUM_ROWS + 1, page * NUM_ROWS, kind=KIND, viewer=viewer)
     groups = found[:NUM_ROWS]
     there = archive.runs_of_groups(group.id for group in groups)
     rows = [_row(group, there.get(group.id, []), methods) for group in groups]

@@ -6,6 +6,7 @@ Each lane is folded as a single run is, by `specviz.showing.fold`.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -14,6 +15,7 @@ from engine.events import Event
 from engine.metrics import are_comparable
 from specviz.decoding.device import PLAIN
 from specviz.showing.fold import ViewState, fold
+from specviz.showing.fold import fold_all as fold_lane
 from specviz.showing.notices import Ended, Failed, Happening, InLane, Lane, Preparing, Racing, Unsaved, Waiting
 
 Phase = Literal["idle", "waiting", "preparing", "racing", "ended"]
@@ -26,6 +28,10 @@ class RaceState:
     phase: Phase = "idle"
     position: int = 0
     """Place in the waiting line; 1 is next."""
+    wait_s: float | None = None
+    """How long that may take, where it is known."""
+    note: str = ""
+    """What is being made ready, in a few words."""
     lanes: tuple[Lane, ...] = ()
     views: tuple[ViewState, ...] = ()
     """One for each lane."""
@@ -51,7 +57,9 @@ class RaceState:
         The race's own plain lane, else the plain run that was stored beside the lane's.
         """
         events = list(self.views[place].events)
-        own = (view.events for lane, view in zip(self.lanes, self.views, strict=True) if lane.method == PLAIN)
+        ours = self.views[place]
+        both = zip(self.lanes, self.views, strict=True)
+        own = (view.events for lane, view in both if lane.method == PLAIN and view.is_claim == ours.is_claim)
         for plain in (*own, self.views[place].plain_events):
             if are_comparable(list(plain), events):
                 return plain
@@ -61,16 +69,15 @@ class RaceState:
 def fold_race(state: RaceState, happening: Happening) -> RaceState:
     """The state after one more happening."""
     match happening:
-        case Waiting(position):
-            return replace(state, phase="waiting", position=position)
-        case Preparing():
-            return replace(state, phase="preparing", position=0)
+        case Waiting(position, seconds):
+            return replace(state, phase="waiting", position=position, wait_s=seconds)
+        case Preparing(note):
+            return replace(state, phase="preparing", position=0, note=note)
         case Racing(lanes, order, group_id):
             views = tuple(ViewState() for _ in lanes)
             return RaceState("racing", lanes=lanes, views=views, order=order, group_id=group_id)
         case InLane(place, inner):
-            views = tuple(fold(view, inner) if at == place else view for at, view in enumerate(state.views))
-            return replace(state, views=views)
+            return _with_lane(state, place, fold(state.views[place], inner))
         case Failed(message):
             return replace(state, alert=message)
         case Unsaved(message):
@@ -81,5 +88,15 @@ def fold_race(state: RaceState, happening: Happening) -> RaceState:
 
 
 def fold_all(state: RaceState, happenings: Iterable[Happening]) -> RaceState:
-    """The state after all of them."""
-    return functools.reduce(fold_race, happenings, state)
+    """The state after all of them. What happens in one lane is taken together, as `specviz.showing.fold` takes it."""
+    for place, few in itertools.groupby(happenings, lambda one: one.place if isinstance(one, InLane) else None):
+        if place is None:
+            state = functools.reduce(fold_race, few, state)
+        else:
+            inner = (one.happening for one in few if isinstance(one, InLane))
+            state = _with_lane(state, place, fold_lane(state.views[place], inner))
+    return state
+
+
+def _with_lane(state: RaceState, place: int, view: ViewState) -> RaceState:
+    return replace(state, views=(*state.views[:place], view, *state.views[place + 1 :]))

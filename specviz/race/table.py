@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from specviz.figures.row import Row
+from specviz.showing.origin import CLAIMED
 from specviz.text import harmless
 
 Value = str | int | float | None
@@ -42,7 +43,8 @@ def _percent(row: Row) -> Value:
 def _verdict(row: Row) -> Value:
     if row.problem or row.is_plain:
         return row.problem or "baseline"
-    return row.verdict if row.verdict == "identical" else row.verdict_text or "not audited"
+    found = row.verdict if row.verdict == "identical" else row.verdict_text or "not audited"
+    return f"{CLAIMED}: {found}" if row.is_claim and row.verdict else found
 
 
 _SPLIT = "time-per-token-ms"

@@ -39,7 +39,7 @@ class RaceStream(Channel[RaceState]):
         self._known: dict[int, tuple[ViewState, tuple[Event, ...], Row]] = {}
 
     def _outline(self, state: RaceState) -> object:
-        return state.phase, state.position, tuple((view.phase, view.audit) for view in state.views)
+        return state.phase, state.position, state.note, tuple((view.phase, view.audit) for view in state.views)
 
     def _take(self, state: RaceState) -> tuple[bool, list[Any]]:
         is_reset = state.lanes is not self._state.lanes

@@ -9,6 +9,7 @@ from engine.events import Prefilled, SessionStarted
 from specviz.figures.row import Row
 from specviz.race.divergence import Divergence, Side
 from specviz.race.fold import RaceState
+from specviz.showing.origin import CLAIMED
 from specviz.showing.tiles import NONE, VERDICT_TONES, number, waiting_text
 
 
@@ -18,9 +19,9 @@ def status_text(state: RaceState, rows: Sequence[Row]) -> str:
         case "idle":
             return "Ready. Choose methods, then press Race."
         case "waiting":
-            return waiting_text(state.position)
+            return waiting_text(state.position, state.wait_s)
         case "preparing":
-            return "Making ready …"
+            return f"{state.note} …"
         case "racing":
             return _going_on(state, rows)
     if any("race was stopped" in row.problem for row in rows):
@@ -30,7 +31,8 @@ def status_text(state: RaceState, rows: Sequence[Row]) -> str:
     failed = f" {num_failed} of {len(rows)} lanes failed." if num_failed else ""
     if fastest is None:
         return f"Finished: {len(rows)} lanes.{failed}"
-    return f"Finished: {fastest.label} was fastest, {number(fastest.speedup, 2)} × plain decoding.{failed}"
+    claim = ", as a file claims" if fastest.is_claim else ""
+    return f"Finished: {fastest.label} was fastest, {number(fastest.speedup, 2)} × plain decoding{claim}.{failed}"
 
 
 def _going_on(state: RaceState, rows: Sequence[Row]) -> str:
@@ -67,7 +69,12 @@ def order_text(state: RaceState, rows: Sequence[Row]) -> str:
 
 
 def verdict(row: Row) -> tuple[str, str]:
-    """A word or two for a lane, and its tone."""
+    """A word or two for a lane, and its tone; a claim is called one."""
+    word, tone = _verdict(row)
+    return f"{CLAIMED}: {word}" if row.is_claim and row.verdict else word, tone
+
+
+def _verdict(row: Row) -> tuple[str, str]:
     if row.problem:
         return "failed" if row.phase == "failed" and row.emitted else "not run", "bad"
     if row.is_plain:

@@ -14,6 +14,7 @@ from typing import Any
 
 from engine.events import Event, SessionStarted
 from engine.metrics import summarise
+from specviz.showing import origin
 from specviz.showing.steps import step_ms, steps_of
 from specviz.showing.tiles import number, percent
 from specviz.text import first_line
@@ -68,15 +69,16 @@ def differences(runs: Sequence[SessionStarted]) -> tuple[list[list[str]], int]:
     return differing, len(rows) - len(differing)
 
 
-def warnings(runs: Sequence[SessionStarted], statuses: Sequence[str]) -> list[str]:
-    """Why figures of these runs should not be held against each other; sentences."""
+def warnings(runs: Sequence[SessionStarted], statuses: Sequence[str], *, has_claims: bool = False) -> list[str]:
+    """Why figures of these runs should not be held against each other; sentences. `has_claims`: some are imported."""
     facts = {
         **{name: [getattr(run, name) for run in runs] for name in ("model", "prompt", "dtype", "machine", "device")},
         "seed": [run.config.get("seed") for run in runs],
         "sampling": [{name: run.config.get(name) for name in _SAMPLING} for run in runs],
     }
     found = [WARNINGS[name] for name, values in facts.items() if any(value != values[0] for value in values)]
-    return found + [WARNINGS["cut"]] * any(status != "finished" for status in statuses)
+    found += [WARNINGS["cut"]] * any(status != "finished" for status in statuses)
+    return found + [origin.WARNING] * has_claims
 
 
 def measures(runs: Sequence[Sequence[Event]]) -> list[list[str]]:

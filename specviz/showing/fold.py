@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -13,6 +12,7 @@ from specviz.showing.notices import (
     Auditing,
     Ended,
     Failed,
+    FromStore,
     GoesOn,
     Happening,
     Opened,
@@ -34,6 +34,8 @@ class ViewState:
     phase: Phase = "idle"
     position: int = 0
     """Place in the waiting line; 1 is next."""
+    wait_s: float | None = None
+    """How long that may take, where it is known."""
     note: str = ""
     """What is being prepared."""
     role: Role = "method"
@@ -45,6 +47,13 @@ class ViewState:
     audit: Audited | None = None
     alert: str = ""
     """Something the visitor must know; a sentence."""
+    origin: FromStore | None = None
+    """Of a stored run."""
+
+    @property
+    def is_claim(self) -> bool:
+        """Whether figures and verdict are what an imported file says."""
+        return self.origin is not None and self.origin.is_claim
 
     @property
     def started(self) -> SessionStarted | None:
@@ -67,8 +76,8 @@ class ViewState:
 def fold(state: ViewState, happening: Happening) -> ViewState:
     """The state after one more happening."""
     match happening:
-        case Waiting(position):
-            return replace(state, phase="waiting", position=position)
+        case Waiting(position, seconds):
+            return replace(state, phase="waiting", position=position, wait_s=seconds)
         case Preparing(text):
             return replace(state, phase="preparing", note=text, position=0)
         case Opened(role):
@@ -76,7 +85,7 @@ def fold(state: ViewState, happening: Happening) -> ViewState:
         case SessionStarted():
             return replace(state, phase="running", events=(happening,), audit=None)
         case Prefilled() | Stepped():
-            return replace(state, events=(*state.events, happening))
+            return _gone_on(state, [happening])
         case SessionFinished():
             return _finished(state, happening)
         case Auditing():
@@ -92,6 +101,8 @@ def fold(state: ViewState, happening: Happening) -> ViewState:
             return replace(state, phase="failed", alert=message)
         case Unsaved(message):
             return replace(state, alert=f"This run is not saved. {message}")
+        case FromStore():
+            return replace(state, origin=happening)
         case GoesOn():
             return replace(state, phase="running", alert=GOES_ON)
         case Ended():
@@ -100,15 +111,25 @@ def fold(state: ViewState, happening: Happening) -> ViewState:
 
 
 def fold_all(state: ViewState, happenings: Iterable[Happening]) -> ViewState:
-    """The state after all of them."""
-    return functools.reduce(fold, happenings, state)
+    """The state after all of them. Steps are taken together: one by one, each would copy all before it."""
+    steps: list[Event] = []
+    for happening in happenings:
+        if isinstance(happening, Prefilled | Stepped):
+            steps.append(happening)
+        else:
+            state, steps = fold(_gone_on(state, steps), happening), []
+    return _gone_on(state, steps)
+
+
+def _gone_on(state: ViewState, steps: Sequence[Event]) -> ViewState:
+    return replace(state, events=(*state.events, *steps)) if steps else state
 
 
 def _opened(state: ViewState, role: Role) -> ViewState:
     """The screen keeps the last run until the new one's first event."""
     is_second = role == "method" and state.role == "baseline"
     plain = state.events if is_second and state.phase != "idle" else ()
-    return replace(state, role=role, plain_events=plain, alert="", position=0)
+    return replace(state, role=role, plain_events=plain, alert="", position=0, origin=None)
 
 
 def _finished(state: ViewState, event: SessionFinished) -> ViewState:

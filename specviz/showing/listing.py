@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any, cast, get_args
 
 from engine.errors import BadInput, UnknownName
-from specviz.store import SORTS, Conditions, RunStatus, Sampling, Sort
+from specviz.store import SORTS, Conditions, Origin, RunStatus, Sampling, Sort
 from specviz.text import without_surrogates
 
 NUM_ROWS = 50
@@ -17,8 +17,12 @@ MAX_TEXT_CHARS = 200
 MAX_PAGE = 1_000_000
 MAX_IDS = 200
 MAX_ID_CHARS = 80
-_TEXTS = ("search", "method", "model", "task", "tag", "group_id", "visitor")
-_WORDS: dict[str, tuple[str, ...]] = {"status": get_args(RunStatus), "sampling": get_args(Sampling)}
+_TEXTS = ("search", "method", "model", "task", "tag", "group_id", "visitor", "viewer")
+_WORDS: dict[str, tuple[str, ...]] = {
+    "status": get_args(RunStatus),
+    "sampling": get_args(Sampling),
+    "origin": get_args(Origin),
+}
 _DAYS = ("since", "until")
 
 

@@ -20,6 +20,8 @@ class Waiting:
 
     position: int
     """1 is next."""
+    seconds: float | None = None
+    """How long it may take; None where nobody knows."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,9 @@ class Failed:
     """The run cannot go on; a sentence for the page."""
 
     message: str
+
+
+AS_ASKED = "You asked that nothing of it is kept."
 
 
 @dataclass(frozen=True)
@@ -97,9 +102,21 @@ class GoesOn:
 
 
 @dataclass(frozen=True)
+class FromStore:
+    """The run on screen is a stored one."""
+
+    origin: str
+    """Where it was measured, in words."""
+    is_claim: bool
+    """Whether its figures are what a file says."""
+
+
+@dataclass(frozen=True)
 class Ended:
     """Nothing more comes."""
 
 
-Notice = Waiting | Preparing | Opened | Auditing | Audited | Failed | Unsaved | Racing | InLane | GoesOn | Ended
+Notice = (
+    Waiting | Preparing | Opened | Auditing | Audited | Failed | Unsaved | Racing | InLane | GoesOn | FromStore | Ended
+)
 Happening = Event | Notice

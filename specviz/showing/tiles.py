@@ -75,7 +75,7 @@ def _speedup(state: ViewState, plain: Metrics | None) -> Tile:
         return Tile("speedup", "Speedup", NONE, "", note, terms, "empty")
     if plain is None:
         return Tile("speedup", "Speedup", NONE, "", "no baseline measured", terms, "empty")
-    against = f"plain: {number(plain.tokens_per_second, 1)} tokens/s, measured"
+    against = f"plain: {number(plain.tokens_per_second, 1)} tokens/s, {'claimed' if state.is_claim else 'measured'}"
     value = speedup(state.plain_events, state.events)
     if value is None:
         note = against if state.finished is None else "not comparable: this run was cut short"
@@ -118,7 +118,8 @@ def _audit(state: ViewState) -> Tile:
     label, terms = "Same text as plain?", ("audit", "near-tie")
     if state.audit is not None:
         tone = VERDICT_TONES.get(state.audit.verdict, "")
-        return Tile("audit", label, state.audit.verdict, "", state.audit.text, terms, f"word {tone}".strip())
+        text = f"claimed: {state.audit.text}" if state.is_claim else state.audit.text
+        return Tile("audit", label, state.audit.verdict, "", text, terms, f"word {tone}".strip())
     if state.phase == "auditing":
         return Tile("audit", label, "…", "", "comparing", terms, "word")
     return Tile("audit", label, NONE, "", _why_no_verdict(state), terms, "word empty")
@@ -146,7 +147,7 @@ def status_text(state: ViewState) -> str:
         case "idle":
             return "Ready. Pick an example or type a prompt, then press Run."
         case "waiting":
-            return waiting_text(state.position)
+            return waiting_text(state.position, state.wait_s)
         case "preparing":
             return f"{state.note} …"
         case "running":
@@ -158,10 +159,16 @@ def status_text(state: ViewState) -> str:
     return ended_text(state)
 
 
-def waiting_text(position: int) -> str:
-    """A place in the line."""
+def waiting_text(position: int, seconds: float | None = None) -> str:
+    """A place in the line, and how long that may take where it is known."""
     ahead = "one run is going on" if position == 1 else f"{position} runs are ahead of yours"
-    return f"Number {position} in the queue: {ahead}."
+    return f"Number {position} in the queue: {ahead}{_wait_text(seconds)}."
+
+
+def _wait_text(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return f", about {seconds / 60:.0f} min" if seconds >= 90 else f", about {max(1, round(seconds))} s"
 
 
 def running_text(state: ViewState) -> str:
@@ -198,7 +205,8 @@ def meta_text(state: ViewState) -> str:
     around = conversation_of(started.config)
     stood_in = "" if around == ALONE else f" · {around_in_words(around)}"
     where = f"{started.dtype} on {started.device}"
-    return f"{started.method} · {started.model} · {where} · {started.guarantee}{length}{stood_in}"
+    whence = f" · {state.origin.origin}" if state.origin else ""
+    return f"{started.method} · {started.model} · {where} · {started.guarantee}{length}{stood_in}{whence}"
 
 
 def captions(state: ViewState) -> dict[str, str]:
@@ -242,5 +250,6 @@ def spoken_text(state: ViewState) -> str:
     """One sentence for a screen reader at the end."""
     if not isinstance(state.finished, SessionFinished):
         return status_text(state)
+    claim = " Imported: what follows is what a file claims." if state.is_claim else ""
     said = ". ".join(f"{tile.label}: {tile.value} {tile.unit}".strip() for tile in tiles(state) if tile.value != NONE)
-    return " ".join([f"{status_text(state)}. {said}.", *notices(acceptance(state.events))])
+    return " ".join([f"{status_text(state)}.{claim} {said}.", *notices(acceptance(state.events))])

@@ -37,10 +37,10 @@ class Pieces:
         return self._places[text]
 
 
-def trace(events: Iterable[Event]) -> dict[str, Any]:
-    """The run of these events, as far as it came."""
+def trace(events: Iterable[Event], origin: str = "") -> dict[str, Any]:
+    """The run of these events, as far as it came. `origin`: where a stored one was measured, in words."""
     events, pieces = tuple(events), Pieces()
-    run: dict[str, Any] = {}
+    run: dict[str, Any] = {"origin": origin}
     steps: list[dict[str, Any]] = []
     for event in events:
         match event:

@@ -18,6 +18,7 @@ from specviz.text import without_surrogates
 
 MAX_GHOSTS = 24
 """Drafted tokens shown per step beside the accepted ones; the rest is counted."""
+Children = dict[int, list[int]]
 PENDING = {"preparing", "running"}
 
 
@@ -86,8 +87,8 @@ class StepLog:
 
 def step_view(step: Stepped, elapsed_ms: float) -> dict[str, Any]:
     """One step as the page draws it."""
-    levels = depths(step.nodes)
-    ghosts = _ghosts(step, levels)
+    levels, below = depths(step.nodes), _children(step)
+    ghosts = _ghosts(step, levels, below)
     maker = {"by": without_surrogates(step.proposed_by)} if step.proposed_by else {}
     return maker | {
         "n": step.step,
@@ -96,7 +97,7 @@ def step_view(step: Stepped, elapsed_ms: float) -> dict[str, Any]:
         "verify": round(step.verify_ns / 1e6, 3),
         "drafted": len(step.nodes),
         "len": len(step.path),
-        "k": [_token(token, step, levels, place) for place, token in enumerate(step.emitted)],
+        "k": [_token(token, step, levels, below, place) for place, token in enumerate(step.emitted)],
         "g": ghosts[:MAX_GHOSTS],
         "more": max(0, len(ghosts) - MAX_GHOSTS),
     }
@@ -119,8 +120,19 @@ def _short(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
-def _token(token: Emitted, step: Stepped, levels: list[int], place: int) -> dict[str, Any]:
-    draft_prob = step.nodes[token.node].draft_prob if token.node is not None else _rejected_prob(token, step, place)
+def _children(step: Stepped) -> Children:
+    """The nodes below each node; the root is -1."""
+    found: Children = {}
+    for index, node in enumerate(step.nodes):
+        found.setdefault(node.parent, []).append(index)
+    return found
+
+
+def _token(token: Emitted, step: Stepped, levels: list[int], below: Children, place: int) -> dict[str, Any]:
+    if token.node is not None:
+        draft_prob = step.nodes[token.node].draft_prob
+    else:
+        draft_prob = _rejected_prob(token, step, below, place)
     own = own_text(token)
     view = {} if own and own == token.text else {"raw": without_surrogates(own)}
     return view | {
@@ -134,23 +146,25 @@ def _token(token: Emitted, step: Stepped, levels: list[int], place: int) -> dict
     }
 
 
-def _rejected_prob(token: Emitted, step: Stepped, place: int) -> float | None:
-    """The drafter's probability of a target's token, where it had drafted that very token at this place."""
-    parent = step.path[place - 1] if 0 < place <= len(step.path) else -1
-    same = (node for node in step.nodes if node.parent == parent and node.token_id == token.token_id)
-    return next((node.draft_prob for node in same), None)
+def _rejected_prob(token: Emitted, step: Stepped, below: Children, place: int) -> float | None:
+    """The drafter's probability of a target's token, where it had drafted that very token at this place.
+
+    Only the first token behind the path is the target's own word against a draft: nothing was drafted behind it.
+    """
+    if place != len(step.path):
+        return None
+    siblings = (step.nodes[index] for index in below.get(step.path[-1] if step.path else -1, ()))
+    return next((node.draft_prob for node in siblings if node.token_id == token.token_id), None)
 
 
-def _ghosts(step: Stepped, levels: list[int]) -> list[dict[str, Any]]:
+def _ghosts(step: Stepped, levels: list[int], children: Children) -> list[dict[str, Any]]:
     """Drafted tokens that were not emitted, in reading order, each with its place: before which emitted token."""
-    children: dict[int, list[int]] = {}
-    for index, node in enumerate(step.nodes):
-        children.setdefault(node.parent, []).append(index)
+    path = set(step.path)
     found: list[dict[str, Any]] = []
     todo = [(index, 0) for index in reversed(children.get(-1, []))]
     while todo:
         index, place = todo.pop()
-        is_kept = index in step.path
+        is_kept = index in path
         if not is_kept:
             found.append(_ghost(step.nodes[index], levels[index], place))
         below = place + 1 if is_kept else place

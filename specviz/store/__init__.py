@@ -3,28 +3,35 @@
 This is the doorway; nothing else of the folder is imported from outside.
 """
 
+from specviz.store.backup import restore_backup, save_backup
 from specviz.store.copies import RunCopy
 from specviz.store.errors import StoreError, UnknownGroup, UnknownRun
+from specviz.store.housekeeping import Retention
 from specviz.store.reader import GroupRow, Reader, RunRow
-from specviz.store.search import SORTS, Conditions, Sampling, Sort
+from specviz.store.search import SORTS, Conditions, Sampling, Sharing, Sort
 from specviz.store.store import Store, open_store
-from specviz.store.tally import RunStatus
+from specviz.store.tally import Origin, RunStatus
 from specviz.store.writer import RunWriter
 
 __all__ = [
     "SORTS",
     "Conditions",
     "GroupRow",
+    "Origin",
     "Reader",
+    "Retention",
     "RunCopy",
     "RunRow",
     "RunStatus",
     "RunWriter",
     "Sampling",
+    "Sharing",
     "Sort",
     "Store",
     "StoreError",
     "UnknownGroup",
     "UnknownRun",
     "open_store",
+    "restore_backup",
+    "save_backup",
 ]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, select
 
 from engine.events import Event, SessionStarted
+from specviz.store import owner
 from specviz.store.models import RUNS, STEPS, TAGS
 from specviz.store.tally import Tally
+from specviz.times import as_utc
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,9 @@ class RunCopy:
         return self.started.session_id
 
 
-def insert(connection: Connection, copies: Sequence[RunCopy], owner_name: str, visitor: str = "") -> list[str]:
+def insert(
+    connection: Connection, copies: Sequence[RunCopy], owner_name: str, visitor: str = "", sharing: str = "listed"
+) -> list[str]:
     """Write runs that are not there yet; returns their ids. A deleted run of the same id makes room."""
     wanted = [copy.run_id for copy in copies]
     connection.execute(RUNS.delete().where(RUNS.c.id.in_(wanted), RUNS.c.deleted_at != ""))
@@ -45,10 +50,9 @@ def insert(connection: Connection, copies: Sequence[RunCopy], owner_name: str, v
     new = list({copy.run_id: copy for copy in copies if copy.run_id not in there}.values())
     if not new:
         return []
-    tallies = [_tally(copy, owner_name) for copy in new]
-    connection.execute(
-        RUNS.insert(), [_row(copy, tally) | {"visitor": visitor} for copy, tally in zip(new, tallies, strict=True)]
-    )
+    in_order = sorted(new, key=lambda copy: (as_utc(copy.started.created_at), copy.run_id))
+    tallies = [_tally(copy, owner_name) for copy in in_order]
+    connection.execute(RUNS.insert(), list(_rows(in_order, tallies, {"visitor": visitor, "sharing": sharing})))
     connection.execute(STEPS.insert(), [step for tally in tallies for step in tally.steps])
     tags = [{"run_id": copy.run_id, "name": name} for copy in new for name in copy.tags]
     if tags:
@@ -65,8 +69,13 @@ def _tally(copy: RunCopy, owner_name: str) -> Tally:
     return tally
 
 
-def _row(copy: RunCopy, tally: Tally) -> dict[str, Any]:
-    return tally.all_columns() | {"note": copy.note, "audit": copy.audit}
+def _rows(copies: Sequence[RunCopy], tallies: Sequence[Tally], whose: dict[str, str]) -> Iterator[dict[str, Any]]:
+    """Added now, a microsecond apart, so that lists keep the order in which the runs began."""
+    now = datetime.fromisoformat(owner.now())
+    for place, (copy, tally) in enumerate(zip(copies, tallies, strict=True)):
+        added_at = (now + timedelta(microseconds=place)).isoformat(timespec="microseconds")
+        brought = {"origin": "imported", "added_at": added_at, **whose}
+        yield tally.all_columns() | {"note": copy.note, "audit": copy.audit} | brought
 
 
 def _link(connection: Connection, copies: Iterable[RunCopy]) -> None:

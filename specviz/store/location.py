@@ -37,11 +37,17 @@ class Location:
         return self.url.get_backend_name() == "sqlite"
 
     @property
+    def file(self) -> Path | None:
+        """The SQLite file; None for memory and for a server."""
+        is_file = self.is_sqlite and self.url.query.get("vfs") != "memdb"
+        return Path(str(self.url.database).removeprefix("file:")) if is_file else None
+
+    @property
     def lasts_until(self) -> str:
         """What ends the database, in a few words; empty where nothing is known to."""
         if self.url.query.get("vfs") == "memdb":
             return "the program ends"
-        is_lost = self.is_sqlite and _in_space() and not _is_mounted(Path(str(self.url.database).removeprefix("file:")))
+        is_lost = self.file is not None and _in_space() and not _is_mounted(self.file)
         return "this Space restarts" if is_lost else ""
 
 

@@ -14,11 +14,11 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from specviz.store.exact import ExactJson, ExactText
 
 BROWSED = (
-    *("deleted_at", "created_at", "id", "status", "method", "model", "task", "temperature"),
-    *("steps", "proposed", "accepted", "emitted", "target_passes", "decode_ns"),
+    *("deleted_at", "added_at", "id", "created_at", "status", "method", "model", "task", "temperature"),
+    *("steps", "proposed", "accepted", "emitted", "target_passes", "decode_ns", "origin", "sharing", "visitor"),
 )
 """All that lists are filtered and sorted by, searched text aside: one index answers every such question, newest first,
-without a look at the rows themselves."""
+without a look at the rows themselves. On PostgreSQL the index holds the first three."""
 
 _NAMES = {  # named constraints can be altered later on every database
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -94,10 +94,14 @@ class Run(Base):
     baseline_run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id", ondelete="SET NULL"))
     owner: Mapped[str]
     heartbeat_at: Mapped[str]
+    origin: Mapped[str] = mapped_column(server_default="unknown")
+    added_at: Mapped[str] = mapped_column(server_default="")
     deleted_at: Mapped[str] = mapped_column(server_default="")
     note: Mapped[str] = mapped_column(server_default="")
     visitor: Mapped[str] = mapped_column(server_default="")
+    sharing: Mapped[str] = mapped_column(server_default="listed")
     prompt: Mapped[str]
+    said: Mapped[str] = mapped_column(server_default="")
     method_options: Mapped[dict[str, Any]]
     config: Mapped[dict[str, Any]]
     machine: Mapped[dict[str, Any]]

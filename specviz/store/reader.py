@@ -21,8 +21,8 @@ from specviz.store.copies import RunCopy
 from specviz.store.database import Database
 from specviz.store.errors import StoreError, UnknownGroup, UnknownRun
 from specviz.store.models import GROUPS, RUNS, STEPS, TAGS
-from specviz.store.search import Conditions, Sort, clauses, order
-from specviz.store.tally import INTERRUPTED, RunStatus
+from specviz.store.search import Conditions, Sharing, Sort, clauses, is_shown, order
+from specviz.store.tally import INTERRUPTED, Origin, RunStatus
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,10 @@ class RunRow:
     """What a user wrote about it."""
     visitor: str = ""
     """The browser that made it: see specviz.decoding.visitors. Empty where that is not known."""
+    sharing: Sharing = "listed"
+    origin: Origin = "unknown"
+    added_at: str = ""
+    """When it came into this database, by its own clock: UTC, ISO 8601. Lists go by it."""
     tags: tuple[str, ...] = ()
 
 
@@ -118,14 +122,14 @@ class Reader:
         is_descending: bool = True,
         **conditions: Unpack[Conditions],
     ) -> list[RunRow]:
-        """Runs that fulfil the conditions, newest first unless another order is asked for.
+        """Runs that fulfil the conditions, last added first unless another order is asked for.
 
         `before` is the id of the last run of the page above, newest first. Raises UnknownRun for an unknown one.
         """
         asked = select(RUNS.c.id).where(*clauses(conditions)).order_by(*order(sort, is_descending))
         with self._database.reading() as connection:
             if before is not None:
-                asked = asked.where(_is_older(_created_at(connection, before), before))
+                asked = asked.where(_is_older(_added_at(connection, before), before))
             # The ids first: skipping `offset` rows of an index is cheap, of the table it is not.
             ids = list(connection.scalars(asked.limit(limit).offset(offset)))
             return _rows(connection, ids)
@@ -152,6 +156,12 @@ class Reader:
             return rows, offset + len(rows) + self._count(conditions, older_than=rows[-1])
         return rows, self._count(conditions)
 
+    def count_by_status(self) -> dict[str, int]:
+        """How many runs there are of each status."""
+        asked = select(RUNS.c.status, func.count()).where(RUNS.c.deleted_at == "").group_by(RUNS.c.status)
+        with self._database.reading() as connection:
+            return {str(status): int(number) for status, number in connection.execute(asked)}
+
     def get_runs(self, run_ids: Iterable[str]) -> list[RunRow]:
         """Those of these runs that there are, in the order asked for."""
         with self._database.reading() as connection:
@@ -167,16 +177,17 @@ class Reader:
         with self._database.reading() as connection:
             return {row.id: row.visitor for row in connection.execute(asked)}
 
-    def known_values(self) -> dict[str, list[str]]:
-        """The methods, models, tasks and tags that runs have, to choose from."""
+    def known_values(self, viewer: str = "") -> dict[str, list[str]]:
+        """The methods, models, tasks and tags of the runs that this browser may see in lists, to choose from."""
         found: dict[str, list[str]] = {}
         with self._database.reading() as connection:
             names = ("method", "model", "task")
-            asked = select(*(RUNS.c[name] for name in names)).where(RUNS.c.deleted_at == "").distinct()
+            is_there = RUNS.c.deleted_at == "", is_shown(viewer)
+            asked = select(*(RUNS.c[name] for name in names)).where(*is_there).distinct()
             together = list(connection.execute(asked))  # one reading of the index for all three
             for place, name in enumerate(names):
                 found[name] = sorted({row[place] for row in together if row[place]})
-            tagged = select(TAGS.c.name).join(RUNS, RUNS.c.id == TAGS.c.run_id).where(RUNS.c.deleted_at == "")
+            tagged = select(TAGS.c.name).join(RUNS, RUNS.c.id == TAGS.c.run_id).where(*is_there)
             found["tag"] = sorted(connection.scalars(tagged.distinct()))
         return found
 
@@ -210,7 +221,7 @@ class Reader:
     def _count(self, conditions: Conditions, older_than: RunRow | None = None) -> int:
         asked = select(func.count()).select_from(RUNS).where(*clauses(conditions))
         if older_than is not None:
-            asked = asked.where(_is_older(older_than.created_at, older_than.id))
+            asked = asked.where(_is_older(older_than.added_at, older_than.id))
         with self._database.reading() as connection:
             return connection.scalar(asked) or 0
 
@@ -222,11 +233,19 @@ class Reader:
             raise UnknownGroup(group_id)
         return GroupRow(**row._mapping)
 
-    def list_groups(self, limit: int = 50, offset: int = 0, *, kind: str | None = None) -> list[GroupRow]:
-        """Groups, newest first; those of one kind where it is given."""
+    def list_groups(
+        self, limit: int = 50, offset: int = 0, *, kind: str | None = None, viewer: str | None = None
+    ) -> list[GroupRow]:
+        """Groups, newest first; those of one kind where it is given.
+
+        `viewer`: only those of which a run is left that this browser may see in lists.
+        """
         asked = select(GROUPS).order_by(GROUPS.c.created_at.desc(), GROUPS.c.id.desc()).limit(limit).offset(offset)
         if kind is not None:
             asked = asked.where(GROUPS.c.kind == kind)
+        if viewer is not None:
+            left = select(RUNS.c.id).where(RUNS.c.group_id == GROUPS.c.id, RUNS.c.deleted_at == "", is_shown(viewer))
+            asked = asked.where(left.exists())
         with self._database.reading() as connection:
             return [GroupRow(**row._mapping) for row in connection.execute(asked)]
 
@@ -242,16 +261,16 @@ class Reader:
         return found
 
 
-def _created_at(connection: Connection, run_id: str) -> str:
-    created_at: str | None = connection.scalar(select(RUNS.c.created_at).where(RUNS.c.id == run_id))
-    if created_at is None:
+def _added_at(connection: Connection, run_id: str) -> str:
+    added_at: str | None = connection.scalar(select(RUNS.c.added_at).where(RUNS.c.id == run_id))
+    if added_at is None:
         raise UnknownRun(run_id)
-    return created_at
+    return added_at
 
 
-def _is_older(created_at: str, run_id: str) -> ColumnElement[bool]:
-    bound = tuple_(sqlalchemy.literal(created_at, RUNS.c.created_at.type), sqlalchemy.literal(run_id, RUNS.c.id.type))
-    return tuple_(RUNS.c.created_at, RUNS.c.id) < bound
+def _is_older(added_at: str, run_id: str) -> ColumnElement[bool]:
+    bound = tuple_(sqlalchemy.literal(added_at, RUNS.c.added_at.type), sqlalchemy.literal(run_id, RUNS.c.id.type))
+    return tuple_(RUNS.c.added_at, RUNS.c.id) < bound
 
 
 def _rows(connection: Connection, run_ids: list[str]) -> list[RunRow]:

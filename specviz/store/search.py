@@ -1,7 +1,7 @@
 """Which runs a list shows, and in what order: conditions and sort keys as SQL for both databases.
 
-Texts are searched by a plain scan of prompt, output and note. On 100,000 runs it answers in a fraction of a second
-(docs/log.md), so that there is no text index to keep, and substrings of any language are found.
+Texts are searched by a plain scan of prompt, what was said before it, output and note. On 100,000 runs it answers in a
+fraction of a second (docs/log.md), so that there is no text index to keep, and substrings of any language are found.
 """
 
 from __future__ import annotations
@@ -19,28 +19,35 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from specviz.store.exact import encode
 from specviz.store.models import RUNS, TAGS
-from specviz.store.tally import RunStatus
+from specviz.store.tally import Origin, RunStatus
 
 LONGEST_SEARCH = 1000  # SQLite refuses very long patterns
+LISTED = "listed"
+Sharing = Literal["listed", "private"]
+"""Who finds a run in lists: everybody, or the browser that made it. Whoever knows its id opens it."""
 Sampling = Literal["greedy", "sampled"]
 Sort = Literal["when", "status", "method", "model", "task", "tokens", "speed", "efficiency", "acceptance"]
-_SEARCHED = ("prompt", "text", "note")
+_SEARCHED = ("prompt", "text", "note", "said")
 _SHORTEST_ID = 6  # fewer letters of a random id are part of many words
-_EQUAL = ("method", "model", "task", "status", "group_id", "visitor")
+_EQUAL = ("method", "model", "task", "status", "origin", "group_id", "visitor")
 
 
 class Conditions(TypedDict, total=False):
     """What runs must fulfil; an absent one, None or an empty text asks for nothing."""
 
     search: str | None
-    """Looked for in prompt, output and note, without regard to the case of a to z; or the beginning of an id."""
+    """Looked for in prompt, system prompt and earlier turns, output and note, without regard to the case of a to z; or
+    the beginning of an id."""
     method: str | None
     model: str | None
     task: str | None
     status: RunStatus | None
+    origin: Origin | None
     group_id: str | None
     visitor: str | None
     """The browser that made it."""
+    viewer: str | None
+    """The browser whose own private runs are found too."""
     tag: str | None
     sampling: Sampling | None
     """greedy: temperature 0; sampled: above."""
@@ -50,10 +57,16 @@ class Conditions(TypedDict, total=False):
     """Last day, UTC, itself included."""
 
 
+def is_shown(viewer: str | None) -> ColumnElement[bool]:
+    """Whether a list may hold a run: one that everybody may see, or one that this browser made."""
+    is_listed = RUNS.c.sharing == LISTED
+    return or_(is_listed, RUNS.c.visitor == viewer) if viewer else is_listed
+
+
 def clauses(conditions: Mapping[str, Any]) -> list[ColumnElement[bool]]:
-    """The conditions, and that the run was not deleted."""
+    """The conditions, that the run was not deleted, and that it is to be seen."""
     given = {name: value for name, value in conditions.items() if value}
-    found: list[ColumnElement[bool]] = [RUNS.c.deleted_at == ""]
+    found: list[ColumnElement[bool]] = [RUNS.c.deleted_at == "", is_shown(given.get("viewer"))]
     found += [RUNS.c[name] == given[name] for name in _EQUAL if name in given]
     if "tag" in given:
         found.append(RUNS.c.id.in_(select(TAGS.c.run_id).where(TAGS.c.name == given["tag"])))
@@ -69,10 +82,10 @@ def clauses(conditions: Mapping[str, Any]) -> list[ColumnElement[bool]]:
 
 
 def order(sort: Sort, is_descending: bool) -> Sequence[ColumnElement[Any]]:
-    """ORDER BY; runs without the figure come last, equal ones newest first."""
-    newest = [RUNS.c.created_at.desc(), RUNS.c.id.desc()]
+    """ORDER BY; runs without the figure come last, equal ones last added first."""
+    newest = [RUNS.c.added_at.desc(), RUNS.c.id.desc()]
     if sort == "when":
-        return newest if is_descending else [RUNS.c.created_at.asc(), RUNS.c.id.asc()]
+        return newest if is_descending else [RUNS.c.added_at.asc(), RUNS.c.id.asc()]
     key = _KEYS[sort]
     return [(key.desc() if is_descending else key.asc()).nulls_last(), *newest]
 

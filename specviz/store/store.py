@@ -17,7 +17,6 @@ import threading
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import Future
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -29,14 +28,13 @@ from specviz.store import owner
 from specviz.store.copies import RunCopy, insert
 from specviz.store.database import Database, open_database
 from specviz.store.errors import DATABASE_ERRORS, StoreError, UnknownRun, sentence
+from specviz.store.housekeeping import Housekeeper, Retention, forget, interrupt_dead_runs, purge
 from specviz.store.location import folder_beside, locate
 from specviz.store.models import GROUPS, RUNS, TAGS
 from specviz.store.reader import Reader
-from specviz.store.tally import INTERRUPTED
+from specviz.store.search import Sharing
 from specviz.store.writer import RunWriter, Statements, Writer
 
-KEPT_DELETED = timedelta(days=1)
-"""How long a deletion can be undone."""
 _PATIENCE_S = 30.0
 _OPENING = threading.Lock()
 """Threads of this process wait here for each other, as long as it takes: SQLite would have them give up in time."""
@@ -66,6 +64,8 @@ class Store(Reader):
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self._writer = Writer(database)
+        self._retention = Retention()
+        self._housekeeper = Housekeeper(lambda: self._now(interrupt_dead_runs), self.tidy)
         atexit.register(self.close)  # the writer is a daemon thread: without this its last events are lost
 
     @property
@@ -76,12 +76,18 @@ class Store(Reader):
     @property
     def kept(self) -> str:
         """Where runs are kept, and for how long, in a few words."""
-        until = self._database.lasts_until
-        return f"{self.name}, until {until}" if until else self.name
+        until, journal = self._database.lasts_until, self._database.journal
+        told = f"{self.name} (no write-ahead log: {journal})" if journal else self.name
+        return f"{told}, until {until}" if until else told
 
     def folder(self, name: str) -> Path | None:
         """Where files of this kind lie beside the database; not made yet. None where nothing outlives the program."""
         return folder_beside(self._database.engine.url, name)
+
+    @property
+    def num_waiting(self) -> int:
+        """Events that are not in the database yet."""
+        return self._writer.num_waiting
 
     @property
     def problem(self) -> str | None:
@@ -89,10 +95,19 @@ class Store(Reader):
         return self._writer.problem
 
     def begin(
-        self, started: SessionStarted, *, group_id: str | None = None, task: str = "", visitor: str = ""
+        self,
+        started: SessionStarted,
+        *,
+        group_id: str | None = None,
+        task: str = "",
+        visitor: str = "",
+        sharing: Sharing = "listed",
     ) -> RunWriter:
-        """Open a run with its first event. `task`: what kind of prompt it is; `visitor`: which browser made it."""
-        return self._writer.begin(started, group_id, task, visitor)
+        """Open a run with its first event.
+
+        `task`: what kind of prompt it is; `visitor`: which browser made it; `sharing`: who finds it in lists.
+        """
+        return self._writer.begin(started, group_id, task, visitor, sharing)
 
     def set_audit(self, run_id: str, audit: dict[str, Any]) -> None:
         """Keep the verdict of a run's exactness audit."""
@@ -103,9 +118,10 @@ class Store(Reader):
         known = select(RUNS.c.id).where(RUNS.c.id == baseline_run_id).scalar_subquery()
         self._later(RUNS.update().where(RUNS.c.id == run_id).values(baseline_run_id=known))
 
-    def add_copies(self, copies: Sequence[RunCopy], visitor: str = "") -> list[str]:
+    def add_copies(self, copies: Sequence[RunCopy], visitor: str = "", sharing: Sharing = "listed") -> list[str]:
         """Write whole runs, all or none; those that are already here stay as they are. Returns the ids of the new."""
-        added: list[str] = self._now(lambda connection: insert(connection, copies, owner.this_owner(), visitor))
+        whose = owner.this_owner(), visitor, sharing
+        added: list[str] = self._now(lambda connection: insert(connection, copies, *whose))
         return added
 
     def add_group(self, kind: str, title: str, details: dict[str, Any] | None = None) -> str:
@@ -161,6 +177,20 @@ class Store(Reader):
 
         self._now(statements)
 
+    def keep_only(self, retention: Retention) -> None:
+        """From now on delete what is too old or too much, at once and each hour. Raises StoreError."""
+        self._retention = retention
+        self.tidy()
+
+    def tidy(self) -> int:
+        """Delete for good what was deleted a day ago, and what the retention does not keep; how many of these."""
+        self._now(purge)
+        num_gone, few = 0, -1
+        while few:
+            few = int(self._now(lambda connection: forget(connection, self._retention)))
+            num_gone += few
+        return num_gone
+
     def flush(self) -> bool:
         """Wait until what was queued before is written; whether it was."""
         try:
@@ -172,6 +202,7 @@ class Store(Reader):
     def close(self) -> None:
         """Write what is queued and close the database. Runs that have not ended become interrupted."""
         atexit.unregister(self.close)
+        self._housekeeper.close()
         self._writer.close()
         self._database.close()
 
@@ -203,24 +234,6 @@ class Store(Reader):
             raise StoreError(sentence(error, self.name)) from error
         except TimeoutError as error:
             raise StoreError(f"{self.name} is busy: no answer after {_PATIENCE_S:g} seconds. Try again.") from error
-
-
-def interrupt_dead_runs(connection: Connection) -> int:
-    """Mark runs whose process has died; how many there were. Their counts are those of the stored events."""
-    # In two questions: the first is answered from the index, whatever the number of runs.
-    running = list(connection.scalars(select(RUNS.c.id).where(RUNS.c.status == "running")))
-    asked = select(RUNS.c.id, RUNS.c.owner, RUNS.c.heartbeat_at).where(RUNS.c.id.in_(running))
-    dead = [row.id for row in connection.execute(asked) if not owner.is_alive(row.owner, row.heartbeat_at)]
-    # Also where there are none: SQLite tells a read-only file at the first statement that could write.
-    mark = RUNS.update().where(RUNS.c.id.in_(dead), RUNS.c.status == "running")
-    connection.execute(mark.values(status="interrupted", message=INTERRUPTED))
-    return len(dead)
-
-
-def purge(connection: Connection) -> None:
-    """Delete for good what was deleted longer than KEPT_DELETED ago."""
-    before = (datetime.now(UTC) - KEPT_DELETED).isoformat(timespec="microseconds")
-    connection.execute(RUNS.delete().where(RUNS.c.deleted_at > "", RUNS.c.deleted_at < before))
 
 
 def _expect_run(connection: Connection, run_id: str) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
+from engine.conversation import messages_of
+from engine.errors import BadInput
 from engine.events import Event, Prefilled, SessionFinished, SessionStarted, Stepped, StopReason
-from engine.metrics import Acceptance, acceptance
+from engine.metrics import acceptance
 from specviz.store import owner
 from specviz.store.exact import to_json
 from specviz.times import as_utc
 
 RunStatus = Literal["running", "finished", "stopped", "failed", "interrupted"]
+Origin = Literal["measured", "imported", "unknown"]
+"""Measured here, by this database's own program; brought in a file; added before this was written down."""
 
 _STATUS: dict[StopReason, RunStatus] = {
     "eos": "finished",
@@ -38,7 +43,7 @@ class Tally:
         """Rows of the table `steps` that wait to be written."""
         self._seq = 0
         self._text: list[str] = []
-        self._acceptance = Acceptance()
+        self._lengths: list[int] = []
         self._fixed = _fixed_columns(started, group_id, owner_name) | {"task": task}
         self._status: RunStatus = "running"
         self._changing: dict[str, Any] = {"reason": None, "message": "", "prefill_ns": None, "decode_ns": None}
@@ -50,6 +55,12 @@ class Tally:
     def is_running(self) -> bool:
         """Whether more events may come."""
         return self._status == "running"
+
+    @property
+    def in_words(self) -> str:
+        """For the log: how it stands, nothing of its text."""
+        told = self._changing
+        return f"{self._status}, {told['emitted']} tokens in {told['steps']} steps of {self._fixed['method']}"
 
     def add(self, event: Event) -> None:
         """Take in one event. Raises TypeError or ValueError where it is not fit for JSON."""
@@ -72,7 +83,7 @@ class Tally:
         """What grows while the run goes on. The status too: it heals a wrong guess that we had died."""
         text = "".join(self._text)
         self._text = [text]
-        told = {"acceptance_histogram": list(self._acceptance.acceptance_histogram), "text": text}
+        told = {"acceptance_histogram": list(self._lengths), "text": text}
         return {**self._changing, **told, "status": self._status, "heartbeat_at": owner.now()}
 
     def all_columns(self) -> dict[str, Any]:
@@ -85,7 +96,10 @@ class Tally:
             self._changing[name] += count
         for name in _TIMES:
             self._changing[name] += getattr(event, name)
-        self._acceptance += acceptance((event,))
+        found = acceptance((event,)).acceptance_histogram
+        self._lengths += [0] * (len(found) - len(self._lengths))
+        for length, count in enumerate(found):
+            self._lengths[length] += count
         self._text += [token.text for token in event.emitted]
 
     def _finish(self, event: SessionFinished) -> None:
@@ -100,12 +114,23 @@ def _fixed_columns(started: SessionStarted, group_id: str | None, owner_name: st
         "id": started.session_id,
         **{name: getattr(started, name) for name in _FIXED},
         "created_at": as_utc(started.created_at),
+        "added_at": as_utc(started.created_at),
+        "origin": "measured",
+        "said": said_before(settings),
         "temperature": _number(settings.get("temperature"), float),
         "seed": _number(settings.get("seed"), int),
         "max_new_tokens": _number(settings.get("max_new_tokens"), int),
         "group_id": group_id,
         "owner": owner_name,
     }
+
+
+def said_before(settings: Mapping[str, Any]) -> str:
+    """System prompt and earlier turns of recorded settings, to be searched; nothing where a file tells nonsense."""
+    try:
+        return "\n".join(content for _, content in messages_of(settings.get("messages", ())))
+    except BadInput:
+        return ""
 
 
 def _number(value: Any, wanted: type[int] | type[float]) -> int | float | None:

@@ -12,6 +12,7 @@ run is not saved. Either way `problem` says so in a sentence, until saving works
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -33,6 +34,7 @@ FLUSH_S = 0.25
 MAX_WAITING = 50_000
 """Events of one run that are kept in memory while the database takes none."""
 
+_log = logging.getLogger(__name__)
 Statements = Callable[[Connection], Any]
 
 
@@ -54,6 +56,7 @@ class _OpenRun:
     group_id: str | None
     task: str = ""
     visitor: str = ""
+    sharing: str = "listed"
     tally: Tally | None = None
     is_inserted: bool = False
     is_lost: bool = False
@@ -107,9 +110,16 @@ class Writer:
         """Why something is not saved, in a sentence; None where all is well."""
         return self._loss or self._trouble
 
-    def begin(self, started: SessionStarted, group_id: str | None, task: str, visitor: str = "") -> RunWriter:
+    @property
+    def num_waiting(self) -> int:
+        """What is queued, and what was turned into rows and not written yet."""
+        return len(self._inbox) + sum(len(run.tally.steps) for run in list(self._runs) if run.tally)
+
+    def begin(
+        self, started: SessionStarted, group_id: str | None, task: str, visitor: str = "", sharing: str = "listed"
+    ) -> RunWriter:
         """Open a run and queue its first event."""
-        run = _OpenRun(started, group_id, task, visitor)
+        run = _OpenRun(started, group_id, task, visitor, sharing)
         self._inbox.append((run, started))
         self._wake.set()
         return RunWriter(self._inbox, self._wake, run)
@@ -182,7 +192,7 @@ class Writer:
         try:
             is_there = self._write(run, tally)
         except Exception as error:  # noqa: BLE001 - kept or given up, never raised
-            self._trouble = sentence(error, self._database.name)
+            self._note_trouble(error)
             if not is_passing(error):
                 self._lose(run, f"The rest of a run was not saved. {self._trouble}")
             return
@@ -193,12 +203,14 @@ class Writer:
         if not is_there or not tally.is_running:
             run.is_lost = not is_there
             self._runs.remove(run)
+            _log.info("run %s: %s", tally.run_id, tally.in_words if is_there else "deleted while it was written")
 
     def _write(self, run: _OpenRun, tally: Tally) -> bool:
         """Whether the run is there; a user may have deleted it meanwhile."""
         with self._database.writing() as connection:
             if not run.is_inserted:
-                connection.execute(RUNS.insert(), tally.all_columns() | {"visitor": run.visitor})
+                whose = {"visitor": run.visitor, "sharing": run.sharing}
+                connection.execute(RUNS.insert(), tally.all_columns() | whose)
             else:
                 changed = RUNS.update().where(RUNS.c.id == tally.run_id).values(**tally.changing_columns())
                 if connection.execute(changed).rowcount == 0:
@@ -210,6 +222,7 @@ class Writer:
     def _lose(self, run: _OpenRun, why: str) -> None:
         """Give up on a run, and mark what is stored of it."""
         self._note_loss(why)
+        _log.error("run %s: %s", run.started.session_id, why)
         run.is_lost = True
         if run in self._runs:
             self._runs.remove(run)
@@ -239,11 +252,18 @@ class Writer:
         if not job.is_kept:
             job.result.set_exception(error)
             return
-        self._trouble = sentence(error, self._database.name)
+        self._note_trouble(error)
         if is_passing(error) and not is_last:
             self._jobs.append(job)
         else:
-            self._note_loss(self._trouble)
+            self._note_loss(sentence(error, self._database.name))
+
+    def _note_trouble(self, error: Exception) -> None:
+        """Said once in the log, however often it is tried again."""
+        told = sentence(error, self._database.name)
+        if told != self._trouble:
+            _log.warning("%s (%s)", told, type(error).__name__)
+        self._trouble = told
 
     def _note_loss(self, why: str) -> None:
         self._loss = why

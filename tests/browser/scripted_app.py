@@ -27,7 +27,8 @@ from typing import Any
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
-from scripted import HOSTILE, ScriptedDevice, hostile_device, started
+from scripted import ScriptedDevice, started
+from scripted_kinds import HOSTILE, hostile_device
 
 from engine.errors import RunFailed
 from engine.events import Candidate, Counts, Emitted, Event, Node, SessionFinished, SessionStarted, Stepped
@@ -39,6 +40,7 @@ from specviz.decoding.device import AS_STARTED, Loading, Method, Request
 from specviz.decoding.session import Sessions
 from specviz.decoding.visitors import Visitors
 from specviz.pages.playground import Playground
+from specviz.policy import HOME, PUBLIC
 from specviz.race.course import WARM_UP_TOKENS
 from specviz.store import database, open_store
 
@@ -185,11 +187,15 @@ def save_long_run(num_steps: int = 500) -> None:
     store.flush()
 
 
+AMONG_TESTS = replace(PUBLIC, max_tokens=2_000, run_seconds=0, race_seconds=0, per_visitor=0, per_address=0)
+"""Tests come from one address, and hold runs for as long as they like."""
+
+
 def launch(port: int, is_public: bool, *, is_last: bool) -> None:
     """A page of its own; the last one keeps the program going."""
     own = replace(device, takes_own=not is_public)
-    page = ui.build(Sessions(own, store, Visitors(is_public)), store)
-    options = {"server_name": "127.0.0.1", "quiet": True, **ui.launch_options()}
+    page = ui.build(Sessions(own, store, Visitors(AMONG_TESTS if is_public else HOME)), store)
+    options = {"server_name": "127.0.0.1", "quiet": True, **ui.launch_options(frames=["http://127.0.0.1:*"])}
     page.launch(server_port=port, prevent_thread_lock=not is_last, **options)
 
 

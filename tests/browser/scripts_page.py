@@ -48,7 +48,8 @@ FAKE_PLOTLY = """() => {
     node.on = (name, listener) => { if (name === 'plotly_click') node.picked = listener; };
   };
   const react = async (...given) => tell('react')(...given);
-  window.Plotly = { react, relayout: tell('relayout'), downloadImage: tell('save'),
+  const animate = async (node, { data }) => tell('animate')(node, data);
+  window.Plotly = { react, animate, relayout: tell('relayout'), downloadImage: tell('save'),
     Fx: { hover: (_, points) => plotted.push(['hover', points]) }, Plots: { resize() {} } };
 }"""
 

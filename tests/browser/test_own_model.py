@@ -11,9 +11,9 @@ Open = Callable[..., Any]
 MARKUP = '<img src=x onerror="window.hacked=1">'
 
 
-def name(seen: Any, text: str) -> Any:
+def name(seen: Any, text: str, form: str = "settings") -> Any:
     """The form with a model's name in it."""
-    own = fold(seen, "own")
+    own = fold(seen, "own", form)
     own.locator("input[name=own_model]").fill(text)
     return own
 
@@ -36,6 +36,24 @@ def test_a_model_is_looked_at_loaded_run_and_remembered(visit: Open) -> None:
     seen.page.get_by_role("button", name="Forget own").click()
     assert seen.page.locator("#settings .sv-recent li").count() == 0
     assert seen.page.evaluate("localStorage.getItem('specviz-models')") == "[]"
+
+
+def test_a_model_of_ones_own_is_loaded_for_a_race(visit: Open) -> None:
+    page = (seen := visit("?view=compare")).page
+    name(seen, "own-slow", "race-settings").get_by_role("button", name="Load", exact=True).click()
+    stage = page.locator("#race-stage")
+    stage.get_by_text("Reading own-slow 40 %").wait_for()
+    assert stage.locator(".sv-lane").count() == 0, "the race before it has left"
+    page.click("#race-stop")
+    stage.locator("[role=alert]").get_by_text("Stopped while the model was loading").wait_for()
+    name(seen, "own", "race-settings").get_by_role("button", name="Load", exact=True).click()
+    page.locator("#race-settings .sv-recent .sv-open").wait_for()
+    page.wait_for_function("document.querySelector('#race-model input').value === 'own'")
+    page.fill("#race-settings input[name=max_new_tokens]", "4")
+    page.click("#race-run")
+    stage.locator(".sv-lane .sv-lane-title").first.wait_for()
+    page.wait_for_selector("#race-run:not([disabled])")
+    assert not stage.locator(".sv-alert").first.is_visible()
 
 
 def test_what_is_too_large_or_no_model_is_a_sentence(visit: Open) -> None:
@@ -64,7 +82,7 @@ def test_stop_works_while_a_model_loads(visit: Open) -> None:
 def test_a_public_page_has_no_such_form(visit: Open, public_server: str) -> None:
     seen = visit(server=public_server)
     seen.page.locator("#settings .is-conversation").wait_for()
-    assert seen.page.locator("#settings .is-own").count() == 0
+    assert seen.page.locator("#settings .is-own, #race-settings .is-own, #bench-needs").count() == 0
     seen.page.select_option("#sv-method-select", "scripted")
     assert seen.page.locator("select[name=model] option").all_inner_texts() == ["auto", "toy-draft"]
 

@@ -251,3 +251,25 @@ def test_the_last_models_are_remembered_once_each_and_at_most_six(scripts: Scrip
     assert loaded(names) == ["a", "f", "e", "d", "c"]
     loaded("() => localStorage.setItem('specviz-models', '{\"model\": 3}')")
     assert loaded(names) == []
+
+
+@pytest.mark.parametrize(
+    ("form", "first"), [("settings", {"method": "a"}), ("contenders", {"lanes": [{"method": "a", "options": {}}]})]
+)
+def test_both_forms_load_a_model_of_ones_own_and_remember_it(
+    scripts: Scripts, form: str, first: dict[str, Any]
+) -> None:
+    method = {"name": "a", "title": "a", "summary": "", "guarantee": "exact", "options": []}
+    dtype = SPEC | {"name": "dtype", "label": "Dtype", "type": "str", "default": "auto", "choices": ["auto", "fp32"]}
+    catalog = json.dumps({"methods": [method], "sampling": [], "loading": [dtype]})
+    answers = {"needs": """async () => '{"text": "Needs 1 GB.", "fits": false}'"""}
+    loaded = scripts.load(form, CATALOG=catalog, FIRST=json.dumps(first), answers=answers)
+    loaded.act("input[name=own_model]", "input", value=" x/y ")
+    loaded.act("select[name=dtype]", "change", value="fp32")
+    loaded.act(".is-own .sv-button", "click")
+    given = {"model": "x/y", "dtype": "fp32"}
+    assert loaded.said == [["load_own", given]]
+    loaded.set({**first, "loading": given, "loaded": True})
+    assert loaded.texts(".sv-recent .sv-open") == ["x/y"]
+    assert json.loads(loaded("() => { save(); return props.value; }"))["loading"] == given
+    assert "loaded" not in loaded("() => props.value")

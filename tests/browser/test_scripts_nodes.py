@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from specviz.pages import files
-from tests.browser.given.trace import ENDED, PIECES, REJECTED, WHOLE, drawn_tree, of_nodes, trace, tree
+from tests.browser.given.trace import BARE, ENDED, PIECES, REJECTED, WHOLE, drawn_tree, of_nodes, trace, tree
 from tests.browser.scripts_page import Loaded, Scripts
 
 DRAW = """(trace, step) => {
@@ -61,10 +61,25 @@ def test_a_node_is_as_large_as_its_draft_and_its_edge_as_thick_as_its_target_pro
     assert sizes["0"] == pytest.approx(2 * (4.5 + 7 * 0.6**0.5))
     assert sizes["4"] == pytest.approx(2 * (4.5 + 7 * 0.3**0.5))
     path, *edges = [(line["line"]["width"], line["line"].get("dash"), len(line["x"])) for line in drawn["lines"]]
-    assert path == (22, None, 2), "a band from the root to the last accepted node"
+    assert path == (22, None, 3), "a band from the root to the last accepted node"
     dotted, dashed = "1px,3px", "2px,4px"
-    assert edges == [(1.5, dotted, 6), (0.8, dashed, 16), (1.5, dashed, 32), (4.5, "solid", 3), (4.5, "solid", 3)]
-    assert [loaded("thickness", p) for p in (None, 0, 0.5, 1)] == [1.5, 0.8, 3, 6]
+    assert edges == [(0.8, dotted, 6), (0.8, dashed, 48), (5.6, "solid", 3), (5.6, "solid", 3)]
+    assert [loaded("thickness", p) for p in (None, 0, 0.5, 1)] == [0.8, 0.8, 3, 5.6]
+
+
+def test_a_step_of_the_same_run_is_moved_and_nothing_else_is_drawn_anew(scripts: Scripts) -> None:
+    loaded = shown_tree(scripts, REJECTED)
+
+    def drawn(step: dict[str, Any], columns: int) -> list[Any]:
+        draw = "(trace, step, columns) => { drawn.draw(trace, step, ' root', { columns, rows: 4 }); }"
+        loaded(draw, trace(REJECTED), step, columns)
+        what, data, *_ = loaded("() => plotted.at(-1)")
+        return [what, len(data)]
+
+    assert drawn(REJECTED, 9) == ["react", 12], "to another scale"
+    assert drawn(BARE, 9) == drawn(REJECTED, 9) == ["animate", 12], "a trace for each look in every step"
+    loaded("() => document.body.classList.add('dark')")
+    assert loaded("() => new Promise((done) => setTimeout(() => done(plotted.at(-1)[0]), 20))") == "react"
 
 
 def test_a_tree_is_drawn_to_the_scale_of_its_run(scripts: Scripts) -> None:

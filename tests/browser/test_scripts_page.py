@@ -48,6 +48,39 @@ def test_an_address_names_the_place_and_keeps_what_is_not_ours(scripts: Scripts,
     assert loaded(told, {"view": "play", "run": "", "step": None}) == "?view=play&__theme=dark&other=1"
 
 
+def test_a_link_to_hand_on_holds_known_keys_only(scripts: Scripts, at: Any) -> None:
+    at("?view=play&__sign=secret&other=1&set.seed=4#part")
+    told = "(wanted) => linkTo(wanted).replace(location.origin, '')"
+    loaded = scripts.load("address")
+    assert loaded(told, {"view": "race", "ids": ["x", "y"]}) == "/?view=race&ids=x%2Cy"
+    assert loaded(told, {"view": "play", "set.seed": 5}) == "/?view=play&set.seed=5"
+
+
+def test_a_moderators_token_is_added_behind_a_point_while_the_tab_is_open(scripts: Scripts) -> None:
+    loaded = scripts.load("visitor")
+    own = loaded("visitorToken")
+    loaded("moderateWith", "sesame")
+    assert (loaded("visitorToken"), loaded("isModerator")) == (f"{own}.sesame", True)
+    loaded("moderateWith", "")
+    assert (loaded("visitorToken"), loaded("isModerator")) == (own, False)
+
+
+def test_the_foot_says_what_holds_and_takes_a_moderators_token(scripts: Scripts) -> None:
+    plain = scripts.load("foot", value={"text": "A <b>public</b> instance.", "moderator": False})
+    assert (plain.texts(".sv-foot .sv-note"), plain.texts(".sv-foot button")) == (["A <b>public</b> instance."], [])
+    scripts.clear()
+    loaded = scripts.load("foot", value={"text": "Public.", "moderator": True})
+    loaded("() => { window.greeted = 0; addEventListener('sv-go', () => { greeted += 1; }); }")
+    state = "() => [form.hidden, way.textContent, isModerator(), token.value, greeted]"
+    assert loaded(state) == [True, "Moderator", False, "", 0]
+    loaded.act(".sv-foot > button", "click")
+    assert loaded(state)[0] is False
+    loaded("() => { token.value = ' sesame '; form.requestSubmit(); }")
+    assert loaded(state) == [True, "Moderate no longer", True, "", 1]
+    loaded.act(".sv-foot > button", "click")
+    assert loaded(state) == [True, "Moderator", False, "", 2]
+
+
 def test_going_adds_to_the_history_and_noting_does_not(scripts: Scripts, at: Any) -> None:
     at(ADDRESS)
     loaded = scripts.load("address")

@@ -11,6 +11,7 @@ from engine import distributions
 from engine.config import GenerationConfig
 from engine.distributions import Distributions, TokensBefore
 from engine.errors import RunFailed
+from engine.runtime.cpu import warping
 from engine.sampling import displayed, warp
 from engine.tree import DraftTree
 
@@ -39,7 +40,7 @@ def made(request: pytest.FixtureRequest) -> type[Distributions]:
     class ThroughTorch(Distributions):
         def __init__(self, *args: Any) -> None:
             super().__init__(*args)
-            self._is_on_cpu = False
+            self._is_on_cpu = self._is_compiled = False
 
     return Distributions if request.param == "cpu" else ThroughTorch
 
@@ -59,6 +60,17 @@ def test_rows_equal_the_plain_definition(config: GenerationConfig, made: type[Di
     for ranks, ids, probs in zip(found, top.indices.tolist(), top.values.tolist(), strict=True):
         assert [token for token, _ in ranks] == ids[: len(ranks)]
         assert [prob for _, prob in ranks] == pytest.approx([p for p in probs if p > 0])
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=["greedy", "penalised", "cut", "cut and penalised"])
+def test_threads_that_share_the_rows_tell_the_same_bits(
+    config: GenerationConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, rows, tokens = Distributions(scores(), config, BEFORE), [0, 0, 1, 3, 3, 5, 2], [3, 1, 4, 1, 5, 99, 0]
+    alone = target.told(rows, tokens, [4, 1, 0], 5)
+    monkeypatch.setattr(warping, "_threads_for", lambda scores, num_rows: 2)
+    for _ in range(20):
+        assert target.told(rows, tokens, [4, 1, 0], 5) == alone
 
 
 def test_what_is_told_at_once_is_what_is_told_apart(made: type[Distributions]) -> None:

@@ -104,8 +104,9 @@ class Runs:
     def __init__(self, *rows: RunRow) -> None:
         self.rows = rows
 
-    def list_runs(self, limit: int = 50) -> list[RunRow]:
-        return list(self.rows[:limit])
+    def list_runs(self, limit: int = 50, **conditions: Any) -> list[RunRow]:
+        wanted = conditions.items()
+        return [row for row in self.rows if all(getattr(row, name) == value for name, value in wanted)][:limit]
 
 
 def cell_row(method: str, suite: str, num_emitted: int, seconds: float, *parts: float | None) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from typing import Any
 
 import gradio as gr
 import pytest
-from scripted import ScriptedDevice, Watched
+from scripted import ScriptedDevice
+from scripted_kinds import Watched
 from stored import finished, save, session
 
 from engine.run_report import run_report
@@ -218,6 +219,11 @@ def test_a_model_of_ones_own_is_for_a_server_at_home(api: Api, store: Store) -> 
     for given in ({"model": "own"}, {"loading": {"dtype": "fp32"}}, {"options": {"model": "/any/folder"}}):
         with pytest.raises(gr.Error, match=r"Unknown model|its own models|choose one of"):
             api.generate("Hi", "scripted", 6, **given)  # type: ignore[arg-type]
+    for given in ({"model": "own"}, {"loading": {"dtype": "fp32"}}):
+        with pytest.raises(gr.Error, match=r"Unknown model|its own models"):
+            api.compare("Hi", ["scripted"], 6, **given)  # type: ignore[arg-type]
     home = Api(Sessions(ScriptedDevice(takes_own=True), store), store)
     given = {"model": "own", "loading": {"dtype": "fp32"}, "options": {"model": "/any/folder"}}
     assert home.generate("Hi", "scripted", 6, **given)["method_options"] == '{"model": "/any/folder"}'  # type: ignore[arg-type]
+    raced = home.compare("Hi", ["scripted"], 6, model="own", loading={"dtype": "fp32"})
+    assert [run["alert"] for run in raced["runs"]] == ["", ""]

@@ -16,6 +16,7 @@ from specviz.decoding.session import Sessions
 from specviz.pages import files
 from specviz.pages.playground import Playground
 from specviz.pages.saved import SavedRuns
+from specviz.policy import HOME
 from specviz.showing.channel import Streams
 from specviz.store import Store, open_store
 
@@ -73,6 +74,11 @@ def test_every_view_gives_one_update_for_each_of_its_components(store: Store) ->
     with ThreadPoolExecutor(1) as pool:
         found = pool.submit(asyncio.run, sizes()).result()
     assert [size for size, _ in found] == [updates for _, updates in found]
+
+
+def test_the_foot_says_which_model_opened_and_what_visitors_may() -> None:
+    told = json.loads(ui.foot(HOME, "Model story. For <b>more</b>: pip."))
+    assert told == {"text": f"Model story. For <b>more</b>: pip. {HOME.in_words()}", "moderator": False}
 
 
 def test_the_page_is_built_and_asks_for_nothing_outside(store: Store) -> None:

@@ -15,7 +15,7 @@ CUDA = torch.device("cuda", 0)
 _ops = torch.ops.aten
 
 
-class _WithoutGuard(TorchFunctionMode):
+class WithoutGuard(TorchFunctionMode):
     """Indexing and copies by the operators below: a build without CUDA has no guard for the device they ask for."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -59,5 +59,5 @@ def _viewed(x: Tensor, index: Any) -> tuple[Tensor, list[Tensor | None]]:
 @contextmanager
 def fake_cuda() -> Iterator[None]:
     """Within, tensors are fakes, and may be on `CUDA`."""
-    with FakeTensorMode(allow_non_fake_inputs=True), _WithoutGuard():
+    with FakeTensorMode(allow_non_fake_inputs=True), WithoutGuard():
         yield

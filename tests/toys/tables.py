@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from engine.events import Memory
+from engine.noise import Noise
 from engine.runtime.runner import Tell
 from engine.target import Pending, Scored, Target
 from engine.tree import DraftTree
@@ -91,6 +92,9 @@ class Rows:
 
     def likeliest(self, row: int) -> int:
         return int(self[row].argmax())
+
+    def drawn(self, row: int, noise: Noise, place: int) -> int:
+        return noise.draw(self[row], place)
 
     def __getitem__(self, row: int) -> Tensor:
         self.asked.add(row)

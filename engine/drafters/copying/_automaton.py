@@ -12,7 +12,7 @@ from collections.abc import Iterable
 class SuffixAutomaton:
     """All substrings of a text that grows at its end. State 0 is the empty string."""
 
-    def __init__(self, *, tracks_last: bool = False) -> None:
+    def __init__(self, *, tracks_last: bool = False, counts: bool = False) -> None:
         self.tokens: list[int] = []
         self.next: list[dict[int, int]] = [{}]
         self.link: list[int] = [-1]
@@ -21,7 +21,9 @@ class SuffixAutomaton:
         """Number of tokens up to the end of the state's first occurrence."""
         self.last_end: list[int] = [0]
         """The same of its latest occurrence; kept where `tracks_last`, at O(links) a token."""
-        self._tracks_last = tracks_last
+        self.count: list[int] = [0]
+        """Occurrences so far; kept where `counts`, likewise."""
+        self._marks = tracks_last or counts
         self._whole = 0
 
     def extend(self, tokens: Iterable[int]) -> None:
@@ -42,7 +44,7 @@ class SuffixAutomaton:
             fits = self.length[found] == self.length[state] + 1
             self.link[new] = found if fits else self._clone(state, found, token)
         self._whole = new
-        if self._tracks_last:
+        if self._marks:
             self._mark(new)
 
     def occurrences(self) -> list[int]:
@@ -62,12 +64,14 @@ class SuffixAutomaton:
         self.length.append(length)
         self.first_end.append(first_end)
         self.last_end.append(first_end)
+        self.count.append(0)
         return len(self.next) - 1
 
     def _clone(self, state: int, found: int, token: int) -> int:
         """Split off what of `found` is reached from `state`: it ends at the new place too."""
         clone = self._add(self.length[state] + 1, self.first_end[found])
         self.next[clone] = dict(self.next[found])
+        self.count[clone] = self.count[found]
         self.link[clone], self.link[found] = self.link[found], clone
         while state >= 0 and self.next[state].get(token) == found:
             self.next[state][token] = clone
@@ -77,6 +81,7 @@ class SuffixAutomaton:
     def _mark(self, state: int) -> None:
         while state > 0:
             self.last_end[state] = len(self.tokens)
+            self.count[state] += 1
             state = self.link[state]
 
 

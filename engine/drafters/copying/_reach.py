@@ -10,8 +10,10 @@ budget that has fallen to none rises when copies begin to be right. Knows tokens
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from engine.drafters.budget import FREE
 from engine.tree import EMPTY_TREE, MAX_BUDGET, DraftTree, chain
@@ -25,36 +27,55 @@ FORGETTING = 0.97
 """What a trial counts for at the next of its span: texts change in kind, so about thirty are remembered."""
 
 
+class Agreement:
+    """Of tokens that were expected behind so many that agree already, how many came."""
+
+    def __init__(self) -> None:
+        self._expected = np.full(len(SPANS), PRIOR_TRIALS)
+        self._right = PRIOR_TRIALS * np.asarray(FIRST_SHARES)
+        self._span_of = np.searchsorted(SPANS, np.arange(MAX_AGREED + MAX_BUDGET + 1), side="right") - 1
+
+    def shares(self, agreed: Sequence[int] | npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
+        """What came ÷ what was expected, behind each number of tokens."""
+        spans = self._span_of[np.asarray(agreed, np.intp)]
+        return np.asarray(self._right[spans] / self._expected[spans])
+
+    def learn(self, agreed: int, expected: float, *, is_right: bool) -> None:
+        """One more outcome; `expected` tokens, 1 at most, were held for what would come."""
+        span = self._span_of[agreed]
+        self._expected[span] = FORGETTING * self._expected[span] + expected
+        self._right[span] = FORGETTING * self._right[span] + is_right
+
+
+def paying(accepted: npt.NDArray[np.floating[Any]], costs: npt.NDArray[np.floating[Any]]) -> int:
+    """How many of nodes with these chances, the first of them, maximise (1 + their sum) ÷ cost; of equals the most."""
+    most = min(len(accepted), len(costs) - 1)
+    rates = (1 + np.concatenate(([0.0], np.cumsum(accepted[:most])))) / costs[: most + 1]
+    return most - int(np.argmax(rates[::-1]))
+
+
 class Reach:
     """Maximises (1 + expected accepted tokens) ÷ cost of the pass, over the number of tokens copied."""
 
     def __init__(self, costs: Sequence[float] = FREE) -> None:
         """`costs[n]` is a pass over root and n nodes ÷ one over the root alone."""
         self._costs = np.asarray(costs)
-        self._tried = np.full(len(SPANS), PRIOR_TRIALS)
-        self._right = PRIOR_TRIALS * np.asarray(FIRST_SHARES)
-        self._span_of = np.searchsorted(SPANS, np.arange(MAX_AGREED + MAX_BUDGET + 1), side="right") - 1
+        self._agreement = Agreement()
         self._copied: Sequence[int] = ()
         self._agreed = 0
 
     def draft(self, copied: Sequence[int], agreed: int, most: int) -> DraftTree:
         """As much of a copy as pays, `most` tokens at most; `agreed` tokens before it agree with the text."""
         self._copied, self._agreed = copied, min(agreed, MAX_AGREED)
-        found = copied[: self._best(max(0, min(most, len(copied), len(self._costs) - 1)))]
+        most = max(0, min(most, len(copied), len(self._costs) - 1))
+        accepted = np.cumprod(self._agreement.shares(self._agreed + np.arange(most)))
+        found = copied[: paying(accepted, self._costs)]
         return chain(found) if found else EMPTY_TREE
-
-    def _best(self, most: int) -> int:
-        spans = self._span_of[self._agreed : self._agreed + most]
-        accepted = np.cumprod(self._right[spans] / self._tried[spans])
-        rates = (1 + np.concatenate(([0.0], np.cumsum(accepted)))) / self._costs[: most + 1]
-        return most - int(np.argmax(rates[::-1]))  # of equally good ones the longest
 
     def learn(self, emitted: Sequence[int]) -> None:
         """What followed the text that the last copy was for; drafted or not, it was right until it differs."""
         for place, (token, wanted) in enumerate(zip(self._copied, emitted, strict=False), start=self._agreed):
-            span = self._span_of[place]
-            self._tried[span] = FORGETTING * self._tried[span] + 1
-            self._right[span] = FORGETTING * self._right[span] + (token == wanted)
+            self._agreement.learn(place, 1.0, is_right=token == wanted)
             if token != wanted:
                 break
         self._copied = ()

@@ -19,20 +19,16 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.drafters import corpus
 from engine.drafters.base import Context, Drafter, Room
 from engine.drafters.budget import FREE, MeasuredBudget, budget_option
 from engine.drafters.copying._automaton import Cursor, SuffixAutomaton
+from engine.drafters.copying._corpus import BRANCHING, corpus_automaton, corpus_option
 from engine.drafters.copying._reach import Reach
 from engine.drafters.fallback import fallback_option
 from engine.drafters.ngrams import copy
 from engine.drafters.union import union_option
-from engine.errors import BadInput
-from engine.facts import TargetFacts
-from engine.models import weights_folder
 from engine.options import option
 from engine.tree import EMPTY_TREE, DraftTree
 
@@ -41,8 +37,6 @@ if TYPE_CHECKING:
     from engine.target import Scored, Target
     from engine.verify import Verdict
 
-NO_CORPUS, OWN_CORPUS, CORPUS_FILE = "none", "auto", "corpus.npz"
-BRANCHING = 8
 COPIED_DECAY = 0.95
 """How much less a node of a corpus is accepted than the one before it, until more is known."""
 
@@ -56,47 +50,10 @@ class SamDecodingOptions:
     alpha: float = option(4.0, "Tokens to propose for each matched token.", low=0.0, high=16.0)
     min_match: int = option(1, "Shortest match to draft from.", low=1, high=64, unit="tokens")
     tie: str = option("recent", "Which occurrence in the context to copy.", choices=("recent", "first"))
-    corpus: str = option(
-        NO_CORPUS,
-        "Text to match too: a text file, an .npz file of ids, auto (the target's), or none.",
-        kind="file",
-        words=(NO_CORPUS, OWN_CORPUS),
-    )
+    corpus: str = corpus_option()
     static_bias: int = option(5, "Matched tokens by which the corpus must be ahead.", low=0, high=64, unit="tokens")
     fallback: str = fallback_option()
     union: bool = union_option()
-
-
-class StaticAutomaton:
-    """A corpus with its substrings' counts."""
-
-    def __init__(self, tokens: Sequence[int]) -> None:
-        self.automaton = SuffixAutomaton()
-        self.automaton.extend(tokens)
-        self.counts = self.automaton.occurrences()
-
-    def successors(self, state: int) -> list[tuple[float, int, int]]:
-        """(share, token, state) of the likeliest tokens that follow a state; the shares sum to 1 at most."""
-        counts, following = self.counts, self.automaton.next[state]
-        ranked = sorted((-counts[child], token, child) for token, child in following.items())[:BRANCHING]
-        return [(-count / counts[state], token, child) for count, token, child in ranked]
-
-
-def corpus_file(given: str, model: TargetFacts) -> str | None:
-    """The file that the option names; None for none. Raises BadInput where the target has no corpus of its own."""
-    if given != OWN_CORPUS:
-        return None if given == NO_CORPUS else given
-    folder = weights_folder(model, SamDecoding.name)
-    if folder is None:
-        raise BadInput(f"There is no corpus for {model.name}; name a text file, or none, with the option corpus.")
-    return str(folder / CORPUS_FILE)
-
-
-def static_automaton(path: str, model: TargetFacts) -> StaticAutomaton:
-    """The automaton of a corpus file, built once for all sessions. Raises BadInput."""
-    file = Path(path).expanduser()
-    key = ("static automaton", path, file.stat().st_mtime_ns if file.is_file() else 0)
-    return model.keep(key, lambda: StaticAutomaton(corpus.load(path, model)))
 
 
 class SamDecoding(Drafter):
@@ -116,8 +73,7 @@ class SamDecoding(Drafter):
         self._reach = Reach()
         self._budgets: dict[int, MeasuredBudget] = {}
         """Of the corpus, by the match's length to the next power of two: a longer one is more often right."""
-        file = corpus_file(options.corpus, target.facts)
-        self._corpus = static_automaton(file, target.facts) if file else None
+        self._corpus = corpus_automaton(options.corpus, target.facts)
 
     def fit(self, costs: Costs) -> None:
         if self.options.budget == "measured":

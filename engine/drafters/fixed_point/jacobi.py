@@ -136,10 +136,11 @@ class Jacobi(Drafter):
         probs = warp(logits, config, contexts)
         if mode == "drawn":
             stream = f"{self.name} at {self.context.position}"
-            return [Guess(noise.draw(row, place, stream), row) for place, row in enumerate(probs)]
+            tokens = noise.draws(probs, range(len(probs)), stream)
+            return [Guess(token, row) for token, row in zip(tokens, probs, strict=True)]
         if mode == "likeliest":
-            return [Guess(int(token)) for token in probs.argmax(dim=1)]
-        return [Guess(noise.draw(row, len(before))) for row, before in zip(probs, contexts, strict=True)]
+            return [Guess(token) for token in probs.argmax(dim=1).tolist()]
+        return [Guess(token) for token in noise.draws(probs, [len(before) for before in contexts])]
 
     def _is_kept(self, guess: Guess) -> bool:
         return guess.drawn_from is not None and guess.drawn_from.max().item() > self.options.keep_above

@@ -33,6 +33,7 @@ from engine.drafters.base import Context, Drafter, Room
 from engine.drafters.budget import EXPLORE_EVERY, MeasuredBudget, budget_option
 from engine.errors import BadInput
 from engine.options import option
+from engine.runtime import crossings
 from engine.sampling import likeliest, penalised, warp
 from engine.tree import MAX_BUDGET, DraftTree, GrowingTree
 from engine.verify import Verdict
@@ -163,7 +164,7 @@ class Lookahead(Drafter):
     def _next_tokens(self, logits: Tensor, ends: Sequence[int], root_place: int) -> list[int]:
         """What the target would say behind each column, given the text and the column's own tokens."""
         config, tree, noise = self.context.config, self.context.tree, self.context.noise
-        logits = logits[[end + 1 for end in ends]]
+        logits = crossings.rows(logits, [end + 1 for end in ends])
         contexts = None
         if config.repetition_penalty != 1:
             before = self.context.ids[: root_place + 1]
@@ -172,8 +173,7 @@ class Lookahead(Drafter):
             found: list[int] = likeliest(penalised(logits, config, contexts)).tolist()
             return found
         places = [root_place + 1 + (tree.depths[end] if end >= 0 else 0) for end in ends]
-        rows = zip(warp(logits, config, contexts), places, strict=True)
-        return [noise.draw(row, place) for row, place in rows]
+        return noise.draws(warp(logits, config, contexts), places)
 
     def _read(self, ids: Sequence[int]) -> None:
         """The text's own n-grams enter the pool as they are written."""

@@ -8,6 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from engine.runtime.compiled import runs_compiled
+from engine.runtime.crossings import download
 
 Tokens = np.ndarray[Any, np.dtype[np.int64]]
 LogProbs = np.ndarray[Any, np.dtype[np.float64]]
@@ -21,7 +22,8 @@ def likeliest(scores: Tensor, top_k: int) -> Candidates:
     if not runs_compiled(scores.device):
         best = scores.topk(top_k, dim=1)
         log_probs = best.values - scores.logsumexp(dim=1, keepdim=True)
-        return best.indices.cpu().numpy(), log_probs.double().cpu().numpy()
+        tokens, found = download(best.indices, log_probs)
+        return tokens.long().numpy(), found.numpy()
     from engine.drafters.heads import _compiled
 
     return _compiled.likeliest(scores.contiguous().numpy(), top_k)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from engine.models import LoadedModel
     from engine.target import Target
 
+MOST_NAME_CHARS = 200
 CONFIG_FILE, WEIGHTS_FILE, INDEX_FILE = "config.json", "model.safetensors", "model.safetensors.index.json"
 SHAPE_FILE = "shape.json"
 """The static tree that was measured for these weights (`shapes.Shape.rows`)."""
@@ -63,7 +64,7 @@ class Weights:
         """A whole number of the config, at least `low`. Raises BadInput."""
         value = self.config.get(key, default)
         if not isinstance(value, int) or isinstance(value, bool) or value < low:
-            raise BadInput(f"{key} in {self.folder / CONFIG_FILE} is {value!r}; wanted a whole number from {low}.")
+            raise BadInput(f"{key} in {self.folder / CONFIG_FILE} is {value!r:.60}; wanted a whole number from {low}.")
         return value
 
     def shape(self) -> Shape | None:
@@ -72,9 +73,17 @@ class Weights:
         return shapes.from_rows(_read_json(path)) if path.is_file() else None
 
     def shares(self) -> list[float] | None:
-        """Share of steps in which each node was accepted, in the order of drafting; None where none was measured."""
+        """Share of steps in which each node was accepted, in the order of drafting; None where none was measured.
+
+        Raises BadInput.
+        """
         path = self.folder / SHARES_FILE
-        return [float(share) for share in _read_json(path)] if path.is_file() else None
+        if not path.is_file():
+            return None
+        try:
+            return [float(share) for share in _read_json(path)]
+        except (TypeError, ValueError, OverflowError) as error:
+            raise BadInput(f"{path} is not a list of shares.") from error
 
     def vocabulary(self, vocab_size: int) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Ids of the tokens worth drafting; all where the folder names none. Raises BadInput."""
@@ -167,7 +176,7 @@ def _load(method: str, folder: Path) -> Weights:
     for path in _weight_files(folder):
         try:
             tensors |= load_file(path)
-        except (SafetensorError, OSError) as error:
+        except (SafetensorError, OSError, UnicodeError) as error:
             raise BadInput(
                 f"The weights {path} are missing, corrupt or cut off ({error}); fetch them again."
             ) from error
@@ -177,8 +186,12 @@ def _load(method: str, folder: Path) -> Weights:
 def _weight_files(folder: Path) -> list[Path]:
     index = folder / INDEX_FILE
     if index.is_file():
-        parts = _read_json(index).get("weight_map", {})
-        return [folder / Path(str(name)).name for name in sorted(set(parts.values()))]
+        parts = _read_object(index).get("weight_map", {})
+        named = list(parts.values()) if isinstance(parts, dict) else [None]
+        names = [name for name in named if isinstance(name, str) and len(name) <= MOST_NAME_CHARS]
+        if len(names) < len(named):
+            raise BadInput(f"The file {index} does not name its parts; fetch it again.")
+        return [folder / Path(name).name for name in sorted(set(names))]
     found = sorted(folder.glob("*.safetensors"))
     if not found:
         raise BadInput(f"The folder {folder} holds no safetensors file; weights in other formats are not read.")
@@ -189,12 +202,18 @@ def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG_FILE
     if not path.is_file():
         raise BadInput(f"The folder {folder} holds no {CONFIG_FILE}; wanted a drafter's weights folder.")
-    config: dict[str, Any] = _read_json(path)
-    return config
+    return _read_object(path)
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    found = _read_json(path)
+    if not isinstance(found, dict):
+        raise BadInput(f"{path} holds no JSON object.")
+    return found
 
 
 def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadInput(f"{path} cannot be read as JSON: {error}") from error

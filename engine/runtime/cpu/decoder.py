@@ -67,6 +67,8 @@ def _head_dim(config: Any) -> int:
 class CompiledDecoder:
     """A model's weights, packed, and passes over (m,) rows."""
 
+    is_row_invariant = True
+
     def __init__(self, model: PreTrainedModel) -> None:
         announce_compiling()
         config: Any = model.config

@@ -1,8 +1,9 @@
 """Compiled distributions of few rows: softmax under temperature, top-k, top-p and repetition penalty.
 
-A row is worked out alone and added up in one fixed order, so its probabilities are the same bits whatever shares the
-call and however wide the processor's vectors are. Nothing is sorted but what may be kept. A row with a number that is
-not finite among its highest gives NaN. Knows numbers only; compiled by numba at the first call and kept on disk.
+A row is worked out alone, by one thread, and added up in one fixed order, so its probabilities are the same bits
+whatever shares the call and however wide the processor's vectors are. Nothing is sorted but what may be kept. A row
+with a number that is not finite among its highest gives NaN. Knows numbers only; compiled by numba at the first call
+and kept on disk.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from engine.runtime.compiled import entry, inner, part
+from engine.runtime.cpu.crew import CREW, DONE, NEXT, Control, enter, finish, leave
 from engine.runtime.cpu.softmax import Doubles, Floats, Integers, exponentiate, keep_best, maximum
 from engine.runtime.cpu.totals import highest_and_total
+from engine.runtime.cpu.vectors import atomic_add
 
 _LANES = 64
 _CHUNK = 1024
@@ -22,6 +25,8 @@ _FIRST_REACH, _FARTHEST = np.float32(8.0), np.float32(80.0)
 """How far below the highest score, in nats, is looked for what is kept; beyond the last nothing has a probability."""
 _PER_NAT, _NUM_BUCKETS = np.float32(32.0), 32 * 80 + 1
 _LAST_BUCKET = np.float32(_NUM_BUCKETS - 1)
+_SMALL_READING = 500_000
+"""Scores in fewer than which waking a thread does not pay."""
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 
 
@@ -64,23 +69,78 @@ def fill(scores: Floats, seen: Seen, shape: Shape, probs: Floats) -> None:
         _fill_row(row, shape.scale, exponents, exponents.view(np.float32), probs[i])
 
 
-@entry(error_model="numpy")
 def chances(scores: Floats, rows: Integers, seen: Seen, shape: Shape, tokens: Integers, probs: Doubles) -> None:
     """Probability (m,) of token j in row `rows[j]` of scores (n, v); equal rows stand together. `seen` is by j."""
-    memory = np.empty(scores.shape[1], np.float32)
-    for j in range(len(rows)):
-        if j == 0 or rows[j] != rows[j - 1]:
-            row = _row_of(scores[rows[j]], seen.ids[seen.firsts[j] : seen.firsts[j + 1]], shape, memory)
-        probs[j] = _chance(row, shape.scale, tokens[j])
+    begins = np.append(np.flatnonzero(np.diff(rows, prepend=-1)), len(rows))
+    num_threads = _threads_for(scores, len(begins) - 1)
+    CREW.run(_share_of_chances, begins, scores, rows, seen, shape, tokens, probs, num_threads=num_threads)
+
+
+def best(scores: Floats, rows: Integers, seen: Seen, shape: Shape, tokens: Integers) -> None:
+    """The likeliest tokens (m, k) of rows (m,) of scores (n, v), best first; what is cut off is among them."""
+    CREW.run(_share_of_best, scores, rows, seen, shape, tokens, num_threads=_threads_for(scores, len(rows)))
+
+
+def _threads_for(scores: Floats, num_rows: int) -> int:
+    """Threads that reading so many rows is worth."""
+    return 1 if num_rows * scores.shape[1] < _SMALL_READING else CREW.size
 
 
 @entry(error_model="numpy")
-def best(scores: Floats, rows: Integers, seen: Seen, shape: Shape, tokens: Integers) -> None:
-    """The likeliest tokens (m, k) of rows (m,) of scores (n, v), best first; what is cut off is among them."""
+def _share_of_chances(
+    thread: int,
+    number: int,
+    control: Control,
+    begins: Integers,
+    scores: Floats,
+    rows: Integers,
+    seen: Seen,
+    shape: Shape,
+    tokens: Integers,
+    probs: Doubles,
+) -> None:
+    """A unit is one row with all of its tokens: places `begins[u]` to `begins[u + 1]`."""
+    if not enter(control, number):
+        return
+    memory = np.empty(scores.shape[1], np.float32)
+    total = len(begins) - 1
+    unit = atomic_add(control, NEXT, 1)
+    while unit < total:
+        j = begins[unit]
+        row = _row_of(scores[rows[j]], seen.ids[seen.firsts[j] : seen.firsts[j + 1]], shape, memory)
+        for place in range(j, begins[unit + 1]):
+            probs[place] = _chance(row, shape.scale, tokens[place])
+        atomic_add(control, DONE, 1)
+        unit = atomic_add(control, NEXT, 1)
+    if thread == 0:
+        finish(control, total)
+    leave(control)
+
+
+@entry(error_model="numpy")
+def _share_of_best(
+    thread: int,
+    number: int,
+    control: Control,
+    scores: Floats,
+    rows: Integers,
+    seen: Seen,
+    shape: Shape,
+    tokens: Integers,
+) -> None:
+    """A unit is one row."""
+    if not enter(control, number):
+        return
     memory, highest = np.empty(scores.shape[1], np.float32), np.empty(tokens.shape[1], np.float32)
-    for j in range(len(rows)):
-        own = _penalised(scores[rows[j]], seen.ids[seen.firsts[j] : seen.firsts[j + 1]], shape.penalty, memory)
-        keep_best(own, tokens[j], highest)
+    unit = atomic_add(control, NEXT, 1)
+    while unit < len(rows):
+        own = _penalised(scores[rows[unit]], seen.ids[seen.firsts[unit] : seen.firsts[unit + 1]], shape.penalty, memory)
+        keep_best(own, tokens[unit], highest)
+        atomic_add(control, DONE, 1)
+        unit = atomic_add(control, NEXT, 1)
+    if thread == 0:
+        finish(control, len(rows))
+    leave(control)
 
 
 @inner(error_model="numpy")

@@ -62,18 +62,17 @@ def tree(scripts: Scripts) -> Loaded:
 
 
 DRAWN = """() => {
-  const isTree = ([what, data]) => what === 'react' && data.some((trace) => trace.customdata);
-  const [, data, layout] = plotted.filter(isTree).pop();
-  const nodes = data.find((trace) => trace.customdata), ring = data.find((trace) => trace.mode === 'markers');
-  const is = (place) => nodes.x[place] === ring.x[0] && nodes.y[place] === ring.y[0];
-  const lines = data.filter((trace) => trace.mode === 'lines');
-  const chosen = nodes.customdata.find((key, place) => is(place)) ?? null;
-  return { nodes, lines, layout, keys: nodes.customdata, chosen };
+  const isTree = ([what, data]) => (what === 'react' || what === 'animate') && data.some((trace) => trace.customdata);
+  const drawings = plotted.filter(isTree), [, data] = drawings[drawings.length - 1];
+  const [, , layout] = drawings.filter(([what]) => what === 'react').pop();
+  const nodes = data.find((trace) => trace.customdata), [first, ...others] = nodes.customdata;
+  const lines = data.filter((trace) => trace.mode === 'lines' && trace.x[0] !== null);
+  return { nodes, lines, layout, keys: nodes.customdata, chosen: others.includes(first) ? first : null };
 }"""
 
 
 def drawn_tree(loaded: Loaded) -> dict[str, Any]:
-    """The tree that was drawn last: its traces, the nodes' keys, which of them is chosen."""
+    """The tree that was drawn last: its traces, the nodes' keys, that of the chosen one first too; which that is."""
     found: dict[str, Any] = loaded(DRAWN)
     return found
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from toys import TableTarget, greedy_text
 
 from engine import bench, models
@@ -19,7 +20,8 @@ from engine.bench import markdown, runner
 from engine.bench.peers import load_peers
 from engine.bench.runner import Cell, Plan, Skipped, Timed
 from engine.errors import BadInput
-from engine.models import LoadedModel
+from engine.models import LoadedModel, loading
+from engine.runtime import prepared
 from engine.suites import Question
 from engine.target import Target
 from tests.engine.bench.cells import CONFIG, SETTINGS, CountingPeer, plan
@@ -166,3 +168,22 @@ def test_a_later_turn_that_does_not_fit_skips_the_question(model_folder: Path) -
     records = list(bench.run(Target(loaded), Plan({}, [question, Question("fox", ("Hi.",))], CONFIG)))
     assert [r.prompt_index for r in records if isinstance(r, Skipped)] == [0]
     assert [r.prompt_index for r in records if isinstance(r, Cell)] == [1]
+
+
+def test_where_weights_are_not_packed_there_is_one_copy_of_them(
+    model_folder: Path, draft_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU, where a second copy would not fit."""
+    order = loading._Order(str(model_folder), torch.device("cpu"), torch.float32)
+    loaded = replace(loading._load(order), draft=str(draft_folder))
+    wanted = load_peers(loaded, str(model_folder), CONFIG)[0].generate(loaded.encode("Tim found"), 8)
+    monkeypatch.setattr(prepared, "runs_compiled", lambda device: False)
+    monkeypatch.setattr("engine.bench.peers.runs_compiled", lambda device: False)
+    monkeypatch.setattr("engine.target.runs_compiled", lambda device: False)
+    target = Target(loaded)
+    peers: list[Any] = load_peers(loaded, str(model_folder), CONFIG)
+    own = {weight.data_ptr() for weight in loaded.model.parameters()}
+    assert {weight.data_ptr() for weight in peers[0]._model.parameters()} == own
+    for peer in peers:
+        assert peer.generate(loaded.encode("Tim found"), 8) == wanted, peer.name
+    assert greedy_text(target, loaded.encode("Tim found"), 8)[-8:] == wanted, "its attention is still the engine's"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from toys import VOCAB_SIZE, ScriptedDrafter, TableTarget, finished, greedy_text, output_ids, prompt_ids
+import torch
+from toys import VOCAB_SIZE, ScriptedDrafter, TableTarget, finished, greedy_text, output_ids, prompt_ids, steps_of
 
 from engine.config import GenerationConfig
 from engine.drafters.base import Context
@@ -76,3 +77,37 @@ def test_a_prompt_that_fills_the_context_is_refused_with_the_numbers(llama: Targ
     longest = prompt_ids(llama.max_context - 1)
     events = list(generate(llama, ScriptedDrafter(nothing), longest, GenerationConfig()))
     assert (finished(events).reason, finished(events).counts.emitted) == ("context", 1)
+
+
+@pytest.mark.parametrize("where", ["drafter", "target"])
+def test_memory_that_runs_out_ends_the_run_with_a_sentence_and_what_it_had(
+    where: str, llama: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the next run works."""
+    error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has 79 GiB")
+    released: list[int] = []
+    monkeypatch.setattr("engine.loop.release", lambda: released.append(1))
+    drafter = Broken("propose" if where == "drafter" else "", error)
+    config = GenerationConfig(max_new_tokens=9)
+    prompt = prompt_ids(4)
+    whole = output_ids(generate(llama, ScriptedDrafter(nothing), prompt, config))
+    extend, calls = llama.runner.extend, list[int]()
+
+    def exhausted(*args: Any, **kwargs: Any) -> Any:
+        calls.append(1)
+        if len(calls) > 2:
+            raise error
+        return extend(*args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patched:
+        if where == "target":
+            patched.setattr(llama.runner, "extend", exhausted)
+        events = list(generate(llama, drafter, prompt, config))
+    had = [token.token_id for step in steps_of(events) for token in step.emitted]
+    assert finished(events).reason == "failed"
+    assert finished(events).message.startswith("The memory ran out (CUDA out of memory. Tried to allocate 2.00 GiB")
+    assert "Traceback" not in finished(events).message
+    assert had
+    assert had == whole[: len(had)]
+    assert released == [1]
+    assert output_ids(generate(llama, ScriptedDrafter(nothing), prompt, config)) == whole

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,25 @@ def test_a_model_is_loaded_once_and_shared(model_folder: Path) -> None:
 def test_a_model_that_drafts_for_itself_has_weights_of_its_own(model_folder: Path) -> None:
     target = load(model_folder)
     assert models.load_draft(models.DraftSpec(str(model_folder)), target).model is not target.model
+
+
+def test_on_a_gpu_a_model_that_drafts_for_itself_is_the_targets(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no compiled runner changes what it is given."""
+    monkeypatch.setattr("engine.models.loading.runs_compiled", lambda device: False)
+    target = replace(load(model_folder))
+    draft = models.load_draft(models.DraftSpec(str(model_folder), max_tokens=64), target)
+    assert draft.model is target.model
+    assert draft.max_context == 64
+    assert models.load_draft(models.DraftSpec(str(model_folder), dtype="bf16"), target).model is not target.model
+
+
+def test_a_target_may_be_held_to_fewer_tokens(model_folder: Path) -> None:
+    found = load(model_folder)
+    assert found.held_to(64).max_context == 64
+    assert found.held_to(64).model is found.model
+    assert found.held_to(0) is found.held_to(9999) is found
 
 
 @pytest.mark.parametrize("name", ["storyy", "./nowhere", "/no/such/folder", "~/no-such-folder", "a/b/c"])

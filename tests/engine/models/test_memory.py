@@ -12,6 +12,7 @@ from model_folders import load
 from toys import FAMILIES, build
 
 from engine.models import memory
+from engine.models.presets import presets
 from engine.runtime.cache import KVCache
 
 QWEN3_8B = transformers.Qwen3Config(
@@ -72,3 +73,45 @@ def test_free_memory_of_a_gpu_includes_what_torch_keeps_unused(monkeypatch: pyte
         monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
     assert memory.free_bytes(torch.device("cuda")) == 120
     assert memory.in_gigabytes(16_381_470_720) == "16.4 GB"
+
+
+def sized(kind: str, *sizes: int, dim: int = 0, tied: bool = False) -> transformers.PretrainedConfig:
+    """Vocabulary, width, inner width, layers, heads and key heads of a published model."""
+    names = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+    more = {"head_dim": dim} if dim else {}
+    given = dict(zip((*names, "num_key_value_heads"), sizes, strict=True))
+    return transformers.AutoConfig.for_model(kind, **given, **more, tie_word_embeddings=tied)
+
+
+QWEN3_06B = sized("qwen3", 151_936, 1024, 3072, 28, 16, 8, dim=128, tied=True)
+SMOLLM2_135M = sized("llama", 49_152, 576, 1536, 30, 9, 3, tied=True)
+PUBLISHED: dict[str, tuple[transformers.PretrainedConfig, ...]] = {
+    "qwen3-8b": (QWEN3_8B, QWEN3_06B),
+    "qwen3-4b": (sized("qwen3", 151_936, 2560, 9728, 36, 32, 8, dim=128, tied=True), QWEN3_06B),
+    "qwen2_5-7b": (
+        sized("qwen2", 152_064, 3584, 18_944, 28, 28, 4),
+        sized("qwen2", 151_936, 896, 4864, 24, 14, 2, tied=True),
+    ),
+    "llama3_1-8b": (
+        sized("llama", 128_256, 4096, 14_336, 32, 32, 8),
+        sized("llama", 128_256, 2048, 8192, 16, 32, 8, tied=True),
+    ),
+    "smollm2-1_7b": (sized("llama", 49_152, 2048, 8192, 24, 32, 32, tied=True), SMOLLM2_135M),
+    "smollm2-135m": (SMOLLM2_135M,),
+}
+
+
+@pytest.mark.parametrize("name", [name for name, preset in presets().items() if preset.gigabytes])
+def test_a_presets_memory_is_target_draft_and_8192_tokens_of_both(name: str) -> None:
+    total = sum(
+        memory.weight_bytes("nowhere", config, torch.bfloat16) + memory.kv_bytes(config, torch.bfloat16, 8192)
+        for config in PUBLISHED[name]
+    )
+    preset = presets()[name]
+    assert preset.gigabytes == round(total / 1e9, 1)
+    if preset.draft:
+        assert preset.title.endswith(f", {preset.gigabytes:g} GB"), "the menu says it before anything is loaded"
+
+
+def test_every_preset_of_the_hub_says_what_it_needs() -> None:
+    assert set(PUBLISHED) == {name for name, preset in presets().items() if "/" in preset.target and name != "story"}

@@ -39,7 +39,7 @@ def test_a_hub_model_needs_its_config_and_a_list_of_its_files(
     model_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Hub().install(monkeypatch)
-    monkeypatch.setattr(needs, "_memory", lambda name, location, dtype: 9 * 10**9)
+    monkeypatch.setattr(needs, "_memory", lambda name, location, dtype, packing: 9 * 10**9)
     found = needs_of("a/b", "cpu", "bf16")
     assert not found.fits
     assert found.text == (

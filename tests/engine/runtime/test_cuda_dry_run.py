@@ -78,7 +78,7 @@ def test_passes_through_some_layers_stay_on_the_device(family: str) -> None:
 def test_skipped_layers_blocks_and_extra_rows_stay_on_the_device() -> None:
     with fake_cuda():
         runner = ModelRunner(fake(FAMILIES["llama"]()), MAX_CONTEXT, is_row_invariant=False)
-        assert runner.uses_transformers
+        assert not runner.uses_transformers
         assert on_cuda(runner.extend([1, 2], (-1, 0), skip={1}, num_logits=1).logits, 1, VOCAB_SIZE)
         runner.commit(())
         assert on_cuda(runner.extend([5, 5], (-1, 0), is_block=True).logits, 2, VOCAB_SIZE)

@@ -120,7 +120,17 @@ def test_a_suite_may_have_a_limit_of_its_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["word", "[1]", "3", '{"text": "x"}', '{"turns": []}', '{"turns": ["x", " "]}', '{"turns": "x"}', '{"prompt": 3}'],
+    [
+        "word",
+        "[1]",
+        "3",
+        '{"text": "x"}',
+        '{"turns": []}',
+        '{"turns": ["x", " "]}',
+        '{"turns": "x"}',
+        '{"prompt": 3}',
+        "[" * 100_000,
+    ],
 )
 def test_a_row_that_is_no_question_is_refused_with_its_line(line: str, tmp_path: Path) -> None:
     path = tmp_path / "odd.jsonl"

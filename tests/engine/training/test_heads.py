@@ -16,7 +16,7 @@ from toys import VOCAB_SIZE, random_weights, untrained
 from engine import cli, drafters, models
 from engine.config import GenerationConfig
 from engine.drafters import corpus
-from engine.drafters.copying.sam_decoding import CORPUS_FILE
+from engine.drafters.copying._corpus import CORPUS_FILE
 from engine.drafters.heads._weights import WEIGHTS_FILE
 from engine.errors import BadInput
 from engine.loop import generate

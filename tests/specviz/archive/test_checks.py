@@ -11,10 +11,14 @@ from stored import copy_of, session, started, stepped
 
 from engine.errors import BadInput
 from engine.events import to_dict
-from specviz.archive import checks, lines
+from specviz.archive import lines, records
 from specviz.store import RunCopy
 
 Change = Callable[[list[dict[str, Any]]], Any]
+
+
+def nested(depth: int) -> dict[str, Any]:
+    return {"x": nested(depth - 1)} if depth else {"x": 1}
 
 
 def changed(change: Change) -> str:
@@ -38,28 +42,33 @@ def changed(change: Change) -> str:
         (lambda rows: rows[0].update(extra=1), "Line 1: unknown field 'extra'"),
         (lambda rows: rows[0].pop("prompt"), "field prompt is missing"),
         (lambda rows: rows[0].update(prompt=3), "prompt: wanted text, got 3"),
-        (lambda rows: rows[0].update(prompt_ids=[1, "2"]), "prompt_ids: wanted a whole number"),
+        (lambda rows: rows[0].update(prompt_ids=[1, "2"]), "prompt_ids[1]: wanted a whole number"),
         (lambda rows: rows[0].update(prompt_ids=[True]), "wanted a whole number, got True"),
         (lambda rows: rows[0].update(config=[1]), "config: wanted an object"),
         (lambda rows: rows[0].update(config={"x": float("inf")}), "not JSON"),
         (lambda rows: rows[0].update(session_id="../../etc"), "session_id has 1 to 80"),
         (lambda rows: rows[0].update(created_at="soon"), "created_at is 'soon'"),
         (lambda rows: rows[0].update(created_at="2026-01-01T00:00:00"), "created_at"),
-        (lambda rows: rows[0].update(model="m" * 999), "model is empty or longer"),
+        (lambda rows: rows[0].update(model="m" * 999), "model: wanted at most 200 characters"),
+        (lambda rows: rows[0].update(config={"x": [[0]] * 9_999}), "config: wanted at most 10,000 values"),
+        (lambda rows: rows[0].update(config=nested(21)), "config: wanted at most 20 objects inside each other"),
+        (lambda rows: rows[2].update(nodes=rows[2]["nodes"] * 1_001), "nodes: wanted at most 2,000 of them"),
+        (lambda rows: rows[0].update(prompt_ids=[1] * (2**20 + 1)), "prompt_ids: wanted at most 1,048,576 of them"),
+        (lambda rows: rows[2]["nodes"][0].update(text="x" * 10_001), "text: wanted at most 10,000 characters"),
         (lambda rows: rows[2].update(draft_ns="1"), "Line 3: draft_ns: wanted a whole number, got '1'"),
-        (lambda rows: rows[2].update(draft_ns=-1), "draft_ns: wanted zero or more"),
+        (lambda rows: rows[2].update(draft_ns=-1), "draft_ns: wanted 0 or more"),
         (lambda rows: rows[2].update(draft_ns=2**60), "draft_ns"),
         (lambda rows: rows[2].update(emitted=[]), "emits nothing"),
         (lambda rows: rows[2].update(path=[1]), "not a path of its tree"),
         (lambda rows: rows[2].update(path=[7]), "not a path of its tree"),
         (lambda rows: rows[2]["nodes"][0].update(parent=0), "a parent comes before its child"),
-        (lambda rows: rows[2]["nodes"][0].update(parent=-2), "parent: wanted a node"),
+        (lambda rows: rows[2]["nodes"][0].update(parent=-2), "nodes[0].parent: wanted -1 or more"),
         (lambda rows: rows[2]["nodes"][0].update(status="lost"), "status: wanted one of"),
-        (lambda rows: rows[2]["nodes"][0].update(target_prob=1.5), "target_prob: wanted a probability"),
+        (lambda rows: rows[2]["nodes"][0].update(target_prob=1.5), "target_prob: wanted at most 1.001"),
         (lambda rows: rows[2]["emitted"][0].update(node=9), "names node 9"),
         (lambda rows: rows[2].update(judged=[{"node": 2}]), "node 2 was judged"),
-        (lambda rows: rows[2].update(judged=[{"node": 0, "ratio": -1.0}]), "ratio: wanted zero or more"),
-        (lambda rows: rows[2].update(judged=[{"node": 0, "overlap": 1.5}]), "overlap: wanted a probability"),
+        (lambda rows: rows[2].update(judged=[{"node": 0, "ratio": -1.0}]), "ratio: wanted 0 or more"),
+        (lambda rows: rows[2].update(judged=[{"node": 0, "overlap": 1.5}]), "overlap: wanted at most 1.001"),
         (lambda rows: rows[2]["emitted"][0]["alternatives"][0].update(text=None), "text: wanted text"),
         (lambda rows: rows[-1].update(reason="bored"), "reason: wanted one of"),
         (lambda rows: rows[-1]["counts"].update(steps=5), "The end counts 5 steps"),
@@ -75,7 +84,7 @@ def test_a_changed_file_is_refused(change: Change, said: str) -> None:
 
 def test_the_engines_own_events_pass_the_checks() -> None:
     for event in session("a"):
-        checks.check_fields(type(event), json.loads(json.dumps(to_dict(event))))
+        records.checked(records.model_of(type(event)), json.loads(json.dumps(to_dict(event))))
 
 
 @pytest.mark.parametrize(
@@ -122,5 +131,5 @@ def test_a_probability_lies_between_0_and_1(prob: float, is_fit: bool) -> None:
     if is_fit:
         assert lines.from_lines(text)
     else:
-        with pytest.raises(BadInput, match="a probability"):
+        with pytest.raises(BadInput, match="probability: wanted"):
             lines.from_lines(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from stored import copy_of, session, started
 
 from engine.errors import BadInput
 from specviz.archive import lines
+from specviz.archive.lines import Limits
 from specviz.store import RunCopy
 
 HOSTILE = "</script><img src=x onerror=alert(1)> {{x}} ${y} \u202e <!-- \ud800"
@@ -57,31 +59,28 @@ def test_annotations_that_are_not_ours_are_refused(written: dict[str, Any]) -> N
         lines.from_lines(f"{text(copy_of('a'))}\n{line}")
 
 
-def test_limits_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_are_said() -> None:
     two = text(copy_of("a"), copy_of("b"))
-    monkeypatch.setattr(lines, "MAX_RUNS", 1)
     with pytest.raises(BadInput, match="more than 1 runs"):
-        lines.from_lines(two)
-    monkeypatch.setattr(lines, "MAX_CHARS", 10)
+        lines.from_lines(two, Limits(runs=1))
     with pytest.raises(BadInput, match="at most 10 are read"):
-        lines.from_lines(two)
+        lines.from_lines(two, Limits(chars=10))
 
 
-def test_limits_of_a_file_are_met_to_the_last_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_of_a_file_are_met_to_the_last_one() -> None:
     copy = copy_of("a", num_steps=2)
     text = "\n".join(lines.to_lines([copy]))
-    monkeypatch.setattr(lines, "MAX_CHARS", len(text))
-    monkeypatch.setattr(lines, "MAX_RUNS", 1)
-    monkeypatch.setattr(lines, "MAX_STEPS", 2)
-    assert lines.from_lines(text) == [copy], "two steps, beside start, prefill and end"
-    monkeypatch.setattr(lines, "MAX_STEPS", 1)
+    just = Limits(chars=len(text), runs=1, steps=2, nodes=4)
+    assert lines.from_lines(text, just) == [copy], "two steps, beside start, prefill and end"
+    for limits, said in (
+        (replace(just, steps=1), "Line 4: a run has more than 1 steps"),
+        (replace(just, nodes=3), "Line 4: a run has more than 3 drafted tokens"),
+        (replace(just, chars=len(text) - 1), f"The file has {len(text):,} characters; at most {len(text) - 1:,}"),
+    ):
+        with pytest.raises(BadInput, match=said):
+            lines.from_lines(text, limits)
     with pytest.raises(BadInput, match="Line 4: a run has more than 1 steps"):
-        lines.from_lines(text)
-    with pytest.raises(BadInput, match="Line 4: a run has more than 1 steps"):
-        lines.from_lines(text.rpartition("\n")[0])
-    monkeypatch.setattr(lines, "MAX_CHARS", len(text) - 1)
-    with pytest.raises(BadInput, match=f"The file has {len(text):,} characters; at most {len(text) - 1:,}"):
-        lines.from_lines(text)
+        lines.from_lines(text.rpartition("\n")[0], replace(just, steps=1))
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from stored import session
 
 from engine.bench import Skipped, journal
 from engine.errors import BadInput
+from engine.models import watch
 from specviz.bench import Benchmarks, Progress, Shelf
 from specviz.bench import benchmarks as running
 from specviz.decoding.line import Ticket
@@ -74,6 +75,23 @@ def test_a_stopped_benchmark_goes_on_where_its_last_whole_round_ended(
     assert place.store.flush()
     assert len(place.store.list_runs(100, group_id=place.shelf.group(bench_id))) >= 12, "one group, before and after"
     assert place.shelf.journal(bench_id).read_text().splitlines()[:3] == before[:3], "whole rounds are not run again"
+
+
+def test_how_far_loading_is_stands_in_the_progress_and_stop_ends_it(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    benchmarks, told = place.benchmarks(), []
+
+    def load(model: str) -> None:
+        watch.report("Fetching 40 %")
+        told.append(benchmarks.progress.note)
+        benchmarks.stop()
+        watch.report()
+
+    monkeypatch.setattr(place.sessions.device, "load", load)
+    benchmarks.start(OWN)
+    assert until_it_ends(benchmarks).phase == "stopped"
+    assert told == ["Fetching 40 %"]
 
 
 def test_resuming_a_finished_one_measures_nothing(place: Place) -> None:

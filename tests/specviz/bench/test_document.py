@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from benching import REPORT
-from scripted import HOSTILE
+from scripted_kinds import HOSTILE
 
 from specviz.bench import EXAMPLE, Shelf, document
 from specviz.bench.document import _shade, to_html

@@ -42,12 +42,14 @@ def test_what_is_not_known_is_filled_in_or_left_out() -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"seconds": 0}, "Run 2 of the report: seconds is '0'; wanted a number above 0"),
-        ({"seconds": True}, "Run 2 of the report: seconds is 'True'"),
+        ({"seconds": 0}, "Run 2 of the report: seconds: wanted a number above 0, got 0"),
+        ({"seconds": True}, "Run 2 of the report: seconds: wanted a number, got True"),
         ({"method": "m" * 300}, "Run 2 of the report: method"),
-        ({"num_emitted": -1}, "wanted a whole number of 1 or more"),
-        ({"draft_ms": "x"}, "wanted milliseconds, or null"),
-        ({"acceptance_histogram": [1, "<b>"]}, "wanted a list of whole numbers, or null"),
+        ({"num_emitted": -1}, "num_emitted: wanted 1 or more, got -1"),
+        ({"draft_ms": "x"}, "draft_ms: wanted a number, got 'x'"),
+        ({"acceptance_histogram": [1, "<b>"]}, r"acceptance_histogram\[1\]: wanted a whole number"),
+        ({"seconds": 10**400}, "Run 2 of the report: seconds"),
+        ({"category": "other"}, "Run 2 of the report has no run of plain decoding beside it"),
         ({"prompt_index": 7}, "Run 2 of the report has no run of plain decoding beside it"),
     ],
 )
@@ -66,7 +68,14 @@ def test_what_is_no_report_is_a_sentence(text: object) -> None:
         foreign.read(text)
 
 
+def test_a_peers_run_says_nothing_of_passes_and_times() -> None:
+    given = report("toy", *PAIR)
+    for name in ("target_passes", "draft_ms", "target_ms", "host_ms"):
+        del given["cells"][1][name]
+    assert foreign.read(json.dumps(given))["cells"][1]["target_ms"] is None
+
+
 def test_a_number_that_is_none_is_refused() -> None:
     text = json.dumps(report("toy", *PAIR)).replace('"seconds": 1.0', '"seconds": NaN')
-    with pytest.raises(BadInput, match="Run 2 of the report: seconds is 'nan'"):
+    with pytest.raises(BadInput, match="Run 2 of the report: seconds: wanted a number, got nan"):
         foreign.read(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from benching import ASKED, IDS, benchmarks, cell, report
 from engine.errors import BadInput
 from specviz.bench import EXAMPLE
 from specviz.bench.keeping import Keeping
+from specviz.policy import PUBLIC
 
 GIVEN = json.dumps(report("toy\ud800", cell("plain", 2.0), created_at="2026-01-02T03:04:05+00:00"))
 
@@ -57,8 +59,9 @@ def test_what_cannot_be_done_is_a_sentence(keeping: Keeping, do: str, bench_id: 
 
 
 def test_a_public_instance_changes_nothing(keeping: Keeping) -> None:
-    keeping.benchmarks._sessions.visitors.is_public = True
-    assert not keeping.may_change
+    keeping.benchmarks.visitors.policy = replace(PUBLIC, moderator="sesame")
+    assert not keeping.may_change()
+    assert keeping.may_change(f"{'0' * 32}.sesame")
     with pytest.raises(BadInput, match="public"):
         keeping.change("import", None, GIVEN)
     assert keeping.benchmarks.shelf.entries() == []

@@ -11,7 +11,7 @@ from benching import GIVEN, OWN, Place, TinyDevice, until_it_ends
 from scripted import ScriptedDevice
 
 from engine import suites
-from engine.errors import BadInput
+from engine.errors import BadInput, UnknownName
 from specviz.bench import Asked
 from specviz.bench.request import _check_size, parse
 
@@ -72,6 +72,15 @@ def test_options_of_a_method_are_measured_kept_and_named(place: Place) -> None:
     assert place.store.flush()
     chosen = {run.method: run.method_options.get("depth") for run in place.store.list_runs(100)}
     assert chosen == {"plain": None, "prompt_lookup": 2}
+
+
+def test_a_visitors_own_model_is_measured_at_home_alone(place: Place) -> None:
+    given = ("own/model", *GIVEN[1:])
+    assert parse(TinyDevice(takes_own=True), *given).model == "own/model"
+    with pytest.raises(UnknownName, match="Unknown model 'own/model'"):
+        parse(TinyDevice(), *given)
+    with pytest.raises(UnknownName, match="Unknown model 'own/model'"):
+        place.benchmarks().start(replace(OWN, model="own/model"))
 
 
 def test_a_request_of_before_there_were_options_is_read() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from benching import ASKED, IDS, OWN, Place, Runs, cell, report, until_it_ends
@@ -50,7 +51,7 @@ def test_the_speed_of_saved_runs_is_all_time_by_all_tokens(row: RunRow) -> None:
     assert speeds._of_runs("toy", Runs(replace(row, prefill_ns=None, method="m"))) == {"m": 0.375}
 
     class Broken(Runs):
-        def list_runs(self, limit: int = 50) -> list[RunRow]:
+        def list_runs(self, limit: int = 50, **conditions: Any) -> list[RunRow]:
             raise StoreError("It is locked.")
 
     assert speeds._of_runs("toy", Broken()) == {}

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from asking import asked, of_type, run_all
-from scripted import ClockedDevice, ScriptedDevice, ScriptedRecorder, ScriptedVerdict
+from scripted import ScriptedDevice, ScriptedRecorder, ScriptedVerdict
+from scripted_kinds import ClockedDevice
 
 from engine.events import Event, SessionFinished, SessionStarted
 from specviz.decoding.device import Request

@@ -13,6 +13,7 @@ from asking import asked, of_type
 from scripted import ScriptedDevice, ScriptedRecorder, until
 
 from engine.events import SessionFinished, SessionStarted, Stepped
+from specviz.decoding.job import Work
 from specviz.decoding.session import Sessions
 from specviz.decoding.visitors import Visitors
 from specviz.pages.compare import Compare
@@ -116,7 +117,7 @@ def test_a_page_joins_with_its_buttons_as_they_should_be(view: Any, store: Store
     device, sessions = doors()
     device.let_go()
     page = view(sessions, Streams(), store) if view is Playground else view(sessions, store, Streams())
-    work = sessions.perform(lambda desk: desk.put(Waiting(3)), "old", page.id)
+    work = sessions.perform(Work((), lambda desk: desk.put(Waiting(3))), "old", page.id)
     next(work)
     event, who = SimpleNamespace(visitor=BROWSER, tab=TAB), SimpleNamespace(session_hash="newest")
     updates = list(page.join(event, who))

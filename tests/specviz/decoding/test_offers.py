@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from scripted import ScriptedDevice
 
-from engine.errors import BadInput
+from engine.errors import BadInput, UnknownName
 from engine.options import OptionSpec
 from specviz.decoding import offers, request
 from specviz.decoding.device import Method
+from specviz.decoding.local import LocalDevice
 
 DEPTH = OptionSpec("depth", 4, "How deep.", low=1, high=8)
 FALLBACK = OptionSpec("fallback", "none", "Another method.", kind="method", words=("none",))
@@ -68,3 +69,21 @@ def test_options_of_a_fallback_are_checked_as_its_own() -> None:
     ):
         with pytest.raises(BadInput, match=says):
             checked(**given)
+
+
+def test_nothing_goes_from_one_visitors_session_into_anothers() -> None:
+    aded, copying = (next(m for m in LocalDevice().methods() if m.name == name) for name in ("aded", "prompt_lookup"))
+    warm = {"warm": True}
+    with pytest.raises(UnknownName, match="option of aded 'warm'"):
+        request.method_options(ScriptedDevice(), aded, warm)
+    with pytest.raises(UnknownName, match=r"fallback\.warm"):
+        request.method_options(Falling(), copying, {"fallback": "aded", "fallback.warm": True})
+    assert request.method_options(ScriptedDevice(takes_own=True), aded, warm) == warm
+    assert "warm" not in {spec.name for spec in offers.own_specs(ScriptedDevice(), aded)}
+
+
+class Falling(ScriptedDevice):
+    """Has the engine's own methods."""
+
+    def methods(self) -> tuple[Method, ...]:
+        return LocalDevice().methods()

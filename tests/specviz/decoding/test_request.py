@@ -91,7 +91,7 @@ def test_a_race_that_cannot_be_run_gets_a_sentence(lanes: Any, says: str) -> Non
         ("Hi", "toy", settings(sampling={"temperature": "nan"}), "from 0 to 10"),
         ("Hi", "toy", settings(sampling={"top_p": 1.5}), "from 0 to 1"),
         ("Hi", "toy", settings(sampling={"top_p": 0}), "above 0"),
-        ("Hi", "toy", settings(sampling={"rule": "coin"}), "choose one of: auto, greedy"),
+        ("Hi", "toy", settings(sampling={"rule": "coin"}), "choose one of: auto, above_threshold"),
         ("Hi", "toy", settings(sampling={"rule": "rejection"}), "needs a temperature above 0"),
         ("Hi", "toy", settings(sampling={"timeout_s": -1}), "from 0 to 86400 seconds"),
         ("Hi", "toy", settings(sampling={"has_detail": False}), "Unknown sampling setting"),

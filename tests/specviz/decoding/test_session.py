@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -210,3 +211,20 @@ def test_closing_stops_all_and_not_one_alone(held: Held) -> None:
     closing.join(10)
     assert reasons(seen) in (["stopped"], [])
     assert [type(happening) for happening in rest[-2:]] == [Failed, Ended]
+
+
+def test_a_run_has_its_visitors_request_around_it() -> None:
+    """A Space's shared GPU is lent to whom the request in this context is from."""
+    request: contextvars.ContextVar[str] = contextvars.ContextVar("request", default="nobody's")
+
+    class Asking(ScriptedDevice):
+        def generate(self, *given: Any, **more: Any) -> Iterator[Any]:
+            self.log.append(request.get())
+            return super().generate(*given, **more)
+
+    device, store = Asking(), ScriptedRecorder()
+    sessions = Sessions(device, store)
+    request.set("a visitor's")
+    rest_of(sessions.run(asked(device, baseline=False), "v"))
+    assert "a visitor's" in device.log
+    assert "nobody's" not in device.log

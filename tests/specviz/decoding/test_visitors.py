@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from specviz.decoding.request import parse
 from specviz.decoding.session import Sessions
 from specviz.decoding.visitors import Visitors, hashed
 from specviz.pages.saved import SavedRuns
+from specviz.policy import HOME, PUBLIC
 from specviz.showing.channel import Streams
 from specviz.store import Store, open_store
 
@@ -36,7 +38,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def page(store: Store, is_public: bool) -> SavedRuns:
-    return SavedRuns(store, Streams(), Visitors(is_public))
+    return SavedRuns(store, Streams(), Visitors(replace(PUBLIC, imports="any") if is_public else HOME))
 
 
 def mark(shown: SavedRuns, action: str, *ids: str, visitor: Any = MINE) -> dict[str, Any]:
@@ -93,7 +95,7 @@ def test_the_list_says_what_may_be_changed_and_nobodys_token(
 ) -> None:
     text = page(store, is_public).find(json.dumps({"visitor": MINE}))
     assert {row["id"] for row in json.loads(text)["rows"] if row["mayChange"]} == changeable
-    assert ("Whoever opens this page can read every run" in text) == is_public
+    assert ("Whoever opens this page can read what is in this list" in text) == is_public
     assert hashed(MINE) not in text
     assert MINE not in text
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from engine import suites
 from specviz.bench import EXAMPLE, Benchmarks, Progress
 from specviz.pages import bench as page
 from specviz.pages.bench import BenchView, told_progress
+
+WHO: Any = SimpleNamespace(session_hash="v")
 
 
 def view(tmp_path: Path, bench: Benchmarks | None = None) -> BenchView:
@@ -40,9 +43,9 @@ def test_start_says_why_not_and_else_shows_progress_until_the_end(
     benchmarks, held = place.benchmarks(), threading.Event()
     at_run(1, place.store, lambda: held.wait(PATIENCE_S), monkeypatch)
     view = place.view(benchmarks)
-    refused = view.start("toy", [], 6, "", ["prompt_lookup"], "", 1, 8, 0)
+    refused = view.start(WHO, "toy", [], 6, "", ["prompt_lookup"], "", 1, 8, 0)
     assert "nothing to ask" in json.loads(refused[0])["alert"]
-    told, timer, stop, board, shown = view.start("toy", [], 6, "Tim\nfox", ["prompt_lookup"], "", 1, 4, 0)
+    told, timer, stop, board, shown = view.start(WHO, "toy", [], 6, "Tim\nfox", ["prompt_lookup"], "", 1, 4, 0)
     assert (timer.active, stop.interactive) == (True, True)
     assert json.loads(board)["open"] == shown["id"]
     held.set()
@@ -140,3 +143,14 @@ def test_the_estimate_is_of_the_settings(tmp_path: Path) -> None:
     given = ("toy", ["story"], 2, "", ["scripted"], "", 1, 8, 0)
     assert view(tmp_path).estimate(*given).startswith("4 timed runs: 2 prompts × 2 methods.")
     assert "nothing to ask" in view(tmp_path).estimate("toy", [], *given[2:])
+
+
+def test_what_a_model_of_ones_own_needs_is_said_at_home_alone(tmp_path: Path) -> None:
+    def needs(model: object, **device: Any) -> str:
+        return BenchView(benchmarks(tmp_path), ScriptedDevice(**device), Runs()).needs(model)  # type: ignore[arg-type]
+
+    assert needs("own", takes_own=True) == "Needs 1.0 GB; 2.0 GB are free."
+    assert needs("toy", takes_own=True) == needs("toy") == "", "one of the menu"
+    assert needs(["x"], takes_own=True).startswith("Unknown model")
+    assert needs("a/b", takes_own=True) == "The Hub has no model a/b."
+    assert needs("own") == "This instance runs its own models only."

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from scripted import HOSTILE, ScriptedDevice, started
+from scripted import ScriptedDevice, started
+from scripted_kinds import HOSTILE
 
 from specviz.decoding.session import Sessions
 from specviz.pages.compare import Compare, first_settings
@@ -20,8 +21,8 @@ SETTINGS = json.dumps(
 )
 
 
-def page(store: Any, recorder: Any = None) -> Compare:
-    return Compare(Sessions(ScriptedDevice(), recorder or store), store, Streams())
+def page(store: Any, recorder: Any = None, **device: Any) -> Compare:
+    return Compare(Sessions(ScriptedDevice(**device), recorder or store), store, Streams())
 
 
 def race(compare: Compare, settings: str = SETTINGS) -> list[dict[str, Any]]:
@@ -79,12 +80,13 @@ def test_a_bug_is_a_sentence_too(store: Store) -> None:
     compare = page(store)
     compare.sessions.device.methods = lambda: 1 / 0  # type: ignore[method-assign, assignment, return-value]
     (message,) = race(compare)
-    assert message["alert"].startswith("The page broke: ZeroDivisionError.")
+    assert message["alert"].startswith("The page broke; the server's log says why, under ")
+    assert "ZeroDivision" not in message["alert"]
 
 
 def test_race_disables_race_and_enables_stop_until_the_end(store: Store) -> None:
     who: Any = SimpleNamespace(session_hash="v")
-    updates = list(page(store).run("Tell a story.", "toy", SETTINGS, who))
+    updates = list(page(store).run("Tell a story.", "toy", SETTINGS, "", who))
     assert [button.interactive for button in updates[0][1:3]] == [False, True]
     assert [button.interactive for button in updates[-2][1:3]] == [True, False]
     (row,) = json.loads(updates[-1][3])["rows"]
@@ -154,3 +156,29 @@ def test_a_group_of_hostile_words_stays_words(store: Store) -> None:
     assert "<" not in text
     assert text.isascii()
     assert json.loads(text)["rows"][0]["runs"] == 1
+
+
+def load_own(compare: Compare, **given: Any) -> list[tuple[Any, ...]]:
+    return list(compare.load_own(SETTINGS, SimpleNamespace(**given), SimpleNamespace(session_hash="v")))  # type: ignore[arg-type]
+
+
+def test_a_visitors_own_model_is_loaded_and_races(store: Store) -> None:
+    compare = page(store, takes_own=True)
+    *told, last = load_own(compare, model="own", dtype="fp32")
+    messages = [json.loads(row[0]) for row in told if isinstance(row[0], str)]
+    assert any(message.get("race", {}).get("text") == "Loading own …" for message in messages)
+    assert messages[-1]["race"]["text"].startswith("Ready.")
+    assert (last[1].interactive, last[2].interactive, last[3].value) == (True, False, "own")
+    assert json.loads(last[4]) == {**json.loads(SETTINGS), "loading": {"model": "own", "dtype": "fp32"}, "loaded": True}
+    raced = [json.loads(text) for text in compare.messages("Hi", "own", last[4], "v")][-1]
+    assert (raced["alert"], len(raced["race"]["ids"])) == ("", 2)
+
+
+@pytest.mark.parametrize(
+    ("takes_own", "model", "says"),
+    [(True, "a/b", "Model a/b cannot be loaded."), (False, "own", "its own models only")],
+)
+def test_what_cannot_be_loaded_is_a_sentence(store: Store, takes_own: bool, model: str, says: str) -> None:
+    *told, last = load_own(page(store, takes_own=takes_own), model=model)
+    assert any(says in row[0] for row in told if isinstance(row[0], str))
+    assert not isinstance(last[-1], str)

@@ -114,7 +114,8 @@ def test_whole_runs_leave_fifty_at_a_time(store: Store, num_ids: int, kind: str,
 
 @pytest.mark.parametrize(
     "given",
-    [{}, {"kind": "exe", "ids": ["fast"]}, {"kind": "jsonl"}, {"kind": "html", "ids": ["nobody"]},
+    [{}, {"kind": ["csv"], "ids": ["fast"]},
+     {"kind": "exe", "ids": ["fast"]}, {"kind": "jsonl"}, {"kind": "html", "ids": ["nobody"]},
      {"kind": "csv", "ids": ["nobody"]}, {"kind": "jsonl", "ids": [str(n) for n in range(exports.MAX_WHOLE_RUNS + 1)]}],
 )  # fmt: skip
 def test_a_file_that_cannot_be_made_gets_a_sentence(page: SavedRuns, given: Any) -> None:

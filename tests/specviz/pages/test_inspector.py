@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from scripted import HOSTILE, started, stepped
+from scripted import started, stepped
+from scripted_kinds import HOSTILE
 
 from specviz.explaining import recording
 from specviz.pages.inspector import Inspector

@@ -28,7 +28,7 @@ def test_the_page_holds_no_text_of_a_run_as_markup(store: Store) -> None:
     (run,) = json.loads(block[1])["runs"]
     assert run["prompt"].startswith("</script><img src=x")
     assert run["message"]["status"]["phase"] == "finished"
-    assert run["trace"] == json.loads(to_wire(trace(store.events("a"))))
+    assert run["trace"] == json.loads(to_wire(trace(store.events("a"), "measured here")))
 
 
 def test_the_page_may_load_nothing(store: Store) -> None:

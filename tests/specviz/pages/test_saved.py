@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from asking import ask, page_of
-from scripted import HOSTILE
+from scripted_kinds import HOSTILE
 from stored import copy_of, save, session, started, stepped
 
-from engine.events import Stepped
-from specviz.archive import lines
+from engine.events import Emitted, Node, Stepped
+from specviz.archive import lines, records
+from specviz.decoding.visitors import Visitors
+from specviz.pages.inspector import Inspector
 from specviz.pages.saved import SavedRuns
+from specviz.policy import PUBLIC
 from specviz.showing.channel import Streams
 from specviz.showing.replay import replay
 from specviz.store import RunCopy, Store, open_store
@@ -130,7 +134,7 @@ def test_a_file_of_lines_brings_the_run_and_its_baseline_to_another_database(pag
             page.store.copy(run_id) for run_id in ("plain", "fast")
         ]
         rows = {row["id"]: row for row in ask(other.find, {})["rows"]}
-        assert rows["fast"]["speedup"] == "7.00"
+        assert rows["fast"]["speedup"] == "claimed: 7.00"
     assert "Line 1" in ask(page.take_in, "GIF89a")["error"]
     assert "cannot be read" in ask(page.take_in, {"path": "/etc/passwd"})["error"]
 
@@ -149,6 +153,34 @@ def test_a_run_that_a_file_holds_twice_is_new_once(store: Store) -> None:
     assert ask(page.take_in, {"text": file}) == {"added": ["a", "b"], "known": 0}
     assert ask(page.take_in, {"text": file}) == {"added": [], "known": 2}
     assert store.count_runs() == 2
+
+
+def test_a_public_instance_takes_small_files(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "SMALL", lines.Limits(runs=1))
+    file = "\n".join(lines.to_lines([copy_of("a"), copy_of("b")]))
+    assert (
+        "more than 1 runs"
+        in ask(SavedRuns(store, Streams(), Visitors(replace(PUBLIC, imports="small"))).take_in, {"text": file})["error"]
+    )
+    assert ask(SavedRuns(store, Streams()).take_in, {"text": file})["added"] == ["a", "b"]
+
+
+@pytest.mark.parametrize("nodes", [2_000, 2_001])
+def test_the_largest_step_that_is_taken_opens_everywhere(store: Store, nodes: int) -> None:
+    """A chain of which half is accepted; one node more is refused with a sentence."""
+    page, kept = SavedRuns(store, Streams()), nodes // 2
+    tree = tuple(Node(place, "x", place - 1, "accepted" if place < kept else "rejected") for place in range(nodes))
+    tokens = tuple(Emitted(place, "x", "accepted", place) for place in range(kept))
+    wide = replace(stepped(), nodes=tree, path=tuple(range(kept)), emitted=(*tokens, Emitted(7, "y", "correction")))
+    file = "\n".join(lines.to_lines([RunCopy((started("wide"), wide))]))
+    answer = ask(page.take_in, {"text": file})
+    if nodes > records.MOST_NODES:
+        assert "Line 2: nodes: wanted at most 2,000 of them" in answer["error"]
+        return
+    (step,) = json.loads(page.open("wide"))["steps"]
+    assert (len(step["k"]), len(step["tree"]["t"]), step["more"] + len(step["g"])) == (kept + 1, nodes, nodes - kept)
+    (read,) = json.loads(Inspector(store).read("wide"))["steps"]
+    assert len(read["up"]) == nodes
 
 
 def test_what_is_here_already_is_counted(store: Store) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from racing import Racer, contenders, methods, run_all
-from scripted import ScriptedDevice, ScriptedRecorder, Watched
+from scripted import ScriptedDevice, ScriptedRecorder
+from scripted_kinds import Watched
 
 from engine.errors import RunFailed
 from engine.events import Event, SessionFinished, SessionStarted, Stepped
@@ -46,7 +47,7 @@ def test_the_order_is_drawn_anew_for_each_race() -> None:
     for _ in range(20):
         desk = Deskless()
         with pytest.raises(StopIteration):
-            course(lanes)(desk)  # type: ignore[arg-type]
+            course(lanes).do(desk)  # type: ignore[arg-type]
         assert sorted(desk.order) == [0, 1, 2, 3]
         orders.add(desk.order)
     assert len(orders) > 1

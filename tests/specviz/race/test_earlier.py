@@ -23,7 +23,7 @@ class Groups:
             for n in range(num_races)
         ]
 
-    def list_groups(self, limit: int, offset: int, *, kind: str | None) -> list[GroupRow]:
+    def list_groups(self, limit: int, offset: int, *, kind: str | None, viewer: str) -> list[GroupRow]:
         return self.groups[offset : offset + limit] if kind == "comparison" else []
 
     def runs_of_groups(self, group_ids: Any) -> dict[str, list[str]]:

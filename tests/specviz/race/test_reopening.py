@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from racing import Racer, contenders, methods, race_in, run_all
-from scripted import Watched
+from scripted_kinds import Watched
 
 from engine.errors import BadInput
 from specviz.race import board, words

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from racing import Racer, contenders, methods, raced, row, run_all
-from scripted import HOSTILE, ScriptedDevice, ScriptedRecorder, hostile_device, started
+from scripted import ScriptedDevice, ScriptedRecorder, started
+from scripted_kinds import HOSTILE, hostile_device
 from stored import STEP
 
 from engine.events import SessionFinished

@@ -41,7 +41,7 @@ def test_a_race_says_which_lane_is_on_the_device() -> None:
     state = fold_race(fold_race(RaceState(), Waiting(1)), Racing(lanes, (1, 0), "g"))
     rows = [lane("first", turn=2), lane("second", turn=1)]
     assert words.status_text(fold_race(RaceState(), Waiting(1)), []) == "Number 1 in the queue: one run is going on."
-    assert words.status_text(fold_race(RaceState(), Preparing("x")), []) == "Making ready …"
+    assert words.status_text(fold_race(RaceState(), Preparing("x")), []) == "x …"
     assert words.status_text(state, rows) == "The next lane is being warmed up …"
     state = fold_race(state, InLane(1, Preparing("Loading toy")))
     assert words.status_text(state, rows) == "Loading toy …"

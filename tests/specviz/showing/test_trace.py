@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from scripted import HOSTILE, started, stepped
+from scripted import started, stepped
+from scripted_kinds import HOSTILE
 from stored import STEP, node, session, tree_step
 from stored import stepped as two_nodes
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from asking import TEXTS, run, whole
-from scripted import HOSTILE, started, stepped
+from scripted import started, stepped
+from scripted_kinds import HOSTILE
 from stored import EMITTED, STEP
 
 from engine.events import Candidate, Emitted, Node, Stepped
@@ -180,3 +182,28 @@ def test_a_step_says_which_of_two_methods_drafted_it() -> None:
     step = stepped(0, TEXTS)
     assert "by" not in step_view(step, 1.0)
     assert step_view(replace(step, proposed_by="copyspec"), 1.0)["by"] == "copyspec"
+
+
+class Counted(tuple):  # type: ignore[type-arg]
+    """A tuple that counts how often it is gone through, or asked for what it holds."""
+
+    times = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        Counted.times += 1
+        return super().__iter__()
+
+    def __contains__(self, item: object) -> bool:
+        raise AssertionError("a search through all of it, for one of it")
+
+
+@pytest.mark.parametrize("num_tokens", [3, 300])
+def test_a_step_is_gone_through_as_often_whatever_its_size(num_tokens: int) -> None:
+    """A chain of which all is accepted, with a sibling for each node; tokens that name no node, as a file may say."""
+    nodes = [Node(place, "x", place // 2 * 2 - 2 if place > 1 else -1, "accepted") for place in range(2 * num_tokens)]
+    tokens = [Emitted(place, "x", "correction") for place in range(num_tokens)]
+    path = Counted(range(0, 2 * num_tokens, 2))
+    Counted.times = 0
+    view = step_view(replace(STEP, nodes=Counted(nodes), path=path, emitted=tuple(tokens)), 0.0)
+    assert (len(view["k"]), view["more"] + len(view["g"])) == (num_tokens, num_tokens)
+    assert Counted.times < 8

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from stored import HOSTILE, copy_of, save, session, started, stepped
 
 from engine.events import Counts, Event, SessionFinished
@@ -24,7 +26,10 @@ def test_a_copy_carries_all_that_is_kept_of_a_run(store: Store) -> None:
     with open_store(":memory:") as other:
         assert other.add_copies(copies) == ["fast", "plain"]
         assert [other.copy("fast"), other.copy("plain")] == copies
-        assert {row.id: row for row in other.list_runs()} == rows
+        brought = {row.id: row for row in other.list_runs()}
+        assert {row.origin for row in brought.values()} == {"imported"}
+        same = {"origin": "measured", "added_at": "2026-01-01T00:00:00+00:00"}
+        assert {name: replace(row, **same) for name, row in brought.items()} == rows  # type: ignore[arg-type]
     assert copies[0] == RunCopy(tuple(events), "Chat", (HOSTILE,), HOSTILE, {"verdict": "identical"}, "plain")
 
 

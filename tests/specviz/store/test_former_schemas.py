@@ -23,11 +23,17 @@ PROMPT = "Repeat this text: the red fox, the red fox, the red fox."
 TEXT = "The red fox, the red fox, the red fox,"
 
 
+def former(revision: str, path: Path) -> sqlite3.Connection:
+    """A database of that revision."""
+    connection = sqlite3.connect(path)
+    connection.executescript((FORMER / f"{revision}.sql").read_text(encoding="utf-8"))
+    return connection
+
+
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_a_run_of_a_former_database_says_what_it_said(revision: str, tmp_path: Path) -> None:
     path = tmp_path / "runs.db"
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        connection.executescript((FORMER / f"{revision}.sql").read_text(encoding="utf-8"))
+    with contextlib.closing(former(revision, path)) as connection:
         before = connection.execute("SELECT prompt, text, steps, proposed, accepted, emitted FROM runs").fetchall()
     with open_store(path) as store:
         row, events = store.get_run(RUN_ID), store.events(RUN_ID)
@@ -40,3 +46,11 @@ def test_a_run_of_a_former_database_says_what_it_said(revision: str, tmp_path: P
     assert "".join(token.text for step in steps for token in step.emitted) == TEXT
     assert sum(len(step.nodes) for step in steps) == finished.counts.proposed == row.proposed
     assert summarise(events).block_efficiency == 12 / 5
+
+
+def test_what_was_said_before_a_former_run_is_found(tmp_path: Path) -> None:
+    config = '{"messages":[{"role":"system","content":"Speak like a pirate."}]}'
+    with contextlib.closing(former("0006", tmp_path / "runs.db")) as connection, connection:
+        connection.execute("UPDATE runs SET config = ?", [config])
+    with open_store(tmp_path / "runs.db") as store:
+        assert [store.count_runs(search=words) for words in ("pirate", "system")] == [1, 0]

@@ -30,6 +30,7 @@ from engine.drafters.heads._trained import TrainedDrafter, TrainedOptions
 from engine.drafters.heads._weights import Weights
 from engine.drafters.heads.chimera.network import Network, TorchNetwork, Triple, read_weights
 from engine.options import option
+from engine.runtime import crossings
 from engine.tree import EMPTY_TREE, DraftTree
 
 if TYPE_CHECKING:
@@ -137,7 +138,8 @@ class Chimera(TrainedDrafter):
     def start(self, context: Context) -> None:
         super().start(context)
         assert context.prompt_hidden is not None or len(context.ids) < 2
-        self.cache = self.network.context(self.max_context)
+        most_tokens = len(context.ids) + context.config.max_new_tokens
+        self.cache = self.network.context(min(self.max_context, most_tokens))
         self._trigrams: dict[Triple, Tensor] = {}
         self._columns: dict[tuple[int, ...], int] = {}
         self._num_hidden = self._num_grams = 0
@@ -162,7 +164,7 @@ class Chimera(TrainedDrafter):
         """
         super().observe(verdict, emitted, scored)
         assert scored.hidden is not None
-        verified = scored.hidden[0][[0, *(node + 1 for node in verdict.path)]]
+        verified = crossings.rows(scored.hidden[0], [0, *(node + 1 for node in verdict.path)])
         self._hidden = torch.cat((self._hidden, verified)) if len(self._hidden) else verified
         kept: list[int] = []
         accepted = tuple(emitted[: len(verdict.path)])
@@ -184,6 +186,7 @@ class Chimera(TrainedDrafter):
         columns = torch.cat((2 * places, 2 * torch.tensor(grams) + 1))
         rows = torch.cat((hidden.to(g.dtype), g))
         sees_all = torch.ones(1, 0, dtype=torch.bool, device=self.network.device)
+        positions, columns = (crossings.upload(part, self.network.device) for part in (positions, columns))
         encoded = self.cache.encode(rows, 1, positions, columns, 2 * root, sees_all)
         self._num_hidden = self._num_grams = root
         self._hidden = hidden[:0]
@@ -214,7 +217,7 @@ class Chimera(TrainedDrafter):
 
     def _run(self, level: Level, encoded: Tensor, triples: Sequence[Triple], root: int) -> Tensor:
         """One pass over a level's nodes, of which `encoded` holds the c of the level above: their c, (nodes, d)."""
-        rows = torch.cat((encoded[list(level.parents)], self._grams(triples)))
+        rows = torch.cat((crossings.rows(encoded, level.parents), self._grams(triples)))
         positions, columns = level.positions + root, level.columns + 2 * root
         end = 2 * root + level.mask.shape[1]
         return self.cache.encode(rows, len(level.nodes), positions, columns, end, level.mask)

@@ -24,6 +24,7 @@ from engine.drafters.heads._candidates import Candidates, Tokens, likeliest
 from engine.drafters.heads._layers import linear, normed
 from engine.drafters.heads._weights import Weights
 from engine.errors import BadInput
+from engine.runtime import crossings
 from engine.runtime.attention import attend_fused
 
 if TYPE_CHECKING:
@@ -154,8 +155,9 @@ class FullContext(ABC):
 
     def move(self, sources: Sequence[int], columns: Sequence[int]) -> None:
         """Keep what stands in `sources` in `columns`."""
-        self.keys[:, columns] = self.keys[:, sources]
-        self.values[:, columns] = self.values[:, sources]
+        into, out_of = (crossings.upload(torch.tensor(list(part)), self.keys.device) for part in (columns, sources))
+        self.keys[:, into] = self.keys[:, out_of]
+        self.values[:, into] = self.values[:, out_of]
 
 
 def angles(shape: ChimeraShape, num_positions: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -187,7 +189,7 @@ class TorchNetwork(Network):
 
     def grams(self, triples: Sequence[Triple]) -> Tensor:
         size = self.shape.hidden_size
-        tokens = torch.tensor(triples, device=self.device).reshape(-1, 3)
+        tokens = crossings.upload(torch.tensor(triples).reshape(-1, 3), self.device)
         embedded = nn.functional.embedding(tokens, self.embedding).to(self.dtype).flatten(1)
         both = embedded @ self.parts.mT
         mixed = nn.functional.silu(both[:, : 3 * size] + self.bias)
@@ -217,6 +219,7 @@ class TorchContext(FullContext):
 
     def __init__(self, network: TorchNetwork, max_context: int) -> None:
         super().__init__(network.shape, max_context, network.device)
+        self.keys = torch.zeros_like(self.values)  # torch's quicker attention wants a row's numbers side by side
         self.network = network
         self._cos, self._sin = angles(network.shape, max_context + MAX_DRAFT_COLUMNS, network.device)
 

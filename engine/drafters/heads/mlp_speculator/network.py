@@ -21,6 +21,7 @@ from engine.drafters.heads._weights import Weights
 if TYPE_CHECKING:
     from engine.drafters.heads.mlp_speculator import kernel
     from engine.models import LoadedModel
+from engine.runtime import crossings
 
 EPS = float(np.float32(1e-6))
 EVERY_NODE = 1_024
@@ -109,7 +110,7 @@ class Speculator:
         place = min(i, len(self._stages) - 1)
         (embedding, norm_weight, norm_bias), (proj, head) = self._stages[place], self._linears[place]
         mixed = proj.forward(state.to(self.dtype)).float()
-        mixed += nn.functional.embedding(torch.from_numpy(tokens).to(self.device), embedding)
+        mixed += nn.functional.embedding(crossings.upload(torch.from_numpy(tokens), self.device), embedding)
         state = nn.functional.gelu(torch.addcmul(norm_bias, normed(mixed, EPS), norm_weight))
         return state, head.forward(state.to(self.dtype))
 
@@ -129,7 +130,7 @@ class Speculator:
             if not len(kept):
                 break
             values, tokens = levels[-1].values[kept], found[kept]
-            state = state[torch.from_numpy(kept // k).to(state.device)]
+            state = state[crossings.upload(torch.from_numpy(kept // k), state.device)]
         return levels
 
     def _read(self, weights: Weights, i: int, embedding: Tensor, head: Tensor) -> Stage:

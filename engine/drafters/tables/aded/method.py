@@ -63,7 +63,7 @@ class AdedOptions:
     )
     increment: float = option(0.04, "Weight that a tri-gram gains.", low=0.0, high=3.0)
     cap: float = option(3.0, "Most weight of a tri-gram.", low=0.0, high=100.0)
-    warm: bool = option(False, "Start from what the last warm session on this target learnt.")
+    warm: bool = option(False, "Start from what the last warm session on this target learnt.", spans_sessions=True)
 
 
 class Aded(Drafter):

@@ -33,6 +33,7 @@ from engine.drafters.union import union_option
 from engine.draws import Draws
 from engine.noise import TARGET
 from engine.options import option
+from engine.runtime import crossings
 from engine.sampling import Floats
 from engine.tree import EMPTY_TREE, DraftTree
 from engine.verify import Verdict
@@ -160,9 +161,10 @@ class Stand(Drafter):
         ids = self.context.ids
         self._vocab_size = scored.logits.shape[1]
         rows = [0, *(node + 1 for node in verdict.path)][: len(emitted)]
-        top = scored.logits[rows].softmax(dim=1).topk(min(NUM_KEPT, self._vocab_size), dim=1)
+        top = crossings.rows(scored.logits, rows).softmax(dim=1).topk(min(NUM_KEPT, self._vocab_size), dim=1)
+        found, probs_of = crossings.download(top.indices, top.values)
         first = len(ids) - len(emitted)
-        for end, tokens, probs in zip(range(first, len(ids)), top.indices.tolist(), top.values.tolist(), strict=True):
+        for end, tokens, probs in zip(range(first, len(ids)), found.long().tolist(), probs_of.tolist(), strict=True):
             self.memory.add(ids, end, tokens, probs)
 
 

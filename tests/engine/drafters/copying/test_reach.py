@@ -84,7 +84,7 @@ def test_another_drafters_step_teaches_too() -> None:
         assert size(reach, 2) == 0
         reach.learn([0, 1, 2, 3])
     cheap = Reach(CPU)
-    cheap._tried, cheap._right = reach._tried, reach._right
+    cheap._agreement = reach._agreement
     assert size(cheap, 2) > size(Reach(CPU), 2)
 
 

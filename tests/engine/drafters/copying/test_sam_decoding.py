@@ -16,7 +16,8 @@ from engine.config import GenerationConfig
 from engine.drafters import corpus
 from engine.drafters.base import Context, Room
 from engine.drafters.copying._automaton import Cursor, SuffixAutomaton
-from engine.drafters.copying.sam_decoding import BRANCHING, SamDecoding, StaticAutomaton
+from engine.drafters.copying._corpus import BRANCHING, StaticAutomaton
+from engine.drafters.copying.sam_decoding import SamDecoding
 from engine.errors import BadInput
 from engine.noise import Noise
 

@@ -120,19 +120,51 @@ def broken_config(folder: Path) -> None:
     (folder / "config.json").write_text('{"n":')
 
 
+def config_of_another_kind(folder: Path) -> None:
+    (folder / "config.json").write_text("[1]")
+
+
+def index_without_names(folder: Path) -> None:
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": ["x"], "b": 3}}')
+
+
+def index_of_another_kind(folder: Path) -> None:
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": "model.safetensors"}')
+
+
+def index_of_no_file(folder: Path) -> None:
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": "\\ud800"}}')
+
+
+def nested(folder: Path) -> None:
+    (folder / "config.json").write_text("[" * 100_000)
+
+
 def nothing(folder: Path) -> None:
     for path in folder.iterdir():
         path.unlink()
     folder.rmdir()
 
 
-@pytest.mark.parametrize("spoil", [cut_off, empty, no_weights, no_config, broken_config, nothing])
+SPOILT = [cut_off, empty, no_weights, no_config, broken_config, nothing, config_of_another_kind, index_without_names]
+SPOILT += [index_of_another_kind, index_of_no_file, nested]
+
+
+@pytest.mark.parametrize("spoil", SPOILT)
 def test_a_spoilt_folder_is_refused_with_a_sentence(spoil: Any, llama: Target, tmp_path: Path) -> None:
     folder = write(tmp_path / "w")
     spoil(folder)
     with pytest.raises(BadInput) as caught:
         find_weights(llama, "medusa", str(folder))
     assert str(caught.value).count("\n") == 0
+
+
+@pytest.mark.parametrize("content", ["3", '["x"]', "[[1]]", "[1e999999, null]", "{"])
+def test_shares_that_are_none_are_refused(content: str, llama: Target, tmp_path: Path) -> None:
+    found = find_weights(llama, "medusa", str(write(tmp_path / "w")))
+    (tmp_path / "w" / "shares.json").write_text(content)
+    with pytest.raises(BadInput, match="shares"):
+        found.shares()
 
 
 def test_a_missing_tensor_and_a_wrong_shape_are_named(llama: Target, tmp_path: Path) -> None:

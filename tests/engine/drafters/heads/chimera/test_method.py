@@ -14,6 +14,7 @@ from engine.config import GenerationConfig
 from engine.drafters import shapes
 from engine.drafters.base import Room
 from engine.drafters.heads.chimera.method import PUBLISHED_PATHS, Chimera, plan
+from engine.drafters.heads.chimera.network import MAX_DRAFT_COLUMNS
 from engine.errors import BadInput
 from engine.events import Stepped
 from engine.loop import generate
@@ -82,3 +83,10 @@ def test_a_config_that_does_not_fit_is_refused(
 
 def test_create_covers_it(llama: Target) -> None:
     assert isinstance(create("chimera", llama), Chimera)
+
+
+def test_its_cache_is_as_long_as_the_run_and_not_as_the_context(llama: Target, tmp_path: Path) -> None:
+    """A context of 131,072 tokens would be gigabytes a session."""
+    drafter = make(llama, tmp_path)
+    list(generate(llama, drafter, prompt_ids(9), GenerationConfig(max_new_tokens=4)))
+    assert drafter.cache.keys.shape[1] == 2 * (9 + 4) + MAX_DRAFT_COLUMNS

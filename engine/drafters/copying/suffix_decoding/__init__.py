@@ -1,0 +1,1 @@
+"""The method `suffix_decoding`: its drafter is in method.py."""

@@ -1,0 +1,163 @@
+"""Visitors by script who run, stop, browse and export at once, against a server that is up; what it costs in memory.
+
+    python app.py --port 7999 --db /tmp/load.db --public &
+    python -m tests.trials.load http://127.0.0.1:7999 --visitors 1 8 32 --seconds 60
+    python -m tests.trials.load http://127.0.0.1:7999 --visitors 4 --seconds 7200 --pid PID
+
+Each visitor does one thing after another, drawn by lot. A refusal in a sentence (the line is full, a run goes on) is
+counted apart; anything else that is no answer is an error. `--pid`: the server's memory, told each minute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import json
+import random
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import httpx
+import psutil
+
+PATIENCE_S = 300.0
+WEIGHTS = {"run": 3, "stop": 1, "browse": 6, "search": 3, "export": 2}
+
+
+class Refused(Exception):
+    """With a sentence."""
+
+
+@dataclass
+class Told:
+    """What happened to all visitors together."""
+
+    times_s: dict[str, list[float]] = field(default_factory=lambda: collections.defaultdict(list))
+    refused: collections.Counter[str] = field(default_factory=collections.Counter)
+    errors: list[str] = field(default_factory=list)
+    guard: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Visitor:
+    """One client of the named endpoints."""
+
+    def __init__(self, address: str, chance: random.Random) -> None:
+        self.chance = chance
+        self.client = httpx.Client(base_url=address, timeout=httpx.Timeout(PATIENCE_S, connect=30.0))
+        self.acts: dict[str, Callable[[], object]] = {
+            "run": lambda: self.ask("generate", "A story of a fox.", "prompt_lookup", 16, 0.0, 0, None, False),
+            "stop": self.go_away,
+            "browse": self.browse,
+            "search": lambda: self.ask("list", self.chance.choice(("fox", "story", "nothing")), "", "", 50, ""),
+            "export": self.export,
+        }
+
+    def ask(self, endpoint: str, *values: object) -> object:
+        begun = self.client.post(f"/gradio_api/call/{endpoint}", json={"data": list(values)})
+        begun.raise_for_status()
+        with self.client.stream("GET", f"/gradio_api/call/{endpoint}/{begun.json()['event_id']}") as answer:
+            return _result(answer.iter_lines())
+
+    def go_away(self) -> None:
+        """Ask for a long run and hang up."""
+        begun = self.client.post("/gradio_api/call/generate", json={"data": ["A long story.", "plain", 64]})
+        begun.raise_for_status()
+        with self.client.stream("GET", f"/gradio_api/call/generate/{begun.json()['event_id']}"):
+            time.sleep(self.chance.random())
+
+    def browse(self) -> None:
+        rows = self.ask("list", "", "", "", 50, "")
+        if isinstance(rows, list) and rows:
+            self.ask("get", self.chance.choice(rows)["id"])
+
+    def export(self) -> None:
+        rows = self.ask("list", "", "", "finished", 5, "")
+        if isinstance(rows, list) and rows:
+            self.ask("export", [row["id"] for row in rows], self.chance.choice(("jsonl", "csv")))
+
+
+def _result(lines: Iterator[str]) -> object:
+    event = ""
+    for line in lines:
+        kind, _, rest = line.partition(": ")
+        if kind == "event":
+            event = rest
+        elif kind == "data" and event == "complete":
+            return json.loads(rest)[0]
+        elif kind == "data" and event == "error":
+            raise Refused(rest[:200])
+    raise ConnectionError("the answer broke off")
+
+
+def visit(address: str, number: int, until: float, told: Told) -> None:
+    chance = random.Random(number)
+    visitor = Visitor(address, chance)
+    while time.monotonic() < until:
+        name = chance.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+        begun = time.monotonic()
+        try:
+            visitor.acts[name]()
+        except Refused as error:
+            with told.guard:
+                told.refused[str(error)] += 1
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told and the visitor goes on
+            with told.guard:
+                told.errors.append(f"{name}: {type(error).__name__}: {error}")
+        else:
+            with told.guard:
+                told.times_s[name].append(time.monotonic() - begun)
+        time.sleep(chance.uniform(0.0, 0.3))
+
+
+def watch(pid: int, until: float) -> None:
+    process = psutil.Process(pid)
+    while time.monotonic() < until:
+        memory = process.memory_info().rss / 1e6
+        print(f"{time.strftime('%H:%M:%S')} {memory:,.0f} MB, {process.num_threads()} threads", flush=True)
+        time.sleep(min(60.0, max(0.1, until - time.monotonic())))
+
+
+def crowd(address: str, num_visitors: int, seconds: float, pid: int | None) -> Told:
+    told, until = Told(), time.monotonic() + seconds
+    threads = [threading.Thread(target=visit, args=(address, n, until, told)) for n in range(num_visitors)]
+    if pid is not None:
+        threads.append(threading.Thread(target=watch, args=(pid, until)))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return told
+
+
+def report(num_visitors: int, told: Told) -> None:
+    print(f"{num_visitors} visitors: answers, median and 95th percentile in seconds")
+    for name in WEIGHTS:
+        times = sorted(told.times_s[name])
+        if times:
+            print(f"  {name:8}{len(times):7}{statistics.median(times):9.2f}{times[int(0.95 * (len(times) - 1))]:9.2f}")
+    print(f"  refused with a sentence: {told.refused.total()}; errors: {len(told.errors)}")
+    for text, count in (told.refused + collections.Counter(told.errors)).most_common(8):
+        print(f"    {count:5} {text}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("address")
+    parser.add_argument("--visitors", type=int, nargs="+", default=[1, 8, 32])
+    parser.add_argument("--seconds", type=float, default=60.0, help="for each number of visitors")
+    parser.add_argument("--pid", type=int, help="the server's process, to tell its memory")
+    flags = parser.parse_args()
+    num_errors = 0
+    for num_visitors in flags.visitors:
+        told = crowd(flags.address, num_visitors, flags.seconds, flags.pid)
+        report(num_visitors, told)
+        num_errors += len(told.errors)
+    return 1 if num_errors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
