@@ -187,8 +187,10 @@ def save_long_run(num_steps: int = 500) -> None:
     store.flush()
 
 
-AMONG_TESTS = replace(PUBLIC, max_tokens=2_000, run_seconds=0, race_seconds=0, per_visitor=0, per_address=0)
-"""Tests come from one address, and hold runs for as long as they like."""
+AMONG_TESTS = replace(
+    PUBLIC, max_tokens=2_000, run_seconds=0, race_seconds=0, per_visitor=0, per_address=0, sharing="listed"
+)
+"""Tests come from one address, hold runs for as long as they like, and look at each other's."""
 
 
 def launch(port: int, is_public: bool, *, is_last: bool) -> None:
