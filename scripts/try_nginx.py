@@ -169,7 +169,7 @@ def wait_for(url: str) -> None:
     """Until it answers. Raises TimeoutError."""
     until = time.monotonic() + PATIENCE_S
     while time.monotonic() < until:
-        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=60):
             return
         time.sleep(0.3)
     raise TimeoutError(f"{url} does not answer")

@@ -39,12 +39,19 @@ class Guard:
     """ASGI middleware around the page."""
 
     def __init__(
-        self, app: ASGIApp, hosts: Collection[str] = (), frames: Sequence[str] = (), most_bytes: int = MOST_BYTES
+        self,
+        app: ASGIApp,
+        hosts: Collection[str] = (),
+        frames: Sequence[str] = (),
+        most_bytes: int = MOST_BYTES,
+        own: Sequence[str] = (),
     ) -> None:
         """`hosts`: names under which the page is reached, beside any numeric address; their pages may ask too.
 
-        `frames`: sites that may show the page in a frame, such as https://example.org. `most_bytes`: of a body.
+        `frames`: sites that may show the page in a frame, such as https://example.org. `most_bytes`: of a body. `own`:
+        how the paths of our own routes begin.
         """
+        self._own = tuple(own)
         self._app, self._hosts, self._most_bytes = app, {host.lower() for host in hosts}, most_bytes
         self._names = self._hosts | own_names()
         self._headers = {
@@ -68,11 +75,20 @@ class Guard:
 
         try:
             self._check(scope)
-            await self._app(scope, self._limited(receive), said)
+            await self._app(self._with_its_path(scope), self._limited(receive), said)
         except Refused as refusal:
             if has_begun:
                 raise
             await JSONResponse({"detail": str(refusal)}, refusal.status)(scope, receive, said)
+
+    def _with_its_path(self, scope: Scope) -> Scope:
+        """What a proxy cut off our own routes' paths put back, as the standard has it.
+
+        Where the page stands on /specviz, Starlette would take the beginning of /specviz/health for that.
+        """
+        root = scope.get("root_path", "")
+        is_cut = bool(root) and scope["path"].startswith(self._own)
+        return {**scope, "path": root + scope["path"]} if is_cut else scope
 
     def _check(self, scope: Scope) -> None:
         """Raises Refused."""

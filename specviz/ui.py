@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 from starlette.middleware import Middleware
+from starlette.routing import Route
 
 from specviz import ASSETS, routes, vitals
 from specviz.api import Api
@@ -124,8 +125,9 @@ def launch_options(
     store: Store | None = None,
 ) -> dict[str, Any]:
     """Look, and nothing that watches visitors or leaves the server; what it refuses: see `guard.Guard`."""
-    guard = Middleware(Guard, hosts=hosts, frames=frames, most_bytes=MOST_BYTES[policy.imports])
-    health = [vitals.health(store)] if store else []
+    own = [*routes.routes(), *scripts.routes(), *([vitals.health(store)] if store else [])]
+    paths = [route.path.partition("{")[0] for route in own if isinstance(route, Route)]
+    guard = Middleware(Guard, hosts=hosts, frames=frames, most_bytes=MOST_BYTES[policy.imports], own=paths)
     return {
         "theme": theme(),
         "css": files.styles(),
@@ -139,7 +141,7 @@ def launch_options(
         "mcp_server": has_mcp,
         "share": False,
         "max_file_size": 1,
-        "app_kwargs": {"routes": [*routes.routes(), *scripts.routes(), *health], "middleware": [guard]},
+        "app_kwargs": {"routes": own, "middleware": [guard]},
     }
 
 

@@ -7,12 +7,13 @@ import { isModerator, moderateWith } from './visitor.js';
 export default function mountFoot(component) {
 const { element, props } = component;
 const said = JSON.parse(props.value || '{}');
-const foot = make('footer', 'sv-foot');
+const foot = make('div', 'sv-foot');
 const words = make('p', 'sv-note', shown(said.text || ''));
 const form = Object.assign(make('form', 'sv-foot-form'), { hidden: true });
 const token = Object.assign(make('input', 'sv-input'), { type: 'password', autocomplete: 'off' });
 const way = makeButton('sv-chart-save', '', pressWay);
 
+foot.setAttribute('role', 'contentinfo');
 token.setAttribute('aria-label', 'Moderator’s token');
 form.addEventListener('submit', (event) => { event.preventDefault(); moderate(token.value.trim()); });
 add(form, token, Object.assign(make('button', 'sv-chart-save', 'Moderate'), { type: 'submit' }));

@@ -109,6 +109,7 @@ def sharing_menu(policy: Policy, elem_id: str) -> gr.Dropdown:
         label="Who will see this",
         info=f"{here}{kept}",
         elem_id=elem_id,
+        elem_classes=["sv-model"],
         filterable=False,
     )
 

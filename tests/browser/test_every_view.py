@@ -1,4 +1,4 @@
-"""Every view by the Tab key alone, and what axe says of each: one page that goes from view to view."""
+"""Every view by the Tab key alone, on one page that goes from view to view."""
 
 from __future__ import annotations
 

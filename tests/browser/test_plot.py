@@ -77,6 +77,20 @@ def test_a_chart_follows_the_theme_and_saves_itself(visit: Open) -> None:
         assert download.value.suggested_filename == f"specviz.{name.lower()}"
 
 
+def test_a_charts_references_outlive_a_change_of_address(visit: Open) -> None:
+    """A page with a base has plotly.js write its whole address into them, and patterns vanish when it changes."""
+    seen = visit()
+    bars = {"name": "verify", "role": "verify", "x": [0, 1], "y": [1, 2], "isHatched": True}
+    chart(seen, {"kind": "stacked", "title": "hatched", "series": [bars, {**bars, "name": "host", "role": "host"}]})
+    references = """() => [...document.querySelectorAll('.sv-chart [clip-path], .sv-chart [style*=url]')]
+        .map((node) => (node.getAttribute('clip-path') || '') + node.getAttribute('style'))
+        .filter((text) => text.includes('url'))"""
+    found = seen.page.evaluate(references)
+    assert found
+    assert not any("http" in text for text in found), found
+    assert seen.page.evaluate("document.querySelector('base').getAttribute('href')"), "the page still has its base"
+
+
 def test_every_kind_is_drawn(visit: Open) -> None:
     seen = visit()
     series = [{"name": name, "x": ["a", "b"], "y": [1, 2], "low": [0.5, 1], "high": [2, 3]} for name in ("draft", "x")]

@@ -47,7 +47,7 @@ def test_one_is_deleted_on_the_second_press(scripts: Scripts) -> None:
     assert loaded.texts(".sv-bench-tools > button") == ["Rename", "Delete for good?"]
     loaded.act(".sv-bench-tools > button", "click", 1)
     loaded(SOON)
-    assert loaded.asked == [["change", {"do": "delete", "id": "a", "text": None}]]
+    assert loaded.asked == [["change", {"do": "delete", "id": "a", "text": None, "visitor": loaded("visitorToken")}]]
     assert loaded("() => opened") == ["b"]
 
 
@@ -57,7 +57,7 @@ def test_a_title_is_changed_in_its_place_and_a_refusal_is_said(scripts: Scripts)
     assert loaded("() => document.activeElement.value") == EVIL
     loaded("() => element.querySelector('form').requestSubmit()")
     loaded(SOON)
-    assert loaded.asked == [["change", {"do": "rename", "id": "a", "text": EVIL}]]
+    assert loaded.asked == [["change", {"do": "rename", "id": "a", "text": EVIL, "visitor": loaded("visitorToken")}]]
     assert (loaded.texts("[role=alert]"), loaded("() => opened")) == ([EVIL], [])
     loaded.act("form", "keydown", key="Escape")
     assert loaded("() => element.querySelector('form').hidden") is True

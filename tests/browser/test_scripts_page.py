@@ -65,6 +65,22 @@ def test_a_moderators_token_is_added_behind_a_point_while_the_tab_is_open(script
     assert (loaded("visitorToken"), loaded("isModerator")) == (own, False)
 
 
+def test_the_foot_says_what_holds_and_takes_a_moderators_token(scripts: Scripts) -> None:
+    plain = scripts.load("foot", value={"text": "A <b>public</b> instance.", "moderator": False})
+    assert (plain.texts(".sv-foot .sv-note"), plain.texts(".sv-foot button")) == (["A <b>public</b> instance."], [])
+    scripts.clear()
+    loaded = scripts.load("foot", value={"text": "Public.", "moderator": True})
+    loaded("() => { window.greeted = 0; addEventListener('sv-go', () => { greeted += 1; }); }")
+    state = "() => [form.hidden, way.textContent, isModerator(), token.value, greeted]"
+    assert loaded(state) == [True, "Moderator", False, "", 0]
+    loaded.act(".sv-foot > button", "click")
+    assert loaded(state)[0] is False
+    loaded("() => { token.value = ' sesame '; form.requestSubmit(); }")
+    assert loaded(state) == [True, "Moderate no longer", True, "", 1]
+    loaded.act(".sv-foot > button", "click")
+    assert loaded(state) == [True, "Moderator", False, "", 2]
+
+
 def test_going_adds_to_the_history_and_noting_does_not(scripts: Scripts, at: Any) -> None:
     at(ADDRESS)
     loaded = scripts.load("address")

@@ -152,7 +152,7 @@ RACES = {
 
 
 def test_earlier_races(scripts: Scripts) -> None:
-    pages = "(page) => JSON.stringify(page === 3 ? { alert: 'No.' } : { page, rows: [], hasOlder: false })"
+    pages = "({ page }) => JSON.stringify(page === 3 ? { alert: 'No.' } : { page, rows: [], hasOlder: false })"
     loaded = scripts.load("dom", "address", "earlier", value=RACES, answers={"earlier_races": pages})
     assert loaded.texts(".sv-earlier-when") == ["then UTC · 2 runs", "before UTC · 1 run"]
     assert loaded.texts(".sv-earlier-prompt, .sv-earlier-note") == ["<b>Tell", "Gone", "Deleted."]
@@ -163,14 +163,15 @@ def test_earlier_races(scripts: Scripts) -> None:
     assert loaded(state) == [False, False, False, False, ""]
     loaded.act(".sv-pager button", "click", 1)
     loaded(SOON)
-    assert (loaded.asked, loaded(state)) == ([["earlier_races", 2]], [False, True, False, False, ""])
+    mine = {"visitor": loaded("visitorToken")}
+    assert (loaded.asked, loaded(state)) == ([["earlier_races", {"page": 2, **mine}]], [False, True, False, False, ""])
     loaded.set(RACES | {"page": 2})
     loaded.act(".sv-pager button", "click", 1)
     loaded(SOON)
     assert loaded(state)[4] == "No."
     loaded.act(".sv-pager button", "click", 0)
     loaded(SOON)
-    assert loaded.asked[-1] == ["earlier_races", 1]
+    assert loaded.asked[-1] == ["earlier_races", {"page": 1, **mine}]
     loaded.set({"page": 0, "rows": [], "hasOlder": False})
     assert loaded(state) == [True, True, True, True, ""]
     loaded.set(RACES | {"page": 0})

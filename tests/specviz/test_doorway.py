@@ -80,7 +80,7 @@ SHORT: dict[str, tuple[Any, ...]] = {
         8,
         *(0.0, 0, None, False, "", "", None, "chat", "auto", None, "auto", 0.0, None, "", WHO),
     ),
-    "Api.compare": ("Hi", ["scripted"], 8, *(0.0, 0, "", "", None, "chat", "auto", None, "auto", 0.0, "", WHO)),
+    "Api.compare": ("Hi", ["scripted"], 8, *(0.0, 0, "", "", None, "chat", "auto", None, "auto", 0.0, None, "", WHO)),
 }
 WITH_A_PAGE = {"Playground.run", "Compare.run"}
 CHANGING = {

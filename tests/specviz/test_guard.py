@@ -122,3 +122,13 @@ def test_every_answer_says_what_a_browser_may_do_with_it() -> None:
 def test_a_proxy_is_told_to_hand_events_on_as_they_come() -> None:
     assert client().get("/events").headers["X-Accel-Buffering"] == "no"
     assert "X-Accel-Buffering" not in client().get("/").headers
+
+
+def test_our_own_routes_are_found_where_the_page_stands_on_a_path_of_the_same_name() -> None:
+    guard = Middleware(Guard, own=["/specviz/health", "/specviz/js-1/"])
+    routes = [Route("/specviz/health", echo), Route("/specviz/js-1/{name}", echo), Route("/gradio_api/info", echo)]
+    app = Starlette(routes=routes, middleware=[guard])
+    for root in ("", "/specviz", "/other"):
+        behind = TestClient(app, base_url=HERE, root_path=root)
+        for path in ("/specviz/health", "/specviz/js-1/a.js", "/gradio_api/info"):
+            assert behind.get(path).status_code == 200, (root, path)

@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import httpx
@@ -48,36 +49,40 @@ class Visitor:
     def __init__(self, address: str, chance: random.Random) -> None:
         self.chance = chance
         self.client = httpx.Client(base_url=address, timeout=httpx.Timeout(PATIENCE_S, connect=30.0))
+        self.endpoints = self.client.get("/gradio_api/info").json()["named_endpoints"]
         self.acts: dict[str, Callable[[], object]] = {
-            "run": lambda: self.ask("generate", "A story of a fox.", "prompt_lookup", 16, 0.0, 0, None, False),
+            "run": lambda: self.ask("generate", prompt="A story of a fox.", max_new_tokens=16, measure_plain=False),
             "stop": self.go_away,
             "browse": self.browse,
-            "search": lambda: self.ask("list", self.chance.choice(("fox", "story", "nothing")), "", "", 50, ""),
+            "search": lambda: self.ask("list", search=self.chance.choice(("fox", "story", "nothing"))),
             "export": self.export,
         }
 
-    def ask(self, endpoint: str, *values: object) -> object:
-        begun = self.client.post(f"/gradio_api/call/{endpoint}", json={"data": list(values)})
-        begun.raise_for_status()
-        with self.client.stream("GET", f"/gradio_api/call/{endpoint}/{begun.json()['event_id']}") as answer:
+    def ask(self, endpoint: str, **values: object) -> object:
+        with self.answer(endpoint, values) as answer:
             return _result(answer.iter_lines())
+
+    def answer(self, endpoint: str, values: dict[str, object]) -> AbstractContextManager[httpx.Response]:
+        parameters = self.endpoints[f"/{endpoint}"]["parameters"]
+        data = [values.get(one["parameter_name"], one.get("parameter_default")) for one in parameters]
+        begun = self.client.post(f"/gradio_api/call/{endpoint}", json={"data": data})
+        begun.raise_for_status()
+        return self.client.stream("GET", f"/gradio_api/call/{endpoint}/{begun.json()['event_id']}")
 
     def go_away(self) -> None:
         """Ask for a long run and hang up."""
-        begun = self.client.post("/gradio_api/call/generate", json={"data": ["A long story.", "plain", 64]})
-        begun.raise_for_status()
-        with self.client.stream("GET", f"/gradio_api/call/generate/{begun.json()['event_id']}"):
+        with self.answer("generate", {"prompt": "A long story.", "method": "plain", "max_new_tokens": 64}):
             time.sleep(self.chance.random())
 
     def browse(self) -> None:
-        rows = self.ask("list", "", "", "", 50, "")
+        rows = self.ask("list")
         if isinstance(rows, list) and rows:
-            self.ask("get", self.chance.choice(rows)["id"])
+            self.ask("get", run_id=self.chance.choice(rows)["id"])
 
     def export(self) -> None:
-        rows = self.ask("list", "", "", "finished", 5, "")
+        rows = self.ask("list", status="finished", limit=5)
         if isinstance(rows, list) and rows:
-            self.ask("export", [row["id"] for row in rows], self.chance.choice(("jsonl", "csv")))
+            self.ask("export", run_ids=[row["id"] for row in rows], kind=self.chance.choice(("jsonl", "csv")))
 
 
 def _result(lines: Iterator[str]) -> object:
@@ -89,7 +94,10 @@ def _result(lines: Iterator[str]) -> object:
         elif kind == "data" and event == "complete":
             return json.loads(rest)[0]
         elif kind == "data" and event == "error":
-            raise Refused(rest[:200])
+            told = json.loads(rest)
+            if not (told or {}).get("error"):
+                raise ConnectionError(f"an error without a sentence: {rest[:200]}")
+            raise Refused(told["error"][:200])
     raise ConnectionError("the answer broke off")
 
 

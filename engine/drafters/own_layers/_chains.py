@@ -51,6 +51,8 @@ class OwnLayers(Drafter):
         depth = min(self.options.depth, room.chain)
         if depth < 1:
             return EMPTY_TREE
+        if self.runner.num_pending:
+            self.runner.commit(())  # of a draft that was not scored
         growing, last = Growing(context, self.name, self._trust), -1
         while True:
             law = growing.laws([last], self._read(growing.tokens[last] if growing else context.root_id, last))[0]

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+import torch
 from torch import Tensor
 
 from engine import models
@@ -103,6 +104,8 @@ class SmallModel(Drafter):
     def start(self, context: Context) -> None:
         super().start(context)
         self._trust = Trust()
+        self._behind = torch.empty(0)
+        """Scores (1, v) of what follows the root."""
         self._rows: list[int | None] = []
         self._fits = len(context.ids) + self.most_depth < self.max_context
         if self._fits:
@@ -114,8 +117,12 @@ class SmallModel(Drafter):
         if not self._fits or room.chain < 1:
             return EMPTY_TREE
         self.runner.expect(len(context.ids))
-        logits = self._feed(context.ids[self.runner.num_committed :])
-        return self._draft(context, logits, Room(room.nodes, min(self._depth(), room.depth)))
+        new = context.ids[self.runner.num_committed :]
+        if new:
+            self._behind = self._feed(new)
+        else:
+            self.runner.commit(())  # asked again behind the same root, as where drafts are timed
+        return self._draft(context, self._behind, Room(room.nodes, min(self._depth(), room.depth)))
 
     def _begin(self, context: Context) -> Growing:
         """A step's tree."""

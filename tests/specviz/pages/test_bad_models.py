@@ -15,6 +15,7 @@ from model_folders import save_model
 from scripted import ScriptedRecorder
 
 from engine.models import memory
+from specviz import ASSETS
 from specviz.decoding.local import LocalDevice
 from specviz.decoding.session import Sessions
 from specviz.pages.playground import Playground
@@ -64,5 +65,5 @@ def test_a_template_that_fails(say: Say, tmp_path: Path) -> None:
 
 
 def test_weights_for_another_model(say: Say) -> None:
-    assert "trained for" in say(method="medusa", weights="story-medusa")
+    assert "trained for" in say(method="medusa", weights=str(ASSETS / "models" / "story-medusa"))
     assert say() == ""

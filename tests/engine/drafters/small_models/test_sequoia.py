@@ -13,9 +13,11 @@ from toys import create, output_ids, tiny
 from engine.config import GenerationConfig
 from engine.drafters.base import Context, Room
 from engine.drafters.shapes import grow
+from engine.drafters.small_models._model import SmallModel
 from engine.drafters.small_models._positional import Acceptance, best_tree, tables
 from engine.drafters.small_models.sequoia import Sequoia
 from engine.loop import generate
+from engine.noise import Noise
 from engine.target import Target
 from engine.tree import DraftTree
 
@@ -95,6 +97,18 @@ def test_acceptance_counts_the_children_of_what_was_reached() -> None:
     assert counted.rates == pytest.approx([8 * before[0] / 10, (8 * before[1] + 2) / 10, before[2]])
 
 
+@pytest.mark.parametrize("name", ["draft_model", "sequoia", "spectr", "dyspec", "rsd", "gsd"])
+def test_a_draft_that_is_asked_for_again_is_the_same_and_leaves_nothing(name: str) -> None:
+    """As where drafts are timed, to fit trees to the machine."""
+    target = Target(tiny("llama"))
+    drafter, context = create(name, target), Context([1, 2, 3, 4], GenerationConfig(), Noise(0))
+    assert isinstance(drafter, SmallModel)
+    drafter.start(context)
+    first, again = (drafter.propose(context, Room(16)) for _ in range(2))
+    assert (first.tokens, first.parents) == (again.tokens, again.parents)
+    assert drafter.runner.num_pending <= len(first)
+
+
 def test_a_session_learns_and_takes_the_shape_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its own draft model knows nothing of the target: rates fall."""
     target = Target(tiny("llama"))
@@ -110,4 +124,3 @@ def test_a_session_learns_and_takes_the_shape_that_fits(monkeypatch: pytest.Monk
     monkeypatch.setattr(drafter, "start", noted)
     output_ids(generate(target, drafter, [1, 2, 3], GenerationConfig(max_new_tokens=50)))
     assert drafter._acceptance.rates[0] < first["rate"] / 2
-    assert Room(3).chain == 3
