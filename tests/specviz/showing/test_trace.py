@@ -47,7 +47,11 @@ def test_the_rule_is_the_recorded_one_or_goes_by_the_temperature() -> None:
 
 def test_what_decides_over_a_node_is_the_rules_own_word_and_of_no_unknown_one() -> None:
     known = {name: word for name in (*verify.names(), "coin", "") if (word := judged_by(name))}
-    assert known == {"greedy": "likeliest", "node_sampling": "draw", "rejection": "ratio"}
+    assert known == {
+        "greedy": "likeliest",
+        **dict.fromkeys(("node_sampling", "likeliest_drafts"), "draw"),
+        **dict.fromkeys(("rejection", "with_replacement"), "ratio"),
+    }
 
 
 def test_a_run_says_by_what_its_nodes_were_judged_and_only_draws_have_chances() -> None:
