@@ -154,7 +154,7 @@ def test_more_copied_tokens_than_a_pass_may_hold_are_fed_in_blocks(
     draft.runner.reset()
     whole = draft._feed(ids)
     draft.runner.reset()
-    monkeypatch.setattr("engine.drafters.small_models.draft_model.PREFILL_ROWS", 32)
+    monkeypatch.setattr("engine.drafters.small_models._model.PREFILL_ROWS", 32)
     torch.testing.assert_close(draft._feed(ids), whole)
     assert draft.runner.num_committed == 90
 
