@@ -62,11 +62,11 @@ def test_pages_of_such_runs_follow_each_other(store: Store) -> None:
 
 def test_every_view_shows_the_same_moment(store: Store) -> None:
     menu = json.loads(Inspector(store).arrive({})[0])["runs"]
-    assert menu[0]["label"].startswith("2026-02-01 04:00:00 UTC · ")
+    assert "2026-02-01 04:00:00 UTC · " in menu[0]["label"]
     assert trace(store.events("tokyo"))["run"]["created"] == "2026-01-31 14:30:00"
     assert "2026-01-31 14:30 UTC" in offline.to_html(store, ["tokyo"])
     sides = json.loads(SavedRuns(store, Streams()).compare(["tokyo", "angeles"]))["runs"]
-    assert [side["when"] for side in sides] == ["2026-01-31 14:30:00 UTC", "2026-02-01 04:00:00 UTC"]
+    assert [side["when"].split(", ")[0] for side in sides] == ["2026-01-31 14:30:00 UTC", "2026-02-01 04:00:00 UTC"]
 
 
 def test_what_was_recorded_is_exported_as_it_was(store: Store) -> None:

@@ -163,7 +163,7 @@ def test_another_program_version_is_refused_with_what_differs(place: Place, monk
     at_run(2, place.store, benchmarks.stop, monkeypatch)
     bench_id = benchmarks.start(OWN)
     until_it_ends(benchmarks)
-    monkeypatch.setattr("engine.bench.report._commit", lambda: "other")
+    monkeypatch.setattr("engine.bench.report.commit", lambda: "other")
     benchmarks.resume(bench_id)
     progress = until_it_ends(benchmarks)
     assert progress.phase == "failed"

@@ -53,7 +53,7 @@ def test_a_model_that_is_too_large(say: Say, tmp_path: Path, monkeypatch: pytest
     config = json.loads((large / "config.json").read_text())
     (large / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 200_000}))
     monkeypatch.setattr(memory, "free_bytes", lambda device: 2 * 10**9)
-    assert "2.0 GB are free; choose a smaller model" in say(large)
+    assert "2.0 GB are free; what would fit: " in say(large)
     assert say() == ""
 
 
