@@ -123,15 +123,17 @@ class Compare:
     def join(self, event: gr.EventData, who: gr.Request) -> Iterator[tuple[Any, ...]]:
         """The view is seen for the first time: the race that goes on in its tab, else the recorded one."""
         if (batches := rejoined(self.sessions, self.id, event, who)) is not None:
-            yield gr.skip(), *_BUSY, gr.skip()
-            yield from self._until_the_end(told(self._shown(batches)), visitor_of(who))
+            yield from self._until_the_end(told(self._shown(batches)), visitor_of(who), _BUSY)
             return
         yield gr.skip() if getattr(event, "ids", "") else self._recorded(), *(gr.skip(),) * 3
 
-    def _until_the_end(self, given: Generator[str, None, None], page: str) -> Iterator[tuple[Any, ...]]:
+    def _until_the_end(
+        self, given: Generator[str, None, None], page: str, buttons: Sequence[Any] = (gr.skip(),) * 2
+    ) -> Iterator[tuple[Any, ...]]:
+        """Messages, each with what the buttons are: a page that is being made may lose what comes first."""
         with closing(given) as messages:
             for message in messages:
-                yield message, gr.skip(), gr.skip(), gr.skip()
+                yield message, *buttons, gr.skip()
         yield gr.skip(), *_READY, gr.skip()
         self.store.flush()  # so that the list holds this race too
         yield gr.skip(), gr.skip(), gr.skip(), self.earlier(0, self.sessions.visitors.of_page(page))

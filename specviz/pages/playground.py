@@ -122,17 +122,19 @@ class Playground:
     def join(self, event: gr.EventData, who: gr.Request) -> Iterator[tuple[Any, ...]]:
         """A page has been loaded: the run that goes on in its tab, else the one that its address names."""
         if (batches := rejoined(self.sessions, self.id, event, who)) is not None:
-            yield gr.skip(), *_BUSY, gr.skip()
-            yield from self._until_the_end(told(self._shown(batches)))
+            yield from self._until_the_end(told(self._shown(batches)), _BUSY)
             return
         run_id = getattr(event, "run", "")
         yield self.saved(run_id) if run_id else gr.skip(), *(gr.skip(),) * 4
 
     @staticmethod
-    def _until_the_end(given: Generator[str, None, None]) -> Iterator[tuple[Any, ...]]:
+    def _until_the_end(
+        given: Generator[str, None, None], buttons: Sequence[Any] = (gr.skip(),) * 3
+    ) -> Iterator[tuple[Any, ...]]:
+        """Messages, each with what the buttons are: a page that is being made may lose what comes first."""
         with closing(given) as messages:
             for message in messages:
-                yield message, gr.skip(), gr.skip(), gr.skip(), gr.skip()
+                yield message, *buttons, gr.skip()
         yield gr.skip(), *_READY, gr.skip()
 
     def stop(self, who: gr.Request) -> None:

@@ -101,7 +101,7 @@ def test_a_run_goes_on_over_a_reload(visit: Open, scripted_server: str, held: He
     seen.choose("scripted", 40, prompt=held.prompt())
     seen.run()
     seen.page.wait_for_function("new URLSearchParams(location.search).get('run') !== null")
-    run, before = seen.stage.get_attribute("data-session"), seen.text
+    run, before = seen.page.evaluate("new URLSearchParams(location.search).get('run')"), seen.text
     reload(seen)
     seen.page.wait_for_selector(f'#stage [data-session="{run}"][data-phase="running"]')
     seen.page.wait_for_selector("#run[disabled]")
