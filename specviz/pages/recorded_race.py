@@ -13,7 +13,7 @@ from engine.events import Event
 from specviz import ASSETS
 from specviz.archive import lines
 from specviz.race.reopening import reopen
-from specviz.showing.notices import Happening, Racing
+from specviz.showing.notices import FromStore, Happening, InLane, Racing
 from specviz.store import RunCopy, RunRow, Store, UnknownRun, open_store
 from specviz.text import first_line
 from specviz.times import day_and_time
@@ -38,11 +38,14 @@ def archive() -> Store:
 
 
 def happenings() -> Iterator[Happening]:
-    """The race as it was. The order of its lanes is that of their beginnings."""
+    """The race as it was, in the order of its lanes' beginnings. Its words say whence it is: nobody brought it here."""
     runs = _runs()
     order = tuple(sorted(range(len(runs)), key=lambda place: runs[place].created_at))
     for happening in reopen(archive(), [run.id for run in runs]):
-        yield replace(happening, order=order) if isinstance(happening, Racing) else happening
+        if isinstance(happening, Racing):
+            yield replace(happening, order=order)
+        elif not (isinstance(happening, InLane) and isinstance(happening.happening, FromStore)):
+            yield happening
 
 
 def words() -> str:

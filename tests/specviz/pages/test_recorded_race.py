@@ -13,6 +13,7 @@ from specviz.decoding.session import Sessions
 from specviz.pages import recorded_race
 from specviz.pages.compare import Compare
 from specviz.pages.inspector import Inspector
+from specviz.race.fold import RaceState, fold_all
 from specviz.showing.channel import Streams
 from specviz.store import Store, UnknownRun
 
@@ -46,6 +47,11 @@ def test_compare_shows_it_as_a_recording_with_its_own_figures(store: Store) -> N
     assert shown["race"]["ids"] == [copy.run_id for copy in recorded_race.copies()]
     assert shown["board"]["cells"]
     assert store.list_runs() == [], "nothing of it is among the saved runs"
+
+
+def test_nobody_is_said_to_have_imported_it() -> None:
+    state = fold_all(RaceState(), recorded_race.happenings())
+    assert not any(view.is_claim for view in state.views)
 
 
 def test_its_lanes_open_in_the_inspector(store: Store) -> None:
