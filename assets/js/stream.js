@@ -13,25 +13,33 @@ export function followStream({ props, server, watch }, on) {
   let streamId = '';
   let lastSeq = -1;
   let isAsking = false;
+  let refused = null; // the newest message that something before it is missing for
 
   function apply(message) {
     if (message.alert !== undefined) on.alert(message.alert);
     if (message.seq === undefined) return;
     const fate = fateOf(message, streamId, lastSeq);
-    if (fate === 'ask') return askSnapshot(message.stream);
+    if (fate === 'ask') return askFor(message);
     if (fate === 'ignore') return;
     if (fate === 'begin') on.begin();
+    if (fate === 'begin') refused = null; // of the stream before
     streamId = message.stream;
     lastSeq = message.seq;
     on.show(message);
   }
 
-  async function askSnapshot(wanted) {
+  // A snapshot is as old as its asking: what came meanwhile may be the last message there is, so it is asked for again.
+  async function askFor(message) {
+    refused = message;
     if (isAsking) return;
     isAsking = true;
     try {
-      const text = await server.snapshot(wanted);
-      if (text) apply(JSON.parse(text));
+      while (refused && (refused.stream !== streamId || refused.seq > lastSeq)) {
+        const { stream } = refused;
+        refused = null;
+        const text = await server.snapshot(stream);
+        if (text) apply(JSON.parse(text));
+      }
     } finally {
       isAsking = false;
     }

@@ -217,6 +217,20 @@ def test_the_model_may_write_anything(visit: Open) -> None:
     assert "<img" in seen.stage.locator(".sv-card-token").inner_text()
 
 
+def test_a_page_that_misses_messages_asks_for_a_snapshot(visit: Open) -> None:
+    """This server drops every third message, and the last one."""
+    seen = visit("?drop")
+    asked: list[str] = []
+    seen.page.on("request", lambda request: "component_server" in request.url and asked.append(request.url))
+    seen.page.fill("#prompt textarea", "drop some")
+    seen.page.click("#run")
+    seen.page.wait_for_function("document.querySelectorAll('#stage .sv-text [data-step]').length > 100")
+    seen.page.wait_for_selector("#run:not([disabled])")
+    assert asked
+    steps = seen.stage.locator(".sv-text .sv-token").evaluate_all("all => all.map(t => Number(t.dataset.step))")
+    assert sorted(set(steps)) == list(range(max(steps) + 1)), "no step is missing"
+
+
 def test_two_visitors_take_turns(visit: Open, held: Held) -> None:
     first, second = visit(), visit()
     first.choose("plain", 900, prompt=held.prompt())

@@ -42,7 +42,7 @@ def test_two_thousand_tokens_stream_without_loss(visit: Open, scripted_server: s
         "every token of the store is on the page, in its step"
     )
     assert opened.stage.locator(".sv-paragraph").count() == NUM_PARAGRAPHS
-    assert streamed.heaps_mb[1] - streamed.heaps_mb[0] < 15
+    assert streamed.heaps_mb[1] - streamed.heaps_mb[0] < 10
     assert streamed.nodes[1] < 30_000
     assert drawn < 1.5 * (streamed.nodes[1] - streamed.nodes[0])
 
