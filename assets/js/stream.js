@@ -22,7 +22,7 @@ export function followStream({ props, server, watch }, on) {
     if (fate === 'ask') return askFor(message);
     if (fate === 'ignore') return;
     if (fate === 'begin') on.begin();
-    if (fate === 'begin') refused = null; // of the stream before
+    if (refused && refused.stream !== message.stream) refused = null; // of the stream before
     streamId = message.stream;
     lastSeq = message.seq;
     on.show(message);
