@@ -111,7 +111,8 @@ def quantile(values: list[float], share: float) -> float:
 
 def _page(session: Any) -> tuple[float, int, float]:
     """Heap in MB and the document's nodes after a collection, and what the main thread has worked so far."""
-    session.send("HeapProfiler.collectGarbage")
+    for _ in range(3):  # what one collection lets go of holds more
+        session.send("HeapProfiler.collectGarbage")
     values = {row["name"]: row["value"] for row in session.send("Performance.getMetrics")["metrics"]}
     return values["JSHeapUsedSize"] / 1e6, int(values["Nodes"]), float(values["TaskDuration"])
 
