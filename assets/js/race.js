@@ -107,6 +107,6 @@ function showAt(ms, total) {
 }
 
 build();
-followStream(component, { show, alert: (text) => tell(alertBox, text), begin() {} });
+followStream(component, { show, alert: (text) => tell(alertBox, text), begin() {}, isTaken: () => lanes.length > 0 });
 return { race, isEmpty: () => lanes.length === 0 };
 }

@@ -8,7 +8,8 @@ function fateOf(message, streamId, lastSeq) {
   return isNew && streamId !== '' ? 'begin' : 'show';
 }
 
-// A component's messages. on: { show(message), alert(text), begin() }; begin comes before the first message of another stream.
+// A component's messages. on: { show(message), alert(text), begin(), isTaken() }; begin comes before the first message of another
+// stream. What is only offered is not shown where the place is taken.
 export function followStream({ props, server, watch }, on) {
   let streamId = '';
   let lastSeq = -1;
@@ -17,7 +18,7 @@ export function followStream({ props, server, watch }, on) {
 
   function apply(message) {
     if (message.alert !== undefined) on.alert(message.alert);
-    if (message.seq === undefined) return;
+    if (message.seq === undefined || (message.isOffer && on.isTaken?.())) return;
     const fate = fateOf(message, streamId, lastSeq);
     if (fate === 'ask') return askFor(message);
     if (fate === 'ignore') return;

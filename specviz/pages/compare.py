@@ -76,9 +76,9 @@ class Compare:
             return channel.alert(str(error))
         return self._open_stream().snapshot(state)
 
-    def _recorded(self) -> str:
+    def _recorded(self, *, is_offer: bool = False) -> str:
         stream = self.streams.keep(RaceStream(self._methods(), recorded_race.words()))
-        return stream.snapshot(fold_all(RaceState(), recorded_race.happenings()))
+        return stream.snapshot(fold_all(RaceState(), recorded_race.happenings()), is_offer=is_offer)
 
     def earlier(self, page: object = 0, viewer: str = "") -> str:
         """A page of earlier races as text, or `{alert: a sentence}`; `viewer`: the browser that asks."""
@@ -125,7 +125,7 @@ class Compare:
         if (batches := rejoined(self.sessions, self.id, event, who)) is not None:
             yield from self._until_the_end(told(self._shown(batches)), visitor_of(who), _BUSY)
             return
-        yield gr.skip() if getattr(event, "ids", "") else self._recorded(), *(gr.skip(),) * 3
+        yield gr.skip() if getattr(event, "ids", "") else self._recorded(is_offer=True), *(gr.skip(),) * 3
 
     def _until_the_end(
         self, given: Generator[str, None, None], page: str, buttons: Sequence[Any] = (gr.skip(),) * 2

@@ -55,12 +55,12 @@ class Channel(ABC, Generic[S]):
                 message |= self._figures()
             return self._written(message, steps)
 
-    def snapshot(self, state: S | None = None) -> str:
-        """Everything, as of `state` or of the last call."""
+    def snapshot(self, state: S | None = None, *, is_offer: bool = False) -> str:
+        """Everything, as of `state` or of the last call. An offer is shown where nothing is yet."""
         with self._guard:
             if state is not None:
                 self._advance(state)
-            message = {"snapshot": True} | self._figures() | self._whole(is_last=state is not None)
+            message = {"snapshot": True} | ({"isOffer": True} if is_offer else {}) | self._figures() | self._whole(is_last=state is not None)
             return self._written(message, self._all_steps())
 
     def _advance(self, state: S) -> tuple[bool, list[Any]]:

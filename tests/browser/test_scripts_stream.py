@@ -68,6 +68,17 @@ def test_a_missing_message_is_asked_for_once_and_an_answer_that_is_older_than_a_
     assert loaded.asked[3:] == [["snapshot", "b"]], "the next gap is asked for too"
 
 
+def test_what_is_only_offered_takes_no_place_that_is_taken(scripts: Scripts) -> None:
+    """The recorded race may come when somebody has begun one already."""
+    loaded = scripts.load("stream")
+    loaded(FOLLOW.replace("begin: ()", "isTaken: () => seen.length > 0, begin: ()"))
+    loaded.set({"stream": "a", "seq": 0, "snapshot": True, "isOffer": True})
+    loaded.set({"stream": "b", "seq": 0})
+    loaded.set({"stream": "c", "seq": 0, "snapshot": True, "isOffer": True})
+    loaded.set({"stream": "b", "seq": 1})
+    assert loaded("() => seen") == ["0!", "begin", "0", "1"]
+
+
 def token(text: str, origin: str = "accepted", **more: Any) -> dict[str, Any]:
     return {"id": 1, "t": text, "raw": "", "o": origin, "p": 0.5, "q": 0.25, "d": 1, "a": []} | more
 

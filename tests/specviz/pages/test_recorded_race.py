@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import gradio as gr
 import pytest
 from scripted import ScriptedDevice
 
@@ -47,6 +48,15 @@ def test_compare_shows_it_as_a_recording_with_its_own_figures(store: Store) -> N
     assert shown["race"]["ids"] == [copy.run_id for copy in recorded_race.copies()]
     assert shown["board"]["cells"]
     assert store.list_runs() == [], "nothing of it is among the saved runs"
+
+
+def test_a_page_that_joins_nothing_is_offered_it_and_a_link_to_it_opens_it(store: Store) -> None:
+    """What is offered takes no race's place on the page; what was asked for does."""
+    compare = Compare(Sessions(ScriptedDevice(), store), store, Streams())
+    (offered, *_), *others = compare.join(gr.EventData(None, {"ids": ""}), gr.Request())
+    assert json.loads(offered)["isOffer"] is True
+    assert others == []
+    assert "isOffer" not in json.loads(compare.open(recorded_race.ID))
 
 
 def test_nobody_is_said_to_have_imported_it() -> None:
