@@ -115,7 +115,8 @@ class Judged:
     draw: float | None = None
     """The number drawn from 0 … 1; below the ratio, the node is accepted."""
     residual_mass: float | None = None
-    """Share of the target's distribution that neither this draw nor its earlier siblings can have covered."""
+    """Share of the target's distribution that neither this draw nor its earlier siblings can have covered; where a
+    chain's tokens are judged together, of what is to hold of the part before this one."""
     chance: float | None = None
     """Under a rule that judges a chain's tokens together: how likely the chain as far as this node was to hold."""
 

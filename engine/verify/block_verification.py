@@ -49,15 +49,17 @@ class BlockVerification(Rule):
         weights = probs[length] if length == num or not left[length].any() else left[length]
         path = tuple(range(length))
         token = noise.draw(weights, position + length, "correction")
-        return Verdict(path, token, ending(tree, path), self._judged(probs, laws, numbers, chances))
+        return Verdict(path, token, ending(tree, path), self._judged(probs, laws, left, numbers, chances))
 
-    def _judged(self, probs: Tensor, laws: Tensor, numbers: list[float], chances: list[float]) -> tuple[Judged, ...]:
+    def _judged(
+        self, probs: Tensor, laws: Tensor, left: Tensor, numbers: list[float], chances: list[float]
+    ) -> tuple[Judged, ...]:
         """Where that is to be told."""
         if not self.has_detail:
             return ()
-        overlaps = probs[:-1].minimum(laws).sum(dim=1).tolist()
-        found = enumerate(zip(overlaps, numbers, chances, strict=True))
-        return tuple(Judged(node, overlap, draw=draw, chance=chance) for node, (overlap, draw, chance) in found)
+        masses = zip(probs[:-1].minimum(laws).sum(dim=1).tolist(), left.sum(dim=1).tolist(), strict=True)
+        found = enumerate(zip(masses, numbers, chances, strict=True))
+        return tuple(Judged(node, overlap, None, draw, mass, chance) for node, ((overlap, mass), draw, chance) in found)
 
 
 def held_shares(tokens: tuple[int, ...], probs: Tensor, laws: Tensor) -> list[float]:

@@ -55,6 +55,7 @@ def test_judged_chains_tell_the_golden_figures() -> None:
         told = BlockVerification(has_detail=True).verify(tree, rows, Noise(seed), 5)
         assert [judged.node for judged in told.judged] == [0, 1]
         assert [judged.overlap for judged in told.judged] == pytest.approx([0.65, 0.65])
+        assert [judged.residual_mass for judged in told.judged] == pytest.approx([0.35, 0])
         assert [judged.chance for judged in told.judged] == pytest.approx([0, 0.9375])
         assert (told.path == (0, 1)) == (told.judged[1].draw < 0.9375)
         silent = BlockVerification().verify(tree, rows, Noise(seed), 5)
