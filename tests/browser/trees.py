@@ -50,7 +50,7 @@ def point_at(page: Any, inside: str, key: str, *, clicks: bool = False) -> None:
 
 
 def hover(page: Any, inside: str, place: Callable[[], Sequence[float]]) -> Sequence[float]:
-    """Move the mouse there until the chart says what is there; where that is. A drawing that comes then takes it away."""
+    """Move the mouse there until the chart says what is there; where that is. A drawing takes what it says away."""
     told = page.locator(f"{inside} .hovertext").first
     for _ in range(PATIENCE_MS // LOOK_AGAIN_MS):
         x, y = place()
