@@ -29,7 +29,7 @@ from engine.events import SessionStarted, Stepped
 from specviz.store import Store, open_store, save_backup
 from tests.specviz.stored import copy_of, finished, started, stepped
 
-FORMER = sorted((Path(__file__).resolve().parents[1] / "tests" / "specviz" / "store" / "former").glob("0*.sql"))
+FORMER = sorted((Path(__file__).resolve().parents[1] / "specviz" / "store" / "former").glob("0*.sql"))
 MOST_S = 0.8
 Tell = Callable[[str, object], None]
 
