@@ -153,8 +153,8 @@ RECIPES["eagle", "cpu"] = replace(
     batch_tokens=1024,
     micro_tokens=1024,
     limit_minutes=25,
-    num_written=640,
-    num_text_tokens=80_000,
+    num_written=896,
+    num_text_tokens=120_000,
 )
 RECIPES["eagle", "gpu"] = RECIPES["heads", "gpu"]
 for _preset in ("cpu", "gpu"):
