@@ -52,8 +52,8 @@ class Form:
         return {"method": "eagle", **asdict(self), "hidden_layers": list(self.hidden_layers)}
 
 
-def read_form(weights: Weights) -> Form:
-    """What a weights folder's config says. Raises BadInput."""
+def read_form(weights: Weights, num_layers: int) -> Form:
+    """What a weights folder's config says, for a target of so many layers. Raises BadInput."""
     config, path = weights.config, weights.folder / CONFIG_FILE
     defaults = {f.name: None if f.default is MISSING else f.default for f in fields(Form) if f.type == "int"}
     numbers: dict[str, Any] = {name: weights.number(name, default=default) for name, default in defaults.items()}
@@ -61,9 +61,12 @@ def read_form(weights: Weights) -> Form:
         raise BadInput(f"version in {path} is {numbers['version']}; wanted 1 (EAGLE-1 and -2) or 3.")
     if numbers["num_attention_heads"] % numbers["num_key_value_heads"] or numbers["head_dim"] % 2:
         raise BadInput(f"{path}: key heads do not divide attention heads, or a head's width is odd.")
-    layers, rope, eps = config.get("hidden_layers"), config.get("rope", {}), config.get("rms_norm_eps", 1e-6)
+    layers = config.get("hidden_layers", [2, num_layers // 2, num_layers - 3])
+    rope, eps = config.get("rope", {}), config.get("rms_norm_eps", 1e-6)
     if not isinstance(layers, list) or not 0 < len(layers) <= MOST_TAPS or not all(type(i) is int for i in layers):
         raise BadInput(f"hidden_layers in {path} is {layers!r:.60}; wanted a list of the target's layers.")
+    if strange := [layer for layer in layers if not -1 <= layer <= num_layers]:
+        raise BadInput(f"The weights in {weights.folder} read states {strange}; the target has 0 to {num_layers}.")
     if not isinstance(rope, dict) or not isinstance(eps, float | int):
         raise BadInput(f"rope or rms_norm_eps in {path} is {rope!r:.40}, {eps!r:.20}; wanted an object and a number.")
     flags = {flag: bool(config.get(flag, False)) for flag in FLAGS}

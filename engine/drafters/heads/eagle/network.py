@@ -39,11 +39,10 @@ class EagleNetwork:
 
     def __init__(self, weights: Weights, loaded: LoadedModel) -> None:
         """Raises BadInput where tensors fit neither config nor target."""
-        self.form = form = read_form(weights)
+        self.form = form = read_form(weights, loaded.num_layers)
         self.dtype, self.device = loaded.dtype, loaded.device
         self.num_tokens = loaded.model.get_output_embeddings().out_features
         weights.check_sizes(loaded, form.target_hidden_size, self.num_tokens)
-        self._check_layers(loaded)
         self.embedding = self._embedding(weights, loaded)
         self._read_entry(weights, loaded)
         self._read_layer(weights, loaded)
@@ -111,18 +110,13 @@ class EagleNetwork:
             max_position_embeddings=form.max_position_embeddings,
             rope_parameters=dict(form.rope) or {"rope_type": "default", "rope_theta": 10_000.0},
         )
-        rotary = LlamaRotaryEmbedding(config, device=self.device)  # type: ignore[no-untyped-call]
-        cos, sin = rotary(self.embedding[:1, None].float(), torch.arange(num_positions, device=self.device)[None])
+        rotary = LlamaRotaryEmbedding(config)
+        cos, sin = rotary(self.embedding[:1].float(), torch.arange(num_positions, device=self.device)[None])
         half = form.head_dim // 2
         return cos[0, :, None, :half].to(self.dtype), sin[0, :, None, :half].to(self.dtype)
 
     def _normed(self, x: Tensor, weight: Tensor) -> Tensor:
         return normed(x, self.form.rms_norm_eps) * weight
-
-    def _check_layers(self, loaded: LoadedModel) -> None:
-        num_layers = loaded.num_layers
-        if strange := [layer for layer in self.form.hidden_layers if not -1 <= layer <= num_layers]:
-            raise BadInput(f"These eagle weights read states {strange} of a target that has layers 0 to {num_layers}.")
 
     def _embedding(self, weights: Weights, loaded: LoadedModel) -> Tensor:
         """(v, d): the drafter's own table, or the target's, without a factor that the target may have."""
