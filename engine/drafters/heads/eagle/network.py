@@ -44,6 +44,7 @@ class EagleNetwork:
         self.num_tokens = loaded.model.get_output_embeddings().out_features
         weights.check_sizes(loaded, form.target_hidden_size, self.num_tokens)
         self.embedding = self._embedding(weights, loaded)
+        self._rotary = LlamaRotaryEmbedding(_rotary_config(form))
         self._read_entry(weights, loaded)
         self._read_layer(weights, loaded)
         self._read_output(weights, loaded)
@@ -102,18 +103,9 @@ class EagleNetwork:
 
     def angles(self, num_positions: int) -> tuple[Tensor, Tensor]:
         """Cosines and sines (p, 1, e ÷ 2) of the drafter's own rotary embedding."""
-        form = self.form
-        config = LlamaConfig(
-            hidden_size=form.hidden_size,
-            num_attention_heads=form.num_attention_heads,
-            head_dim=form.head_dim,
-            max_position_embeddings=form.max_position_embeddings,
-            rope_parameters=dict(form.rope) or {"rope_type": "default", "rope_theta": 10_000.0},
-        )
-        rotary = LlamaRotaryEmbedding(config)
-        cos, sin = rotary(self.embedding[:1].float(), torch.arange(num_positions, device=self.device)[None])
-        half = form.head_dim // 2
-        return cos[0, :, None, :half].to(self.dtype), sin[0, :, None, :half].to(self.dtype)
+        positions, half = torch.arange(num_positions, device=self.device)[None], self.form.head_dim // 2
+        cos, sin = self._rotary(self.embedding[:1], positions)
+        return cos[0, :, None, :half], sin[0, :, None, :half]
 
     def _normed(self, x: Tensor, weight: Tensor) -> Tensor:
         return normed(x, self.form.rms_norm_eps) * weight
@@ -188,6 +180,17 @@ class EagleNetwork:
 
     def _take(self, weights: Weights, name: str, *shape: int) -> Tensor:
         return weights.take(name, *shape).to(self.device, self.dtype)
+
+
+def _rotary_config(form: Form) -> LlamaConfig:
+    """What transformers wants to know to make rotary angles."""
+    return LlamaConfig(
+        hidden_size=form.hidden_size,
+        num_attention_heads=form.num_attention_heads,
+        head_dim=form.head_dim,
+        max_position_embeddings=form.max_position_embeddings,
+        rope_parameters=dict(form.rope) or {"rope_type": "default", "rope_theta": 10_000.0},
+    )
 
 
 def drafted_ids(weights: Weights, num_rows: int) -> Tokens:
