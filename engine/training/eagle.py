@@ -159,7 +159,7 @@ class Eagle(Stepped):
         size = self.form.hidden_size
         self.fc.weight.zero_()[:, -size:].fill_diagonal_(1)
         self.layer.begin_with(least_squares(self.layer.given(embedded[is_text], before), after - before))
-        self.norm.weight.fill_(float(after.square().mean(dim=-1).sqrt().mean()))
+        cast(RMSNorm, self.norm).weight.fill_(float(after.square().mean(dim=-1).sqrt().mean()))
 
     def _handed_on(self, states: Tensor) -> Tensor:
         """What a step gives the next."""

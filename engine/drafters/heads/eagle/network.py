@@ -21,7 +21,7 @@ from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 from engine.drafters.heads._candidates import Candidates, Tokens, likeliest
 from engine.drafters.heads._layers import linear, normed, output_layer, rotated
 from engine.drafters.heads._weights import Weights
-from engine.drafters.heads.eagle.form import read_form
+from engine.drafters.heads.eagle.form import Form, read_form
 from engine.errors import BadInput
 from engine.runtime import crossings
 from engine.runtime.attention import attend_fused
