@@ -24,6 +24,7 @@ SAMPLED: dict[str, Any] = {"temperature": 0.9, "top_k": 30, "top_p": 0.9, "seed"
 MOST_WAITS = {
     "draft_model": 2 + 4,  # a token of the chain is looked at before the next; and what noise told is learnt
     "chimera": 1 + 4,  # levels
+    "eagle": 1 + 6,
     "mlp_speculator": 1 + 4,  # stages
     "hidden_transfer": 1 + 1,
     "medusa": 1 + 1,
