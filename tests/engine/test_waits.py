@@ -31,7 +31,7 @@ MOST_WAITS = {
     "lookahead": 1 + 1,
     "stand": 1 + 1,
     "token_recycling": 1 + 1,
-    **dict.fromkeys(("self_speculation", "layer_skip"), 2 + 16),  # a token of the chain
+    **dict.fromkeys(("self_speculation", "layer_skip", "del"), 2 + 16),  # a token of the chain; del looks at exits too
     **dict.fromkeys(("rsd", "sequoia", "spectr"), 2 + 8),  # a level
     **dict.fromkeys(("dyspec", "gsd"), 2 + 32),  # a node
 }
