@@ -19,6 +19,8 @@ FEWEST_STEPS = 20
 SHORT_LENGTH = 1.1
 LOW_FIRST = 0.05
 STEPS_OF_A_SPEED = 16
+MEASURED_TO = 1.05
+"""Two runs beside nothing else differ by less."""
 
 
 def run_report(events: Sequence[Event]) -> dict[str, Any]:
@@ -51,6 +53,14 @@ def notices(found: Acceptance) -> list[str]:
             "vocabulary, template), or a text in which there is nothing to copy."
         ]
     return [f"Drafting gains little here ({seen})."] if length < SHORT_LENGTH else []
+
+
+def is_beyond_drafting(speedup: float | None, block_efficiency: float | None) -> bool:
+    """Whether something else than drafting made the difference, as other work on the machine during the plain run does.
+
+    A pass over a draft takes no less time than one over a token, so time per token falls by block efficiency at most.
+    """
+    return speedup is not None and block_efficiency is not None and speedup > MEASURED_TO * block_efficiency
 
 
 def latency(events: Sequence[Event]) -> dict[str, Any]:

@@ -10,12 +10,15 @@ import codecs
 import functools
 from collections.abc import Callable, Sequence
 from typing import cast
+from weakref import WeakKeyDictionary
 
 from transformers import PreTrainedTokenizerBase, TokenizersBackend
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 _REPLACEMENT = "\ufffd"
 _LOOKBACK = 6
+_BYTE_TOKENS: WeakKeyDictionary[PreTrainedTokenizerBase, dict[int, int]] = WeakKeyDictionary()
+"""Of each tokenizer that was asked for, as long as it is there."""
 
 
 class Detokenizer:
@@ -140,6 +143,12 @@ def plain_decoder(tokenizer: PreTrainedTokenizerBase) -> Callable[[list[int]], s
 
 def byte_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[int, int]:
     """Tokens that stand for one byte each (`<0xF0>`), where the tokenizer falls back to them: byte by token id."""
+    if tokenizer not in _BYTE_TOKENS:
+        _BYTE_TOKENS[tokenizer] = _find_byte_tokens(tokenizer)
+    return _BYTE_TOKENS[tokenizer]
+
+
+def _find_byte_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[int, int]:
     found = {token_named(tokenizer, _as_byte(byte)): byte for byte in range(256)}
     tokens = {token_id: byte for token_id, byte in found.items() if token_id is not None}
     # Elsewhere such a name is just a text, and decodes to itself.

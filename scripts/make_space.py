@@ -3,6 +3,7 @@
     python scripts/make_space.py docker OUT         a container; what it keeps lies in /data
     python scripts/make_space.py cpu OUT            Gradio's SDK on a CPU, PyTorch without CUDA
     python scripts/make_space.py gpu OUT            Gradio's SDK on a GPU of its own
+    python scripts/make_space.py zerogpu OUT        Gradio's SDK, a shared GPU lent for each run
     hf upload USER/SPACE OUT . --repo-type space
 
 docs/hosting.md says what each is good for, and what outlives a restart there.
@@ -30,11 +31,15 @@ FILES = {
     ),
     "cpu": (),
     "gpu": (),
+    "zerogpu": (),
 }
+REQUIREMENTS = {"cpu": "requirements-cpu.txt", "gpu": "requirements.txt", "zerogpu": "requirements-zerogpu.txt"}
+"""What becomes the requirements.txt of a Space that reads one file."""
 CHANGED = {
     "docker": {"sdk": "docker", "app_port": "7860", "sdk_version": "", "app_file": "", "python_version": ""},
     "cpu": {"suggested_hardware": "cpu-basic"},
     "gpu": {"suggested_hardware": "t4-small", "startup_duration_timeout": "1h"},
+    "zerogpu": {"suggested_hardware": "zero-a10g", "startup_duration_timeout": "1h"},
 }
 """Keys of the README's front matter that are other ones there; an empty one is left out."""
 LARGE = "\n".join(f"*.{end} filter=lfs diff=lfs merge=lfs -text" for end in ("safetensors", "npz", "png")) + "\n"
@@ -63,9 +68,8 @@ def make(kind: str, out: Path) -> None:
             shutil.copyfile(ROOT / name, out / name)
     (out / "README.md").write_text(with_front_matter((ROOT / "README.md").read_text(encoding="utf-8"), CHANGED[kind]))
     (out / ".gitattributes").write_text(LARGE)
-    if kind != "docker":
-        wanted = ROOT / ("requirements-cpu.txt" if kind == "cpu" else "requirements.txt")
-        (out / "requirements.txt").write_text(flattened(wanted))
+    if kind in REQUIREMENTS:
+        (out / "requirements.txt").write_text(flattened(ROOT / REQUIREMENTS[kind]))
 
 
 def with_front_matter(readme: str, changed: dict[str, str]) -> str:

@@ -31,27 +31,35 @@ settings.register_profile("suite", deadline=None, derandomize=True, suppress_hea
 settings.load_profile("suite")
 
 MOST_WORKERS = 4
-"""The browser's tests are one worker's, and last as long as three others need for the rest."""
+"""The browser's tests are two workers', and last as long as two others need for the rest."""
+ON_THE_REAL_APP = frozenset({"api", "compare", "inspector", "playground", "stream"})
+"""Files of walks on the app with the embedded model, which one worker alone starts."""
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """What `-n auto` means: a process for each core that this one may use. On one core none but this one."""
+    """What `-n auto` means: a process for each core that this one may use and one more. On one core none but this one.
+
+    A walk waits for its page for half of its time, in which another process may have the core (docs/log.md).
+    """
     num_cores = usable_cores()
-    return min(num_cores, MOST_WORKERS) if num_cores > 1 else 0
+    return min(num_cores + 1, MOST_WORKERS) if num_cores > 1 else 0
 
 
-class BrowserInOne(LoadScopeScheduling):
-    """A file's tests stay together, for their fixtures; so do all that share one Chromium and its servers."""
+class SharingChromium(LoadScopeScheduling):
+    """A file's tests stay together, for their fixtures; so do walks that share one Chromium and its servers."""
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.partition("::")[0]
-        return "tests/browser" if path.startswith("tests/browser/") else path
+        if not path.startswith("tests/browser/"):
+            return path
+        name = Path(path).stem.removeprefix("test_")
+        return "walks on the real app" if name in ON_THE_REAL_APP else "other walks"
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BrowserInOne:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> SharingChromium:
     """Who runs what."""
     config.option.loadscopereorder = False  # the browser's first, since they last longest
-    return BrowserInOne(config, log)
+    return SharingChromium(config, log)
 
 
 FREE = Costs.known([1.0] * 129, draft=0.2)

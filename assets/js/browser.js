@@ -13,7 +13,7 @@ import { visitorToken } from './visitor.js';
 
 /** @param {import('./component').Component} component */
 export default function mountBrowser(component) {
-const { element, props, server, watch } = component;
+const { element, props, server, watch, NO_FILES } = component;
 const UNDO_MS = 12000;
 const chosen = new Set();
 const known = new Map(); // rows that were seen, so that chosen ones of other pages are known too
@@ -209,7 +209,7 @@ function arrive() {
 groupChip.addEventListener('click', () => { delete listing.group_id; listing.page = 0; note({ view: 'sessions' }); refresh(); });
 toast.setAttribute('role', 'status');
 pager.setAttribute('aria-label', 'Pages');
-add(holder, filters.node, problem, add(make('div', 'sv-list-head'), summary, groupChip, importButton()), rows.node, pager, selection.node, toast, sides.node);
+add(holder, filters.node, problem, add(make('div', 'sv-list-head'), summary, groupChip, ...(NO_FILES ? [] : [importButton()])), rows.node, pager, selection.node, toast, sides.node);
 element.appendChild(holder);
 watch('value', arrive);
 arrive();

@@ -5,6 +5,7 @@ import { loadPlotly, makePlot } from './plot.js';
 import { PLOTLY } from './plotly.js';
 
 const REDRAW_MS = 400;
+const LONGEST_WAIT_MS = 3000;
 const MOST_BARS = 160; // more steps become areas: as many lines, not as many bars
 const FEWEST_STEPS = 24;
 const FIGURE_HEIGHT = 230;
@@ -104,11 +105,18 @@ export function makeFigures(onStep) {
     await loadPlotly(PLOTLY);
     const began = performance.now();
     await Promise.all([charts[0].draw(tokenFigure(log, captions.emitted)), charts[1].draw(timeFigure(log, captions.time)), charts[2].draw(speedFigure(log))]);
-    mayDrawAt = performance.now() + Math.max(REDRAW_MS, 9 * (performance.now() - began));
+    mayDrawAt = performance.now() + Math.min(LONGEST_WAIT_MS, Math.max(REDRAW_MS, 9 * (performance.now() - began)));
   }
 
   function schedule() {
     if (timer === null) timer = setTimeout(draw, Math.max(0, mayDrawAt - performance.now()));
+  }
+
+  // Nothing decodes any more: what waits is drawn.
+  function settle() {
+    if (timer === null) return;
+    clearTimeout(timer);
+    draw();
   }
 
   return {
@@ -116,5 +124,6 @@ export function makeFigures(onStep) {
     append(steps) { log = log.concat(steps.filter((step) => step.k.length)); schedule(); },
     clear() { log = []; schedule(); },
     summarise(texts) { captions = texts; if (log.length) schedule(); },
+    settle,
   };
 }

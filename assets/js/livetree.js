@@ -1,5 +1,5 @@
-// Beside the text: the draft tree of the newest step, or of the one under the pointer. A press on a node leads to its step
-// in the inspector.
+// Beside the text: the draft tree of the newest step, or of the one that was pointed at until another comes. A press on a
+// node leads to its step in the inspector.
 
 import { ownText } from './card.js';
 import { add, make } from './dom.js';
@@ -27,6 +27,7 @@ export function makeLiveTree(onOpen) {
   let log = [];
   let room = { ...FIRST_ROOM };
   let pointed = null;
+  let isPointedAt = false;
   let shownStep = null;
   let timer = null;
   let drawnAt = 0;
@@ -57,11 +58,13 @@ export function makeLiveTree(onOpen) {
     node: holder,
     append(steps) {
       const fresh = steps.filter((step) => step.k.length);
+      if (fresh.length && !isPointedAt) pointed = null;
       for (const step of fresh) growRoom(room, placed(treeOfStep(step).step));
       log = log.concat(fresh);
       schedule();
     },
-    clear() { log = []; room = { ...FIRST_ROOM }; shownStep = null; schedule(); },
-    point(n) { pointed = n; draw(); },
+    clear() { pointed = null; log = []; room = { ...FIRST_ROOM }; shownStep = null; schedule(); },
+    // The pointer leaves a token on its way to the tree.
+    point(n) { isPointedAt = n !== null; if (isPointedAt) { pointed = n; draw(); } },
   };
 }

@@ -59,6 +59,7 @@ function show(message) {
   if (message.tiles) tiles.update(message.tiles);
   takeSteps(message.snapshot ? message.steps.slice(numSteps) : message.steps, message.snapshot || (message.status && !message.status.isPending));
   if (message.figures) figures.summarise(message.figures);
+  if (message.status && !message.status.isPending) figures.settle();
   if (message.status) tokens.pending(message.status.isPending);
   if (message.spoken) spoken.textContent = message.spoken;
 }

@@ -6,7 +6,7 @@ are not counted, and long lists of them not looked into.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ from torch import nn
 LONGEST = 10_000
 """Entries of a container of which each may hold an array."""
 _OURS = ("engine.", "transformers.", "torch.nn.")
+_ARRAYS = (torch.Tensor, np.ndarray)
+_Parts = Callable[[Any], Iterable[object]]
 
 
 def held_bytes(root: object, counted: set[int], closed: tuple[type, ...] = ()) -> int:
@@ -25,18 +27,23 @@ def held_bytes(root: object, counted: set[int], closed: tuple[type, ...] = ()) -
     """
     total = 0
     seen: set[int] = set()
+    ways: dict[type, _Parts | None] = {}
     waiting = [root]
     while waiting:
         found = waiting.pop()
-        if id(found) in seen or isinstance(found, closed):
+        kind = type(found)
+        if kind not in ways:  # worked out once: there are thousands of numbers and texts
+            ways[kind] = _parts_of(kind)
+        parts = ways[kind]
+        if parts is None or id(found) in seen or isinstance(found, closed):
             continue
         seen.add(id(found))
-        if isinstance(found, torch.Tensor | np.ndarray):
+        if isinstance(found, _ARRAYS):
             begin, size = _memory(found)
             total += 0 if begin in counted else size
             counted.add(begin)
         else:
-            waiting.extend(_parts(found))
+            waiting.extend(parts(found))
     return total
 
 
@@ -50,10 +57,15 @@ def _memory(array: torch.Tensor | np.ndarray[Any, Any]) -> tuple[int, int]:
     return array.ctypes.data, array.nbytes
 
 
-def _parts(found: object) -> Iterator[object]:
-    if isinstance(found, Mapping | list | tuple | set | frozenset):
-        if len(found) <= LONGEST:
-            yield from found.values() if isinstance(found, Mapping) else found
-    elif not isinstance(found, type) and (isinstance(found, nn.Module) or type(found).__module__.startswith(_OURS)):
-        yield from getattr(found, "__dict__", {}).values()
-        yield from (getattr(found, name, None) for name in getattr(type(found), "__slots__", ()))
+def _parts_of(kind: type) -> _Parts | None:
+    """How the parts of an object of this kind are had; None where it is no array and holds none."""
+    if issubclass(kind, _ARRAYS):
+        return lambda found: ()
+    if issubclass(kind, Mapping):
+        return lambda found: found.values() if len(found) <= LONGEST else ()
+    if issubclass(kind, list | tuple | set | frozenset):
+        return lambda found: found if len(found) <= LONGEST else ()
+    if issubclass(kind, type) or not (issubclass(kind, nn.Module) or kind.__module__.startswith(_OURS)):
+        return None
+    slots = getattr(kind, "__slots__", ())
+    return lambda found: [*getattr(found, "__dict__", {}).values(), *(getattr(found, name, None) for name in slots)]

@@ -181,6 +181,7 @@ class SavedRuns:
             "export_runs": self.export,
             "import_runs": self.take_in,
         }
-        browser = drawn("runs", "browser", serves=serves)
+        known = {"NO_FILES": True} if self.visitors.policy.imports == "off" else {}
+        browser = drawn("runs", "browser", serves=serves, known=known)
         served = {"asked": asked_of(self.store, self.device)}
         return browser, make_stage("saved-stage", self.streams, "savedstage", serves=served)

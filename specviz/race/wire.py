@@ -98,7 +98,7 @@ class RaceStream(Channel[RaceState]):
             "copies": {"Markdown": table.to_markdown(rows), "CSV": table.to_csv(rows), "LaTeX": table.to_latex(rows)},
             "figures": figures(state, rows),
             "diffs": [_diff(state, place, row) for place, row in enumerate(rows)],
-            "warnings": warnings(runs),
+            "warnings": (*warnings(runs), *words.doubts(rows)),
             "settings": [asdict(setting) for setting in differences(runs)],
         }
         return {"board": shown, "spoken": words.spoken_text(state, rows)} if state.phase == "ended" else {}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.events import Prefilled, SessionStarted
+from engine.run_report import is_beyond_drafting
 from specviz.figures.row import Row
 from specviz.race.divergence import Divergence, Side
 from specviz.race.fold import RaceState
@@ -107,6 +108,16 @@ def _reason(row: Row) -> str:
 def _is_lossy(row: Row) -> bool:
     """Whether it differs as it may; runs of former versions were called DIFFERENT for it."""
     return row.verdict == "lossy" or (row.verdict == "DIFFERENT" and row.guarantee == "lossy")
+
+
+def doubts(rows: Sequence[Row]) -> tuple[str, ...]:
+    """A sentence for each speedup that drafting alone cannot explain."""
+    return tuple(
+        f"{row.label} is {number(row.speedup, 2)} × plain decoding with {number(row.block_efficiency, 2)} tokens a "
+        "pass: drafting alone gives no more than the second. Other work slowed the plain lane; race again."
+        for row in rows
+        if is_beyond_drafting(row.speedup, row.block_efficiency)
+    )
 
 
 def side(found: Side) -> dict[str, Any]:

@@ -60,7 +60,8 @@ class Channel(ABC, Generic[S]):
         with self._guard:
             if state is not None:
                 self._advance(state)
-            message = {"snapshot": True} | ({"isOffer": True} if is_offer else {}) | self._figures() | self._whole(is_last=state is not None)
+            message = {"snapshot": True} | self._figures() | self._whole(is_last=state is not None)
+            message |= {"isOffer": True} if is_offer else {}
             return self._written(message, self._all_steps())
 
     def _advance(self, state: S) -> tuple[bool, list[Any]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from engine.conversation import ALONE
 from engine.events import Prefilled, SessionFinished, StopReason
 from engine.metrics import Metrics, acceptance, speedup, summarise
-from engine.run_report import latency, notices
+from engine.run_report import is_beyond_drafting, latency, notices
 from specviz.showing.asked import around_in_words, conversation_of
 from specviz.showing.fold import ViewState
 
@@ -46,7 +46,7 @@ def tiles(state: ViewState) -> list[Tile]:
     """All tiles of the run on screen."""
     metrics = summarise(state.events)
     plain = summarise(state.plain_events) if state.plain_events else None
-    own = [_speed(metrics), _speedup(state, plain), _efficiency(metrics), _acceptance(state, metrics)]
+    own = [_speed(metrics), _speedup(state, metrics, plain), _efficiency(metrics), _acceptance(state, metrics)]
     return [*own, _memory(state), _audit(state)]
 
 
@@ -68,7 +68,7 @@ def _speed(metrics: Metrics) -> Tile:
     return Tile("speed", "Speed", number(metrics.tokens_per_second, 1), "tokens/s", note, terms, tone)
 
 
-def _speedup(state: ViewState, plain: Metrics | None) -> Tile:
+def _speedup(state: ViewState, metrics: Metrics, plain: Metrics | None) -> Tile:
     terms = ("speedup",)
     if state.started is not None and state.started.method == "plain":
         note = "being measured" if state.role == "baseline" else "this is plain decoding"
@@ -80,6 +80,9 @@ def _speedup(state: ViewState, plain: Metrics | None) -> Tile:
     if value is None:
         note = against if state.finished is None else "not comparable: this run was cut short"
         return Tile("speedup", "Speedup", NONE, "", note, terms, "empty")
+    if is_beyond_drafting(value, metrics.block_efficiency):
+        note = f"more than its tokens a pass allow: other work slowed the plain run ({against})"
+        return Tile("speedup", "Speedup", number(value, 2), "×", note, terms, "bad")
     return Tile("speedup", "Speedup", number(value, 2), "×", against, terms, "key")
 
 

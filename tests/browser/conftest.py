@@ -1,4 +1,4 @@
-"""One Chromium for all tests of the page, on two servers that are started once.
+"""One Chromium for the walks of a worker, on two servers that are started once.
 
 `scripted_server` (and `public_server`, of the same process) is the page over a scripted device, which is quick, writes
 what a test knows, and stands still for as long as a test wants (`held`): see scripted_app.py. `server` is the real app

@@ -37,7 +37,7 @@ from engine.options import OptionSpec
 from specviz import ui
 from specviz.bench import Benchmarks, benchmarks
 from specviz.decoding.device import AS_STARTED, Loading, Method, Request
-from specviz.decoding.session import Sessions
+from specviz.decoding.session import GRACE_S, Sessions
 from specviz.decoding.visitors import Visitors
 from specviz.pages.playground import Playground
 from specviz.policy import HOME, PUBLIC
@@ -187,6 +187,8 @@ def save_long_run(num_steps: int = 500) -> None:
     store.flush()
 
 
+SOON_S = 0.5
+"""On the public page a run without a page is given up at once."""
 AMONG_TESTS = replace(
     PUBLIC, max_tokens=2_000, run_seconds=0, race_seconds=0, per_visitor=0, per_address=0, sharing="listed"
 )
@@ -196,7 +198,10 @@ AMONG_TESTS = replace(
 def launch(port: int, is_public: bool, *, is_last: bool) -> None:
     """A page of its own; the last one keeps the program going."""
     own = replace(device, takes_own=not is_public)
-    page = ui.build(Sessions(own, store, Visitors(AMONG_TESTS if is_public else HOME)), store)
+    sessions = Sessions(
+        own, store, Visitors(AMONG_TESTS if is_public else HOME), grace_s=SOON_S if is_public else GRACE_S
+    )
+    page = ui.build(sessions, store)
     options = {"server_name": "127.0.0.1", "quiet": True, **ui.launch_options(frames=["http://127.0.0.1:*"])}
     page.launch(server_port=port, prevent_thread_lock=not is_last, **options)
 

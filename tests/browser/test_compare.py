@@ -206,7 +206,9 @@ def test_a_race_has_enough_contrast_light_and_dark(visit: Open) -> None:
     assert page.evaluate(CONTRAST.read_text()) == []
     assert_accessible(page, "#race-stage")
     assert_accessible(page, "#race-settings")
-    poor = page.evaluate(f"() => {{ document.querySelector('#theme-switch').click(); return ({CONTRAST.read_text()})(); }}")
+    poor = page.evaluate(
+        f"() => {{ document.querySelector('#theme-switch').click(); return ({CONTRAST.read_text()})(); }}"
+    )
     assert poor == [], "at once: no colour is on its way"
     assert page.evaluate("getComputedStyle(document.querySelector('.sv-lane')).backgroundColor") == "rgb(23, 30, 38)"
 

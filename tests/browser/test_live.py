@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.browser.accessible import assert_accessible
 from tests.browser.conftest import Held
-from tests.browser.trees import nodes, point_at, wait_for_tree
+from tests.browser.trees import hover, nodes, point_at, wait_for_tree
 
 Open = Callable[..., Any]
 
@@ -38,16 +38,18 @@ def test_the_step_under_the_pointer_and_the_way_to_the_inspector(visit: Open) ->
     assert "0" in nodes(seen.page, "#stage .sv-live")
     assert seen.page.evaluate("window.hacked") is None
     point_at(seen.page, "#stage .sv-live", "0", clicks=True)
-    seen.page.wait_for_function("run => location.search.includes('view=inspect&run=' + run)", arg=session)
+    address = f"view=inspect&run={session}&step={step}"
+    seen.page.wait_for_function("address => location.search.includes(address)", arg=address)
     seen.page.locator(f"#inspector .sv-inspector[data-run='{session}']").wait_for()
     seen.page.go_back()
     plot = seen.stage.locator(".sv-figures .sv-chart-plot").first
     plot.scroll_into_view_if_needed()
-    box = plot.locator(".bars .point").nth(2).bounding_box()
-    seen.page.mouse.move(box["x"] + 2, box["y"] - 4)
-    seen.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    seen.page.locator("#stage .sv-figures .hovertext").first.wait_for()
-    seen.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+
+    def middle() -> tuple[float, float]:
+        box = plot.locator(".bars .point").nth(2).bounding_box()
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    seen.page.mouse.click(*hover(seen.page, "#stage .sv-figures", middle))
     seen.page.wait_for_function("() => location.search.includes('step=2')")
 
 

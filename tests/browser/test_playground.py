@@ -244,8 +244,8 @@ def test_two_visitors_take_turns(visit: Open, held: Held) -> None:
     assert second.text
 
 
-def test_a_closed_tab_frees_the_device(visit: Open, held: Held) -> None:
-    gone, stays = visit(), visit()
+def test_a_closed_tab_frees_the_device(visit: Open, held: Held, public_server: str) -> None:
+    gone, stays = visit(server=public_server), visit(server=public_server)
     gone.choose("plain", 900, prompt=held.prompt())
     gone.run()
     stopped = gone.stage.get_attribute("data-session")

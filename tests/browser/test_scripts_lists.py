@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.browser.given.runs import LIST, asked, choose, run, sessions
+from tests.browser.given.runs import ANSWERS, LIST, asked, choose, run, sessions
 from tests.browser.scripts_page import SOON, Scripts
 
 
@@ -178,6 +178,12 @@ def test_all_that_was_found_is_exported_where_none_is_chosen(scripts: Scripts) -
     listing = {"sort": "when", "is_descending": True, "page": 0, "method": "x"}
     whose = {"visitor": loaded("visitorToken")}
     assert asked(loaded, "export_runs") == {"kind": "csv", "listing": listing | whose}, "`mine` needs to know whose"
+
+
+def test_where_no_files_are_taken_nobody_is_asked_for_one(scripts: Scripts) -> None:
+    for given, num_buttons in (({}, 1), ({"NO_FILES": True}, 0)):
+        loaded = scripts.load("browser", value={"open": ""}, answers=ANSWERS, **given)
+        assert len(loaded.texts(".sv-import button")) == num_buttons
 
 
 def test_imported_runs_are_counted_and_chosen(scripts: Scripts) -> None:

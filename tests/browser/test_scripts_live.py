@@ -55,10 +55,25 @@ def test_the_newest_tree_is_shown_or_that_of_the_step_that_is_pointed_at(scripts
     assert shown.texts(".sv-live-story") == ["3 drafted, 1 accepted. The target put “␣z” in place of what it rejected."]
     shown.act(".sv-text", "mouseleave")
     shown(SOON)
-    assert shown.texts(".sv-live-step") == ["step 1, the newest"]
+    assert shown.texts(".sv-live-step") == ["step 0"], "the pointer is on its way to the tree"
     shown("() => element.querySelector('.sv-live .sv-chart-plot').picked({ points: [{ customdata: '1' }] })")
-    assert shown("place") == {"view": "inspect", "run": "s", "step": "1"}
+    assert shown("place") == {"view": "inspect", "run": "s", "step": "0"}
     shown("note", {})
+    shown.set(told(step(2, token(" r", "correction"))) | {"seq": 1, "reset": False})
+    scripts.page.locator(".sv-live-step", has_text="step 2, the newest").wait_for()
+
+
+def test_at_the_end_charts_wait_for_nothing(scripts: Scripts) -> None:
+    """While a model may decode beside them, they are drawn anew after a while only."""
+    captions = "() => [...element.querySelectorAll('.sv-figures .sv-chart-caption')].map((node) => node.textContent)"
+    shown = stage(scripts, ONE)
+    scripts.page.locator(".sv-figures .sv-chart-title", has_text="Tokens per step").wait_for()
+    more = told(TWO) | {"seq": 1, "reset": False, "figures": {"emitted": "of two", "time": "of two"}}
+    shown.set(more)
+    assert "of two" not in shown(captions)
+    over = more["status"] | {"phase": "finished", "isPending": False}
+    shown.set(more | {"seq": 2, "steps": [], "status": over})
+    assert shown(captions)[:2] == ["of two", "of two"]
 
 
 def test_a_folded_tree_draws_nothing_and_a_step_without_one_says_so(scripts: Scripts) -> None:

@@ -72,7 +72,9 @@ def test_a_step_of_the_same_run_is_moved_and_nothing_else_is_drawn_anew(scripts:
 
     def drawn(step: dict[str, Any], columns: int) -> list[Any]:
         """What is told first: a page that is laid out anew may draw the same once more."""
-        draw = "(trace, step, columns) => { plotted.length = 0; drawn.draw(trace, step, ' root', { columns, rows: 4 }); }"
+        draw = (
+            "(trace, step, columns) => { plotted.length = 0; drawn.draw(trace, step, ' root', { columns, rows: 4 }); }"
+        )
         loaded(draw, trace(REJECTED), step, columns)
         what, data, *_ = loaded("() => plotted[0]")
         return [what, len(data)]

@@ -238,6 +238,7 @@ def test_on_a_public_instance_others_look_and_export_only(visit: Any, public_ser
         assert delete.is_enabled() == may_change
         assert page.locator("#runs .sv-selection-words").is_visible() == may_change
         assert page.locator("#runs .sv-selection-whose").is_visible() != may_change
+        assert page.locator("#runs .sv-import").count() == 0, "no file of a stranger is taken in"
         assert_accessible(page, "#runs")
         if not may_change:
             assert len(saved_file(opened, "JSONL", tmp_path).read_text().splitlines()) > 4

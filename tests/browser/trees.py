@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
+from playwright.sync_api import TimeoutError
+
+from tests.browser.windows import PATIENCE_MS
+
+LOOK_AGAIN_MS = 2_000
 AT = """([inside, key]) => {
   const gd = document.querySelector(inside + ' .js-plotly-plot'), { xaxis, yaxis } = gd._fullLayout;
   const nodes = gd.data.find((trace) => trace.customdata), place = nodes.customdata.indexOf(key);
@@ -37,9 +44,19 @@ def wait_for_tree(page: Any, inside: str) -> None:
 
 def point_at(page: Any, inside: str, key: str, *, clicks: bool = False) -> None:
     """Move the mouse over a node, and press."""
-    x, y = page.evaluate(AT, [inside, key])
-    page.mouse.move(x - 3, y)
-    page.mouse.move(x, y)
-    page.locator(f"{inside} .hovertext").first.wait_for()
+    x, y = hover(page, inside, lambda: page.evaluate(AT, [inside, key]))
     if clicks:
         page.mouse.click(x, y)
+
+
+def hover(page: Any, inside: str, place: Callable[[], Sequence[float]]) -> Sequence[float]:
+    """Move the mouse there until the chart says what is there; where that is. A drawing takes what it says away."""
+    told = page.locator(f"{inside} .hovertext").first
+    for _ in range(PATIENCE_MS // LOOK_AGAIN_MS):
+        x, y = place()
+        page.mouse.move(x - 3, y)
+        page.mouse.move(x, y)
+        with suppress(TimeoutError):
+            told.wait_for(timeout=LOOK_AGAIN_MS)
+            return x, y
+    raise AssertionError(f"{inside} says nothing of what is at {place()}")

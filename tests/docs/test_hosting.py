@@ -42,7 +42,7 @@ def test_every_setting_of_the_policy_stands_in_the_table() -> None:
     assert {"hosts", "frames", "public"} <= named.keys() & flags.keys()
 
 
-@pytest.mark.parametrize("kind", ["docker", "cpu", "gpu"])
+@pytest.mark.parametrize("kind", ["docker", "cpu", "gpu", "zerogpu"])
 def test_a_spaces_folder_can_be_pushed_as_it_is(kind: str, tmp_path: Path) -> None:
     make_space = script("make_space")
     make_space.make(kind, tmp_path)
@@ -65,6 +65,14 @@ def test_a_spaces_folder_can_be_pushed_as_it_is(kind: str, tmp_path: Path) -> No
     assert all(f"*{suffix} filter=lfs" in tracked for suffix in large)
     assert {path.name for path in tmp_path.iterdir()} >= {"app.py", "engine", "specviz", "assets", "LICENSE", "NOTICE"}
     assert not list(tmp_path.glob("tests*"))
+
+
+def test_a_shared_gpu_gets_what_is_pinned_elsewhere_and_no_compiler() -> None:
+    """Torch by a range, since the Space brings one; nothing is compiled where passes run on a card."""
+    supply = script("supply_chain")
+    home, lent = (dict(supply.pinned(ROOT / f"requirements{end}.txt")) for end in ("", "-zerogpu"))
+    assert lent == {name: version for name, version in home.items() if name not in ("torch", "numba", "llvmlite")}
+    assert re.findall(r"^(spaces|torch)\b", read("requirements-zerogpu.txt"), re.MULTILINE) == ["spaces", "torch"]
 
 
 def test_the_images_own_files_reach_the_builder() -> None:

@@ -36,6 +36,9 @@ from engine.target import Target
 from engine.tree import DraftTree
 
 EXACT = [name for name in drafters.names() if drafters.get(name).guarantee == "exact"]
+NEEDS = {name: drafters.get(name).needs for name in EXACT}
+READING = [name for name, needs in NEEDS.items() if needs.hidden_layers or needs.weights or needs.own_layers]
+"""Those that see more of a target than its tokens."""
 GREEDY: dict[str, Any] = {}
 SAMPLED = {"temperature": 0.9, "top_k": 40, "top_p": 0.95, "seed": 11}
 NUM_TOKENS = 24
@@ -51,11 +54,13 @@ def adversaries(text: Sequence[int]) -> dict[str, Script]:
     }
 
 
-def assert_identical(target: Target, prompt: list[int], settings: dict[str, Any]) -> None:
-    """Every method and every adversary writes what plain decoding writes."""
+def assert_identical(
+    target: Target, prompt: list[int], settings: dict[str, Any], methods: Sequence[str] = EXACT
+) -> None:
+    """These methods and every adversary write what plain decoding writes."""
     text = greedy_text(target, prompt, NUM_TOKENS, **settings)
     config = GenerationConfig(max_new_tokens=NUM_TOKENS, has_detail=False, **settings)
-    for name in EXACT:
+    for name in methods:
         found = output_ids(generate(target, create(name, target), prompt, config))
         assert found == text[len(prompt) :], name
     for name, script in adversaries(text).items():
@@ -67,7 +72,9 @@ def assert_identical(target: Target, prompt: list[int], settings: dict[str, Any]
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_drafter_writes_what_plain_decoding_writes(family: str, draft_models: None) -> None:
-    assert_identical(Target(tiny(family)), prompt_ids(10), GREEDY)
+    """Of a drafter that sees tokens alone a family knows nothing but the trees, and the adversaries' are any trees."""
+    methods = EXACT if family in ("llama", "gpt2") else [*READING, "draft_model", "prompt_lookup"]
+    assert_identical(Target(tiny(family)), prompt_ids(10), GREEDY, methods)
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma3", "gpt2"])

@@ -6,7 +6,7 @@ import pytest
 
 from engine.events import Emitted, Event, Stepped
 from engine.metrics import Acceptance
-from engine.run_report import FEWEST_STEPS, latency, notices
+from engine.run_report import FEWEST_STEPS, is_beyond_drafting, latency, notices
 
 MS = 1_000_000
 
@@ -46,3 +46,14 @@ def test_a_run_without_steps_has_no_spread() -> None:
 )
 def test_acceptance_that_says_that_something_is_wrong(histogram: tuple[int, ...], says: str) -> None:
     assert [told.split(" with a draft")[0] for told in notices(Acceptance(histogram, 99))] == [says] * bool(says)
+
+
+@pytest.mark.parametrize(
+    ("speedup", "efficiency", "is_beyond"),
+    [(2.7, 2.5, True), (2.6, 2.5, False), (0.9, 1.0, False), (None, 2.0, False), (2.0, None, False)],
+)
+def test_no_draft_is_worth_more_than_its_tokens_a_pass(
+    speedup: float | None, efficiency: float | None, is_beyond: bool
+) -> None:
+    """Five percent are allowed for: two runs by themselves differ by less."""
+    assert is_beyond_drafting(speedup, efficiency) is is_beyond

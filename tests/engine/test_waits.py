@@ -52,7 +52,7 @@ def target_of(family: str = "llama", *, is_moved: bool = True, seed: int = 0) ->
     return Target(loaded(moved(model) if is_moved else model, VOCAB_SIZE, MAX_CONTEXT))
 
 
-def run(target: Target, name: str, num: int = 10, **settings: Any) -> list[Event]:
+def run(target: Target, name: str, num: int = 7, **settings: Any) -> list[Event]:
     return list(generate(target, create(name, target), PROMPT, GenerationConfig(max_new_tokens=num, **settings)))
 
 
@@ -83,7 +83,7 @@ def test_every_method_stays_on_the_device_and_waits_seldom(
         drafter = create(name, target)
         counted: list[Counter[str]] = []
         events = []
-        for event in generate(target, drafter, PROMPT, GenerationConfig(max_new_tokens=10, **settings)):
+        for event in generate(target, drafter, PROMPT, GenerationConfig(max_new_tokens=7, **settings)):
             events.append(event)
             counted.append(Counter(waits))
         assert reason_of(events) == "length"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from engine import events
 from engine.events import Candidate, Counts, Emitted, Event, Node, Prefilled, SessionFinished, SessionStarted, Stepped
 from specviz.store import RunCopy, Store
 
+FORMER = Path(__file__).with_name("store") / "former"
+"""A database of each former schema, as SQL."""
 HOSTILE = (
     "NUL \x00, DLE \x10, like an escape \x100000, half \ud83d, pair \ud83d\ude00, 😀, "
     "RTL \u202e\u200f, 'quote\" \\u0000 %_"

@@ -27,9 +27,9 @@ from pathlib import Path
 
 from engine.events import SessionStarted, Stepped
 from specviz.store import Store, open_store, save_backup
-from tests.specviz.stored import copy_of, finished, started, stepped
+from tests.specviz.stored import FORMER, copy_of, finished, started, stepped
 
-FORMER = sorted((Path(__file__).resolve().parents[1] / "tests" / "specviz" / "store" / "former").glob("0*.sql"))
+DUMPS = sorted(FORMER.glob("0*.sql"))
 MOST_S = 0.8
 Tell = Callable[[str, object], None]
 
@@ -158,7 +158,7 @@ def round_of(act: Callable[[Store, Tell], None], chance: random.Random, folder: 
     path = folder / "runs.db"
     if act is opening and chance.random() < 0.7:
         with contextlib.closing(sqlite3.connect(path)) as connection:
-            connection.executescript(chance.choice(FORMER).read_text(encoding="utf-8"))
+            connection.executescript(chance.choice(DUMPS).read_text(encoding="utf-8"))
     told = killed(act, path, chance.uniform(0.0, MOST_S))
     return faults(path, told), len(told)
 

@@ -36,6 +36,12 @@ def test_the_fastest_lane_is_named() -> None:
     assert words.status_text(ENDED, [rows[0], rows[-1]]) == "Finished: 2 lanes. 1 of 2 lanes failed."
 
 
+def test_a_speedup_beyond_the_tokens_a_pass_is_doubted() -> None:
+    rows = [lane("fair", speedup=2.0, block_efficiency=2.0), lane("strange", speedup=5.69, block_efficiency=2.47)]
+    (sentence,) = words.doubts(rows)
+    assert sentence.startswith("strange is 5.69 × plain decoding with 2.47 tokens a pass: drafting alone gives no more")
+
+
 def test_a_race_says_which_lane_is_on_the_device() -> None:
     lanes = (Lane("plain", {}), Lane("scripted", {}))
     state = fold_race(fold_race(RaceState(), Waiting(1)), Racing(lanes, (1, 0), "g"))

@@ -7,13 +7,11 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from stored import HOSTILE, save, session, started, stepped
+from stored import FORMER, HOSTILE, save, session, started, stepped
 
 from specviz.__main__ import main
 from specviz.store import Store, StoreError, open_store, restore_backup, save_backup
 from specviz.store.models import Base
-
-FORMER = Path(__file__).with_name("former") / "0003.sql"
 
 
 def everything(path: Path) -> dict[str, list[tuple[object, ...]]]:
@@ -48,7 +46,7 @@ def test_a_backup_of_an_open_store_comes_back_whole(filled: Store, path: Path, t
 def test_a_backup_of_a_former_schema_comes_back_and_stays_as_it_is(tmp_path: Path) -> None:
     kept = tmp_path / "kept.db"
     with contextlib.closing(sqlite3.connect(kept)) as connection:
-        connection.executescript(FORMER.read_text(encoding="utf-8"))
+        connection.executescript((FORMER / "0003.sql").read_text(encoding="utf-8"))
     before = kept.read_bytes()
     assert restore_backup(kept, tmp_path / "again.db") == 1
     assert kept.read_bytes() == before

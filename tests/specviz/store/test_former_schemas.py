@@ -11,12 +11,12 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from stored import FORMER
 
 from engine.events import SessionFinished, SessionStarted, Stepped
 from engine.metrics import summarise
 from specviz.store import open_store, schema
 
-FORMER = Path(__file__).with_name("former")
 REVISIONS = sorted(path.stem[:4] for path in (Path(schema.__file__).parent / "migrations" / "versions").glob("0*.py"))
 RUN_ID = "a" * 32
 PROMPT = "Repeat this text: the red fox, the red fox, the red fox."
