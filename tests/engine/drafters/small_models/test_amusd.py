@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
 from toys import (
     FAMILIES,
     MAX_CONTEXT,
     VOCAB_SIZE,
+    Table,
+    TableTarget,
+    assert_fits,
     build,
     create,
     finished,
@@ -96,6 +101,25 @@ def test_what_is_drafted_is_what_a_draft_model_drafts(
         context = Context(ids, GenerationConfig(repetition_penalty=1.2), Noise(0))
         other.start(context)
         assert other.propose(context, room).tokens == tokens
+
+
+@pytest.mark.usefixtures("draft_models")
+def test_drawn_drafts_that_were_foreseen_keep_the_law() -> None:
+    """Rule rejection, three tokens: where the first draft and the guess come true, the last is a foreseen draft's."""
+    table, num_foreseen = Table(2, seed=3, sharpness=1.0), 0
+    target, counts = TableTarget(table), torch.zeros(2, 2, 2)
+    for seed in range(120):
+        drafter = made(target, depth=1)
+        config = GenerationConfig(max_new_tokens=4, temperature=1.0, rule="rejection", seed=seed, has_detail=False)
+        tokens = output_ids(generate(target, drafter, [0, 1], config))
+        num_foreseen += drafter.num_foreseen
+        counts[tuple(tokens[:3])] += 1
+    assert num_foreseen > 20
+    law = torch.zeros(2, 2, 2, dtype=torch.float64)
+    for text in itertools.product(range(2), repeat=3):
+        laws = [table.probs([0, 1, *text[:place]])[token] for place, token in enumerate(text)]
+        law[text] = torch.stack(laws).prod()
+    assert_fits(counts, law)
 
 
 def ordered(monkeypatch: pytest.MonkeyPatch, target: Target, order: str) -> None:
