@@ -149,8 +149,10 @@ class Session:
         tree = self.context.tree = self._propose()
         laps.lap("draft_ns")
         root_id = self.context.root_id
-        pending = self.target.launch(root_id, tree)
-        self.drafter.while_scoring(self.context)
+        try:
+            pending = self.target.launch(root_id, tree)
+        finally:  # a failed pass, too, ends what the drafter does beside it
+            self.drafter.while_scoring(self.context)
         scored = pending.collect()
         laps.lap("target_ns")
         noise, position = self.context.noise, self.context.position

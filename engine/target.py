@@ -34,6 +34,8 @@ class Scored:
     """Per asked-for layer (n + 1, h)."""
     extra: Foreseen | None = None
     """Where each extra row ends up, in the tree's order of them."""
+    asked: tuple[Tensor, ...] | None = None
+    """Of a pass that went on from `DraftTree.begun`: per layer that it asks for (n + 1, h), where it looks."""
 
 
 @dataclass(frozen=True)
@@ -122,8 +124,9 @@ class Target:
         parents = (-1, *(parent + 1 for parent in tree.parents))
         if tree.begun is not None and not self.hidden_layers:
             layers = range(tree.begun.layer, self.runner.num_layers)
-            rows = self.runner.extend(tree.begun.states, parents, layers=layers)
-            return Pending(Scored(rows.logits.float(), rows.hidden, rows.extra))
+            asked = tree.begun.asked
+            rows = self.runner.extend(tree.begun.states, parents, layers=layers, hidden_layers=asked or ())
+            return Pending(Scored(rows.logits.float(), None, asked=None if asked is None else rows.hidden or ()))
         if self.runner.num_pending:
             self.discard()  # what a draft by the first layers left, where its tree is not the one that is scored
         rows = self.runner.extend(

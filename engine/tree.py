@@ -29,11 +29,13 @@ MAX_BUDGET = 128
 class Begun:
     """A pass over root and nodes that has gone through the first layers already: they wait there, in this order.
 
-    `states (n + 1, h)`: as they enter layer `layer`, the root's first.
+    `states (n + 1, h)`: as they enter layer `layer`, the root's first. `asked`: layers behind it whose input the
+    drafter wants to see (`Scored.asked`); None, where it does not look.
     """
 
     layer: int
     states: Tensor = field(repr=False)
+    asked: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)

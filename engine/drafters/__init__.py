@@ -1,7 +1,8 @@
 """The drafting methods, found by listing the families' folders: a file's or folder's name is the method's name.
 
 A family is a folder below this one; what in it begins with an underscore is its members' own, and a method that is a
-folder keeps its drafter in `method.py`. `plain` drafts nothing and belongs to no family.
+folder keeps its drafter in `method.py`. A name that Python keeps for itself has an underscore behind it (`del_.py`).
+`plain` drafts nothing and belongs to no family.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ def _modules() -> dict[str, str]:
     for family in (room.name for room in pkgutil.iter_modules(__path__) if room.ispkg):
         folders = [f"{path}/{family}" for path in __path__]
         members = [member for member in pkgutil.iter_modules(folders) if not member.name.startswith("_")]
-        found |= {m.name: f"{__name__}.{family}.{m.name}{'.method' if m.ispkg else ''}" for m in members}
+        found |= {
+            m.name.removesuffix("_"): f"{__name__}.{family}.{m.name}{'.method' if m.ispkg else ''}" for m in members
+        }
     return {_BASELINE: f"{__name__}.{_BASELINE}"} | dict(sorted(found.items()))
 
 

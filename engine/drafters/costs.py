@@ -9,6 +9,7 @@ weights are what a pass waits for. The bench reports the curve as it was measure
 
 from __future__ import annotations
 
+import functools
 import statistics
 import time
 import weakref
@@ -21,6 +22,7 @@ import numpy as np
 from engine.config import GenerationConfig
 from engine.drafters.base import Context, Drafter, Room
 from engine.noise import Noise
+from engine.sampling import displayed
 from engine.tree import MAX_BUDGET, DraftTree
 
 if TYPE_CHECKING:
@@ -59,18 +61,25 @@ class Costs:
         self._open = open_session
         self._rows: tuple[float, ...] = ()
         self._one_row_ms = 0.0
+        self._exits: tuple[float, float] | None = None
         self._drafts: weakref.WeakKeyDictionary[object, float] = weakref.WeakKeyDictionary()
         self._every_draft: float | None = None
 
     @classmethod
-    def known(cls, rows: Sequence[float], draft: float = 0.0, one_row_ms: float = 1.0) -> Costs:
+    def known(
+        cls,
+        rows: Sequence[float],
+        draft: float = 0.0,
+        one_row_ms: float = 1.0,
+        exits: tuple[float, float] = (0.05, 0.1),
+    ) -> Costs:
         """Costs that need no measuring: entry n of `rows` is a pass of n + 1 rows ÷ one of one row; of any draft."""
 
         def nobody() -> Target:
             raise AssertionError("These costs are known.")
 
         costs = cls(nobody)
-        costs._rows, costs._one_row_ms, costs._every_draft = tuple(rows), one_row_ms, draft
+        costs._rows, costs._one_row_ms, costs._every_draft, costs._exits = tuple(rows), one_row_ms, draft, exits
         return costs
 
     @property
@@ -86,6 +95,13 @@ class Costs:
     def ms(self, num_rows: int) -> float:
         """Time of a pass of so many rows."""
         return self.rows[num_rows - 1] * self._one_row_ms
+
+    @property
+    def exits(self) -> tuple[float, float]:
+        """Of a token that leaves early, ÷ a pass of one row: each layer, and what it costs beside its layers."""
+        if self._exits is None:
+            self._exits = _exit_costs(self._open())
+        return self._exits
 
     def draft(self, drafter: Drafter, network: object) -> float:
         """A proposal by this drafter ÷ a pass of one row; measured once for a `network`, which sessions share."""
@@ -150,6 +166,27 @@ def _few_row_costs(session: Target) -> list[RowCost]:
         size = sizes[turn % len(sizes)]
         times[size].append(_pass_time(session, size))
     return _medians({size: found[1:] or found for size, found in times.items() if found})
+
+
+def _exit_costs(session: Target) -> tuple[float, float]:
+    """By the times of a token that leaves behind the first layer, and of one that does behind the last."""
+    session.prefill([])
+    num_layers = session.runner.num_layers
+
+    def leave(layer: int) -> None:
+        states = session.runner.extend([0], [-1], layers=range(layer), num_logits=0).states
+        assert states is not None
+        displayed(session.runner.scores(states), GenerationConfig())
+        session.discard()
+
+    times: list[tuple[float, float, float]] = []
+    deadline = time.monotonic() + _SECONDS / 2
+    while len(times) < 1 + FEWEST_PASSES or (len(times) <= MAX_ROUNDS and time.monotonic() < deadline):
+        first, last = (_seconds(session, functools.partial(leave, layer)) for layer in (1, num_layers))
+        times.append((_pass_time(session, 1), first, last))
+    one, first, last = np.median(times[1:], axis=0)  # the first warms up
+    layer = max(0.0, (last - first) / max(1, num_layers - 1))
+    return float(layer / one), float(max(0.0, first - layer) / one)
 
 
 def _draft_cost(drafter: Drafter, session: Target) -> float:

@@ -22,7 +22,10 @@ from engine.target import Target
 PROMPT = [*prompt_ids(7), *prompt_ids(7), *prompt_ids(4)]
 SAMPLED: dict[str, Any] = {"temperature": 0.9, "top_k": 30, "top_p": 0.9, "seed": 3}
 MOST_WAITS = {
-    "draft_model": 2 + 4,  # a token of the chain is looked at before the next; and what noise told is learnt
+    **dict.fromkeys(
+        ("draft_model", "rapid"), 2 + 4
+    ),  # a token of the chain is looked at before the next; and what noise told is learnt
+    "amusd": 2 + 4 + 5,  # and those that are foreseen meanwhile
     "chimera": 1 + 4,  # levels
     "eagle": 1 + 6,
     "mlp_speculator": 1 + 4,  # stages
@@ -32,7 +35,7 @@ MOST_WAITS = {
     "lookahead": 1 + 1,
     "stand": 1 + 1,
     "token_recycling": 1 + 1,
-    **dict.fromkeys(("self_speculation", "layer_skip"), 2 + 16),  # a token of the chain
+    **dict.fromkeys(("self_speculation", "layer_skip", "del"), 2 + 16),  # a token of the chain; del looks at exits too
     **dict.fromkeys(("rsd", "sequoia", "spectr"), 2 + 8),  # a level
     **dict.fromkeys(("dyspec", "gsd"), 2 + 32),  # a node
 }

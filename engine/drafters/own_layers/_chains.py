@@ -48,18 +48,22 @@ class OwnLayers(Drafter):
         self._trust = Trust()
 
     def propose(self, context: Context, room: Room) -> DraftTree:
-        depth = min(self.options.depth, room.chain)
-        if depth < 1:
-            return EMPTY_TREE
         if self.runner.num_pending:
             self.runner.commit(())  # of a draft that was not scored
+        depth, least = self._plan(room)
+        if depth < 1:
+            return EMPTY_TREE
         growing, last = Growing(context, self.name, self._trust), -1
         while True:
             law = growing.laws([last], self._read(growing.tokens[last] if growing else context.root_id, last))[0]
             (choice,) = growing.choices(last, law, 1)
             last = growing.add(last, choice, law)
-            if len(growing) == depth or choice.prob < self.options.min_confidence:
+            if len(growing) == depth or choice.prob < least:
                 return self._left(growing)
+
+    def _plan(self, room: Room) -> tuple[int, float]:
+        """How many tokens to draft, and the probability of one below which it is the last."""
+        return min(self.options.depth, room.chain), self.options.min_confidence
 
     @abstractmethod
     def _read(self, token: int, node: int) -> Tensor:

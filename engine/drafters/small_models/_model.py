@@ -79,6 +79,8 @@ class SmallModel(Drafter):
     """Of its drafts."""
     fits_nodes: ClassVar[bool] = True
     """Whether as many of its nodes are proposed as pay, where they are not drawn."""
+    _root_row = -1
+    """The root's, where it waits in the cache and is not committed yet."""
 
     def __init__(self, options: ModelChoice, target: Target) -> None:
         super().__init__(options, target)
@@ -107,22 +109,28 @@ class SmallModel(Drafter):
         self._behind = torch.empty(0)
         """Scores (1, v) of what follows the root."""
         self._rows: list[int | None] = []
-        self._fits = len(context.ids) + self.most_depth < self.max_context
+        text = self._text(context)
+        self._fits = len(text) + self.most_depth < self.max_context
         if self._fits:
-            self.runner.prefill(self._readable(context.ids[:-1]))
+            self.runner.prefill(self._readable(text[:-1]))
 
     def propose(self, context: Context, room: Room) -> DraftTree:
         self._rows = []
-        self._fits = self._fits and len(context.ids) + self.most_depth < self.max_context
+        text = self._text(context)
+        self._fits = self._fits and len(text) + self.most_depth < self.max_context
         if not self._fits or room.chain < 1:
             return EMPTY_TREE
-        self.runner.expect(len(context.ids))
-        new = context.ids[self.runner.num_committed :]
+        self.runner.expect(len(text))
+        new = text[self.runner.num_committed :]
         if new:
             self._behind = self._feed(new)
         else:
             self.runner.commit(())  # asked again behind the same root, as where drafts are timed
         return self._draft(context, self._behind, Room(room.nodes, min(self._depth(), room.depth)))
+
+    def _text(self, context: Context) -> list[int]:
+        """What the model reads, root included."""
+        return context.ids
 
     def _begin(self, context: Context) -> Growing:
         """A step's tree."""
@@ -175,11 +183,27 @@ class SmallModel(Drafter):
         row_of = {node: row for node, row in enumerate(self._rows) if row is not None}
         first = self.runner.num_pending
         tokens = self._readable([growing.tokens[node] for node in nodes])
-        rows = self.runner.extend(tokens, [row_of.get(growing.parents[node], -1) for node in nodes])
+        rows = self.runner.extend(tokens, [row_of.get(growing.parents[node], self._root_row) for node in nodes])
         self._rows += [None] * (max(nodes) + 1 - len(self._rows))
         for row, node in enumerate(nodes, start=first):
             self._rows[node] = row
         return self._scores(rows)
+
+    def _chain(self, growing: Growing, last: int, logits: Tensor, most: int, least: float) -> None:
+        """Tokens in a row below a node behind which these scores (1, v) stand, to the first less probable than `least`.
+
+        At most so many; the last one is not fed.
+        """
+        for number in range(1, most + 1):
+            last = self._one_more(growing, last, logits)
+            if number == most or growing.probs[last] < least:
+                return
+            logits = self._feed_nodes([last], growing)
+
+    def _one_more(self, growing: Growing, last: int, logits: Tensor) -> int:
+        law = growing.laws([last], logits)[0]
+        (choice,) = growing.choices(last, law, 1)
+        return growing.add(last, choice, law)
 
     def _proposed(self, growing: Growing, num_nodes: int) -> DraftTree:
         """What is drawn as it is; of what is chosen the nodes that promise most and pay, at most so many.

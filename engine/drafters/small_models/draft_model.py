@@ -78,17 +78,9 @@ class DraftModel(ByLevels):
     def _draft(self, context: Context, logits: Tensor, room: Room) -> DraftTree:
         if self.options.width > 1:
             return super()._draft(context, logits, room)
-        return self._chain(context, logits, room.chain)
-
-    def _chain(self, context: Context, logits: Tensor, depth: int) -> DraftTree:
-        growing, last = self._begin(context), -1
-        while True:
-            law = growing.laws([last], logits)[0]
-            (choice,) = growing.choices(last, law, 1)
-            last = growing.add(last, choice, law)
-            if len(growing) == depth or choice.prob < self.options.min_confidence:
-                return growing.tree()
-            logits = self._feed_nodes([last], growing)
+        growing = self._begin(context)
+        self._chain(growing, -1, logits, room.chain, self.options.min_confidence)
+        return growing.tree()
 
     def _num_children(self, growing: Growing, node: int) -> int:
         return self.options.width

@@ -10,7 +10,8 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,7 @@ class Crew:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._apart = threading.local()
         self._control: Control = np.zeros(_NUM_COUNTERS, np.int64)
         self._number = 0
         self._is_dismissed = False
@@ -102,10 +104,30 @@ class Crew:
     @property
     def size(self) -> int:
         """Threads that a pass may have, the caller's among them."""
+        if self._is_alone:
+            return 1
         return max(1, min(torch.get_num_threads(), usable_cores()))
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Let passes of the calling thread run in it alone, and wait for nobody else's."""
+        self._apart.is_alone = True
+        try:
+            yield
+        finally:
+            self._apart.is_alone = False
+
+    @property
+    def _is_alone(self) -> bool:
+        return bool(getattr(self._apart, "is_alone", False))
 
     def run(self, function: Callable[..., None], *arguments: Any, num_threads: int) -> None:
         """Call compiled `function(thread, number, control, *arguments)` in so many threads; the caller's is 0."""
+        if self._is_alone:
+            control: Control = np.zeros(_NUM_COUNTERS, np.int64)
+            _open(control, 1)
+            function(0, 1, control, *arguments)
+            return
         with self._lock:
             self._number += 1
             _open(self._control, self._number)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from toys import ScriptedDrafter, Table, TableTarget, create, greedy_text, prompt_ids, tiny
 
 from engine import drafters
@@ -14,6 +16,7 @@ from engine.drafters.base import Context
 from engine.drafters.costs import NUM_ROWS, roofline, row_costs
 from engine.events import Stepped
 from engine.loop import generate
+from engine.runtime.passes import Rows
 from engine.target import Pending, Target
 from engine.tree import EMPTY_TREE, MAX_BUDGET, DraftTree
 
@@ -162,3 +165,23 @@ def test_a_short_context_has_few_measured_numbers(num_rows: list[int]) -> None:
     assert len(rows) == num_rows[-1]
     assert list(rows) == sorted(rows)
     assert rows[0] >= 1
+
+
+def test_what_leaving_early_costs_is_told_by_the_first_layer_and_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six layers of 2 ms, and 3 ms for what stands behind them, of a pass of 15 ms."""
+    target = Clocked(monkeypatch, 0.0, 0.015)
+    opened: list[int] = []
+
+    def extend(inputs: Any, parents: Any, *, layers: range = range(6), num_logits: int = 0) -> Any:
+        target.now += 0.002 * len(layers)
+        return Rows(torch.empty(0), None, states=torch.zeros(1, 8))
+
+    def scores(states: Any) -> torch.Tensor:
+        target.now += 0.003
+        return torch.zeros(1, 4)
+
+    target.__dict__["runner"] = SimpleNamespace(num_layers=6, extend=extend, scores=scores)
+    found = Costs(lambda: opened.append(1) or target)  # type: ignore[func-returns-value]
+    assert found.exits == pytest.approx((2 / 15, 3 / 15))
+    assert found.exits == Costs.known([1.0], exits=found.exits).exits
+    assert opened == [1]

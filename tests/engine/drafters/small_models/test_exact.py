@@ -98,6 +98,7 @@ class Noting(Noise):
     [
         ("draft_model", {"min_confidence": 0.0}),
         ("draft_model", {"width": 3}),
+        ("amusd", {"min_confidence": 0.0, "depth": 2}),
         ("spectr", {}),
         ("rsd", {}),
         ("rsd", {"shape": "branches"}),

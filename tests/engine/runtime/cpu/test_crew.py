@@ -201,3 +201,20 @@ def test_a_forked_process_has_a_crew_of_its_own() -> None:
             os._exit(0 if all((marked(CREW, 99, 3) == 1).all() for _ in range(9)) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert (marked(CREW, 99, 3) == 1).all()
+
+
+def test_a_pass_alone_waits_for_no_other() -> None:
+    """Not even for one that never ends, which holds the crew; and it has no helpers."""
+    marks, by = np.zeros(9, np.int64), np.zeros(4, np.int64)
+    with CREW._lock, CREW.alone():
+        assert CREW.size == 1
+        CREW.run(mark, marks, by, num_threads=3)
+    assert marks.tolist() == [1] * 9
+    assert by.tolist() == [9, 0, 0, 0]
+    others: list[bool] = []
+    with CREW.alone():
+        thread = threading.Thread(target=lambda: others.append(CREW._is_alone))
+        thread.start()
+        thread.join()
+    assert others == [False], "it is said of a thread, not of the process"
+    assert not CREW._is_alone
