@@ -17,10 +17,10 @@ export function acceptanceFigure(trace, step, parent) {
   const tokens = weighedAt(trace, step, parent), left = residualAt(trace, step, parent);
   const names = [...tokenNames(tokens), OTHERS];
   const values = (name) => [...tokens.map((token) => token[name]), othersOf(tokens, name)];
-  const kinds = [['Target', 'target', values('p')], ['Draft', 'draft', values('q')]];
-  if (left) kinds.push(['Left for a correction', 'rejected', [...left, othersOf(left.map((l) => ({ l })), 'l')]]);
-  const series = kinds.filter(([, , y]) => y.some((value) => value !== null)).map(([name, role, y]) => (
-    { name, role, x: names, y, labels: y.map((value, at) => names[at] + ', ' + probability(value)) }));
+  const kinds = [{ name: 'Target', role: 'target', y: values('p') }, { name: 'Draft', role: 'draft', y: values('q') }];
+  if (left) kinds.push({ name: 'Left for a correction', role: 'rejected', y: [...left, othersOf(left.map((l) => ({ l })), 'l')] });
+  const series = kinds.filter(({ y }) => y.some((value) => value !== null)).map((kind) => (
+    { ...kind, x: names, labels: kind.y.map((value, at) => names[at] + ', ' + probability(value)) }));
   if (!series.length) return null;
   return {
     kind: 'bars', isAcross: true, title: 'Target and draft at this place', terms: ['target-probability', 'residual'], revision: step.n + ' ' + parent, file: 'specviz-acceptance-' + step.n,

@@ -50,7 +50,7 @@ def kept(facts: TargetFacts) -> Calibration | None:
         raise BadInput(f"The calibration {path.name} of {facts.name} cannot be read; make it anew with {COMMAND}.")
     if not found.fits(facts):
         raise BadInput(
-            f"The calibration {path.name} was made for {found.model} ({found.num_layers} layers, weights "
+            f"The calibration {path.name} was made for {_called(found)} ({found.num_layers} layers, weights "
             f"{found.fingerprint}); {facts.name} has {facts.num_layers} layers and weights "
             f"{facts.weights_fingerprint}. Make one for it with {COMMAND}."
         )
@@ -61,7 +61,7 @@ def wanted(facts: TargetFacts) -> Calibration:
     """The calibration of this target. Raises BadInput where there is none, naming the models that have one."""
     found = kept(facts)
     if found is None:
-        others = ", ".join(sorted({calibration.model for calibration in _all()})) or "none"
+        others = ", ".join(sorted({_called(calibration) for calibration in _all()})) or "none"
         raise BadInput(
             f"{facts.name} was not calibrated; of the models here these were: {others}. Another model's layers are "
             f"not its own: calibrate it with {COMMAND}."
@@ -84,6 +84,11 @@ def keep(calibration: Calibration) -> Path:
             f"The calibration cannot be kept in {path.parent}: {error.strerror}; name another folder with "
             "SPECVIZ_CACHE."
         ) from error
+
+
+def _called(calibration: Calibration) -> str:
+    """The model's name without the folder that it may lie in: whoever reads this need not know it."""
+    return calibration.model.rpartition("/")[2]
 
 
 def _folder() -> Path | None:

@@ -42,7 +42,7 @@ def test_what_was_found_is_taken_by_default_for_these_weights_alone() -> None:
 
 
 def test_where_only_another_model_was_calibrated_it_is_named() -> None:
-    calibrations.keep(found(model("beef", "another"), 1))
+    calibrations.keep(found(model("beef", "/home/somebody/another"), 1))
     with pytest.raises(
         BadInput, match=r"a model was not calibrated; of the models here these were: another\. .*engine"
     ):
