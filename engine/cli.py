@@ -1,4 +1,4 @@
-"""The command line: methods, generate, audit, bench, train, convert.
+"""The command line: methods, generate, audit, bench, calibrate, train, convert.
 
 Parses and prints; decides nothing. Exit status 2 for bad input, 1 for a failed run or a DIFFERENT
 audit, 0 otherwise. A user's mistake is one sentence on stderr, never a traceback.
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from engine.commands import audit, bench, convert, generate, methods, train
+from engine.commands import audit, bench, calibrate, convert, generate, methods, train
 from engine.errors import BadInput, EngineError
 
 
@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     generate.add(commands.add_parser("generate", help="decode one prompt"))
     audit.add(commands.add_parser("audit", help="compare methods with plain decoding, token by token"))
     bench.add(commands.add_parser("bench", help="time methods against plain decoding and transformers"))
+    calibrate.add(commands.add_parser("calibrate", help="find which of its layers a target can spare as a drafter"))
     train.add(commands.add_parser("train", help="train the embedded models"))
     convert.add(commands.add_parser("convert", help="turn published weights of a drafter into this project's layout"))
     return parser

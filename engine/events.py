@@ -115,7 +115,29 @@ class Judged:
     draw: float | None = None
     """The number drawn from 0 … 1; below the ratio, the node is accepted."""
     residual_mass: float | None = None
-    """Share of the target's distribution that neither this draw nor its earlier siblings can have covered."""
+    """Share of the target's distribution that neither this draw nor its earlier siblings can have covered; where a
+    chain's tokens are judged together, of what is to hold of the part before this one."""
+    chance: float | None = None
+    """Under a rule that judges a chain's tokens together: how likely the chain as far as this node was to hold."""
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """A token under both distributions of a place."""
+
+    token_id: int
+    text: str
+    target_prob: float | None
+    draft_prob: float
+
+
+@dataclass(frozen=True)
+class DraftedFrom:
+    """What the first draft below a node was drawn from: the tokens that drafter or target finds likeliest there."""
+
+    parent: int
+    """Index of the node, one of the path; -1 is the root."""
+    tokens: tuple[Weighed, ...]
 
 
 @dataclass(frozen=True)
@@ -139,6 +161,8 @@ class Stepped:
     """The method that the nodes come from, in a session that has two of them."""
     judged: tuple[Judged, ...] = ()
     """The draws that were examined, in their order; empty without detail, and by rules that weigh none."""
+    drafted_from: tuple[DraftedFrom, ...] = ()
+    """Where drafts were drawn along the path; empty without detail, and where a drafter states no distributions."""
     kind: str = "stepped"
 
 

@@ -189,6 +189,7 @@ class Session:
             kv_length=self.target.kv_length,
             proposed_by=tree.proposed_by,
             judged=tuple(judged for judged in verdict.judged if statuses[judged.node] != "unreached"),
+            drafted_from=detail.drafted_from,
         )
         return step, reason
 

@@ -35,6 +35,8 @@ from specviz.text import printable, to_wire
 MAX_QUEUED = 64
 RUN_AND_STOP = [["#run", "#stop"], ["#race-run", "#race-stop"], ["#bench-start", "#bench-stop"]]
 """The buttons that Ctrl+Enter and Escape press, in each view that runs something."""
+MOST_SESSIONS = 1_000
+"""Pages and calls of the API of which Gradio keeps what components show, 0.15 MB each; by itself, of ten thousand."""
 MOST_BYTES = {"off": 2_000_000, "small": 12_000_000, "any": 160_000_000}
 """Of a body, by the files of runs that the instance takes; as JSON they are somewhat longer."""
 PAPER, DARK_PAPER = "#fbfaf7", "#11161c"
@@ -141,6 +143,7 @@ def launch_options(
         "mcp_server": has_mcp,
         "share": False,
         "max_file_size": 1,
+        "state_session_capacity": MOST_SESSIONS,
         "app_kwargs": {"routes": own, "middleware": [guard]},
     }
 

@@ -23,7 +23,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from engine import drafters, models
 from engine.cores import usable_cores
-from engine.drafters import Costs
+from engine.drafters import Costs, calibrations
 from engine.target import Target
 
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
@@ -85,6 +85,12 @@ def known_costs(monkeypatch: pytest.MonkeyPatch) -> None:
     A module that is about measuring has a fixture of its own by this name.
     """
     monkeypatch.setattr(drafters, "costs_of", lambda target: FREE)
+
+
+@pytest.fixture(autouse=True)
+def no_calibrations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was found for a model on this machine is no part of a test."""
+    monkeypatch.setattr(calibrations, "user_cache", lambda: Path("no such folder"))
 
 
 @pytest.fixture

@@ -85,7 +85,7 @@ function weighed(step, node, is) {
   return ': the number drawn, ' + drawn.toFixed(3) + ', is ' + is + ' ' + ratio.toFixed(3) + ', what is left of the target ÷ the draft';
 }
 
-function quoted(text) { return '“' + isolated(spelled(text)) + '”'; }
+export function quoted(text) { return '“' + isolated(spelled(text)) + '”'; }
 
 // What became of a node and why, in a sentence or two.
 export function reasonOf(trace, step, node) {

@@ -126,8 +126,9 @@ function hatched(series) {
 }
 
 function barTrace(figure, series, style) {
+  const along = category(figure, series.x);
   return {
-    type: 'bar', name: plain(series.name), x: category(figure, series.x), y: series.y, marker: { color: shade(style), line: { color: pageShade('sheet'), width: 0.5 }, ...hatched(series) },
+    type: 'bar', name: plain(series.name), ...(figure.isAcross ? { x: series.y, y: along, orientation: 'h' } : { x: along, y: series.y }), marker: { color: shade(style), line: { color: pageShade('sheet'), width: 0.5 }, ...hatched(series) },
     ...spread(series), ...hovers(figure, series),
   };
 }
@@ -169,6 +170,11 @@ function belowAxes(figure) {
   return { yaxis: axis(figure.y, { domain: [0.42, 1] }), yaxis2: axis(figure.below, { domain: [0, 0.3], autorange: 'reversed' }), xaxis: axis(figure.x, { showgrid: false, anchor: 'y2' }) };
 }
 
+// Bars that lie, the first category on top: names of some length are read beside them.
+function acrossAxes(figure) {
+  return { xaxis: axis(figure.y), yaxis: axis(figure.x, { showgrid: false, ticks: '', autorange: 'reversed', fixedrange: true }) };
+}
+
 // { data, layout } for Plotly.react. Throws where the kind is none of ours.
 export function drawing(figure) {
   const layout = layoutOf(figure);
@@ -181,6 +187,7 @@ export function drawing(figure) {
   const styles = stylesOf(figure);
   layout.barmode = figure.kind === 'stacked' ? 'stack' : 'group';
   if (figure.showsLegend !== undefined) layout.showlegend = figure.showsLegend;
+  if (figure.isAcross) Object.assign(layout, acrossAxes(figure));
   if (figure.below) Object.assign(layout, belowAxes(figure), { bargap: 0.12 });
   const trace = (series, index) => ({ ...TRACES[series.kind || figure.kind](figure, series, styles[index]), ...(series.isBelow ? { yaxis: 'y2' } : {}) });
   return { data: figure.series.map(trace), layout };

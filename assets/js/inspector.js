@@ -1,5 +1,7 @@
 // One run, step by step: ruler, tree, node, text, times. Given a trace (specviz/showing/trace.py) it asks nobody for anything.
 
+import { makeAcceptance } from './acceptanceview.js';
+import { makeCalculator } from './calculatorview.js';
 import { add, make, makeButton, makeSvg, shown, shownBehind, spelled } from './dom.js';
 import { hasRejection, isFullAccept, STATUS, storyOf } from './drafttree.js';
 import { makeLines, tokenNodes } from './lines.js';
@@ -30,6 +32,8 @@ export function makeInspector(options = {}) {
   const card = makeNodeCard();
   const phases = makePhases();
   const cuts = makeFold('What if it had drafted less?', 'sv-whatif', drawCuts);
+  const acceptance = makeAcceptance();
+  const calculator = makeCalculator();
   const mask = makeFold('Attention mask', 'sv-masks', drawMask);
   const nodes = makeNodeTable(choose);
   let trace = null;
@@ -77,7 +81,7 @@ export function makeInspector(options = {}) {
     tree.tools.prepend(saveNumbers);
     const left = add(make('div', 'sv-inspector-left'), tree.node, key, add(make('div', 'sv-inspector-texthead'), make('p', 'sv-panel-title', 'Text around this step'), makeMarkdownSwitch()), text);
     const right = add(make('div', 'sv-inspector-right'), card.node, phases.node);
-    add(root, add(make('header', 'sv-inspector-head'), title, meta), ruler.node, moves, story, add(make('div', 'sv-inspector-columns'), left, right), cuts.node, mask.node, nodes.node, spoken);
+    add(root, add(make('header', 'sv-inspector-head'), title, meta), ruler.node, moves, story, add(make('div', 'sv-inspector-columns'), left, right), acceptance.node, calculator.node, cuts.node, mask.node, nodes.node, spoken);
     root.addEventListener('keydown', onKey);
   }
 
@@ -161,6 +165,7 @@ export function makeInspector(options = {}) {
     chosen = tree.choose(key);
     const step = trace.steps[at];
     card.show(trace, step, chosen, rootText(at));
+    acceptance.draw(trace, step, chosen);
     mask.draw(trace, step, chosen);
     nodes.draw(trace, step, chosen);
   }
@@ -203,6 +208,7 @@ export function makeInspector(options = {}) {
     meta.textContent = [trace.run.method, trace.run.model, trace.run.where, trace.run.rule, trace.run.created && trace.run.created + ' UTC', trace.run.origin, ...(trace.run.notices || [])].filter(Boolean).join(' · ');
     root.dataset.run = trace.run.id || '';
     ruler.draw(trace.steps);
+    calculator.draw(trace);
     at = -1;
     const found = trace.steps.findIndex((step) => step.n === stepNumber);
     if (trace.steps.length) go(Math.max(0, found));

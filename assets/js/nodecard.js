@@ -31,8 +31,9 @@ export function makeNodeCard() {
   }
 
   function showJudged(facts, numbers) {
-    const [ratio, drawn, overlap, left] = numbers.map((number) => number === null ? '–' : number.toFixed(3));
-    row(facts, 'Target ÷ draft, number drawn', ratio + ', ' + drawn);
+    const [ratio, drawn, overlap, left, chance] = numbers.map((number) => number === null ? '–' : number.toFixed(3));
+    if (chance === undefined) row(facts, 'Target ÷ draft, number drawn', ratio + ', ' + drawn);
+    else row(facts, 'Chain holds to here with, number drawn', chance + ', ' + drawn);
     row(facts, 'Overlap, residual mass', overlap + ', ' + left);
   }
 

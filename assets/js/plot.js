@@ -71,6 +71,9 @@ export function makePlot(options) {
     button.setAttribute('aria-label', 'Download this ' + (options.what || 'chart') + ' as ' + format);
     add(tools, button);
   }
+  tableHolder.tabIndex = 0; // a long one scrolls within itself
+  tableHolder.setAttribute('role', 'group');
+  tableHolder.setAttribute('aria-label', 'Numbers');
   add(details, make('summary', '', 'Numbers'), tableHolder);
   add(figureNode, add(head, title, tip, tools), add(scroller, plot), caption, details, spoken);
   new MutationObserver(() => { if (figure) draw(figure); }).observe(document.body, { attributes: true, attributeFilter: ['class'] });

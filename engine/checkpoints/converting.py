@@ -17,11 +17,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from engine.checkpoints import files
+from engine.checkpoints.eagle import EAGLE_LAYOUTS
 from engine.checkpoints.layouts import LAYOUTS, Layout, foreign
 from engine.errors import BadInput
 
 WEIGHTS_FILE = "model.safetensors"
 MOST_NAMED = 3
+KNOWN = (*LAYOUTS, *EAGLE_LAYOUTS)
 
 
 @dataclass(frozen=True)
@@ -56,13 +58,12 @@ def convert(source: Path, folder: Path) -> Converted:
 
 
 def _recognised(tensors: Mapping[str, Tensor], source: Path) -> tuple[Layout, dict[str, Tensor]]:
-    for layout in LAYOUTS:
+    for layout in KNOWN:
         if (renamed := layout.renamed(tensors)) is not None:
             return layout, renamed
-    whose = next((found for name in tensors if (found := foreign(name))), None)
-    if whose:
+    if whose := foreign(tensors):
         raise BadInput(f"{source} looks like {whose}, for which no method here reads weights.")
-    known = sorted({f"{layout.method} ({layout.origin})" for layout in LAYOUTS})
+    known = sorted({f"{layout.method} ({layout.origin})" for layout in KNOWN})
     some = ", ".join(f"{name[:60]} {tuple(tensor.shape)}" for name, tensor in list(tensors.items())[:MOST_NAMED])
     raise BadInput(f"{source} is in no layout that is known: {', '.join(known)}. It holds {some}.")
 

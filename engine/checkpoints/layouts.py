@@ -8,7 +8,7 @@ shapes; reads no file.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,8 @@ class Layout:
     """Patterns of whole names, and what a match is renamed to."""
     config: Callable[[Mapping[str, Tensor], Config], Config]
     """From renamed tensors and published config to the method's config. Raises BadInput."""
+    needs: str = ""
+    """A tensor, by its new name, without which a checkpoint is another's."""
 
     def renamed(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
         """All tensors by their new names; None where one of them is not this layout's."""
@@ -38,7 +40,7 @@ class Layout:
             if new is None or new in found:
                 return None
             found[new] = tensor
-        return found
+        return found if not self.needs or self.needs in found else None
 
     def _new(self, name: str) -> str | None:
         for pattern, new in self.names.items():
@@ -57,8 +59,8 @@ def _medusa(tensors: Mapping[str, Tensor], _: Config) -> Config:
 
 
 def _accelerator(tensors: Mapping[str, Tensor], config: Config) -> Config:
-    vocab_size, inner = _sizes(tensors, "speculator.emb.0.weight")
-    from_inner, width = _sizes(tensors, "speculator.proj.0.weight")
+    vocab_size, inner = sizes(tensors, "speculator.emb.0.weight")
+    from_inner, width = sizes(tensors, "speculator.proj.0.weight")
     if from_inner != inner:
         raise BadInput(f"proj.0.weight has {from_inner} rows; wanted {inner}, as emb.0.weight is wide.")
     stages = 1 + max(int(name.split(".")[2]) for name in tensors)
@@ -70,7 +72,8 @@ def _accelerator(tensors: Mapping[str, Tensor], config: Config) -> Config:
     return found | {key: config[key] for key in kept if key in config}
 
 
-def _sizes(tensors: Mapping[str, Tensor], name: str) -> tuple[int, int]:
+def sizes(tensors: Mapping[str, Tensor], name: str) -> tuple[int, int]:
+    """Of a matrix. Raises BadInput where there is none of this name."""
     if name not in tensors or tensors[name].dim() != 2:
         raise BadInput(f"There is no matrix {name}.")
     rows, columns = tensors[name].shape
@@ -101,7 +104,8 @@ LAYOUTS = (
     ),
 )
 FOREIGN = {
-    "EAGLE": r"(?:model\.)?(?:midlayer\..*|fc\.(?:weight|bias)|d2t|t2d)",
+    "EAGLE-4": r"(?:model\.)?efficient_lm_head.*",
+    "P-EAGLE": r"mask_hidden",
     "Hydra": r"(?:hydra_head\.|hydra_mlp\.|hydra_lm_head\.).*",
     "a block drafter (DFlash, DSpark)": r"(?:hidden_norm\.weight|mask_embedding|markov_head\..*)",
     "a whole model": r"(?:model\.)?layers\.\d+\.self_attn\..*",
@@ -109,6 +113,7 @@ FOREIGN = {
 """What other checkpoints are told by, to be named when they are refused."""
 
 
-def foreign(name: str) -> str | None:
-    """Whose tensor this is, where it is known and there is no method for it here."""
-    return next((whose for whose, pattern in FOREIGN.items() if re.fullmatch(pattern, name)), None)
+def foreign(names: Iterable[str]) -> str | None:
+    """Whose tensors these are, where it is known and there is no method for it here."""
+    names = list(names)
+    return next((whose for whose, pattern in FOREIGN.items() if any(re.fullmatch(pattern, n) for n in names)), None)

@@ -37,6 +37,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="for drafters: what the target is asked, the story model's tasks or requests of many kinds (default: "
         "auto: tasks for story and where there is no chat template)",
     )
+    parser.add_argument(
+        "--variant", type=int, choices=(1, 3), help="for eagle: EAGLE-1 and -2, or EAGLE-3 (default: 3)"
+    )
     parser.add_argument("--draft", type=Path, help="for report: the draft model's folder")
     parser.add_argument("--before", type=Path, help="for report: an earlier target's folder, to compare with")
     parser.add_argument("--limit-minutes", type=float, help="end after this time, learning rate decayed")
@@ -76,6 +79,7 @@ def run(args: argparse.Namespace) -> int:
             written=args.written,
             begin=args.begin,
             texts=args.texts,
+            variant=args.variant,
         )
     )
     return 0

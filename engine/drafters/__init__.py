@@ -116,4 +116,4 @@ def _fallback_of(name: str, second: str) -> str:
     return second
 
 
-__all__ = ["Context", "Costs", "Drafter", "Needs", "Room", "caveats", "create", "get", "names", "parse"]
+__all__ = ["Context", "Costs", "Drafter", "Needs", "Room", "caveats", "costs_of", "create", "get", "names", "parse"]

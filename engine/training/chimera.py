@@ -18,18 +18,17 @@ import torch
 from torch import Tensor, nn
 
 from engine.drafters.heads.chimera.network import ChimeraShape
-from engine.training.chimera_encoders import Column, FullContextEncoder, TrigramEncoder
+from engine.training.chimera_encoders import FullContextEncoder, TrigramEncoder
 from engine.training.head_training import train_heads
-from engine.training.heads import Heads, Soft, least_squares
+from engine.training.heads import Soft, least_squares
 from engine.training.losses import soft_cross_entropy
 from engine.training.material import Material
 from engine.training.packing import IGNORED
 from engine.training.recipes import Recipe
 from engine.training.runs import Order
+from engine.training.steps import Column, Stepped, at, attend, distance
 
 NUM_HEADS = 4
-LATER_SHARE = 0.35
-"""Places of a row at which steps after the first are trained: their columns are their own, so any will do."""
 TEXT_WEIGHT = 0.2
 """Weight of the text's own token beside the target's distribution."""
 HIDDEN_WEIGHT = 1.0
@@ -47,16 +46,12 @@ class Step:
     """(b, r, v): scores of token p + k + 1."""
 
 
-class Chimera(Heads):
+class Chimera(Stepped):
     """Trigram encoder, full-context encoder and heads, over a frozen target's embedding and output layer."""
-
-    embedding: Tensor
-    output: Tensor
-    num_passes: Tensor
 
     def __init__(self, shape: ChimeraShape, embedding: Tensor, output: Tensor) -> None:
         """`embedding` and `output` are the target's own, (v, d); neither is trained or kept."""
-        super().__init__()
+        super().__init__(embedding, output)
         self.shape, self.num_heads = shape, shape.num_heads
         self.trigram = TrigramEncoder(shape.hidden_size)
         self.encoder = FullContextEncoder(shape)
@@ -64,34 +59,19 @@ class Chimera(Heads):
         self.heads = nn.ModuleList(nn.Linear(2 * size, size, bias=False) for _ in range(shape.num_heads))
         for head in self.heads.parameters():
             head.data = 0.5 * torch.eye(size).repeat(1, 2)
-        self.register_buffer("embedding", embedding, persistent=False)
-        self.register_buffer("output", output, persistent=False)
-        # Kept in checkpoints, so that a resumed run draws the places that an unbroken one draws.
-        self.register_buffer("num_passes", torch.zeros((), dtype=torch.long))
 
     def forward(self, ids: Tensor, hidden: Tensor, soft: Soft | None = None) -> Tensor:
         """Sum of the steps' losses over (b, t + 1) ids, padding below zero, and (b, t, d) hidden states."""
         labels = self.labels(ids)
-        places, later = self._draw_places(labels[0] != IGNORED)
+        places, later = self.draw_places(labels[0] != IGNORED)
         losses = []
         for number, step in enumerate(self.steps(ids.clamp(min=0), hidden, places, later)):
             label = labels[number].gather(1, step.places)
-            with torch.no_grad():
-                probs = nn.functional.linear(_at(hidden, step.places + number + 1), self.output).softmax(dim=-1)
+            probs = self.expected(hidden, step.places + number + 1)
             losses.append(soft_cross_entropy(step.logits, probs, label, TEXT_WEIGHT))
             if number == 0:
-                losses.append(HIDDEN_WEIGHT * _distance(step.encoded, _at(hidden, step.places + 1), label))
+                losses.append(HIDDEN_WEIGHT * distance(step.encoded, at(hidden, step.places + 1), label != IGNORED))
         return torch.stack(losses).sum()
-
-    def scores(self, ids: Tensor, hidden: Tensor) -> Iterator[Tensor]:
-        """Logits (b, t - num_heads, v) of one head after another, later steps fed the text's own tokens."""
-        places = torch.arange(hidden.shape[1] - self.num_heads, device=ids.device).expand(len(ids), -1)
-        for step in self.steps(ids, hidden, places, places):
-            yield step.logits
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Weights by their names in this module."""
-        return {name: parameter.data for name, parameter in self.named_parameters()}
 
     def config(self) -> dict[str, Any]:
         """Sizes."""
@@ -106,10 +86,10 @@ class Chimera(Heads):
         known, every = hidden[:, :num_places], torch.arange(num_places, device=ids.device).expand(len(ids), -1)
         grams = self._grams(trigrams(ids)[:, 1 : num_places + 1], hidden.dtype)
         shared = self.encoder.key_value(torch.cat((known, grams), dim=1), torch.cat((every, every + 1), dim=1))
-        grams, known, sees = _at(grams, places), _at(known, places), _sees(places, num_places)
-        encoded = self.encoder.finish(grams, self.encoder.attend(self.encoder.query(grams, places + 1), *shared, sees))
+        grams, known, sees = at(grams, places), at(known, places), _sees(places, num_places)
+        encoded = self.encoder.finish(grams, attend(self.encoder.query(grams, places + 1), *shared, sees))
         yield Step(places, encoded, self._logits(0, known, encoded))
-        yield from self._later(ids, places.gather(1, later), _at(known, later), _at(encoded, later), shared)
+        yield from self._later(ids, places.gather(1, later), at(known, later), at(encoded, later), shared)
 
     def _later(self, ids: Tensor, places: Tensor, known: Tensor, encoded: Tensor, shared: Column) -> Iterator[Step]:
         """Steps 2 and on: a place sees the shared context and its own earlier steps.
@@ -125,7 +105,7 @@ class Chimera(Heads):
             own.append(self.encoder.key_value(encoded.detach(), places + number - 1))
             own.append(self.encoder.key_value(grams, places + number))
             query = self.encoder.query(grams, places + number)
-            encoded = self.encoder.finish(grams, self.encoder.attend(query, *shared, sees, own))
+            encoded = self.encoder.finish(grams, attend(query, *shared, sees, own))
             yield Step(places, encoded, self._logits(number - 1, known, encoded))
 
     @torch.no_grad()
@@ -148,14 +128,6 @@ class Chimera(Heads):
             else:
                 grams = seen @ self.trigram.down.weight.T
                 head.weight.copy_(least_squares(torch.cat((known, grams), dim=-1)[is_text], wanted[is_text]))
-
-    def _draw_places(self, is_asked: Tensor) -> tuple[Tensor, Tensor]:
-        """Places asked (b, r), and which of them (b, s) later steps are trained at, drawn anew each pass."""
-        self.num_passes += 1
-        generator = torch.Generator().manual_seed(int(self.num_passes))
-        places = (~is_asked).long().argsort(dim=1, stable=True)[:, : max(1, int(is_asked.sum(dim=1).max()))]
-        drawn = torch.rand(places.shape, generator=generator).to(places.device) - is_asked.gather(1, places).float()
-        return places, drawn.argsort(dim=1)[:, : max(1, round(LATER_SHARE * places.shape[1]))]
 
     def _grams(self, triples: Tensor, dtype: torch.dtype) -> Tensor:
         embedded = nn.functional.embedding(triples, self.embedding)
@@ -206,16 +178,3 @@ def _sees(places: Tensor, num_places: int) -> Tensor:
     """(b, r) places → (b, 1, r, 2p): a place sees h of places up to its own and g of places up to the next."""
     columns = torch.arange(num_places, device=places.device)
     return (columns <= places[..., None]).repeat(1, 1, 2)[:, None]
-
-
-def _at(values: Tensor, places: Tensor) -> Tensor:
-    """(b, n, d) at (b, r) places → (b, r, d)."""
-    rows = torch.arange(len(values), device=values.device)[:, None]
-    return values[rows, places]
-
-
-def _distance(given: Tensor, wanted: Tensor, labels: Tensor) -> Tensor:
-    """Mean smooth L1 between hidden states where there is a label."""
-    found = nn.functional.smooth_l1_loss(given.float(), wanted.float(), reduction="none").mean(dim=-1)
-    is_text = labels != IGNORED
-    return (found * is_text).sum() / is_text.sum().clamp(min=1)

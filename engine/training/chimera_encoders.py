@@ -8,15 +8,11 @@ of draft steps, losses or files. `engine/drafters/heads/chimera/network.py` runs
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
 from engine.drafters.heads.chimera.network import ChimeraShape
-
-Column = tuple[Tensor, Tensor]
-"""A key and a value of each query's own, (b, heads, r, e) each."""
+from engine.training.steps import rotated
 
 
 class RMSNorm(nn.Module):
@@ -74,19 +70,6 @@ class FullContextEncoder(nn.Module):
         normed = self.attention_norm(x)
         return self._rotate(self._heads(self.k_proj(normed)), positions), self._heads(self.v_proj(normed))
 
-    def attend(self, query: Tensor, keys: Tensor, values: Tensor, sees: Tensor, own: Sequence[Column] = ()) -> Tensor:
-        """Queries (b, heads, r, e) on shared columns where `sees (b, 1, r, s)`, and on columns of their own."""
-        if not own:
-            return nn.functional.scaled_dot_product_attention(query, keys, values, attn_mask=sees)
-        query = query * self.head_dim**-0.5
-        shared = (query @ keys.mT).masked_fill(~sees, -torch.inf)
-        mine = torch.stack([(query * key).sum(dim=-1) for key, _ in own], dim=-1)
-        weights = torch.cat((shared, mine), dim=-1).softmax(dim=-1).to(values.dtype)
-        attended = weights[..., : shared.shape[-1]] @ values
-        for column, (_, value) in enumerate(own, start=shared.shape[-1]):
-            attended = attended + weights[..., column, None] * value
-        return attended
-
     def finish(self, x: Tensor, attended: Tensor) -> Tensor:
         """What attention gave, (b, heads, m, d ÷ heads), and the layer's input to its output, (b, m, d)."""
         x = x + self.o_proj(attended.transpose(1, 2).flatten(2))
@@ -98,9 +81,4 @@ class FullContextEncoder(nn.Module):
         return x.view(*x.shape[:-1], self.num_heads, self.head_dim).transpose(1, 2)
 
     def _rotate(self, heads: Tensor, positions: Tensor) -> Tensor:
-        half = self.head_dim // 2
-        exponents = torch.arange(half, device=heads.device, dtype=torch.float32) / half
-        angles = positions[:, None, :, None].float() * self.rope_theta**-exponents
-        cos, sin = angles.cos().to(heads.dtype), angles.sin().to(heads.dtype)
-        first, second = heads[..., :half], heads[..., half:]
-        return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
+        return rotated(heads, positions, self.rope_theta)

@@ -147,6 +147,16 @@ RECIPES["chimera", "cpu"] = replace(
     RECIPES["heads", "cpu"], batch_tokens=2048, lr=3e-3, stages=_MOSTLY_WRITTEN, decay_from=0.1
 )
 RECIPES["chimera", "gpu"] = RECIPES["heads", "gpu"]
+# EAGLE's passes are dearer still: the target's first layers run beside it, for the states that it taps.
+RECIPES["eagle", "cpu"] = replace(
+    RECIPES["chimera", "cpu"],
+    batch_tokens=1024,
+    micro_tokens=1024,
+    limit_minutes=25,
+    num_written=896,
+    num_text_tokens=120_000,
+)
+RECIPES["eagle", "gpu"] = RECIPES["heads", "gpu"]
 for _preset in ("cpu", "gpu"):
     # All of its parameters are Muon's matrices, which begin at zero and have far to go.
     RECIPES["medusa", _preset] = replace(RECIPES["heads", _preset], lr=8e-3, stages=_MOSTLY_WRITTEN, decay_from=0.1)

@@ -44,6 +44,8 @@ class Order:
     """Weights that heads go on from."""
     texts: str = "auto"
     """What the target is asked: the story model's `tasks`, or `requests` as of any chat model."""
+    variant: int | None = None
+    """Which of a method's architectures, where it has several."""
 
     @property
     def folder(self) -> Path:

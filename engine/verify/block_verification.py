@@ -11,9 +11,12 @@ target's law, none accepts more tokens; rejection's token-wise rule never does. 
 
 from __future__ import annotations
 
+from itertools import islice
+
 import torch
 from torch import Tensor
 
+from engine.events import Judged
 from engine.noise import Noise
 from engine.tree import DraftTree
 from engine.verify.base import Rule, TargetRows, Verdict, ending, refuse_unless_drawn
@@ -39,12 +42,24 @@ class BlockVerification(Rule):
         chances = holding_chances(shares, left.sum(dim=1).tolist())
         # All of one place: what is decided over tokens behind it must not decide again when they are drafted anew.
         uniforms = noise.uniforms(position, "acceptance")
-        held = [uniform < chance for uniform, chance in zip(uniforms, chances, strict=False)]
+        numbers = list(islice(uniforms, num))
+        held = [uniform < chance for uniform, chance in zip(numbers, chances, strict=True)]
         length = max((i for i, holds in enumerate(held, start=1) if holds), default=0)
         # Where rounding leaves nothing, p and q are alike.
         weights = probs[length] if length == num or not left[length].any() else left[length]
         path = tuple(range(length))
-        return Verdict(path, noise.draw(weights, position + length, "correction"), ending(tree, path))
+        token = noise.draw(weights, position + length, "correction")
+        return Verdict(path, token, ending(tree, path), self._judged(probs, laws, left, numbers, chances))
+
+    def _judged(
+        self, probs: Tensor, laws: Tensor, left: Tensor, numbers: list[float], chances: list[float]
+    ) -> tuple[Judged, ...]:
+        """Where that is to be told."""
+        if not self.has_detail:
+            return ()
+        masses = zip(probs[:-1].minimum(laws).sum(dim=1).tolist(), left.sum(dim=1).tolist(), strict=True)
+        found = enumerate(zip(masses, numbers, chances, strict=True))
+        return tuple(Judged(node, overlap, None, draw, mass, chance) for node, ((overlap, mass), draw, chance) in found)
 
 
 def held_shares(tokens: tuple[int, ...], probs: Tensor, laws: Tensor) -> list[float]:

@@ -57,6 +57,9 @@ def _check_step(step: Stepped) -> None:
     for judged in step.judged:
         if not 0 <= judged.node < len(step.nodes):
             raise BadInput(f"Step {step.step}: node {judged.node} was judged, which is not there.")
+    for law in step.drafted_from:
+        if law.parent not in parents:
+            raise BadInput(f"Step {step.step}: drafts were drawn below node {law.parent}, which is not on the path.")
     for token in step.emitted:
         if token.node is not None and not 0 <= token.node < len(step.nodes):
             raise BadInput(f"Step {step.step}: an emitted token names node {token.node}, which is not there.")

@@ -27,9 +27,10 @@ MOST_TAG_CHARS = 40
 MOST_NOTE_CHARS = 4_000
 _MOST_CHARS = {"prompt": 4_000_000, "message": 10_000, "text": 10_000}
 _MOST_ITEMS = {"prompt_ids": 2**20, "emitted": MOST_NODES + 1, "alternatives": 100, "judged": 2 * MOST_NODES}
+_MOST_ITEMS |= {"drafted_from": MOST_NODES + 1, "tokens": 100}
 _MOST_VALUES, _MOST_DEPTH = 10_000, 20
 """Of an object of settings: values in all, and objects inside each other."""
-_SHARES = ("probability", "overlap", "draw", "residual_mass")
+_SHARES = ("probability", "overlap", "draw", "residual_mass", "chance")
 _NOISE = 1e-3
 """How far rounding may take a probability above 1."""
 _Text = InstanceOf[str]

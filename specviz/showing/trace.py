@@ -11,7 +11,7 @@ from typing import Any
 
 from engine import verify
 from engine.config import AUTO
-from engine.events import Emitted, Event, Judged, Prefilled, SessionFinished, SessionStarted, Stepped
+from engine.events import DraftedFrom, Emitted, Event, Judged, Prefilled, SessionFinished, SessionStarted, Stepped
 from engine.metrics import acceptance
 from engine.run_report import notices
 from specviz.showing import whatif
@@ -88,6 +88,8 @@ def _step(step: Stepped, pieces: Pieces, *, is_drawn: bool) -> dict[str, Any]:
     told: dict[str, Any] = {"by": without_surrogates(step.proposed_by)} if step.proposed_by else {}
     if step.judged:
         told["j"] = [_judged(draw) for draw in step.judged]
+    if step.drafted_from:
+        told["d"] = [_drafted_from(law, pieces) for law in step.drafted_from]
     times = (step.draft_ns, step.target_ns, step.commit_ns, step.verify_ns, step.host_ns)
     return told | {
         "n": step.step,
@@ -108,7 +110,16 @@ def _step(step: Stepped, pieces: Pieces, *, is_drawn: bool) -> dict[str, Any]:
 
 def _judged(draw: Judged) -> list[Any]:
     """How the rule weighed one draw; a node that was drawn several times has several, one that it left out none."""
-    return [draw.node, *map(_short, (draw.ratio, draw.draw, draw.overlap, draw.residual_mass))]
+    numbers = [draw.ratio, draw.draw, draw.overlap, draw.residual_mass]
+    return [draw.node, *map(_short, numbers + [draw.chance] * (draw.chance is not None))]
+
+
+def _drafted_from(law: DraftedFrom, pieces: Pieces) -> list[Any]:
+    tokens = law.tokens
+    return [
+        law.parent,
+        [[pieces.place(t.text), t.token_id, _short(t.target_prob), _short(t.draft_prob)] for t in tokens],
+    ]
 
 
 def _emitted(token: Emitted, pieces: Pieces) -> dict[str, Any]:

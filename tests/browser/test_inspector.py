@@ -113,7 +113,7 @@ def test_panels_open_and_say_what_they_are(visit: Open) -> None:
     seen = visit("?view=inspect&run=recorded&step=10")
     view = seen.page.locator("#inspector .sv-inspector")
     wait_for_tree(seen.page, "#inspector")
-    for fold in view.locator("summary:visible").all():
+    for fold in view.locator(":is(.sv-whatif, .sv-masks, .sv-nodes) > summary").all():
         fold.click()
     assert "estimate" in view.locator(".sv-whatif").inner_text()
     whole = view.locator(".sv-whatif tbody").first.locator("tr").last.locator("td")
@@ -147,7 +147,7 @@ def test_a_long_hostile_run_opens_and_scrubs(visit: Open) -> None:
     assert all(0 < num < 24 * NUM_NODES for num in drawn), drawn
     labels = view.locator(".sv-tree .textpoint text").all_text_contents()
     assert "<img␣src=x␣" in "".join(labels)
-    for fold in view.locator("summary:visible").all():
+    for fold in view.locator(":is(.sv-whatif, .sv-masks, .sv-nodes) > summary").all():
         fold.click()
     assert_no_markup(seen)
 

@@ -12,7 +12,7 @@ import pytest
 from engine import definitions, events, metrics
 from tests.docs.sections import first_cells, own_part, read, section
 
-STEP_RECORDS = ("Stepped", "Node", "Judged", "Emitted", "Candidate")
+STEP_RECORDS = ("Stepped", "Node", "Judged", "DraftedFrom", "Weighed", "Emitted", "Candidate")
 RECORDS = ("SessionStarted", "Prefilled", *STEP_RECORDS, "SessionFinished", "Memory", "Counts")
 
 

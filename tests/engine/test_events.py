@@ -15,6 +15,7 @@ from engine.errors import BadInput
 from engine.events import (
     Candidate,
     Counts,
+    DraftedFrom,
     Emitted,
     Event,
     Judged,
@@ -23,6 +24,7 @@ from engine.events import (
     SessionFinished,
     SessionStarted,
     Stepped,
+    Weighed,
     from_json,
     to_json,
 )
@@ -55,7 +57,8 @@ STARTED = st.builds(
 NODES = st.builds(Node, NUMBERS, TEXTS, st.integers(-1, 9), target_prob=SHARES, draft_prob=SHARES)
 CANDIDATES = tuples(st.builds(Candidate, NUMBERS, TEXTS, st.floats(0, 1)))
 EMITTED = st.builds(Emitted, NUMBERS, TEXTS, node=st.none() | NUMBERS, target_prob=SHARES, alternatives=CANDIDATES)
-JUDGED = tuples(st.builds(Judged, NUMBERS, SHARES, st.none() | st.floats(0, 1e9), SHARES, SHARES))
+JUDGED = tuples(st.builds(Judged, NUMBERS, SHARES, st.none() | st.floats(0, 1e9), SHARES, SHARES, SHARES))
+WEIGHED = tuples(st.builds(Weighed, NUMBERS, TEXTS, SHARES, st.floats(0, 1)))
 TIMES = dict.fromkeys(("draft_ns", "target_ns", "verify_ns", "commit_ns", "host_ns"), NUMBERS)
 STEPPED = st.builds(
     Stepped,
@@ -66,6 +69,7 @@ STEPPED = st.builds(
     emitted=tuples(EMITTED),
     kv_length=NUMBERS,
     judged=JUDGED,
+    drafted_from=tuples(st.builds(DraftedFrom, st.integers(-1, 9), WEIGHED)),
     kind=st.just("stepped"),
     **TIMES,
 )

@@ -27,6 +27,7 @@ MOST_WAITS = {
     ),  # a token of the chain is looked at before the next; and what noise told is learnt
     "amusd": 2 + 4 + 5,  # and those that are foreseen meanwhile
     "chimera": 1 + 4,  # levels
+    "eagle": 1 + 6,
     "mlp_speculator": 1 + 4,  # stages
     "hidden_transfer": 1 + 1,
     "medusa": 1 + 1,

@@ -88,6 +88,7 @@ def test_the_page_is_built_and_asks_for_nothing_outside(store: Store) -> None:
     options = ui.launch_options()
     assert options["enable_monitoring"] is False
     assert options["run_history"] is False
+    assert options["state_session_capacity"] <= 1_000, "of each call of the API Gradio keeps 0.15 MB"
     assert "://" not in options["css"].replace("http://www.w3.org", "")
 
 

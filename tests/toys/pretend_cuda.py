@@ -138,6 +138,8 @@ class _WithNumbers(WithoutGuard):
         if func is Tensor.tolist:
             self.waits["download"] += 1
             return args[0].numbers.tolist()
+        if func is Tensor.contiguous and not args[0].requires_grad:
+            return OnCuda(args[0].numbers.contiguous())
         if func is Tensor.__getitem__ and not args[0].requires_grad:
             return OnCuda(args[0].numbers[self._indices(args[1])])
         if func is Tensor.__setitem__:

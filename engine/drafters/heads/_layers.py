@@ -60,3 +60,9 @@ def normed(x: Tensor, eps: float) -> Tensor:
     scale = norm.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
     found: Tensor = (x * scale).to(x.dtype)
     return found
+
+
+def rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotary embedding of (m, heads, e) by the cosines and sines (m, 1, e ÷ 2) of its positions."""
+    low, high = x.chunk(2, dim=-1)
+    return torch.cat((low * cos - high * sin, high * cos + low * sin), dim=-1)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from engine.runtime.cpu.softmax import Doubles, Integers
     from engine.runtime.extra import ExtraRows
 
+_PATHS = "0 1 2 3 00 01 02 10 11 20 21 30 000 001 002 010 011 020 021 100 0000 0001 0002 00000 00001"
+EAGLE_1 = Shape(tuple(tuple(map(int, path)) for path in _PATHS.split()), (0.0,) * len(_PATHS.split()))
+"""The 25 nodes of EAGLE-1's released code, which others took over."""
 MOST_RANKS, LEAST_SHARE = 8, 0.01
 """Candidates of a depth that the likeliest tree is chosen from, and what a path's probability must be."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,16 @@ from toys import FAMILIES, VOCAB_SIZE, LetterTokenizer, build, prompt_ids
 from toys.fake_cuda import CUDA
 from toys.pretend_cuda import moved, pretended_cuda
 
-from engine.training import activations, chimera, head_training, hidden_transfer, layer_sweep, medusa, mlp_speculator
+from engine.training import (
+    activations,
+    chimera,
+    eagle,
+    head_training,
+    hidden_transfer,
+    layer_sweep,
+    medusa,
+    mlp_speculator,
+)
 from engine.training.layered import Layered
 from engine.training.material import Answers, Material
 from engine.training.recipes import RECIPES
@@ -23,6 +33,8 @@ MAKES: dict[str, Any] = {
     "mlp_speculator": mlp_speculator.make_fitted,
     "mlp_speculator of a large vocabulary": mlp_speculator.make_fitted,
     "chimera": chimera.make_fitted,
+    "eagle": eagle.make_fitted,
+    "eagle, first": partial(eagle.make_fitted, version=1),
     "hidden_transfer": lambda material, recipe: solved(Layered(material.target), (1, 1, 1), material),
     "its corrections": lambda material, recipe: solved(Layered(material.target), (1, 1), material).corrected(
         material.input_table

@@ -48,6 +48,20 @@ def test_the_joint_law_is_the_targets(seed: int, depth: int, sharpness: float) -
     assert distance(law_of(emit, target, depth + 2), target, depth + 2) < 1e-9
 
 
+def test_judged_chains_tell_the_golden_figures() -> None:
+    """Draft (2, 0): it holds whole with 0.9375, its first token alone never."""
+    rows, tree = Rows(P.expand(3, 4)), chain([2, 0], drawn_from=Q.expand(2, 4))
+    for seed in range(4):
+        told = BlockVerification(has_detail=True).verify(tree, rows, Noise(seed), 5)
+        assert [judged.node for judged in told.judged] == [0, 1]
+        assert [judged.overlap for judged in told.judged] == pytest.approx([0.65, 0.65])
+        assert [judged.residual_mass for judged in told.judged] == pytest.approx([0.35, 0])
+        assert [judged.chance for judged in told.judged] == pytest.approx([0, 0.9375])
+        assert (told.path == (0, 1)) == (told.judged[1].draw < 0.9375)
+        silent = BlockVerification().verify(tree, rows, Noise(seed), 5)
+        assert (silent.path, silent.next_token, silent.judged) == (told.path, told.next_token, ())
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_a_chain_that_ends_behind_what_was_drawn_is_exact(seed: int) -> None:
     """As `min_confidence` ends one: behind a token, whichever it is, that the drafter gave little."""

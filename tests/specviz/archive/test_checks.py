@@ -15,6 +15,7 @@ from specviz.archive import lines, records
 from specviz.store import RunCopy
 
 Change = Callable[[list[dict[str, Any]]], Any]
+WEIGHED = {"token_id": 1, "text": "a", "target_prob": 0.5, "draft_prob": 0.5}
 
 
 def nested(depth: int) -> dict[str, Any]:
@@ -69,6 +70,13 @@ def changed(change: Change) -> str:
         (lambda rows: rows[2].update(judged=[{"node": 2}]), "node 2 was judged"),
         (lambda rows: rows[2].update(judged=[{"node": 0, "ratio": -1.0}]), "ratio: wanted 0 or more"),
         (lambda rows: rows[2].update(judged=[{"node": 0, "overlap": 1.5}]), "overlap: wanted at most 1.001"),
+        (lambda rows: rows[2].update(judged=[{"node": 0, "chance": 1.5}]), "chance: wanted at most 1.001"),
+        (lambda rows: rows[2].update(drafted_from=[{"parent": 1, "tokens": []}]), "below node 1, which is not on"),
+        (lambda rows: rows[2].update(drafted_from=[{"parent": -1, "tokens": [WEIGHED] * 101}]), "at most 100 of them"),
+        (
+            lambda rows: rows[2].update(drafted_from=[{"parent": -1, "tokens": [WEIGHED | {"draft_prob": 2.0}]}]),
+            "1.001",
+        ),
         (lambda rows: rows[2]["emitted"][0]["alternatives"][0].update(text=None), "text: wanted text"),
         (lambda rows: rows[-1].update(reason="bored"), "reason: wanted one of"),
         (lambda rows: rows[-1]["counts"].update(steps=5), "The end counts 5 steps"),

@@ -35,7 +35,7 @@ def test_a_file_of_schema_1_opens_and_says_the_same() -> None:
         row["token_id"] for row in json.loads(GIVEN.split("\n")[11])["nodes"]
     ]
     again = text(*copies).replace(f'"schema_version":{SCHEMA_VERSION}', '"schema_version":1')
-    for later in ('"judged":[],', '"memory":null,'):
+    for later in ('"judged":[],', '"memory":null,', '"drafted_from":[],'):
         again = again.replace(later, "")
     assert again == GIVEN.rstrip("\n")
     assert lines.from_lines(text(*copies)) == copies

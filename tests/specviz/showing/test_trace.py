@@ -11,7 +11,18 @@ from stored import STEP, node, session, tree_step
 from stored import stepped as two_nodes
 
 from engine import verify
-from engine.events import Candidate, Counts, Emitted, Event, Judged, Prefilled, SessionFinished, Stepped
+from engine.events import (
+    Candidate,
+    Counts,
+    DraftedFrom,
+    Emitted,
+    Event,
+    Judged,
+    Prefilled,
+    SessionFinished,
+    Stepped,
+    Weighed,
+)
 from specviz.showing.trace import judged_by, rule_of, trace
 from specviz.text import to_wire
 
@@ -67,6 +78,22 @@ def test_a_step_tells_which_draws_were_weighed_and_how_or_nothing() -> None:
     told = trace([started(), weighed, tree_step()])["steps"]
     assert told[0]["j"] == [[0, 0.333333, 0.25, 0.5, 0.5], [0, None, None, None, None]]
     assert "j" not in told[1]
+
+
+def test_a_step_tells_what_its_drafts_were_drawn_from_or_nothing() -> None:
+    law = DraftedFrom(-1, (Weighed(5, "<b>", 1 / 3, 0.25), Weighed(6, "y", None, 0.0)))
+    told = trace([started(), replace(tree_step(), drafted_from=(law,)), tree_step()])
+    ((parent, tokens),) = told["steps"][0]["d"]
+    assert (parent, [(told["pieces"][text], *rest) for text, *rest in tokens]) == (
+        -1,
+        [("<b>", 5, 0.333333, 0.25), ("y", 6, None, 0.0)],
+    )
+    assert "d" not in told["steps"][1]
+
+
+def test_a_chain_that_was_judged_together_tells_how_likely_each_part_was_to_hold() -> None:
+    weighed = replace(tree_step(), judged=(Judged(0, 0.5, draw=0.25, chance=0.75),))
+    assert trace([started(), weighed])["steps"][0]["j"] == [[0, None, 0.25, 0.5, None, 0.75]]
 
 
 def test_a_trace_of_hostile_texts_is_ascii_json() -> None:

@@ -27,6 +27,7 @@ from engine.drafters import shapes
 from engine.drafters.base import Context, Room
 from engine.drafters.heads._layers import output_layer, small_output
 from engine.drafters.heads._trained import TrainedDrafter, TrainedOptions
+from engine.drafters.heads._trees import EAGLE_1
 from engine.drafters.heads._weights import Weights
 from engine.drafters.heads.chimera.network import Network, TorchNetwork, Triple, read_weights
 from engine.options import option
@@ -41,11 +42,6 @@ if TYPE_CHECKING:
 
 MOST_TRIGRAMS = 16_384
 """Remembered trigram outputs of a session; then it starts to remember anew."""
-_PUBLISHED = (
-    "0 1 2 3 00 01 02 10 11 20 21 30 000 001 002 010 011 020 021 100 0000 0001 0002 00000 00001"  # EAGLE's 25 nodes
-)
-PUBLISHED_PATHS = tuple(tuple(map(int, path)) for path in _PUBLISHED.split())
-PUBLISHED = shapes.Shape(PUBLISHED_PATHS, (0.0,) * len(PUBLISHED_PATHS))
 
 
 @dataclass(frozen=True)
@@ -128,7 +124,7 @@ class Chimera(TrainedDrafter):
         self._plans: dict[tuple[int, int], list[Level]] = {}
         measured, num_heads = self.weights.shape(), self.network.shape.num_heads
         self._is_measured = measured is not None
-        self.shape = self._asked(PUBLISHED if measured is None else measured, target, num_heads)
+        self.shape = self._asked(EAGLE_1 if measured is None else measured, target, num_heads)
 
     def fit(self, costs: Costs) -> None:
         if self._is_measured and len(self.shape) and not self.options.budget:

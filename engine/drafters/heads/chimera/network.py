@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.drafters.heads._candidates import Candidates, Tokens, likeliest
-from engine.drafters.heads._layers import linear, normed
+from engine.drafters.heads._layers import linear, normed, rotated
 from engine.drafters.heads._weights import Weights
 from engine.errors import BadInput
 from engine.runtime import crossings
@@ -238,12 +238,6 @@ class TorchContext(FullContext):
         qkv = network.qkv.forward(normed(rows, shape.rms_norm_eps)).float()
         cos, sin = self._cos[positions][:, None], self._sin[positions][:, None]
         query, key, value = qkv.view(len(rows), 3, shape.num_attention_heads, shape.head_dim).unbind(1)
-        query, key = _rotated(query, cos, sin), _rotated(key, cos, sin)
+        query, key = rotated(query, cos, sin), rotated(key, cos, sin)
         self.keys[:, columns], self.values[:, columns] = key.transpose(0, 1), value.transpose(0, 1)
         return query
-
-
-def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary embedding of (m, heads, e) by the cosines and sines (m, 1, e ÷ 2) of its positions."""
-    low, high = x.chunk(2, dim=-1)
-    return torch.cat((low * cos - high * sin, high * cos + low * sin), dim=-1)

@@ -38,7 +38,7 @@ class Stages(NamedTuple):
 
 
 class Grown(NamedTuple):
-    """Branches of each level, (levels, most): `network.Level` by columns, of which the first `sizes` count."""
+    """Branches of each level, (levels, most): `_levels.Level` by columns, of which the first `sizes` count."""
 
     tokens: Integers
     parents: Integers
@@ -135,7 +135,7 @@ class CompiledStages:
     def grow(
         self, state: Tensor, root_id: int, top_k: Sequence[int], most: int, num_nodes: int
     ) -> list[tuple[Integers, Integers, Doubles]]:
-        """Tokens, parents and values of each level, as `network.Level` has them."""
+        """Tokens, parents and values of each level, as `_levels.Level` has them."""
         size, sizes = (len(top_k), most * max(top_k, default=0)), np.zeros(len(top_k), np.int64)
         grown = Grown(np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size), sizes)
         run(grow, self._stages, state[0].numpy(), root_id, np.array(top_k, np.int64), most, num_nodes, grown)

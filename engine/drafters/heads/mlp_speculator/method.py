@@ -28,8 +28,9 @@ import numpy as np
 
 from engine.drafters import shapes
 from engine.drafters.base import Context, Room
+from engine.drafters.heads._levels import Level, best_nodes, tree_of
 from engine.drafters.heads._trained import TrainedDrafter, TrainedOptions
-from engine.drafters.heads.mlp_speculator.network import EVERY_NODE, Level, Speculator
+from engine.drafters.heads.mlp_speculator.network import EVERY_NODE, Speculator
 from engine.options import option
 from engine.tree import EMPTY_TREE, DraftTree
 
@@ -100,12 +101,6 @@ class MlpSpeculator(TrainedDrafter):
         return self.speculator.levels(self._state, root_id, self.top_k[:depth], most, num_nodes)
 
 
-def best_nodes(levels: Sequence[Level], num_nodes: int) -> DraftTree:
-    """The nodes of highest path probability, best first."""
-    ranked = [(-value, depth, place) for depth, level in enumerate(levels) for place, value in enumerate(level.values)]
-    return _tree(levels, [(depth, place) for _, depth, place in sorted(ranked)[:num_nodes]])
-
-
 def best_candidates(levels: Sequence[Level], num_candidates: int) -> DraftTree:
     """The paper's choice: the best whole branches, those that begin alike merged."""
     last = len(levels) - 1
@@ -114,21 +109,7 @@ def best_candidates(levels: Sequence[Level], num_candidates: int) -> DraftTree:
         for depth in range(last, -1, -1):
             nodes.add((depth, place))
             place = int(levels[depth].parents[place])
-    return _tree(levels, sorted(nodes))
-
-
-def _tree(levels: Sequence[Level], nodes: Sequence[tuple[int, int]]) -> DraftTree:
-    """A draft tree of nodes (depth, place), each behind its parent."""
-    number = {node: i for i, node in enumerate(nodes)}
-    tokens, parents, probs = [], [], []
-    for depth, place in nodes:
-        level = levels[depth]
-        beginning = int(level.parents[place])
-        before = float(levels[depth - 1].values[beginning]) if depth else 0.0
-        tokens.append(int(level.tokens[place]))
-        parents.append(number[depth - 1, beginning] if depth else -1)
-        probs.append(float(np.exp(level.values[place] - before)))
-    return DraftTree(tuple(tokens), tuple(parents), tuple(probs))
+    return tree_of(levels, sorted(nodes))
 
 
 DRAFTER = MlpSpeculator

@@ -7,15 +7,15 @@ hidden states, tokens and levels of branches; knows nothing of draft trees, opti
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from engine.drafters.heads._candidates import LogProbs, Tokens, likeliest
+from engine.drafters.heads._candidates import Candidates, Tokens, likeliest
 from engine.drafters.heads._layers import is_compiled, linear, normed, output_rows
+from engine.drafters.heads._levels import Level, grow
 from engine.drafters.heads._weights import Weights
 
 if TYPE_CHECKING:
@@ -32,17 +32,6 @@ def mixing_ratio(num_heads: int, inner: int) -> float:
     """emb_weight ÷ state_weight, of the number of stages that were trained."""
     state_weight = 0.5 ** (0.5 / num_heads)
     return float(((1 - state_weight**2) * inner / 2) ** 0.5 / state_weight)
-
-
-@dataclass(frozen=True)
-class Level:
-    """The branches that end at one depth: k candidates behind each branch of the level before that was gone on with."""
-
-    tokens: Tokens
-    parents: Tokens
-    """Place of each branch's beginning in the level before; 0, the root, at the first."""
-    values: LogProbs
-    """Log-probability of the whole branch."""
 
 
 class Stage(NamedTuple):
@@ -115,23 +104,14 @@ class Speculator:
         return state, head.forward(state.to(self.dtype))
 
     def _grow(self, state: Tensor, root_id: int, top_k: Sequence[int], most: int, num_nodes: int) -> list[Level]:
-        best = np.full(num_nodes, -np.inf)
-        tokens, values, kept = np.array([root_id]), np.zeros(1), np.zeros(1, np.int64)
-        levels: list[Level] = []
-        for i, k in enumerate(top_k):
-            state, scores = self.advance(i, state, tokens)
-            places, log_probs = likeliest(scores, k)
-            found = self.vocabulary[places].reshape(-1)
-            levels.append(Level(found, np.repeat(kept, k), (values[:, None] + log_probs).reshape(-1)))
-            # What follows a branch is no likelier than it.
-            best = np.sort(np.concatenate((best, levels[-1].values)))[::-1][:num_nodes]
-            kept = np.argsort(-levels[-1].values, kind="stable")[:most]
-            kept = kept[levels[-1].values[kept] > best[-1]]
-            if not len(kept):
-                break
-            values, tokens = levels[-1].values[kept], found[kept]
-            state = state[crossings.upload(torch.from_numpy(kept // k), state.device)]
-        return levels
+        def advance(stage: int, rows: Tokens, tokens: Tokens) -> Candidates:
+            nonlocal state
+            before = crossings.rows(state, rows.tolist()) if stage else state
+            state, scores = self.advance(stage, before, tokens)
+            places, log_probs = likeliest(scores, top_k[stage])
+            return self.vocabulary[places], log_probs
+
+        return grow(advance, root_id, len(top_k), most, num_nodes)
 
     def _read(self, weights: Weights, i: int, embedding: Tensor, head: Tensor) -> Stage:
         inner, own = self.inner, 0 if self.is_tied else i

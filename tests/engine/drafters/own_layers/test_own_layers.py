@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from engine.drafters.base import Context, Room
 from engine.drafters.own_layers.layer_skip import LayerSkip
 from engine.drafters.own_layers.self_speculation import layers_of
 from engine.errors import BadInput
+from engine.facts import TargetFacts
 from engine.loop import generate
 from engine.noise import Noise
 from engine.runtime.runner import ModelRunner
@@ -109,12 +111,14 @@ def test_an_exit_out_of_range_is_refused_with_the_range(exit_layer: int, llama: 
 
 
 def test_lists_of_layers_are_read_and_others_refused() -> None:
-    assert layers_of("auto", 30, "m") == {8, 10, 12, 14, 16, 18, 20, 22}
-    assert layers_of("3, 5", 30, "m") == {3, 5}
-    assert layers_of("", 30, "m") == frozenset()
+    deep, shallow = (cast(TargetFacts, SimpleNamespace(name="m", num_layers=num)) for num in (30, 2))
+    for word in ("auto", "middle"):
+        assert layers_of(word, deep) == {8, 10, 12, 14, 16, 18, 20, 22}
+    assert layers_of("3, 5", deep) == {3, 5}
+    assert layers_of("", deep) == frozenset()
     for given in ("30", "-1", "a", "0,1"):
         with pytest.raises(BadInput, match=r"Option skip .* layers 0 to \d+ of m"):
-            layers_of(given, 2 if given == "0,1" else 30, "m")
+            layers_of(given, shallow if given == "0,1" else deep)
 
 
 @pytest.mark.parametrize("name", ["layer_skip", "self_speculation"])

@@ -11,9 +11,9 @@ from toys import VOCAB_SIZE, create, prompt_ids, random_weights, tiny
 
 from engine import drafters
 from engine.config import GenerationConfig
-from engine.drafters import shapes
 from engine.drafters.base import Room
-from engine.drafters.heads.chimera.method import PUBLISHED_PATHS, Chimera, plan
+from engine.drafters.heads._trees import EAGLE_1
+from engine.drafters.heads.chimera.method import Chimera, plan
 from engine.drafters.heads.chimera.network import MAX_DRAFT_COLUMNS
 from engine.errors import BadInput
 from engine.events import Stepped
@@ -23,7 +23,7 @@ from tests.engine.drafters.heads.chimera.parts import loud_weights, make, starte
 
 
 def test_a_pass_runs_the_nodes_of_a_depth_that_have_children_and_they_see_their_ancestors() -> None:
-    shape = shapes.Shape(PUBLISHED_PATHS, (0.0,) * len(PUBLISHED_PATHS))
+    shape = EAGLE_1
     levels = plan(shape, torch.device("cpu"))
     assert [[shape.paths[n] for n in level.nodes if n >= 0] for level in levels[:3]] == [
         [],

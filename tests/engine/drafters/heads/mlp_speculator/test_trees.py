@@ -14,8 +14,9 @@ from torch import Tensor
 from toys import VOCAB_SIZE, Rows
 
 from engine import drafters, verify
+from engine.drafters.heads._levels import best_nodes
 from engine.drafters.heads._weights import find_weights
-from engine.drafters.heads.mlp_speculator.method import MlpSpeculator, best_candidates, best_nodes
+from engine.drafters.heads.mlp_speculator.method import MlpSpeculator, best_candidates
 from engine.drafters.heads.mlp_speculator.network import Speculator
 from engine.noise import Noise
 from engine.target import Target

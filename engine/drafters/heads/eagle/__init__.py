@@ -1,0 +1,1 @@
+"""The method `eagle`: its drafter is in method.py."""

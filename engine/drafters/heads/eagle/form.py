@@ -1,0 +1,73 @@
+"""Sizes and flags of EAGLE's weights, as their `config.json` keeps them: which EAGLE they are.
+
+Knows a config; no tensors, no target.
+"""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from typing import Any
+
+from engine.drafters.heads._weights import CONFIG_FILE, Weights
+from engine.errors import BadInput
+
+MOST_TAPS = 16
+FLAGS = ("fc_bias", "norm_before_residual", "norm_before_fc", "fc_norm", "norm_output")
+
+
+@dataclass(frozen=True)
+class Form:
+    """One drafter's."""
+
+    version: int
+    """1: reads the last state, and EAGLE-2 with it, whose weights are the same; 3: fused states of several layers."""
+    hidden_size: int
+    target_hidden_size: int
+    vocab_size: int
+    """The target's tokens."""
+    num_attention_heads: int
+    num_key_value_heads: int
+    head_dim: int
+    intermediate_size: int
+    hidden_layers: tuple[int, ...]
+    """The target's states that are read, as indices into transformers' hidden_states."""
+    rms_norm_eps: float = 1e-6
+    fc_bias: bool = False
+    norm_before_residual: bool = False
+    """Whether the residual is the normed state, and not the state."""
+    norm_before_fc: bool = False
+    """Whether the states are normed together before they are fused."""
+    fc_norm: bool = False
+    """Whether each of them is normed by itself (EAGLE-3.1)."""
+    norm_output: bool = False
+    """Whether what a step hands the next has passed the last norm (EAGLE-3.1)."""
+    top_k: int = 10
+    """Candidates behind a node, and nodes of a level that are gone on with."""
+    rope: dict[str, Any] = field(default_factory=dict)
+    """transformers' `rope_parameters`, the drafter's own."""
+    max_position_embeddings: int = 4096
+
+    def config(self) -> dict[str, Any]:
+        """As `read_form` reads it."""
+        return {"method": "eagle", **asdict(self), "hidden_layers": list(self.hidden_layers)}
+
+
+def read_form(weights: Weights, num_layers: int) -> Form:
+    """What a weights folder's config says, for a target of so many layers. Raises BadInput."""
+    config, path = weights.config, weights.folder / CONFIG_FILE
+    defaults = {f.name: None if f.default is MISSING else f.default for f in fields(Form) if f.type == "int"}
+    numbers: dict[str, Any] = {name: weights.number(name, default=default) for name, default in defaults.items()}
+    if numbers["version"] not in (1, 3):
+        raise BadInput(f"version in {path} is {numbers['version']}; wanted 1 (EAGLE-1 and -2) or 3.")
+    if numbers["num_attention_heads"] % numbers["num_key_value_heads"] or numbers["head_dim"] % 2:
+        raise BadInput(f"{path}: key heads do not divide attention heads, or a head's width is odd.")
+    layers = config.get("hidden_layers", [2, num_layers // 2, num_layers - 3])
+    rope, eps = config.get("rope", {}), config.get("rms_norm_eps", 1e-6)
+    if not isinstance(layers, list) or not 0 < len(layers) <= MOST_TAPS or not all(type(i) is int for i in layers):
+        raise BadInput(f"hidden_layers in {path} is {layers!r:.60}; wanted a list of the target's layers.")
+    if strange := [layer for layer in layers if not -1 <= layer <= num_layers]:
+        raise BadInput(f"The weights in {weights.folder} read states {strange}; the target has 0 to {num_layers}.")
+    if not isinstance(rope, dict) or not isinstance(eps, float | int):
+        raise BadInput(f"rope or rms_norm_eps in {path} is {rope!r:.40}, {eps!r:.20}; wanted an object and a number.")
+    flags = {flag: bool(config.get(flag, False)) for flag in FLAGS}
+    return Form(**numbers, hidden_layers=tuple(layers), rope=rope, rms_norm_eps=float(eps), **flags)

@@ -1,0 +1,244 @@
+"""EAGLE's layer on draft trees: states and tokens in, states and scores out, and the cache of a session.
+
+The arithmetic of the released code and of vLLM's `speculators`, by the flags of form.py. A row is a slot of the text:
+the state behind token p with the embedding of token p + 1, and it foresees token p + 2. EAGLE-1's `fc` reads embedding
+and state, and its layer has no norm before attention; EAGLE-3's `fc` fuses states of several layers once, and
+attention reads the normed embedding and the normed state side by side. A drafted slot's state is what the slot before
+it gave. Knows rows, columns and tokens; knows nothing of trees, options or verdicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import LlamaConfig
+from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
+
+from engine.drafters.heads._candidates import Candidates, Tokens, likeliest
+from engine.drafters.heads._layers import linear, normed, output_layer, rotated
+from engine.drafters.heads._weights import Weights
+from engine.drafters.heads.eagle.form import Form, read_form
+from engine.errors import BadInput
+from engine.runtime import crossings
+from engine.runtime.attention import attend_fused
+
+if TYPE_CHECKING:
+    from engine.models import LoadedModel
+
+LAYER = "layers.0"
+MOST_ROWS = 256
+"""Rows of the text that go through the layer at once."""
+
+
+class EagleNetwork:
+    """The weights in the form in which they run for one target. Shared by sessions; read-only."""
+
+    def __init__(self, weights: Weights, loaded: LoadedModel) -> None:
+        """Raises BadInput where tensors fit neither config nor target."""
+        self.form = form = read_form(weights, loaded.num_layers)
+        self.dtype, self.device = loaded.dtype, loaded.device
+        self.num_tokens = loaded.model.get_output_embeddings().out_features
+        weights.check_sizes(loaded, form.target_hidden_size, self.num_tokens)
+        self.embedding = self._embedding(weights, loaded)
+        self._rotary = LlamaRotaryEmbedding(_rotary_config(form))
+        self._read_entry(weights, loaded)
+        self._read_layer(weights, loaded)
+        self._read_output(weights, loaded)
+
+    def fused(self, hidden: Tensor) -> Tensor:
+        """The target's states of slots (m, n · h) → what their rows read, (m, d)."""
+        hidden = hidden.to(self.dtype)
+        if self.form.version == 1:
+            return hidden
+        if self.form.norm_before_fc:
+            hidden = self._normed(hidden, self._input_norm)
+        if self.form.fc_norm:
+            parts = hidden.split(self.form.target_hidden_size, dim=1)
+            hidden = torch.cat([self._normed(*pair) for pair in zip(parts, self._fc_norms, strict=True)], dim=1)
+        found: Tensor = self.fc.forward(hidden)
+        return found
+
+    def entering(self, states: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Of rows' states (m, d) and tokens (m,): what attention reads (m, i), and what it is added to (m, d)."""
+        embedded = nn.functional.embedding(tokens, self.embedding).to(self.dtype)
+        if self.form.version == 1:
+            joined = self.fc.forward(torch.cat((embedded, states), dim=1))
+            return joined, joined
+        own = normed(states, self.form.rms_norm_eps) * self._hidden_norm
+        given = torch.cat((normed(embedded, self.form.rms_norm_eps) * self._embedding_norm, own), dim=1)
+        return given, own if self.form.norm_before_residual else states
+
+    def projected(self, given: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values (m, heads, e) of what attention reads, not turned yet."""
+        parts = self.qkv.forward(given).split([*self._sizes.values()], 1)
+        query, key, value = (part.view(len(given), -1, self.form.head_dim) for part in parts)
+        if self._head_norms:
+            query, key = (self._normed(*pair) for pair in zip((query, key), self._head_norms, strict=True))
+        return query, key, value
+
+    def finish(self, states: Tensor, attended: Tensor) -> Tensor:
+        """The layer's output (m, d)."""
+        x = self.o_proj.forward(attended) + states
+        gate, up = self.gate_up.forward(self._normed(x, self._mlp_norm)).chunk(2, dim=1)
+        found: Tensor = self.down.forward(nn.functional.silu(gate) * up) + x
+        return found
+
+    def handed_on(self, states: Tensor) -> Tensor:
+        """What the slots behind read of a layer's output."""
+        return self._normed(states, self._norm) if self.form.norm_output and self._norm is not None else states
+
+    def scores(self, states: Tensor) -> Tensor:
+        """(m, n) of the vocabulary's tokens, from a layer's output."""
+        scored: Tensor = self.output.forward(states if self._norm is None else self._normed(states, self._norm))
+        return scored
+
+    def likeliest(self, states: Tensor, top_k: int) -> Candidates:
+        """The best tokens behind rows, from a layer's output (m, d)."""
+        places, log_probs = likeliest(self.scores(states), top_k)
+        return self.vocabulary[places], log_probs
+
+    def angles(self, num_positions: int) -> tuple[Tensor, Tensor]:
+        """Cosines and sines (p, 1, e ÷ 2) of the drafter's own rotary embedding."""
+        positions, half = torch.arange(num_positions, device=self.device)[None], self.form.head_dim // 2
+        cos, sin = self._rotary(self.embedding[:1], positions)
+        return cos[0, :, None, :half], sin[0, :, None, :half]
+
+    def _normed(self, x: Tensor, weight: Tensor) -> Tensor:
+        return normed(x, self.form.rms_norm_eps) * weight
+
+    def _embedding(self, weights: Weights, loaded: LoadedModel) -> Tensor:
+        """(v, d): the drafter's own table, or the target's, without a factor that the target may have."""
+        name, size = "embed_tokens.weight", self.form.hidden_size
+        if name in weights.tensors:
+            table = weights.take(name, len(weights.tensors[name]), size).to(self.device, self.dtype)
+            # Of one family of tokenizers tables are padded to several lengths.
+            return nn.functional.pad(table, (0, 0, 0, max(0, self.num_tokens - len(table))))
+        table = cast(nn.Embedding, loaded.model.get_input_embeddings()).weight.detach()
+        if table.shape[1] != size:
+            raise BadInput(f"The weights in {weights.folder} lack {name}, and the target's is {table.shape[1]} wide.")
+        return table
+
+    def _read_entry(self, weights: Weights, loaded: LoadedModel) -> None:
+        form, size = self.form, self.form.hidden_size
+        is_first = form.version == 1
+        num_taps, width = len(form.hidden_layers), form.target_hidden_size
+        if is_first and (num_taps, width) != (1, size):
+            raise BadInput(f"EAGLE-1 reads one state of width {size}; {weights.folder} names {num_taps} of {width}.")
+        matrix = weights.take("fc.weight", size, 2 * size if is_first else num_taps * width)
+        self.fc = linear(loaded, matrix, weights.take("fc.bias", size) if form.fc_bias else None)
+        if form.norm_before_fc:
+            self._input_norm = self._take(weights, "input_norm.weight", num_taps * width)
+        if form.fc_norm:
+            self._fc_norms = [self._take(weights, f"fc_norm.{tap}.weight", width) for tap in range(num_taps)]
+
+    def _read_layer(self, weights: Weights, loaded: LoadedModel) -> None:
+        form, size, own = self.form, self.form.hidden_size, f"{LAYER}.self_attn"
+        queries, keys = (heads * form.head_dim for heads in (form.num_attention_heads, form.num_key_value_heads))
+        self._sizes = dict(zip("qkv", (queries, keys, keys), strict=True))
+        self.qkv = linear(loaded, *self._joined(weights, own, size if form.version == 1 else 2 * size))
+        self.o_proj = linear(loaded, weights.take(f"{own}.o_proj.weight", size, queries))
+        names = [f"{own}.{name}_norm.weight" for name in "qk"]
+        has_norms = names[0] in weights.tensors
+        self._head_norms = [self._take(weights, name, form.head_dim) for name in names] if has_norms else []
+        mlp, width = f"{LAYER}.mlp", form.intermediate_size
+        pair = [weights.take(f"{mlp}.{name}_proj.weight", width, size) for name in ("gate", "up")]
+        self.gate_up = linear(loaded, torch.cat(pair))
+        self.down = linear(loaded, weights.take(f"{mlp}.down_proj.weight", size, width))
+        self._mlp_norm = self._take(weights, f"{LAYER}.post_attention_layernorm.weight", size)
+        if form.version == 3:
+            self._embedding_norm = self._take(weights, f"{LAYER}.input_layernorm.weight", size)
+            self._hidden_norm = self._take(weights, f"{LAYER}.hidden_norm.weight", size)
+
+    def _joined(self, weights: Weights, own: str, width: int) -> tuple[Tensor, Tensor | None]:
+        """Queries', keys' and values' matrices one below the other, and their biases where there are any."""
+        sizes = self._sizes.items()
+        matrix = torch.cat([weights.take(f"{own}.{name}_proj.weight", size, width) for name, size in sizes])
+        if f"{own}.q_proj.bias" not in weights.tensors:
+            return matrix, None
+        return matrix, torch.cat([weights.take(f"{own}.{name}_proj.bias", size) for name, size in sizes])
+
+    def _read_output(self, weights: Weights, loaded: LoadedModel) -> None:
+        """The last norm, the output layer, and the token of each of its rows."""
+        size, name = self.form.hidden_size, "lm_head.weight"
+        self._norm = self._take(weights, "norm.weight", size) if self.form.version == 3 else None
+        ids = weights.vocabulary(self.form.vocab_size)
+        if name not in weights.tensors:
+            self.vocabulary: Tokens = ids[ids < self.num_tokens]
+            if size != self.form.target_hidden_size:
+                raise BadInput(f"The weights in {weights.folder} lack {name}, and are {size} wide.")
+            self.output = output_layer(loaded, self.vocabulary)
+            return
+        head = weights.take(name, len(weights.tensors[name]), size)
+        own = drafted_ids(weights, len(head))
+        kept = np.flatnonzero((own < self.num_tokens) & np.isin(own, ids))
+        self.vocabulary = own[kept]
+        self.output = linear(loaded, head[torch.from_numpy(kept)])
+
+    def _take(self, weights: Weights, name: str, *shape: int) -> Tensor:
+        return weights.take(name, *shape).to(self.device, self.dtype)
+
+
+def _rotary_config(form: Form) -> LlamaConfig:
+    """What transformers wants to know to make rotary angles."""
+    return LlamaConfig(
+        hidden_size=form.hidden_size,
+        num_attention_heads=form.num_attention_heads,
+        head_dim=form.head_dim,
+        max_position_embeddings=form.max_position_embeddings,
+        rope_parameters=dict(form.rope) or {"rope_type": "default", "rope_theta": 10_000.0},
+    )
+
+
+def drafted_ids(weights: Weights, num_rows: int) -> Tokens:
+    """Token id of each row of an output layer of the drafter's own: its number and, where there is one, an offset."""
+    if "d2t" not in weights.tensors:
+        if num_rows < weights.number("vocab_size"):
+            raise BadInput(f"The weights in {weights.folder} score {num_rows} tokens and lack d2t, which names them.")
+        return np.arange(num_rows)
+    ids: Tokens = np.arange(num_rows) + weights.take("d2t", num_rows).long().cpu().numpy()
+    if ids.min() < 0 or len(set(ids.tolist())) < num_rows:
+        raise BadInput(f"d2t in {weights.folder} names a token twice or below 0; wanted offsets to row numbers.")
+    return ids
+
+
+class EagleCache:
+    """The layer's keys and values in one session: (kv heads, columns, e)."""
+
+    def __init__(self, network: EagleNetwork, num_columns: int) -> None:
+        form = network.form
+        self.network = network
+        shape = (form.num_key_value_heads, num_columns, form.head_dim)
+        self.keys, self.values = (torch.zeros(shape, dtype=network.dtype, device=network.device) for _ in range(2))
+        self._cos, self._sin = network.angles(num_columns)
+
+    def encode(self, states: Tensor, tokens: Sequence[int], positions: Tensor, column: int, mask: Tensor) -> Tensor:
+        """The layer's output (m, d) of rows, whose keys and values are kept from `column` on.
+
+        `states (m, d)`; `positions (m,)`; `mask (m, n)`: which of the last n columns, theirs included, each looks at.
+        """
+        network, end = self.network, column + len(states)
+        ids = crossings.upload(torch.tensor(tokens, dtype=torch.int64), network.device)
+        given, states = network.entering(states, ids)
+        query, key, value = network.projected(given)
+        cos, sin = self._cos[positions], self._sin[positions]
+        self.keys[:, column:end] = rotated(key, cos, sin).transpose(0, 1)
+        self.values[:, column:end] = value.transpose(0, 1)
+        mask = nn.functional.pad(mask, (end - mask.shape[1], 0), value=True)
+        attended = attend_fused(rotated(query, cos, sin), self.keys[:, :end], self.values[:, :end], mask)
+        return network.finish(states, attended.reshape(len(states), -1))
+
+    @torch.inference_mode()
+    def read(self, states: Tensor, tokens: Sequence[int], column: int) -> Tensor:
+        """Slots of the text in a row from `column` on: the last one's output (1, d)."""
+        for first in range(0, len(tokens), MOST_ROWS):
+            some = slice(first, first + MOST_ROWS)
+            num = len(tokens[some])
+            mask = torch.ones(num, num, dtype=torch.bool).tril()
+            positions = torch.arange(column + first, column + first + num)
+            mask, positions = (crossings.upload(part, self.network.device) for part in (mask, positions))
+            last = self.encode(states[some], tokens[some], positions, column + first, mask)[-1:]
+        return last

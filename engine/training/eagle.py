@@ -1,0 +1,222 @@
+"""Training of EAGLE: every draft step at many places at once, later steps on the drafter's own outputs.
+
+EAGLE-3 (Li et al., arXiv 2503.01840) by training-time test: step 1 reads the target's fused states, step k what step
+k - 1 gave at the same place, and sees the shared columns of step 1 and its own earlier ones. Its loss is cross-entropy
+with the target's distribution, 0.8 to the power of the step. EAGLE-1 (2401.15077), whose weights EAGLE-2 drafts with,
+is `--variant 1`: it reads the last state, and its loss is the distance from the target's next state, and a tenth of
+the cross-entropy.
+
+Choices of ours: states of layers 2, L ÷ 2 and the last, where the paper's third is L - 3; the start by least squares;
+the target's own output layer, of the tokens that its answers hold, in place of one of the drafter's; the trainer's
+schedule and Muon; later steps for EAGLE-1 too, where the paper has noise on the states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from engine.drafters.heads.eagle.form import Form
+from engine.training.chimera_encoders import RMSNorm
+from engine.training.eagle_layer import Layer
+from engine.training.head_training import train_heads
+from engine.training.heads import Soft, least_squares
+from engine.training.losses import soft_cross_entropy
+from engine.training.material import Material
+from engine.training.packing import IGNORED
+from engine.training.recipes import Recipe
+from engine.training.runs import Order
+from engine.training.steps import Column, Stepped, at, attend, distance
+
+NUM_STEPS = 4
+DECAY = 0.8
+"""What a step's loss counts of the one before."""
+TEXT_WEIGHT = 0.2
+"""Weight of the text's own token beside the target's distribution."""
+STATE_WEIGHT, EAGLE_1_WEIGHT = 1.0, 0.1
+"""Of EAGLE-1's loss: the distance between states, and the cross-entropy."""
+TOP_K = 4
+THETA = 10_000.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """Draft step k, from 1, at r places."""
+
+    places: Tensor
+    """(b, r): p."""
+    states: Tensor
+    """(b, r, d): what stands in for the target's state of place p + k."""
+    logits: Tensor
+    """(b, r, v): scores of token p + k + 1."""
+
+
+class Eagle(Stepped):
+    """One layer over a frozen target's states, embedding and output layer."""
+
+    num_heads = NUM_STEPS
+    has_static_tree = False
+
+    def __init__(self, form: Form, embedding: Tensor, output: Tensor, target: PreTrainedModel | None = None) -> None:
+        """`target` gives the states that the form names; of the last alone none is needed."""
+        super().__init__(embedding, output)
+        self.form, self.is_fused = form, form.version == 3
+        width = len(form.hidden_layers) * form.target_hidden_size if self.is_fused else 2 * form.hidden_size
+        self.fc = nn.Linear(width, form.hidden_size, bias=form.fc_bias)
+        self.layers = nn.ModuleList([Layer(form, THETA)])
+        self.norm = RMSNorm(form.hidden_size, form.rms_norm_eps) if self.is_fused else nn.Identity()
+        # In a tuple: a frozen target is not the module's to save or to train.
+        self._target = (target,)
+
+    @property
+    def layer(self) -> Layer:
+        """The one there is."""
+        return cast(Layer, self.layers[0])
+
+    def forward(self, ids: Tensor, hidden: Tensor, soft: Soft | None = None) -> Tensor:
+        """Sum of the steps' losses over (b, t + 1) ids, padding below zero, and (b, t, d) hidden states."""
+        labels = self.labels(ids)
+        places, later = self.draw_places(labels[0] != IGNORED)
+        losses = []
+        for number, step in enumerate(self.steps(ids.clamp(min=0), hidden, places, later)):
+            label = labels[number].gather(1, step.places)
+            after = step.places + number + 1
+            loss = soft_cross_entropy(step.logits, self.expected(hidden, after), label, TEXT_WEIGHT)
+            if not self.is_fused:
+                loss = EAGLE_1_WEIGHT * loss
+                loss = loss + STATE_WEIGHT * distance(step.states, at(hidden, after), label != IGNORED)
+            losses.append(DECAY**number * loss)
+        return torch.stack(losses).sum()
+
+    def config(self) -> dict[str, Any]:
+        """Sizes and flags."""
+        return {"architectures": ["Eagle"], **self.form.config()}
+
+    def tapped(self, ids: Tensor, hidden: Tensor) -> Tensor:
+        """The target's states that the form names, side by side, (b, t, n · d); the last is given."""
+        layers = self.form.hidden_layers
+        if len(layers) == 1 or self._target[0] is None:
+            return hidden.repeat(1, 1, len(layers))
+        with torch.no_grad():
+            found = self._target[0].base_model(input_ids=ids[:, :-1], use_cache=False, output_hidden_states=True)
+        states = [found.hidden_states[layer] for layer in layers[:-1]]
+        return torch.cat([*(part.to(hidden.dtype) for part in states), hidden], dim=-1)
+
+    def joined(self, states: Tensor, embedded: Tensor) -> Tensor:
+        """EAGLE-1's layer reads embedding and state through one matrix; EAGLE-3's reads the state as it is."""
+        if self.is_fused:
+            return states
+        found: Tensor = self.fc(torch.cat((embedded, states.to(embedded.dtype)), dim=-1))
+        return found
+
+    def steps(self, ids: Tensor, hidden: Tensor, places: Tensor, later: Tensor) -> Iterator[Step]:
+        num_places, layer = hidden.shape[1] - self.num_heads, self.layer
+        every = torch.arange(num_places, device=ids.device).expand(len(ids), -1)
+        embedded = self._embedded(ids[:, 1 : num_places + 1])
+        states = self.fc(self.tapped(ids, hidden).to(embedded.dtype)) if self.is_fused else hidden
+        states = self.joined(states[:, :num_places], embedded)
+        given = layer.given(embedded, states)
+        shared = layer.key_value(given, every)
+        attended = attend(layer.query(at(given, places), places), *shared, sees(places, num_places))
+        states = layer.finish(at(states, places), attended)
+        yield Step(places, states, self._logits(states))
+        yield from self._later(ids, places.gather(1, later), at(states, later), shared)
+
+    def _later(self, ids: Tensor, places: Tensor, states: Tensor, shared: Column) -> Iterator[Step]:
+        """Steps 2 and on, each fed with what the one before gave and the text's own token."""
+        layer, seen = self.layer, sees(places, shared[0].shape[2])
+        own: list[Column] = []
+        for number in range(1, self.num_heads):
+            positions, embedded = places + number, self._embedded(ids.gather(1, places + number + 1))
+            states = self.joined(self._handed_on(states), embedded)
+            given = layer.given(embedded, states)
+            own.append(layer.key_value(given, positions))
+            states = layer.finish(states, attend(layer.query(given, positions), *shared, seen, own))
+            yield Step(places, states, self._logits(states))
+
+    @torch.no_grad()
+    def fit(self, ids: Tensor, hidden: Tensor) -> None:
+        """A start by least squares: what the layer reads says, linearly, how the target's state goes on.
+
+        Steps of gradient descent are dear, and this is worth hundreds of them.
+        """
+        hidden, is_text = hidden.float(), ids[:, 1:-1] >= 0
+        embedded = self._embedded(ids[:, 1:-1].clamp(min=0)).float()
+        before, after = hidden[:, :-1][is_text], hidden[:, 1:][is_text]
+        if not self.is_fused:
+            one = torch.ones(len(before), 1, device=before.device)
+            found = least_squares(torch.cat((embedded[is_text], before, one), dim=-1), after)
+            self.fc.weight.copy_(found[:, :-1])
+            if self.form.fc_bias:
+                self.fc.bias.copy_(found[:, -1])
+            return
+        size = self.form.hidden_size
+        self.fc.weight.zero_()[:, -size:].fill_diagonal_(1)
+        self.layer.begin_with(least_squares(self.layer.given(embedded[is_text], before), after - before))
+        cast(RMSNorm, self.norm).weight.fill_(float(after.square().mean(dim=-1).sqrt().mean()))
+
+    def _handed_on(self, states: Tensor) -> Tensor:
+        """What a step gives the next."""
+        return cast(Tensor, self.norm(states)) if self.form.norm_output else states
+
+    def _embedded(self, ids: Tensor) -> Tensor:
+        return nn.functional.embedding(ids, self.embedding).to(self.fc.weight.dtype)
+
+    def _logits(self, states: Tensor) -> Tensor:
+        states = self.norm(states)
+        return nn.functional.linear(states, self.output.to(states.dtype))
+
+
+def sees(places: Tensor, num_places: int) -> Tensor:
+    """(b, r) places → (b, 1, r, p): a place sees those up to its own."""
+    return (torch.arange(num_places, device=places.device) <= places[..., None])[:, None]
+
+
+def form_of(material: Material, version: int) -> Form:
+    """The layer as wide as one of the target's own."""
+    config = material.target.config.get_text_config()
+    size, num_heads = material.hidden_size, int(config.num_attention_heads)
+    num_keys = int(getattr(config, "num_key_value_heads", None) or num_heads)
+    if size % (2 * num_heads):
+        num_heads = num_keys = 1
+    num_layers = int(config.num_hidden_layers)
+    taps = sorted({min(2, num_layers - 1), num_layers // 2, num_layers}) if version == 3 else [num_layers]
+    return Form(
+        version=version,
+        hidden_size=size,
+        target_hidden_size=size,
+        vocab_size=material.vocab_size,
+        num_attention_heads=num_heads,
+        num_key_value_heads=num_keys,
+        head_dim=size // num_heads,
+        intermediate_size=int(getattr(config, "intermediate_size", None) or 4 * size),
+        hidden_layers=tuple(taps),
+        fc_bias=version == 1,
+        top_k=TOP_K,
+        rope={"rope_type": "default", "rope_theta": THETA},
+    )
+
+
+def make(material: Material, recipe: Recipe, version: int = 3) -> Eagle:
+    """The network for a target."""
+    embedding = cast(nn.Embedding, material.target.get_input_embeddings()).weight
+    output = material.output_table.to(embedding.dtype)
+    return Eagle(form_of(material, version), embedding, output, material.target)
+
+
+def make_fitted(material: Material, recipe: Recipe, version: int = 3) -> Eagle:
+    """The network with its start fitted to the first of the text that the target wrote."""
+    eagle = make(material, recipe, version).to(material.target.device)
+    eagle.fit(*material.sample(recipe.seed))
+    return eagle
+
+
+def train(order: Order) -> None:
+    """What `train eagle` does."""
+    train_heads(order, "eagle", partial(make_fitted, version=order.variant or 3))
