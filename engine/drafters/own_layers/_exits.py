@@ -17,6 +17,9 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 PRIOR_TOKENS = 2.0
 """Before anything is seen an exit is right as often as it is deep, and that is worth so many tokens."""
 
+LEAST_GAIN = 1.1
+"""That drafting has to promise: of many estimates the highest is one that errs upwards."""
+
 
 def step_costs(layers: Sequence[int], exits: tuple[float, float], rows: Sequence[float], depth: int) -> Floats:
     """(n, depth + 1): a step that drafts so many tokens by so many layers ÷ a pass of one row.
@@ -61,12 +64,13 @@ class Exits:
     def best(self, costs: Floats, fewest: int = 0) -> tuple[int, int]:
         """The exit (its place) and length with the most expected tokens for their cost (n, d + 1).
 
-        0 where drafting does not pay, unless `fewest` tokens are to be drafted.
+        0 where drafting does not promise enough, unless `fewest` tokens are to be drafted.
         """
         powers = self.rates[:, None] ** np.arange(costs.shape[1])
         speeds = (np.cumsum(powers, axis=1) / costs)[:, fewest:]
         place, length = np.unravel_index(int(np.argmax(speeds)), speeds.shape)
-        return int(place), int(length) + fewest
+        is_idle = fewest == 0 and speeds[place, length] < LEAST_GAIN
+        return int(place), 0 if is_idle else int(length) + fewest
 
     def threshold(self, place: int) -> float:
         """Halfway between the mean probabilities of an exit's wrong and right tokens; 0 until both were seen."""

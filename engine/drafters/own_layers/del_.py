@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 FIRST_LOOKS = 4
 """Steps of a session that all look."""
+MOST_PATIENCE = 8
+"""Where nothing is drafted looks are made ever more seldom, up to so many times `every` steps apart."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,9 @@ class DelOptions:
         "Weigh drafts by what they cost on this machine, or by layers as the paper does.",
         choices=("measured", "layers"),
     )
-    every: int = option(8, "Compare the exits in every so many steps.", low=1, high=64, unit="steps")
+    every: int = option(
+        16, "Steps between two that compare the exits; more where nothing is drafted.", low=1, high=64, unit="steps"
+    )
     memory: float = option(0.95, "Share of what was seen before that each token leaves.", low=0.5, high=1.0)
 
 
@@ -81,12 +85,13 @@ class Del(OwnLayers):
         super().start(context)
         self._exits = Exits(self.layers, self.runner.num_layers, self.options.memory)
         self._num_steps, self._layer = 0, self.layers[0]
+        self._next_look, self._patience = 0, self.options.every
         self._states: list[Tensor] = []
         self._below: list[tuple[Tensor, ...]] = []
 
     @property
     def _looks(self) -> bool:
-        return self._num_steps < FIRST_LOOKS or self._num_steps % self.options.every == 0
+        return self._num_steps < FIRST_LOOKS or self._num_steps >= self._next_look
 
     def propose(self, context: Context, room: Room) -> DraftTree:
         tree = super().propose(context, room)
@@ -133,6 +138,10 @@ class Del(OwnLayers):
             below = (torch.cat(states) for states in zip(*self._below, strict=True))
             every = [*below, torch.cat(self._states), *scored.asked]
             self._exits.learn(*self._shadows(torch.stack([states[rows] for states in every]), scored.logits[rows]))
+        if self._looks and self._num_steps >= FIRST_LOOKS - 1:
+            most = MOST_PATIENCE * self.options.every
+            self._patience = self.options.every if self.context.tree else min(2 * self._patience, most)
+            self._next_look = self._num_steps + self._patience
         self._num_steps += 1
 
     def _shadows(self, states: Tensor, logits: Tensor) -> list[np.ndarray[tuple[int, ...], np.dtype[np.float64]]]:
