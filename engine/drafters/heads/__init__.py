@@ -2,7 +2,8 @@
 
 What they share stands here: weights and whom they fit (`_weights`), the drafter around them (`_trained`), the form in
 which a network runs (`_layers`, `_compiled`), its best tokens (`_candidates`), trees of guesses that do not depend on
-each other (`_trees`), and of those that do, level by level (`_levels`). A further method is a folder that brings three things:
+each other (`_trees`), and of those that do, level by level (`_levels`). A further method is a folder that brings three
+things:
 
 - its network, `network.py`: a class or function of `(weights, loaded, *settings)` that takes what it needs from the
   folder (`Weights.take`, `number`, `check_sizes`) and gives the best tokens of hidden states. Beside a small target it
