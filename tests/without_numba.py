@@ -23,6 +23,7 @@ METHODS: dict[str, dict[str, int]] = {
     "medusa": {"budget": 6},
     "mlp_speculator": {"budget": 6},
     "chimera": {"budget": 6},
+    "eagle": {"budget": 6},
     "hidden_transfer": {"budget": 6},
 }
 

@@ -152,6 +152,7 @@ class Eagle(Stepped):
         if not self.is_fused:
             one = torch.ones(len(before), 1, device=before.device)
             found = least_squares(torch.cat((embedded[is_text], before, one), dim=-1), after)
+            self.layer.self_attn.o_proj.weight.zero_()
             self.fc.weight.copy_(found[:, :-1])
             if self.form.fc_bias:
                 self.fc.bias.copy_(found[:, -1])

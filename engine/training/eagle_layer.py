@@ -25,7 +25,6 @@ class Attention(nn.Module):
         queries, keys = (n * form.head_dim for n in (form.num_attention_heads, form.num_key_value_heads))
         self.q_proj, self.k_proj = nn.Linear(size, queries, bias=False), nn.Linear(size, keys, bias=False)
         self.v_proj, self.o_proj = nn.Linear(size, keys, bias=False), nn.Linear(queries, form.hidden_size, bias=False)
-        nn.init.zeros_(self.o_proj.weight)
 
 
 class Mlp(nn.Module):

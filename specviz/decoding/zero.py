@@ -15,6 +15,8 @@ from dataclasses import asdict
 from types import SimpleNamespace
 from typing import Any
 
+import torch
+
 from engine import drafters, models
 from engine.audit import Audit, audit
 from engine.errors import BadInput, EngineError, RunFailed, first_line
@@ -118,15 +120,20 @@ class ZeroDevice(LocalDevice):
     def _decoded(self, request: Request, session_id: str, prompt_ids: tuple[int, ...] | None) -> Iterator[str]:
         """A session as lines; what is wrong with the input is a line too, since errors do not cross as they are."""
         try:
-            target = LocalDevice.load(self, request.model, request.loading)
+            target = self._target_alone(request)
             warm_up_method(target, request.method, request.options, request.config)
             for event in self._events(target, request, session_id, lambda: False, prompt_ids):
                 yield to_json(event)
         except EngineError as error:
             yield json.dumps({_REFUSED: str(error)})
 
+    def _target_alone(self, request: Request) -> Target:
+        """A fork takes no threads along: what is shared among those of the server would wait for them for ever."""
+        torch.set_num_threads(1)
+        return LocalDevice.load(self, request.model, request.loading)
+
     def _judged(self, request: Request, plain: list[str], events: list[str]) -> str:
-        target = LocalDevice.load(self, request.model, request.loading)
+        target = self._target_alone(request)
         return json.dumps(asdict(audit(target, [*map(from_json, plain)], [*map(from_json, events)])))
 
 

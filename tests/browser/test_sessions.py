@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from tests.browser.accessible import assert_accessible
-from tests.browser.trees import nodes
 from tests.browser.windows import Visit, Windows
 
 
@@ -188,6 +187,13 @@ def test_hostile_text_runs_nothing_here_nor_in_an_exported_page(visit: Any, brow
     page.close()
 
 
+ALL_NODES_IN_TABLE = """() => {
+  const drawn = document.querySelector('.sv-inspector .js-plotly-plot').data.find((trace) => trace.customdata);
+  const rootAndNext = 2;
+  return document.querySelectorAll('.sv-nodes tbody tr').length === drawn.customdata.length - rootAndNext;
+}"""
+
+
 def inspected(page: Any) -> None:
     """Every step and node of the exported run by key, with its panels open."""
     for fold in page.locator(".sv-inspector details").all():
@@ -204,7 +210,7 @@ def inspected(page: Any) -> None:
     chosen = page.locator(".sv-nodecard .sv-card-token").inner_text()
     page.keyboard.press("ArrowRight")
     assert page.locator(".sv-nodecard .sv-card-token").inner_text() != chosen
-    assert page.locator(".sv-nodes tbody tr").count() == len(nodes(page, ".sv-inspector")) - 2, "root and next"
+    page.wait_for_function(ALL_NODES_IN_TABLE)  # plotly.js draws a little later
     for what, kind in (("step", "JSON"), ("tree", "SVG"), ("tree", "PNG")):
         with page.expect_download() as caught:
             page.locator(".sv-inspector").get_by_role("button", name=f"Download this {what} as {kind}").click()

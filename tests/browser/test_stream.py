@@ -34,6 +34,8 @@ def stored(server: str, session: str) -> list[tuple[int, str]]:
 def test_two_thousand_tokens_stream_without_loss(visit: Open, scripted_server: str) -> None:
     """What is there already is not drawn again, however many messages there are. `page_speed.py` times it."""
     opened = visit()
+    opened.decode("scripted", 4)  # what a first run alone loads, the chart library above all, is no part of a text
+    opened.stage.locator(".sv-figures .sv-chart .main-svg").nth(2).wait_for(state="attached")
     opened.page.evaluate(COUNT)
     streamed = stream(opened, "count", "scripted")
     drawn = opened.page.evaluate("drawn")
@@ -42,7 +44,7 @@ def test_two_thousand_tokens_stream_without_loss(visit: Open, scripted_server: s
         "every token of the store is on the page, in its step"
     )
     assert opened.stage.locator(".sv-paragraph").count() == NUM_PARAGRAPHS
-    assert streamed.heaps_mb[1] - streamed.heaps_mb[0] < 10
+    assert streamed.heaps_mb[1] - streamed.heaps_mb[0] < 7
     assert streamed.nodes[1] < 30_000
     assert drawn < 1.5 * (streamed.nodes[1] - streamed.nodes[0])
 

@@ -37,7 +37,8 @@ class Visit:
         return self.num_opened > 1
 
     def note_request(self, request: Any) -> None:
-        """Somebody was asked for something."""
+        """Somebody was asked for something; for a page where another one is left, a reload too."""
+        self.num_opened += request.is_navigation_request()
         self.hosts.add(urlsplit(request.url).hostname or "127.0.0.1")
 
     def watch(self, *, is_over: bool = False) -> None:
@@ -60,7 +61,6 @@ class Visit:
 
     def open(self, address: str, server: str | None = None) -> None:
         """Another address, of the same server unless another one is given."""
-        self.num_opened += 1
         self.page.goto(f"{server or '{0.scheme}://{0.netloc}'.format(urlsplit(self.page.url))}/{address}")
         self.page.wait_for_selector(".sv-stage", state="attached")
 

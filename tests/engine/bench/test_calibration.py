@@ -78,9 +78,12 @@ def test_a_model_with_one_layer_has_none_to_spare() -> None:
 def test_a_family_whose_layers_cannot_be_parted_is_refused_with_the_reason() -> None:
     target = Target(tiny("gpt2"))
     layer = target.runner.model.transformer.h[-1]
-    layer.register_forward_hook(lambda module, given, output: (output, torch.zeros(1)))
-    with pytest.raises(BadInput, match=r"cannot draft with some of its layers: A gpt2 model cannot be cut into layers"):
-        tried(target, PROMPTS, 4, Prices((1.0,) * 129, 1.0, 0.0), frozenset({0}))
+    hook = layer.register_forward_hook(lambda module, given, output: (output, torch.zeros(1)))
+    try:
+        with pytest.raises(BadInput, match=r"draft with some of its layers: A gpt2 model cannot be cut into layers"):
+            tried(target, PROMPTS, 4, Prices((1.0,) * 129, 1.0, 0.0), frozenset({0}))
+    finally:
+        hook.remove()  # other tests run the same model
 
 
 def test_the_command_keeps_what_it_found_and_goes_on_from_it(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from toys import steps_of
 from toys.forking_spaces import ForkingSpaces, QuotaExceeded
 from toys.static_passes import run_static
@@ -60,6 +61,18 @@ def test_a_run_is_the_local_devices_run(device: ZeroDevice, request_: Request, s
     assert output_ids(events) == output_ids(local.generate(request_, "s2", never))
     assert spaces.seconds == [zero.run_seconds(request_)]
     assert device._target is None, "what ran in the lent process is gone with it"
+
+
+def test_a_lent_process_waits_for_no_thread_of_the_servers(device: ZeroDevice, request_: Request) -> None:
+    """Threads that OpenMP has in the server are not there in a fork."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        started, *_ = device.generate(request_, "s", never)
+    finally:
+        torch.set_num_threads(before)
+    assert isinstance(started, SessionStarted)
+    assert started.machine["num_threads"] == 1
 
 
 def test_a_verdict_is_another_lending(device: ZeroDevice, request_: Request, spaces: ForkingSpaces) -> None:
