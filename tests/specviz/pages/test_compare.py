@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -162,11 +163,16 @@ def load_own(compare: Compare, **given: Any) -> list[tuple[Any, ...]]:
     return list(compare.load_own(SETTINGS, SimpleNamespace(**given), SimpleNamespace(session_hash="v")))  # type: ignore[arg-type]
 
 
-def test_a_visitors_own_model_is_loaded_and_races(store: Store) -> None:
-    compare = page(store, takes_own=True)
-    *told, last = load_own(compare, model="own", dtype="fp32")
-    messages = [json.loads(row[0]) for row in told if isinstance(row[0], str)]
-    assert any(message.get("race", {}).get("text") == "Loading own …" for message in messages)
+def test_a_visitors_own_model_is_loaded_and_races(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    compare, is_told, load = page(store, takes_own=True), threading.Event(), ScriptedDevice.load
+    monkeypatch.setattr(ScriptedDevice, "load", lambda *given: is_told.wait(60) and load(*given))
+    messages, last = [], ()
+    who = SimpleNamespace(session_hash="v")
+    for last in compare.load_own(SETTINGS, SimpleNamespace(model="own", dtype="fp32"), who):  # type: ignore[arg-type]
+        messages += [json.loads(last[0])] if isinstance(last[0], str) else []
+        if messages and messages[-1].get("race", {}).get("text") == "Loading own …":
+            is_told.set()
+    assert is_told.is_set()
     assert messages[-1]["race"]["text"].startswith("Ready.")
     assert (last[1].interactive, last[2].interactive, last[3].value) == (True, False, "own")
     assert json.loads(last[4]) == {**json.loads(SETTINGS), "loading": {"model": "own", "dtype": "fp32"}, "loaded": True}
