@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.browser.accessible import assert_accessible
-from tests.browser.trees import nodes, point_at, wait_for_tree
+from tests.browser.trees import nodes, point_at, press_node, wait_for_tree
 
 Open = Callable[..., Any]
 NUM_NODES = 60
@@ -165,8 +165,8 @@ def test_hostile_tokens_are_text_in_the_tree_its_hover_and_its_files(visit: Open
     for key in list(nodes(seen.page, "#inspector"))[1:6]:
         point_at(seen.page, "#inspector", key)
         seen.page.mouse.move(5, 5)
-    point_at(seen.page, "#inspector", "0", clicks=True)
-    assert "Node, depth" in view.locator(".sv-nodecard").inner_text()
+    card = view.locator(".sv-nodecard", has_text="Node, depth")
+    press_node(seen.page, "#inspector", "0", lambda timeout: card.wait_for(timeout=timeout))
     assert_no_markup(seen)
     with seen.page.expect_download() as download:
         view.get_by_role("button", name="Download this tree as SVG").click()

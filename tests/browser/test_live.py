@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.browser.accessible import assert_accessible
 from tests.browser.conftest import Held
-from tests.browser.trees import hover, nodes, point_at, wait_for_tree
+from tests.browser.trees import nodes, press, press_node, repeat, wait_for_tree
 
 Open = Callable[..., Any]
 
@@ -25,21 +25,28 @@ def test_a_tree_and_charts_grow_while_a_run_streams(visit: Open, held: Held) -> 
     seen.stage.locator(".sv-live-step", has_text=f"step {last}, the newest").wait_for()
 
 
+def leads_to(seen: Any, address: str) -> Callable[[int], object]:
+    """Whether the address has come to hold this."""
+    script = "address => location.search.includes(address)"
+    return lambda timeout: seen.page.wait_for_function(script, arg=address, timeout=timeout)
+
+
 def test_the_step_under_the_pointer_and_the_way_to_the_inspector(visit: Open) -> None:
     seen = visit()
     session = seen.decode("scripted", 30)
     wait_for_tree(seen.page, "#stage")
     token = seen.stage.locator(".sv-text .sv-token.is-accepted").nth(3)
     step = token.get_attribute("data-step")
-    token.hover()
-    seen.page.wait_for_function(
-        "says => document.querySelector('#stage .sv-live-step').textContent === says", arg=f"step {step}"
-    )
+
+    def point() -> None:
+        seen.page.mouse.move(5, 5)
+        token.hover()
+
+    said = seen.stage.locator(".sv-live-step").get_by_text(f"step {step}", exact=True)
+    repeat(point, lambda timeout: said.wait_for(timeout=timeout))
     assert "0" in nodes(seen.page, "#stage .sv-live")
     assert seen.page.evaluate("window.hacked") is None
-    point_at(seen.page, "#stage .sv-live", "0", clicks=True)
-    address = f"view=inspect&run={session}&step={step}"
-    seen.page.wait_for_function("address => location.search.includes(address)", arg=address)
+    press_node(seen.page, "#stage .sv-live", "0", leads_to(seen, f"view=inspect&run={session}&step={step}"))
     seen.page.locator(f"#inspector .sv-inspector[data-run='{session}']").wait_for()
     seen.page.go_back()
     plot = seen.stage.locator(".sv-figures .sv-chart-plot").first
@@ -49,8 +56,7 @@ def test_the_step_under_the_pointer_and_the_way_to_the_inspector(visit: Open) ->
         box = plot.locator(".bars .point").nth(2).bounding_box()
         return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
-    seen.page.mouse.click(*hover(seen.page, "#stage .sv-figures", middle))
-    seen.page.wait_for_function("() => location.search.includes('step=2')")
+    press(seen.page, "#stage .sv-figures", middle, leads_to(seen, "step=2"))
 
 
 def test_a_narrow_page_folds_the_tree(visit: Open) -> None:

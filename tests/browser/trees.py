@@ -42,21 +42,46 @@ def wait_for_tree(page: Any, inside: str) -> None:
     page.locator(f"{inside} .sv-tree").scroll_into_view_if_needed()
 
 
-def point_at(page: Any, inside: str, key: str, *, clicks: bool = False) -> None:
-    """Move the mouse over a node, and press."""
-    x, y = hover(page, inside, lambda: page.evaluate(AT, [inside, key]))
-    if clicks:
-        page.mouse.click(x, y)
+def point_at(page: Any, inside: str, key: str) -> None:
+    """Move the mouse over a node."""
+    hover(page, inside, lambda: page.evaluate(AT, [inside, key]))
 
 
-def hover(page: Any, inside: str, place: Callable[[], Sequence[float]]) -> Sequence[float]:
-    """Move the mouse there until the chart says what is there; where that is. A drawing takes what it says away."""
-    told = page.locator(f"{inside} .hovertext").first
-    for _ in range(PATIENCE_MS // LOOK_AGAIN_MS):
+def press_node(page: Any, inside: str, key: str, is_there: Callable[[int], object]) -> None:
+    """Press a node until something is there."""
+    press(page, inside, lambda: page.evaluate(AT, [inside, key]), is_there)
+
+
+def hover(page: Any, inside: str, place: Callable[[], Sequence[float]]) -> None:
+    """Move the mouse there until the chart says what is there."""
+
+    def move() -> None:
         x, y = place()
         page.mouse.move(x - 3, y)
         page.mouse.move(x, y)
+
+    told = page.locator(f"{inside} .hovertext").first
+    repeat(move, lambda timeout: told.wait_for(timeout=timeout))
+
+
+def press(page: Any, inside: str, place: Callable[[], Sequence[float]], is_there: Callable[[int], object]) -> None:
+    """Press what a chart has there until something is there."""
+
+    def move_and_click() -> None:
+        hover(page, inside, place)
+        page.mouse.click(*place())
+
+    repeat(move_and_click, is_there)
+
+
+def repeat(act: Callable[[], object], is_there: Callable[[int], object]) -> None:
+    """Act until it is there: what is drawn meanwhile takes away what the mouse was on.
+
+    `is_there` waits so many milliseconds, and throws where it has waited in vain.
+    """
+    for _ in range(PATIENCE_MS // LOOK_AGAIN_MS):
+        act()
         with suppress(TimeoutError):
-            told.wait_for(timeout=LOOK_AGAIN_MS)
-            return x, y
-    raise AssertionError(f"{inside} says nothing of what is at {place()}")
+            is_there(LOOK_AGAIN_MS)
+            return
+    raise AssertionError("it is not there, however often one acts")
