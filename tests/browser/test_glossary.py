@@ -77,8 +77,7 @@ def test_every_mark_of_a_view_has_an_entry(visit: Open, address: str) -> None:
     page = visit(address).page
     links = f"{inside} .sv-tip-link"
     page.wait_for_function("([at, n]) => document.querySelectorAll(at).length >= n", arg=[links, least])
-    for fold in page.locator(f"{inside} details").all():
-        fold.evaluate("fold => { fold.open = true; }")
+    page.locator(f"{inside} details").evaluate_all("folds => folds.forEach((fold) => { fold.open = true; })")
     terms = page.locator(links).evaluate_all("all => all.map((link) => new URL(link.href).searchParams.get('term'))")
     missing = "terms => terms.filter((term) => !document.querySelector('#learn #term-' + term))"
     page.get_by_role("tab", name="Learn").click()

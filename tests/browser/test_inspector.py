@@ -211,8 +211,8 @@ def test_accessible_light_dark_and_narrow(visit: Open, address: str) -> None:
         seen = visit(address + theme, width=width)
         inside = "#inspector" if "inspect" in address else "#learn"
         wait_for_tree(seen.page, inside)
-        for fold in seen.page.locator(f"{inside} summary").all():
-            fold.evaluate("summary => { summary.parentElement.open = true; }")
+        folds = seen.page.locator(f"{inside} details")
+        folds.evaluate_all("folds => folds.forEach((fold) => { fold.open = true; })")
         seen.page.wait_for_timeout(300)
         assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
         assert_accessible(seen.page, inside)

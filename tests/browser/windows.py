@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 PATIENCE_MS = 600_000
 """Long, since other work may share the machine and the first pass compiles; nothing waits longer than it must."""
+LAST_WORD = "nothing of the page before comes behind this"
 GIVEN_UP = ("AbortError", "Unexpected error Connection errored out.")
 """How what Gradio writes of a request begins that its page gave up."""
 
@@ -124,6 +125,8 @@ class Windows:
         origin = "{0.scheme}://{0.netloc}".format(urlsplit(page.url))
         page.evaluate("sessionStorage.clear()")
         page.goto("about:blank")
+        with page.expect_console_message(lambda message: message.text == LAST_WORD):
+            page.evaluate("word => console.log(word)", LAST_WORD)  # behind all that the page that was left still said
         session = page.context.new_cdp_session(page)
         session.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "all"})
         session.detach()
