@@ -27,7 +27,7 @@ def test_a_model_is_looked_at_loaded_run_and_remembered(visit: Open) -> None:
     seen.page.locator("#settings .sv-recent .sv-open").wait_for()
     seen.page.wait_for_function("document.querySelector('#model input').value === 'own'")
     seen.decode("plain", 4)
-    seen.page.reload()
+    seen.reload()
     recent = fold(seen, "own").locator(".sv-recent li")
     assert recent.count() == 1
     assert "fp32" in recent.inner_text()

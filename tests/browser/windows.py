@@ -38,8 +38,7 @@ class Visit:
         return self.num_opened > 1
 
     def note_request(self, request: Any) -> None:
-        """Somebody was asked for something; for a page where another one is left, a reload too."""
-        self.num_opened += request.is_navigation_request()
+        """Somebody was asked for something."""
         self.hosts.add(urlsplit(request.url).hostname or "127.0.0.1")
 
     def watch(self, *, is_over: bool = False) -> None:
@@ -62,8 +61,14 @@ class Visit:
 
     def open(self, address: str, server: str | None = None) -> None:
         """Another address, of the same server unless another one is given."""
+        self.num_opened += 1
         self.page.goto(f"{server or '{0.scheme}://{0.netloc}'.format(urlsplit(self.page.url))}/{address}")
         self.page.wait_for_selector(".sv-stage", state="attached")
+
+    def reload(self) -> None:
+        """The same address anew."""
+        self.num_opened += 1
+        self.page.reload()
 
     def choose(self, method: str, num_tokens: int, baseline: bool = False, prompt: str | None = None) -> None:
         if prompt is not None:
