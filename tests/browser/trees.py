@@ -11,8 +11,11 @@ from playwright.sync_api import TimeoutError
 from tests.browser.windows import PATIENCE_MS
 
 LOOK_AGAIN_MS = 2_000
+Place = Callable[[], Sequence[float] | None]
 AT = """([inside, key]) => {
-  const gd = document.querySelector(inside + ' .js-plotly-plot'), { xaxis, yaxis } = gd._fullLayout;
+  const gd = document.querySelector(inside + ' .js-plotly-plot');
+  if (!gd || !gd.checkVisibility()) return null;
+  const { xaxis, yaxis } = gd._fullLayout;
   const nodes = gd.data.find((trace) => trace.customdata), place = nodes.customdata.indexOf(key);
   let scroller = gd.parentElement;
   const isWhole = (node) => node.scrollWidth <= node.clientWidth && node.scrollHeight <= node.clientHeight;
@@ -52,35 +55,46 @@ def press_node(page: Any, inside: str, key: str, is_there: Callable[[int], objec
     press(page, inside, lambda: page.evaluate(AT, [inside, key]), is_there)
 
 
-def hover(page: Any, inside: str, place: Callable[[], Sequence[float]]) -> None:
+def hover(page: Any, inside: str, place: Place) -> None:
     """Move the mouse there until the chart says what is there."""
-
-    def move() -> None:
-        x, y = place()
-        page.mouse.move(x - 3, y)
-        page.mouse.move(x, y)
-
     told = page.locator(f"{inside} .hovertext").first
-    repeat(move, lambda timeout: told.wait_for(timeout=timeout))
+    repeat(lambda: move(page, place()), lambda timeout: told.wait_for(timeout=timeout))
 
 
-def press(page: Any, inside: str, place: Callable[[], Sequence[float]], is_there: Callable[[int], object]) -> None:
-    """Press what a chart has there until something is there."""
+def press(page: Any, inside: str, place: Place, is_there: Callable[[int], object]) -> None:
+    """Press what a chart has there until something is there.
+
+    A press whose answer comes late has led away by the next turn, and nothing is left to point at:
+    so a turn points once and looks again.
+    """
+    told = page.locator(f"{inside} .hovertext").first
 
     def move_and_click() -> None:
-        hover(page, inside, place)
-        page.mouse.click(*place())
+        move(page, place())
+        told.wait_for(timeout=LOOK_AGAIN_MS)
+        if there := place():
+            page.mouse.click(*there)
 
     repeat(move_and_click, is_there)
+
+
+def move(page: Any, place: Sequence[float] | None) -> None:
+    """Move the mouse there from beside it, for a chart hears a movement; nowhere where nothing is."""
+    if place:
+        x, y = place
+        page.mouse.move(x - 3, y)
+        page.mouse.move(x, y)
 
 
 def repeat(act: Callable[[], object], is_there: Callable[[int], object]) -> None:
     """Act until it is there: what is drawn meanwhile takes away what the mouse was on.
 
-    `is_there` waits so many milliseconds, and throws where it has waited in vain.
+    `act` may throw where it found nothing; `is_there` waits so many milliseconds, and throws where
+    it has waited in vain.
     """
     for _ in range(PATIENCE_MS // LOOK_AGAIN_MS):
-        act()
+        with suppress(TimeoutError):
+            act()
         with suppress(TimeoutError):
             is_there(LOOK_AGAIN_MS)
             return
