@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import importlib.util
 import os
@@ -12,8 +11,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import argparse
+
     from specviz.decoding.session import Sessions
-    from specviz.policy import Policy
     from specviz.store import Store
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -28,11 +28,11 @@ if "OMP_NUM_THREADS" not in os.environ:
 # The package of a Space with a shared GPU has to see torch being imported.
 SPACES = importlib.import_module("spaces") if os.environ.get("SPACES_ZERO_GPU") else None
 
-PORT = 7860
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve until interrupted. Returns the exit status: 2 where the input cannot be used."""
+    from specviz.flags import parse_flags
+
     flags = parse_flags(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the store writes what it holds
     from engine.errors import EngineError
@@ -50,97 +50,6 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def parse_flags(arguments: list[str] | None) -> argparse.Namespace:
-    """The command line, and where it is silent the environment. Exits with 2 for what does not exist."""
-    from specviz import policy
-
-    parser = argparse.ArgumentParser(
-        prog="app.py",
-        description="Watch speculative decoding in the browser.",
-        epilog="Each flag can be given in the environment too, under the name in brackets; a flag comes first. "
-        "From there alone come SPECVIZ_AUTH=user:password, asked of everybody, and SPECVIZ_MODERATOR, the token of "
-        "whoever may change all on a public instance.",
-    )
-    in_space = bool(os.environ.get("SPACE_ID"))
-    host = os.environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if in_space else "127.0.0.1")
-
-    def flag(name: str, about: str, default: object = None, **how: Any) -> None:
-        variable = f"SPECVIZ_{name.replace('-', '_').upper()}"
-        given = default if "action" in how else os.environ.get(variable) or default
-        parser.add_argument(f"--{name}", default=given, help=f"{about} [{variable}]", **how)
-
-    flag("host", "address to listen on (default %(default)s)", host)
-    flag("port", "port (default %(default)s)", os.environ.get("GRADIO_SERVER_PORT", PORT), type=int)
-    flag(
-        "model",
-        "preset, hub id, folder, folder/file.gguf or hub-id:file.gguf (default: smollm2-135m where it is there, else "
-        "story)",
-    )
-    flag("draft", "draft model that goes with it: hub id, folder or GGUF file (default: the preset's own)", "auto")
-    flag("dtype", "what weights are held in: auto, bf16, fp16 or fp32 (default: auto)", "auto")
-    flag("device", "where models run: auto, cpu, cuda, cuda:1 … (default: auto)", "auto")
-    flag(
-        "max-context",
-        "most tokens of prompt and answer together (default: all that a model can attend to)",
-        0,
-        type=int,
-    )
-    flag(
-        "weights",
-        f"folders of trained drafters that the page offers, parted by {os.pathsep!r}; at home any may be typed",
-        "",
-    )
-    flag("db", "database file or URL (default: specviz.db in your data folder; in a Space, in /data)")
-    flag(
-        "public",
-        "many visitors: only the browser that made a run may tag, note or delete it, nobody may name a model, "
-        "folder or file, and what follows is strict (default: only in a Space)",
-        _switch(parser, "PUBLIC", default=in_space),
-        action=argparse.BooleanOptionalAction,
-    )
-    flag("metrics", "port of 127.0.0.1 with numbers for Prometheus (default: none)", 0, type=int)
-    flag(
-        "mcp",
-        "offer the API to language models as tools (docs/api.md)",
-        _switch(parser, "MCP", default=False),
-        action=argparse.BooleanOptionalAction,
-    )
-    space = os.environ.get("SPACE_HOST", "") if in_space else ""
-    flag("hosts", "names under which the page is reached, parted by commas; addresses in numbers always are", space)
-    hub = "https://huggingface.co" if in_space else ""
-    flag("frames", "sites that may show the page in a frame, parted by commas (default: in a Space the Hub)", hub)
-    for spec in policy.SPECS:
-        first = f"{getattr(policy.HOME, spec.name) or 'none'}, in public {getattr(policy.PUBLIC, spec.name) or 'none'}"
-        flag(spec.name.replace("_", "-"), f"{spec.help} (default: {first})")
-    return parser.parse_args(arguments)
-
-
-def policy_from(flags: argparse.Namespace) -> Policy:
-    """What visitors may ask for. Raises BadInput where a number or word cannot be used."""
-    from specviz.policy import SPECS, policy_of
-
-    said = {spec.name: getattr(flags, spec.name) for spec in SPECS}
-    before = {"proxies": 1} if os.environ.get("SPACE_ID") else {}
-    given = {name: value for name, value in said.items() if value is not None}
-    return policy_of(flags.public, before | given, os.environ.get("SPECVIZ_MODERATOR", ""))
-
-
-def words(text: str) -> list[str]:
-    """The parts between commas."""
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def credentials() -> tuple[str, str] | None:
-    """User and password of SPECVIZ_AUTH; None where there is none. Raises BadInput for anything else."""
-    from engine.errors import BadInput
-
-    given = os.environ.get("SPECVIZ_AUTH", "")
-    user, colon, password = given.partition(":")
-    if given and not (user and colon and password):
-        raise BadInput("SPECVIZ_AUTH cannot be read; wanted user:password.")
-    return (user, password) if given else None
-
-
 def warning(host: str, is_public: bool, has_password: bool) -> str:
     """What to say before listening; empty where nobody but this machine can come, or strangers may do no harm."""
     is_near = host in ("localhost", "::1") or host.startswith("127.")
@@ -150,14 +59,6 @@ def warning(host: str, is_public: bool, has_password: bool) -> str:
         f"Warning: listening on {host}, so whoever reaches this machine may read, change and delete every run. "
         "Set SPECVIZ_AUTH=user:password, start it with --public, or listen on 127.0.0.1."
     )
-
-
-def _switch(parser: argparse.ArgumentParser, name: str, *, default: bool) -> bool:
-    """A flag of the environment that is on or off. Exits with 2 for anything else."""
-    given = os.environ.get(f"SPECVIZ_{name}", "").strip().lower()
-    if given not in ("", "1", "true", "yes", "0", "false", "no"):
-        parser.error(f"SPECVIZ_{name} is {given!r}; wanted 1, true or yes, or 0, false or no")
-    return given in ("1", "true", "yes") if given else default
 
 
 class AddressTaken(Exception):
@@ -210,6 +111,8 @@ def serve_metrics(port: int, store: Store, sessions: Sessions) -> None:
 
 def serve(flags: argparse.Namespace) -> None:
     """Open, load, listen."""
+    from specviz.flags import credentials, policy_from, words
+
     policy = policy_from(flags)
     check_address(flags.host, flags.port)
     if flags.mcp:

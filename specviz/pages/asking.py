@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import Any
+from typing import Any, TypeVar
 
 import gradio as gr
 
@@ -26,6 +26,8 @@ from specviz.showing import channel
 from specviz.showing.channel import Channel, S
 from specviz.showing.notices import Happening
 from specviz.text import to_wire
+
+R = TypeVar("R")
 
 
 def told(messages: Iterator[str]) -> Generator[str, None, None]:
@@ -50,6 +52,21 @@ def streamed(
             state = fold_all(state, batch)
             yield stream.delta(state)
     yield stream.snapshot(state)
+
+
+def beside(messages: Generator[str, None, R], others: Sequence[Any]) -> Generator[tuple[Any, ...], None, R]:
+    """Each message of a stage beside what a view's other outputs are meanwhile; returns what `messages` does.
+
+    The others stand in every yield. Gradio's page is sent what differs from the yield before, and takes what a yield
+    leaves out away from the former yields too, of which a slow page may not have shown any.
+    """
+    yield gr.skip(), *others
+    with closing(messages):
+        while True:
+            try:
+                yield next(messages), *others
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
 
 
 def start_and_stop(label: str, start_id: str, stop_id: str) -> tuple[gr.Button, gr.Button]:

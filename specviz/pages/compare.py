@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,6 +18,7 @@ from specviz.decoding.visitors import hashed
 from specviz.pages import own_model, recorded_race, scripts
 from specviz.pages.asking import (
     asker,
+    beside,
     example_chips,
     follow_catalog,
     follow_model,
@@ -116,27 +116,22 @@ class Compare:
         self, prompt: object, model: object, settings: object, sharing: object, who: gr.Request
     ) -> Iterator[tuple[Any, ...]]:
         """The Race button: stage, Race, Stop, earlier races."""
-        yield gr.skip(), *_BUSY, gr.skip()
         page, address = asker(self.sessions, who)
         yield from self._until_the_end(self.messages(prompt, model, settings, page, address, sharing), page)
 
     def join(self, event: gr.EventData, who: gr.Request) -> Iterator[tuple[Any, ...]]:
         """The view is seen for the first time: the race that goes on in its tab, else the recorded one."""
         if (batches := rejoined(self.sessions, self.id, event, who)) is not None:
-            yield from self._until_the_end(told(self._shown(batches)), visitor_of(who), _BUSY)
+            yield from self._until_the_end(told(self._shown(batches)), visitor_of(who))
             return
         yield gr.skip() if getattr(event, "ids", "") else self._recorded(is_offer=True), *(gr.skip(),) * 3
 
-    def _until_the_end(
-        self, given: Generator[str, None, None], page: str, buttons: Sequence[Any] = (gr.skip(),) * 2
-    ) -> Iterator[tuple[Any, ...]]:
-        """Messages, each with what the buttons are: a page that is being made may lose what comes first."""
-        with closing(given) as messages:
-            for message in messages:
-                yield message, *buttons, gr.skip()
+    def _until_the_end(self, messages: Generator[str, None, None], page: str) -> Iterator[tuple[Any, ...]]:
+        """Stage, buttons, earlier races."""
+        yield from beside(messages, (*_BUSY, gr.skip()))
         yield gr.skip(), *_READY, gr.skip()
         self.store.flush()  # so that the list holds this race too
-        yield gr.skip(), gr.skip(), gr.skip(), self.earlier(0, self.sessions.visitors.of_page(page))
+        yield gr.skip(), *_READY, self.earlier(0, self.sessions.visitors.of_page(page))
 
     def load_own(self, settings: object, event: gr.EventData, who: gr.Request) -> Iterator[tuple[Any, ...]]:
         """The Load button of a visitor's own model: stage, Race, Stop, model, settings."""

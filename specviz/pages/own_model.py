@@ -14,7 +14,7 @@ from engine.errors import BadInput, EngineError
 from specviz.decoding import request
 from specviz.decoding.device import Device, Loading, Request
 from specviz.decoding.session import Sessions, load
-from specviz.pages.asking import asker, told
+from specviz.pages.asking import asker, beside, told
 from specviz.pages.drawn import Answer
 from specviz.showing.notices import Failed, Happening
 from specviz.text import to_wire, without_surrogates
@@ -48,15 +48,8 @@ class OwnModel:
     ) -> Iterator[tuple[Any, ...]]:
         """The Load button: stage, the view's buttons as they are meanwhile and afterwards, model, settings."""
         given = {name: getattr(event, name) for name in NAMES if hasattr(event, name)}
-        unchanged, is_loaded = (gr.skip(), gr.skip()), False
-        yield gr.skip(), *busy, *unchanged
-        with closing(self.load(given, *asker(self.sessions, who))) as messages:
-            while True:
-                try:
-                    yield next(messages), *(gr.skip() for _ in busy), *unchanged
-                except StopIteration as end:
-                    is_loaded = end.value
-                    break
+        unchanged = gr.skip(), gr.skip()
+        is_loaded = yield from beside(self.load(given, *asker(self.sessions, who)), (*busy, *unchanged))
         yield gr.skip(), *ready, *(self._taken(settings, given) if is_loaded else unchanged)
 
     def _taken(self, settings: object, given: Mapping[str, Any]) -> tuple[Any, ...]:

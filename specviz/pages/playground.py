@@ -6,7 +6,6 @@ import json
 import time
 import uuid
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -20,6 +19,7 @@ from specviz.decoding.session import Sessions
 from specviz.pages import own_model
 from specviz.pages.asking import (
     asker,
+    beside,
     example_chips,
     first_prompt_of,
     follow_catalog,
@@ -114,28 +114,22 @@ class Playground:
     ) -> Iterator[tuple[Any, ...]]:
         """The Run button: stage, Run, Same again, Stop, and what was run."""
         asked = {"prompt": prompt, "model": model, "settings": settings, "baseline": baseline}
-        yield gr.skip(), *_BUSY, asked if request.is_short(prompt, settings) else None
-        yield from self._until_the_end(
-            self.messages(prompt, model, settings, baseline, *asker(self.sessions, who), sharing)
-        )
+        messages = self.messages(prompt, model, settings, baseline, *asker(self.sessions, who), sharing)
+        yield from self._until_the_end(messages, asked if request.is_short(prompt, settings) else None)
 
     def join(self, event: gr.EventData, who: gr.Request) -> Iterator[tuple[Any, ...]]:
         """A page has been loaded: the run that goes on in its tab, else the one that its address names."""
         if (batches := rejoined(self.sessions, self.id, event, who)) is not None:
-            yield from self._until_the_end(told(self._shown(batches)), _BUSY)
+            yield from self._until_the_end(told(self._shown(batches)), gr.skip())
             return
         run_id = getattr(event, "run", "")
         yield self.saved(run_id) if run_id else gr.skip(), *(gr.skip(),) * 4
 
     @staticmethod
-    def _until_the_end(
-        given: Generator[str, None, None], buttons: Sequence[Any] = (gr.skip(),) * 3
-    ) -> Iterator[tuple[Any, ...]]:
-        """Messages, each with what the buttons are: a page that is being made may lose what comes first."""
-        with closing(given) as messages:
-            for message in messages:
-                yield message, *buttons, gr.skip()
-        yield gr.skip(), *_READY, gr.skip()
+    def _until_the_end(messages: Generator[str, None, None], asked: object) -> Iterator[tuple[Any, ...]]:
+        """Stage, buttons, and what was run."""
+        yield from beside(messages, (*_BUSY, asked))
+        yield gr.skip(), *_READY, asked
 
     def stop(self, who: gr.Request) -> None:
         """The Stop button."""

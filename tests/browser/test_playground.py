@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -69,6 +70,29 @@ def test_stop_ends_the_run_and_keeps_its_text(visit: Open, held: Held) -> None:
     seen.wait("stopped")
     assert seen.text.strip()
     assert seen.page.locator("#stop").is_disabled()
+
+
+def test_stop_can_be_pressed_where_messages_come_before_the_answer_that_announces_them(visit: Open, held: Held) -> None:
+    """They do where a page has asked before and still waits: here, for the run of its address to end.
+
+    Gradio's page keeps them until the answer is there, and changes what it has kept by what comes behind it.
+    """
+    going_on = visit()
+    going_on.choose("plain", 900, prompt=held.prompt())
+    going_on.run()
+    going_on.page.wait_for_function("document.querySelectorAll('#stage .sv-text .sv-token').length > 3")
+    page = visit(f"?run={going_on.stage.get_attribute('data-session')}").page
+
+    def late(route: Any) -> None:
+        answer = route.fetch()
+        time.sleep(1)
+        route.fulfill(response=answer)
+
+    page.route("**/queue/join*", late)
+    page.click("#run")
+    page.click("#stop")
+    page.unroute_all(behavior="wait")
+    page.wait_for_selector("#run:not([disabled])")
 
 
 def test_same_again_writes_the_same_text_and_restores_the_controls(visit: Open, server: str) -> None:

@@ -68,10 +68,10 @@ def test_make_train_calls_the_engine_as_it_wants_to_be_called() -> None:
 
 
 def test_make_run_calls_the_app_as_it_wants_to_be_called() -> None:
-    import app
+    from specviz.flags import parse_flags
 
     plan = planned("run", "PORT=7999", "MODEL=some model", "DB=some.db")
-    flags = app.parse_flags(shlex.split(next(line for line in plan.splitlines() if " app.py " in line))[2:])
+    flags = parse_flags(shlex.split(next(line for line in plan.splitlines() if " app.py " in line))[2:])
     assert (flags.port, flags.model, flags.db) == (7999, "some model", "some.db")
 
 

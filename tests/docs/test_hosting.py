@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-import app
+from specviz.flags import parse_flags
 from specviz.policy import HOME, PUBLIC, SPECS
 from tests.docs.sections import ROOT, read
 
@@ -32,7 +32,7 @@ def script(name: str) -> ModuleType:
 def test_every_setting_of_the_policy_stands_in_the_table() -> None:
     rows = re.findall(r"^\| `--([\w-]+)` \| `(SPECVIZ_\w+)` \| (.*?) \| (.*?) \|$", read(HOSTING), re.MULTILINE)
     named = {flag.replace("-", "_"): (variable, home, public) for flag, variable, home, public in rows}
-    flags = vars(app.parse_flags([]))
+    flags = vars(parse_flags([]))
     for spec in SPECS:
         variable, home, public = named[spec.name]
         assert variable == f"SPECVIZ_{spec.name.upper()}"

@@ -12,11 +12,11 @@ import pytest
 from scripted import ScriptedDevice, ScriptedRecorder
 from stored import copy_of, save, session
 
-import app
 from specviz.archive import lines
 from specviz.decoding.request import parse
 from specviz.decoding.session import Sessions
 from specviz.decoding.visitors import Visitors, hashed
+from specviz.flags import parse_flags
 from specviz.pages.saved import SavedRuns
 from specviz.policy import HOME, PUBLIC
 from specviz.showing.channel import Streams
@@ -152,9 +152,9 @@ def test_pages_are_forgotten_from_the_oldest_on() -> None:
 
 def test_a_space_is_public_and_home_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SPACE_ID", raising=False)
-    assert [app.parse_flags(flags).public for flags in ([], ["--public"])] == [False, True]
+    assert [parse_flags(flags).public for flags in ([], ["--public"])] == [False, True]
     monkeypatch.setenv("SPACE_ID", "someone/specviz")
-    assert [app.parse_flags(flags).public for flags in ([], ["--no-public"])] == [True, False]
+    assert [parse_flags(flags).public for flags in ([], ["--no-public"])] == [True, False]
 
 
 def test_runs_of_an_older_database_are_nobodys(store: Store) -> None:

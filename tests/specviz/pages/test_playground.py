@@ -78,9 +78,9 @@ def test_a_bug_is_a_sentence_too() -> None:
 def test_run_disables_run_and_enables_stop_until_the_end() -> None:
     page = playground(ScriptedDevice())
     updates = list(page.run("Tell a story.", "toy", SETTINGS, True, "", visitor()))
-    assert [button.interactive for button in updates[0][1:4]] == [False, False, True]
-    assert [button.interactive for button in updates[-1][1:4]] == [True, True, False]
-    assert updates[0][4]["prompt"] == "Tell a story."
+    told = [[button.interactive for button in update[1:4]] for update in updates]
+    assert told == [[False, False, True]] * (len(updates) - 1) + [[True, True, False]], "each says all (asking.beside)"
+    assert {update[4]["prompt"] for update in updates} == {"Tell a story."}
 
 
 def test_restore_gives_the_controls_back() -> None:
@@ -97,7 +97,8 @@ def event(**given: Any) -> Any:
 def test_a_visitors_own_model_is_loaded_chosen_and_remembered_with_its_settings() -> None:
     page = playground(ScriptedDevice(takes_own=True))
     given = {"model": "own", "dtype": "fp32", "draft": "x/y"}
-    *_, last = page.load_own(SETTINGS, event(**given), visitor())
+    *before, last = page.load_own(SETTINGS, event(**given), visitor())
+    assert all([button.interactive for button in update[1:4]] == [False, False, True] for update in before)
     model, settings = last[-2:]
     assert model.value == "own"
     assert ("A toy", "toy") in model.choices
