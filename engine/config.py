@@ -13,6 +13,7 @@ from engine.options import option
 from engine.verify import DraftMode, Drawing, Rule
 
 MAX_STOP_CHARS = 200
+AFTER_FAULT = ("end", "plain")
 AUTO = "auto"
 """The rule that is the default at the session's temperature."""
 
@@ -33,6 +34,11 @@ class GenerationConfig:
     seed: int = option(0, "Same seed, same text.", low=0, high=2**53)
     timeout_s: float = option(0.0, "Stop after this time; 0 never.", low=0.0, high=86_400.0, unit="seconds")
     rule: str = option(AUTO, "Verification rule.", choices=(AUTO, *verify.names()))
+    after_fault: str = option(
+        "end",
+        "What a fault of the drafter does: end the run, or leave the rest to plain decoding.",
+        choices=AFTER_FAULT,
+    )
     has_detail: bool = option(True, "Record probabilities and alternatives in each step's event.")
     stop_strings: tuple[str, ...] = ()
 

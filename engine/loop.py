@@ -12,10 +12,12 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import numpy as np
 
 from engine import packed
+from engine.answer import Answer
 from engine.config import GenerationConfig
 from engine.conversation import ALONE, Conversation
 from engine.detail import NUM_ALTERNATIVES, Detail, told_nodes, told_tokens
@@ -31,9 +33,10 @@ from engine.runtime.laps import Laps
 from engine.runtime.prompt_top import PromptTop
 from engine.sampling import Integers
 from engine.target import Scored, Target
-from engine.text import Detokenizer, StopTexts, TokenTexts
-from engine.tree import MAX_BUDGET, DraftTree
+from engine.tree import EMPTY_TREE, MAX_BUDGET, DraftTree
 from engine.verify import Verdict
+
+R = TypeVar("R")
 
 
 def generate(
@@ -84,14 +87,12 @@ class Session:
             raise ContextFull(len(self.prompt_ids), target.max_context)
         self.context = Context(list(self.prompt_ids), config, Noise(config.seed))
         self.rule = config.verification_rule(config.has_detail)
-        self.texts = TokenTexts(target.facts.tokenizer)
-        self.detokenizer = Detokenizer(target.facts.tokenizer)
-        self.detokenizer.prime(self.prompt_ids)
-        self.stops = StopTexts(config.stop_strings)
+        self.answer = Answer(target.facts, self.prompt_ids, config, target.max_context)
         self._seen: Integers = np.empty(0, np.int64)
         self._num_seen = 0
-        self.num_emitted = self.steps = self.proposed = self.accepted = 0
-        self.decode_ns = 0
+        self.steps = self.proposed = self.accepted = self.decode_ns = 0
+        self.fault = ""
+        """What became of the drafter, where the session went on without it."""
 
     def events(self, session_id: str) -> Iterator[Event]:
         """The session's events."""
@@ -111,9 +112,8 @@ class Session:
                     yield step
         except Exception as error:  # noqa: BLE001 - a drafter's fault must not lose what was emitted
             reason, message = "failed", told(error)
-        if message:
             release()
-        yield self._finished(reason, message)
+        yield self._finished(reason, message or self.fault)
 
     def _started(self, session_id: str) -> SessionStarted:
         facts = self.target.facts
@@ -140,7 +140,7 @@ class Session:
         top = PromptTop(needs.prompt_top_k, has_probs=needs.prompt_probs) if needs.prompt_top_k else None
         self.context.prompt_hidden = self.target.prefill(self.prompt_ids[:-1], top.add if top else None)
         self.context.prompt_top = top
-        self.drafter.start(self.context)
+        self._of_drafter(lambda: self.drafter.start(self.context), None)
         self.target.synchronise()
         return Prefilled(len(self.prompt_ids), time.perf_counter_ns() - started, self.target.kv_length)
 
@@ -152,7 +152,7 @@ class Session:
         try:
             pending = self.target.launch(root_id, tree)
         finally:  # a failed pass, too, ends what the drafter does beside it
-            self.drafter.while_scoring(self.context)
+            self._of_drafter(lambda: self.drafter.while_scoring(self.context), None)
         scored = pending.collect()
         laps.lap("target_ns")
         noise, position = self.context.noise, self.context.position
@@ -161,7 +161,7 @@ class Session:
         verdict = self.rule.verify(tree, target, noise, position)
         laps.meet()
         token_ids = [*(tree.tokens[node] for node in verdict.path), verdict.next_token]
-        pieces, reason = self._take(token_ids)
+        pieces, reason = self.answer.take(token_ids)
         verdict = cut(verdict, len(pieces))
         laps.lap("verify_ns")
         self.target.commit(verdict.path[: len(pieces)])
@@ -170,7 +170,7 @@ class Session:
         detail = self._detail(tree, verdict, token_ids, target)
         self._advance(tree, verdict, token_ids, scored)
         statuses = tree.statuses(verdict.path, len(pieces))
-        nodes = told_nodes(tree, statuses, detail, self.texts)
+        nodes = told_nodes(tree, statuses, detail, self.answer.texts)
         emitted = told_tokens(verdict, token_ids, pieces, detail)
         laps.lap("host_ns")
         ns = laps.ns()
@@ -196,13 +196,26 @@ class Session:
     def _propose(self) -> DraftTree:
         """The drafter's tree, held to what can still be emitted and what the context still holds."""
         room = self._room()
-        tree = self.drafter.propose(self.context, room).pruned(room.nodes, room.depth)
-        return tree.within(self.target.facts.vocab_size)
+        tree = self._of_drafter(lambda: self.drafter.propose(self.context, room), EMPTY_TREE)
+        return tree.pruned(room.nodes, room.depth).within(self.target.facts.vocab_size)
+
+    def _of_drafter(self, says: Callable[[], R], otherwise: R) -> R:
+        """What the drafter says; `otherwise` once it has failed, where the session is to go on without it."""
+        if self.fault:
+            return otherwise
+        try:
+            return says()
+        except Exception as error:
+            if self.config.after_fault == "end":
+                raise
+            self.fault = f"The drafter failed, and no drafts were made behind step {self.steps}: {told(error)}"
+            release()
+            return otherwise
 
     def _room(self) -> Room:
         """Left of the step's budget, of the tokens asked for and of the context."""
         tokens = len(self.context.ids)
-        depth = min(self.config.max_new_tokens - self.num_emitted - 1, self.target.most_depth(tokens))
+        depth = min(self.config.max_new_tokens - self.answer.num_tokens - 1, self.target.most_depth(tokens))
         return Room(min(MAX_BUDGET, self.target.max_context - tokens), depth) if depth > 0 else Room(0, 0)
 
     def _contexts(self, tree: DraftTree) -> TokensBefore | None:
@@ -213,42 +226,21 @@ class Session:
         self._num_seen = len(self.context.ids)
         return TokensBefore(self._seen, tree)
 
-    def _take(self, token_ids: Sequence[int]) -> tuple[list[str], StopReason | None]:
-        """The text of each token up to the first that ends the session, and why it does."""
-        pieces: list[str] = []
-        for token_id in token_ids:
-            pieces.append(self.detokenizer.add(token_id))
-            reason = self._reason(token_id, pieces[-1], self.num_emitted + len(pieces))
-            if reason is not None:
-                pieces[-1] += self.detokenizer.flush()
-                return pieces, reason
-        return pieces, None
-
-    def _reason(self, token_id: int, piece: str, num_emitted: int) -> StopReason | None:
-        if token_id in self.target.facts.eos_ids:
-            return "eos"
-        name = self.texts[token_id] if token_id in self.detokenizer.special_ids else ""
-        if self.stops.add(piece, name):
-            return "stop_string"
-        if num_emitted >= self.config.max_new_tokens:
-            return "length"
-        return "context" if len(self.prompt_ids) + num_emitted >= self.target.max_context else None
-
     def _advance(self, tree: DraftTree, verdict: Verdict, token_ids: list[int], scored: Scored) -> None:
         self.context.ids.extend(token_ids)
-        self.num_emitted += len(token_ids)
         self.steps += 1
         self.proposed += len(tree)
         self.accepted += len(verdict.path)
-        self.drafter.observe(verdict, token_ids, scored)
+        self._of_drafter(lambda: self.drafter.observe(verdict, token_ids, scored), None)
 
     def _detail(self, tree: DraftTree, verdict: Verdict, token_ids: Sequence[int], target: Distributions) -> Detail:
         if not self.config.has_detail:
             return Detail.none(len(tree), len(token_ids))
-        return Detail.of(tree, verdict, token_ids, target, self.texts)
+        return Detail.of(tree, verdict, token_ids, target, self.answer.texts)
 
     def _finished(self, reason: StopReason, message: str) -> SessionFinished:
-        counts = Counts(self.steps, self.proposed, self.accepted, self.num_emitted, target_passes=self.steps)
+        num_emitted = len(self.context.ids) - len(self.prompt_ids)
+        counts = Counts(self.steps, self.proposed, self.accepted, num_emitted, target_passes=self.steps)
         return SessionFinished(reason, counts, self.decode_ns, message, self.target.memory(self.drafter))
 
 

@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(_report(run, finding), ensure_ascii=True))
     elif finding:
         print(f"Audit: {finding.text}", file=sys.stderr)
-    if finished.reason == "failed":
+    if finished.message:
         print(finished.message, file=sys.stderr)
     is_bad = finished.reason == "failed" or (finding is not None and finding.verdict == "DIFFERENT")
     return 1 if is_bad else 0

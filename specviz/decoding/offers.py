@@ -15,7 +15,7 @@ from specviz.decoding.device import PLAIN, Device, Loading, Method
 from specviz.policy import MAX_NEW_TOKENS
 
 SAMPLING = ("max_new_tokens", "temperature", "top_k", "top_p", "repetition_penalty", "seed")
-STOPPING = ("timeout_s", "rule")
+STOPPING = ("timeout_s", "rule", "after_fault")
 
 
 def sampling_specs(most_tokens: int = MAX_NEW_TOKENS) -> tuple[OptionSpec, ...]:
@@ -24,7 +24,7 @@ def sampling_specs(most_tokens: int = MAX_NEW_TOKENS) -> tuple[OptionSpec, ...]:
 
 
 def stopping_specs() -> tuple[OptionSpec, ...]:
-    """When a run ends and by which rule drafts are verified, texts that end it aside."""
+    """When a run ends, texts that end it aside, by which rule drafts are verified, and what a drafter's fault does."""
     return _of(GenerationConfig, STOPPING)
 
 

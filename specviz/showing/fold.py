@@ -133,7 +133,7 @@ def _opened(state: ViewState, role: Role) -> ViewState:
 
 
 def _finished(state: ViewState, event: SessionFinished) -> ViewState:
-    alert = f"The run failed. {event.message}" if event.reason == "failed" else state.alert
+    alert = f"The run failed. {event.message}" if event.reason == "failed" else event.message or state.alert
     return replace(state, events=(*state.events, event), alert=alert)
 
 

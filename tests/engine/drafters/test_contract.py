@@ -19,6 +19,7 @@ from toys import (
     TableTarget,
     assert_fits,
     create,
+    finished,
     greedy_text,
     output_ids,
     prompt_ids,
@@ -27,6 +28,7 @@ from toys import (
 
 from engine import drafters, options, verify
 from engine.config import GenerationConfig
+from engine.drafters.base import Context, Room
 from engine.errors import BadInput, UnknownName
 from engine.events import Event, Prefilled, SessionFinished, Stepped
 from engine.loop import generate
@@ -268,6 +270,29 @@ def test_nothing_that_a_session_learns_reaches_another(name: str, llama: Target)
         found.append(event)
         next(beside, None)
     assert drafts(found) == cold
+
+
+@every_exact_method
+@pytest.mark.parametrize("settings", [{}, SAMPLED], ids=["greedy", "sampled"])
+def test_what_a_method_leaves_behind_when_it_fails_changes_no_text(
+    name: str, settings: dict[str, Any], llama: Target
+) -> None:
+    """The rest is decoded plainly, on the cache in which the draft was made."""
+    drafter, calls = create(name, llama), []
+    propose = drafter.propose
+
+    def failing(context: Context, room: Room) -> DraftTree:
+        tree = propose(context, room)
+        calls.append(tree)
+        if len(calls) == 3:
+            raise RuntimeError("a fault behind the draft")
+        return tree
+
+    drafter.propose = failing  # type: ignore[method-assign]
+    config = GenerationConfig(max_new_tokens=12, after_fault="plain", **settings)
+    events = list(generate(llama, drafter, REPEATING, config))
+    assert output_ids(events) == plain_text(REPEATING, 12, **settings)
+    assert len(calls) < 3 or "a fault behind the draft" in finished(events).message
 
 
 def test_the_registry_lists_files_and_refuses_other_names() -> None:

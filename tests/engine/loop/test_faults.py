@@ -32,6 +32,9 @@ class Broken(ScriptedDrafter):
             self._raise("propose")
         return chain([0])
 
+    def while_scoring(self, context: Context) -> None:
+        self._raise("while_scoring")
+
     def observe(self, *args: Any) -> None:
         if self.observed:
             self._raise("observe")
@@ -54,6 +57,19 @@ def test_a_drafter_that_raises_ends_the_session_and_is_not_raised(
     events = list(generate(table_target, Broken(verb, error("boom")), PROMPT, GenerationConfig(max_new_tokens=9)))
     assert finished(events).reason == "failed"
     assert "boom" in finished(events).message
+
+
+@pytest.mark.parametrize("verb", ["start", "propose", "observe", "while_scoring"])
+def test_where_it_is_asked_for_the_rest_is_decoded_plainly(verb: str, llama: Target) -> None:
+    drafter = Broken(verb, RuntimeError("boom"))
+    config = GenerationConfig(max_new_tokens=9, after_fault="plain")
+    events = list(generate(llama, drafter, prompt_ids(4), config))
+    assert [*prompt_ids(4), *output_ids(events)] == greedy_text(llama, prompt_ids(4), 9)
+    assert (finished(events).reason, finished(events).counts.emitted) == ("length", 9)
+    last = {"start": 0, "while_scoring": 0, "propose": 1, "observe": 2}[verb]
+    says = f"The drafter failed, and no drafts were made behind step {last}: RuntimeError: boom"
+    assert finished(events).message == says
+    assert all(not step.nodes for step in steps_of(events)[last + 1 :])
 
 
 def test_drafts_of_token_ids_that_do_not_exist_are_dropped(llama: Target) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from asking import run, whole
 
-from engine.events import Event, Prefilled, Stepped
+from engine.events import Event, Prefilled, SessionFinished, Stepped
 from specviz.showing import fold as folding
 from specviz.showing import tiles
 from specviz.showing.fold import GOES_ON, ViewState, fold, fold_all
@@ -56,6 +56,14 @@ def test_stopped_failed_and_interrupted_runs_say_so() -> None:
     assert ended(*run()[:-1]).phase == "interrupted"
     assert ended(Failed("No such model.")).alert == "No such model."
     assert ended(*run()[:3], Failed("It broke.")).phase == "failed"
+
+
+def test_a_run_that_went_on_without_its_drafter_says_so_and_has_not_failed() -> None:
+    *before, end = run()
+    assert isinstance(end, SessionFinished)
+    told = replace(end, message="The drafter failed.")
+    state = fold_all(ViewState(), [Opened("method"), *before, told, Ended()])
+    assert (state.alert, state.phase) == ("The drafter failed.", "finished")
 
 
 class Archive:
