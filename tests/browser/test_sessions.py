@@ -56,7 +56,7 @@ def test_runs_are_found_compared_and_linked(visit: Any, two_runs: tuple[str, str
     opened = open_sessions(visit)
     page = opened.page
     row(opened, drafted).wait_for()
-    assert "Ask" in row(opened, drafted).inner_text(), "the example's task is kept"
+    assert "Extract" in row(opened, drafted).inner_text(), "the example's task is kept"
     page.select_option("#runs select[name=method]", "scripted")
     row(opened, plain).wait_for(state="detached")
     page.fill("#runs input[name=search]", "no such words anywhere")
