@@ -2,6 +2,7 @@
 
 import { makeAcceptance } from './acceptanceview.js';
 import { makeCalculator } from './calculatorview.js';
+import { makeConfidence } from './confidenceview.js';
 import { add, make, makeButton, makeSvg, shown, shownBehind, spelled } from './dom.js';
 import { hasRejection, isFullAccept, STATUS, storyOf } from './drafttree.js';
 import { makeLines, tokenNodes } from './lines.js';
@@ -34,6 +35,7 @@ export function makeInspector(options = {}) {
   const cuts = makeFold('What if it had drafted less?', 'sv-whatif', drawCuts);
   const acceptance = makeAcceptance();
   const calculator = makeCalculator();
+  const confidence = makeConfidence();
   const mask = makeFold('Attention mask', 'sv-masks', drawMask);
   const nodes = makeNodeTable(choose);
   let trace = null;
@@ -81,7 +83,7 @@ export function makeInspector(options = {}) {
     tree.tools.prepend(saveNumbers);
     const left = add(make('div', 'sv-inspector-left'), tree.node, key, add(make('div', 'sv-inspector-texthead'), make('p', 'sv-panel-title', 'Text around this step'), makeMarkdownSwitch()), text);
     const right = add(make('div', 'sv-inspector-right'), card.node, phases.node);
-    add(root, add(make('header', 'sv-inspector-head'), title, meta), ruler.node, moves, story, add(make('div', 'sv-inspector-columns'), left, right), acceptance.node, calculator.node, cuts.node, mask.node, nodes.node, spoken);
+    add(root, add(make('header', 'sv-inspector-head'), title, meta), ruler.node, moves, story, add(make('div', 'sv-inspector-columns'), left, right), acceptance.node, calculator.node, confidence.node, cuts.node, mask.node, nodes.node, spoken);
     root.addEventListener('keydown', onKey);
   }
 
@@ -209,6 +211,7 @@ export function makeInspector(options = {}) {
     root.dataset.run = trace.run.id || '';
     ruler.draw(trace.steps);
     calculator.draw(trace);
+    confidence.draw(trace);
     at = -1;
     const found = trace.steps.findIndex((step) => step.n === stepNumber);
     if (trace.steps.length) go(Math.max(0, found));
