@@ -24,6 +24,7 @@ METHODS: dict[str, dict[str, int]] = {
     "mlp_speculator": {"budget": 6},
     "chimera": {"budget": 6},
     "eagle": {"budget": 6},
+    "dflash": {"budget": 6},
     "hidden_transfer": {"budget": 6},
 }
 

@@ -17,13 +17,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from engine.checkpoints import files
+from engine.checkpoints.dflash import DFLASH_LAYOUTS
 from engine.checkpoints.eagle import EAGLE_LAYOUTS
 from engine.checkpoints.layouts import LAYOUTS, Layout, foreign
 from engine.errors import BadInput
 
 WEIGHTS_FILE = "model.safetensors"
 MOST_NAMED = 3
-KNOWN = (*LAYOUTS, *EAGLE_LAYOUTS)
+KNOWN = (*LAYOUTS, *EAGLE_LAYOUTS, *DFLASH_LAYOUTS)
 
 
 @dataclass(frozen=True)

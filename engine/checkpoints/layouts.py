@@ -107,7 +107,10 @@ FOREIGN = {
     "EAGLE-4": r"(?:model\.)?efficient_lm_head.*",
     "P-EAGLE": r"mask_hidden",
     "Hydra": r"(?:hydra_head\.|hydra_mlp\.|hydra_lm_head\.).*",
-    "a block drafter (DFlash, DSpark)": r"(?:hidden_norm\.weight|mask_embedding|markov_head\..*)",
+    "DFlash 2": r"candidate_selector\..*|layers\.\d+\.(?:attention|mlp)_conv\..*",
+    "DSpark": r"(?:logit_head\.)?(?:markov_head|confidence_head)\..*",
+    "Domino": r"(?:prefix_gru|embed_proj)\..*",
+    "a block drafter": r"hidden_norm\.weight",
     "a whole model": r"(?:model\.)?layers\.\d+\.self_attn\..*",
 }
 """What other checkpoints are told by, to be named when they are refused."""

@@ -33,6 +33,7 @@ from engine.training.packing import IGNORED
 from engine.training.recipes import Recipe
 from engine.training.runs import Order
 from engine.training.steps import Column, Stepped, at, attend, distance
+from engine.training.taps import tapped
 
 NUM_STEPS = 4
 DECAY = 0.8
@@ -100,13 +101,7 @@ class Eagle(Stepped):
 
     def tapped(self, ids: Tensor, hidden: Tensor) -> Tensor:
         """The target's states that the form names, side by side, (b, t, n · d); the last is given."""
-        layers = self.form.hidden_layers
-        if len(layers) == 1 or self._target[0] is None:
-            return hidden.repeat(1, 1, len(layers))
-        with torch.no_grad():
-            found = self._target[0].base_model(input_ids=ids[:, :-1], use_cache=False, output_hidden_states=True)
-        states = [found.hidden_states[layer] for layer in layers[:-1]]
-        return torch.cat([*(part.to(hidden.dtype) for part in states), hidden], dim=-1)
+        return tapped(self._target[0], self.form.hidden_layers, ids, hidden)
 
     def joined(self, states: Tensor, embedded: Tensor) -> Tensor:
         """EAGLE-1's layer reads embedding and state through one matrix; EAGLE-3's reads the state as it is."""

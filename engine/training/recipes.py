@@ -157,6 +157,11 @@ RECIPES["eagle", "cpu"] = replace(
     num_text_tokens=120_000,
 )
 RECIPES["eagle", "gpu"] = RECIPES["heads", "gpu"]
+# A block drafter sees each text at other anchors every time.
+RECIPES["dflash", "cpu"] = replace(
+    RECIPES["eagle", "cpu"], lr=4e-3, limit_minutes=45, eval_every_seconds=1800, num_written=1600
+)
+RECIPES["dflash", "gpu"] = replace(RECIPES["heads", "gpu"], micro_tokens=8192, lr=4e-3)
 for _preset in ("cpu", "gpu"):
     # All of its parameters are Muon's matrices, which begin at zero and have far to go.
     RECIPES["medusa", _preset] = replace(RECIPES["heads", _preset], lr=8e-3, stages=_MOSTLY_WRITTEN, decay_from=0.1)

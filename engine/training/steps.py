@@ -1,7 +1,8 @@
-"""Draft steps of one small layer at many places at once: what heads that draft from their own outputs share.
+"""Small layers at many places of a text at once: what heads that have a target's tables, and attend, share.
 
-Every place of an answer is asked for the first step, a part of them for later ones: a later step's columns are its
-place's own, so any places will do. Knows tensors and places; no architecture, no loss.
+Of those that draft from their own outputs (`Stepped`) every place of an answer is asked for the first step, a part of
+them for later ones: a later step's columns are its place's own, so any places will do. Knows tensors and places; no
+architecture, no loss.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Scored(Protocol):
         """(b, r, v): scores of token p + k + 1."""
 
 
-class Stepped(Heads):
+class Borrowing(Heads):
     """Over a frozen target's embedding and output layer, neither trained or kept."""
 
     embedding: Tensor
@@ -48,6 +49,24 @@ class Stepped(Heads):
         # Kept in checkpoints, so that a resumed run draws the places that an unbroken one draws.
         self.register_buffer("num_passes", torch.zeros((), dtype=torch.long))
 
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights by their names in this module."""
+        return {name: parameter.data for name, parameter in self.named_parameters()}
+
+    def next_generator(self) -> torch.Generator:
+        """Another one each pass."""
+        self.num_passes += 1
+        return torch.Generator().manual_seed(int(self.num_passes))
+
+    def expected(self, hidden: Tensor, places: Tensor) -> Tensor:
+        """The target's distribution (b, r, v) behind places (b, r)."""
+        with torch.no_grad():
+            return nn.functional.linear(at(hidden, places), self.output).softmax(dim=-1)
+
+
+class Stepped(Borrowing):
+    """Heads that draft step by step."""
+
     @abstractmethod
     def steps(self, ids: Tensor, hidden: Tensor, places: Tensor, later: Tensor) -> Iterator[Scored]:
         """Every draft step: the first at `places (b, r)`, the others at those of them that `later (b, s)` counts out.
@@ -61,22 +80,12 @@ class Stepped(Heads):
         for step in self.steps(ids, hidden, places, places):
             yield step.logits
 
-    def tensors(self) -> dict[str, Tensor]:
-        """Weights by their names in this module."""
-        return {name: parameter.data for name, parameter in self.named_parameters()}
-
     def draw_places(self, is_asked: Tensor) -> tuple[Tensor, Tensor]:
         """Places asked (b, r), and which of them (b, s) later steps are trained at, drawn anew each pass."""
-        self.num_passes += 1
-        generator = torch.Generator().manual_seed(int(self.num_passes))
+        generator = self.next_generator()
         places = (~is_asked).long().argsort(dim=1, stable=True)[:, : max(1, int(is_asked.sum(dim=1).max()))]
         drawn = torch.rand(places.shape, generator=generator).to(places.device) - is_asked.gather(1, places).float()
         return places, drawn.argsort(dim=1)[:, : max(1, round(LATER_SHARE * places.shape[1]))]
-
-    def expected(self, hidden: Tensor, places: Tensor) -> Tensor:
-        """The target's distribution (b, r, v) behind places (b, r)."""
-        with torch.no_grad():
-            return nn.functional.linear(at(hidden, places), self.output).softmax(dim=-1)
 
 
 def at(values: Tensor, places: Tensor) -> Tensor:

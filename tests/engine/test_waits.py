@@ -28,6 +28,7 @@ MOST_WAITS = {
     "amusd": 2 + 4 + 5,  # and those that are foreseen meanwhile
     "chimera": 1 + 4,  # levels
     "eagle": 1 + 6,
+    "dflash": 2 + 1,  # the places together; and what noise told is learnt
     "mlp_speculator": 1 + 4,  # stages
     "hidden_transfer": 1 + 1,
     "medusa": 1 + 1,

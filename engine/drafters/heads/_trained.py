@@ -6,12 +6,14 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import torch
 from torch import Tensor
 
 from engine.drafters.base import Context, Drafter, Needs
 from engine.drafters.heads._weights import find_weights, kinship, missing_reason
 from engine.drafters.shapes import MAX_NODES, Shape
 from engine.options import option
+from engine.runtime import crossings
 
 if TYPE_CHECKING:
     from engine.target import Scored, Target
@@ -66,3 +68,32 @@ class TrainedDrafter(Drafter):
         num_tokens = target.loaded.model.get_output_embeddings().out_features
         top_k = min(self.options.top_k or MAX_NODES, num_tokens)
         return shape.limited(self.options.budget or MAX_NODES, min(self.options.depth or num_steps, num_steps), top_k)
+
+
+class Tapped(TrainedDrafter):
+    """Drafts from the target's states of several layers; keeps those that were verified until they are read."""
+
+    def __init__(self, options: Any, target: Target) -> None:
+        super().__init__(options, target)
+        self.max_context = target.max_context
+        self._hidden: Tensor | None = None
+        """(m, n · h) of the places behind those that were read; None where there are none."""
+
+    def start(self, context: Context) -> None:
+        super().start(context)
+        self._hidden = _side_by_side(context.prompt_hidden) if context.prompt_hidden else None
+
+    def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
+        """Verified states wait for the next draft, which may be several steps away where another drafter proposes."""
+        assert scored.hidden is not None
+        rows = crossings.rows(_side_by_side(scored.hidden), [0, *(node + 1 for node in verdict.path)])
+        self._hidden = rows if self._hidden is None else torch.cat((self._hidden, rows))
+
+    def _most_tokens(self, context: Context) -> int:
+        """That the session's text can have."""
+        return min(self.max_context, len(context.ids) + context.config.max_new_tokens)
+
+
+def _side_by_side(hidden: Sequence[Tensor]) -> Tensor:
+    """States (m, h) of several layers → (m, n · h)."""
+    return hidden[0] if len(hidden) == 1 else torch.cat(tuple(hidden), dim=1)

@@ -9,6 +9,8 @@ never changed.
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from engine.target import Target
 
 MOST_NAME_CHARS = 200
+MOST_TAPS = 16
 CONFIG_FILE, WEIGHTS_FILE, INDEX_FILE = "config.json", "model.safetensors", "model.safetensors.index.json"
 SHAPE_FILE = "shape.json"
 """The static tree that was measured for these weights (`shapes.Shape.rows`)."""
@@ -66,6 +69,37 @@ class Weights:
         if not isinstance(value, int) or isinstance(value, bool) or value < low:
             raise BadInput(f"{key} in {self.folder / CONFIG_FILE} is {value!r:.60}; wanted a whole number from {low}.")
         return value
+
+    def real(self, key: str, default: float) -> float:
+        """A number of the config. Raises BadInput."""
+        value = self.config.get(key, default)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+            raise BadInput(f"{key} in {self.folder / CONFIG_FILE} is {value!r:.60}; wanted a number.")
+        return float(value)
+
+    def rope(self) -> dict[str, Any]:
+        """The config's rotary embedding. Raises BadInput."""
+        found = self.config.get("rope", {})
+        if not isinstance(found, dict):
+            raise BadInput(f"rope in {self.folder / CONFIG_FILE} is {found!r:.40}; wanted an object.")
+        return found
+
+    def taps(self, num_layers: int, default: Sequence[int] = ()) -> tuple[int, ...]:
+        """The target's states that are read, of a target of so many layers. Raises BadInput."""
+        layers = self.config.get("hidden_layers", list(default))
+        path = self.folder / CONFIG_FILE
+        if not isinstance(layers, list) or not 0 < len(layers) <= MOST_TAPS or not all(type(i) is int for i in layers):
+            raise BadInput(f"hidden_layers in {path} is {layers!r:.60}; wanted a list of the target's layers.")
+        if strange := [layer for layer in layers if not -1 <= layer <= num_layers]:
+            raise BadInput(f"The weights in {self.folder} read states {strange}; the target has 0 to {num_layers}.")
+        return tuple(layers)
+
+    def check_heads(self, numbers: Mapping[str, int]) -> None:
+        """Raises BadInput where heads cannot be shared or turned."""
+        if numbers["num_attention_heads"] % numbers["num_key_value_heads"] or numbers["head_dim"] % 2:
+            raise BadInput(
+                f"{self.folder / CONFIG_FILE}: key heads do not divide attention heads, or a head's width is odd."
+            )
 
     def shape(self) -> Shape | None:
         """The static tree that was measured for them; None where none was. Raises BadInput."""

@@ -15,6 +15,7 @@ from toys.pretend_cuda import moved, pretended_cuda
 from engine.training import (
     activations,
     chimera,
+    dflash,
     eagle,
     head_training,
     hidden_transfer,
@@ -35,6 +36,7 @@ MAKES: dict[str, Any] = {
     "chimera": chimera.make_fitted,
     "eagle": eagle.make_fitted,
     "eagle, first": partial(eagle.make_fitted, version=1),
+    "dflash": dflash.make_fitted,
     "hidden_transfer": lambda material, recipe: solved(Layered(material.target), (1, 1, 1), material),
     "its corrections": lambda material, recipe: solved(Layered(material.target), (1, 1), material).corrected(
         material.input_table

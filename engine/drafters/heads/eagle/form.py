@@ -11,7 +11,6 @@ from typing import Any
 from engine.drafters.heads._weights import CONFIG_FILE, Weights
 from engine.errors import BadInput
 
-MOST_TAPS = 16
 FLAGS = ("fc_bias", "norm_before_residual", "norm_before_fc", "fc_norm", "norm_output")
 
 
@@ -59,15 +58,8 @@ def read_form(weights: Weights, num_layers: int) -> Form:
     numbers: dict[str, Any] = {name: weights.number(name, default=default) for name, default in defaults.items()}
     if numbers["version"] not in (1, 3):
         raise BadInput(f"version in {path} is {numbers['version']}; wanted 1 (EAGLE-1 and -2) or 3.")
-    if numbers["num_attention_heads"] % numbers["num_key_value_heads"] or numbers["head_dim"] % 2:
-        raise BadInput(f"{path}: key heads do not divide attention heads, or a head's width is odd.")
-    layers = config.get("hidden_layers", [2, num_layers // 2, num_layers - 3])
-    rope, eps = config.get("rope", {}), config.get("rms_norm_eps", 1e-6)
-    if not isinstance(layers, list) or not 0 < len(layers) <= MOST_TAPS or not all(type(i) is int for i in layers):
-        raise BadInput(f"hidden_layers in {path} is {layers!r:.60}; wanted a list of the target's layers.")
-    if strange := [layer for layer in layers if not -1 <= layer <= num_layers]:
-        raise BadInput(f"The weights in {weights.folder} read states {strange}; the target has 0 to {num_layers}.")
-    if not isinstance(rope, dict) or not isinstance(eps, float | int):
-        raise BadInput(f"rope or rms_norm_eps in {path} is {rope!r:.40}, {eps!r:.20}; wanted an object and a number.")
+    weights.check_heads(numbers)
+    layers = weights.taps(num_layers, [2, num_layers // 2, num_layers - 3])
     flags = {flag: bool(config.get(flag, False)) for flag in FLAGS}
-    return Form(**numbers, hidden_layers=tuple(layers), rope=rope, rms_norm_eps=float(eps), **flags)
+    eps = weights.real("rms_norm_eps", 1e-6)
+    return Form(**numbers, hidden_layers=layers, rope=weights.rope(), rms_norm_eps=eps, **flags)

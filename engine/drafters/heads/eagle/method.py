@@ -26,7 +26,7 @@ from engine.drafters.base import Context, Needs, Room
 from engine.drafters.budget import MeasuredBudget
 from engine.drafters.heads._candidates import Candidates, Tokens
 from engine.drafters.heads._levels import along, best_nodes, grow
-from engine.drafters.heads._trained import TrainedDrafter, TrainedOptions
+from engine.drafters.heads._trained import Tapped, TrainedOptions
 from engine.drafters.heads._trees import EAGLE_1
 from engine.drafters.heads.eagle.network import EagleCache, EagleNetwork
 from engine.options import option
@@ -63,7 +63,7 @@ class EagleOptions(TrainedOptions):
     )
 
 
-class Eagle(TrainedDrafter):
+class Eagle(Tapped):
     """Grows a tree level by level with one layer of its own."""
 
     name = "eagle"
@@ -77,7 +77,6 @@ class Eagle(TrainedDrafter):
         super().__init__(options, target)
         self.network = self._shared(target, EagleNetwork)
         self.needs = Needs(weights=True, hidden_layers=self.network.form.hidden_layers)
-        self.max_context = target.max_context
         self.depth = options.depth or DEPTH
         num_tokens = len(self.network.vocabulary)
         self.top_k = min(options.top_k or self.network.form.top_k, MOST_TOP_K, num_tokens)
@@ -96,13 +95,11 @@ class Eagle(TrainedDrafter):
 
     def start(self, context: Context) -> None:
         super().start(context)
-        most_tokens = min(self.max_context, len(context.ids) + context.config.max_new_tokens)
-        self.cache = EagleCache(self.network, most_tokens + MAX_DRAFT_COLUMNS)
+        self.cache = EagleCache(self.network, self._most_tokens(context) + MAX_DRAFT_COLUMNS)
         self.num_read = 0
         """Slots of the text that the cache holds."""
         self._last: Tensor | None = None
         """(1, d): what the last of them gave."""
-        self._hidden = _side_by_side(context.prompt_hidden) if context.prompt_hidden else None
         if self._hidden is not None:
             self._catch_up(context.ids)
 
@@ -123,10 +120,7 @@ class Eagle(TrainedDrafter):
         return tree if self._budget is None else self._budget.offer(tree)
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
-        """Verified states wait for the next draft, which may be several steps away where another drafter proposes."""
-        assert scored.hidden is not None
-        rows = crossings.rows(_side_by_side(scored.hidden), [0, *(node + 1 for node in verdict.path)])
-        self._hidden = rows if self._hidden is None else torch.cat((self._hidden, rows))
+        super().observe(verdict, emitted, scored)
         if self._budget is not None:
             self._budget.learn(self.context.tree, verdict.path)
 
@@ -164,11 +158,6 @@ class Branches:
             positions, sees = (crossings.upload(part, device) for part in (positions, self._sees))
             self._given = self.cache.encode(states, tokens.tolist(), positions, first, sees)
         return self.network.likeliest(self._given, self.top_k)
-
-
-def _side_by_side(hidden: Sequence[Tensor]) -> Tensor:
-    """States (m, h) of several layers → (m, n · h)."""
-    return hidden[0] if len(hidden) == 1 else torch.cat(tuple(hidden), dim=1)
 
 
 DRAFTER = Eagle

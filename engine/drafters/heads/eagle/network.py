@@ -10,18 +10,16 @@ it gave. Knows rows, columns and tokens; knows nothing of trees, options or verd
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import LlamaConfig
-from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
-from engine.drafters.heads._candidates import Candidates, Tokens, likeliest
-from engine.drafters.heads._layers import linear, normed, output_layer, rotated
+from engine.drafters.heads import _borrowed
+from engine.drafters.heads._candidates import Candidates, likeliest
+from engine.drafters.heads._layers import linear, normed, rotated
 from engine.drafters.heads._weights import Weights
-from engine.drafters.heads.eagle.form import Form, read_form
+from engine.drafters.heads.eagle.form import read_form
 from engine.errors import BadInput
 from engine.runtime import crossings
 from engine.runtime.attention import attend_fused
@@ -43,11 +41,12 @@ class EagleNetwork:
         self.dtype, self.device = loaded.dtype, loaded.device
         self.num_tokens = loaded.model.get_output_embeddings().out_features
         weights.check_sizes(loaded, form.target_hidden_size, self.num_tokens)
-        self.embedding = self._embedding(weights, loaded)
-        self._rotary = LlamaRotaryEmbedding(_rotary_config(form))
+        self.embedding = _borrowed.embedding(weights, loaded, form.hidden_size)
+        self.rotary = _borrowed.Rotary(form)
         self._read_entry(weights, loaded)
         self._read_layer(weights, loaded)
-        self._read_output(weights, loaded)
+        self._norm = self._take(weights, "norm.weight", form.hidden_size) if form.version == 3 else None
+        self.output, self.vocabulary = _borrowed.output(weights, loaded, form.hidden_size, form.vocab_size)
 
     def fused(self, hidden: Tensor) -> Tensor:
         """The target's states of slots (m, n · h) → what their rows read, (m, d)."""
@@ -101,26 +100,8 @@ class EagleNetwork:
         places, log_probs = likeliest(self.scores(states), top_k)
         return self.vocabulary[places], log_probs
 
-    def angles(self, num_positions: int) -> tuple[Tensor, Tensor]:
-        """Cosines and sines (p, 1, e ÷ 2) of the drafter's own rotary embedding."""
-        positions, half = torch.arange(num_positions, device=self.device)[None], self.form.head_dim // 2
-        cos, sin = self._rotary(self.embedding[:1], positions)
-        return cos[0, :, None, :half], sin[0, :, None, :half]
-
     def _normed(self, x: Tensor, weight: Tensor) -> Tensor:
         return normed(x, self.form.rms_norm_eps) * weight
-
-    def _embedding(self, weights: Weights, loaded: LoadedModel) -> Tensor:
-        """(v, d): the drafter's own table, or the target's, without a factor that the target may have."""
-        name, size = "embed_tokens.weight", self.form.hidden_size
-        if name in weights.tensors:
-            table = weights.take(name, len(weights.tensors[name]), size).to(self.device, self.dtype)
-            # Of one family of tokenizers tables are padded to several lengths.
-            return nn.functional.pad(table, (0, 0, 0, max(0, self.num_tokens - len(table))))
-        table = cast(nn.Embedding, loaded.model.get_input_embeddings()).weight.detach()
-        if table.shape[1] != size:
-            raise BadInput(f"The weights in {weights.folder} lack {name}, and the target's is {table.shape[1]} wide.")
-        return table
 
     def _read_entry(self, weights: Weights, loaded: LoadedModel) -> None:
         form, size = self.form, self.form.hidden_size
@@ -161,48 +142,8 @@ class EagleNetwork:
             return matrix, None
         return matrix, torch.cat([weights.take(f"{own}.{name}_proj.bias", size) for name, size in sizes])
 
-    def _read_output(self, weights: Weights, loaded: LoadedModel) -> None:
-        """The last norm, the output layer, and the token of each of its rows."""
-        size, name = self.form.hidden_size, "lm_head.weight"
-        self._norm = self._take(weights, "norm.weight", size) if self.form.version == 3 else None
-        ids = weights.vocabulary(self.form.vocab_size)
-        if name not in weights.tensors:
-            self.vocabulary: Tokens = ids[ids < self.num_tokens]
-            if size != self.form.target_hidden_size:
-                raise BadInput(f"The weights in {weights.folder} lack {name}, and are {size} wide.")
-            self.output = output_layer(loaded, self.vocabulary)
-            return
-        head = weights.take(name, len(weights.tensors[name]), size)
-        own = drafted_ids(weights, len(head))
-        kept = np.flatnonzero((own < self.num_tokens) & np.isin(own, ids))
-        self.vocabulary = own[kept]
-        self.output = linear(loaded, head[torch.from_numpy(kept)])
-
     def _take(self, weights: Weights, name: str, *shape: int) -> Tensor:
         return weights.take(name, *shape).to(self.device, self.dtype)
-
-
-def _rotary_config(form: Form) -> LlamaConfig:
-    """What transformers wants to know to make rotary angles."""
-    return LlamaConfig(
-        hidden_size=form.hidden_size,
-        num_attention_heads=form.num_attention_heads,
-        head_dim=form.head_dim,
-        max_position_embeddings=form.max_position_embeddings,
-        rope_parameters=dict(form.rope) or {"rope_type": "default", "rope_theta": 10_000.0},
-    )
-
-
-def drafted_ids(weights: Weights, num_rows: int) -> Tokens:
-    """Token id of each row of an output layer of the drafter's own: its number and, where there is one, an offset."""
-    if "d2t" not in weights.tensors:
-        if num_rows < weights.number("vocab_size"):
-            raise BadInput(f"The weights in {weights.folder} score {num_rows} tokens and lack d2t, which names them.")
-        return np.arange(num_rows)
-    ids: Tokens = np.arange(num_rows) + weights.take("d2t", num_rows).long().cpu().numpy()
-    if ids.min() < 0 or len(set(ids.tolist())) < num_rows:
-        raise BadInput(f"d2t in {weights.folder} names a token twice or below 0; wanted offsets to row numbers.")
-    return ids
 
 
 class EagleCache:
@@ -213,7 +154,7 @@ class EagleCache:
         self.network = network
         shape = (form.num_key_value_heads, num_columns, form.head_dim)
         self.keys, self.values = (torch.zeros(shape, dtype=network.dtype, device=network.device) for _ in range(2))
-        self._cos, self._sin = network.angles(num_columns)
+        self._cos, self._sin = network.rotary.angles(num_columns, network.embedding[:1])
 
     def encode(self, states: Tensor, tokens: Sequence[int], positions: Tensor, column: int, mask: Tensor) -> Tensor:
         """The layer's output (m, d) of rows, whose keys and values are kept from `column` on.

@@ -1,0 +1,101 @@
+"""DFlash's published layouts: z-lab's flat config and vLLM's `speculators`.
+
+Tensors have the same names in both; the config says what they cannot: the block, the mask, the target's layers, heads,
+windows. z-lab counts the layers whose outputs are read, from 0; `speculators` gives indices into transformers'
+hidden_states, one more. A layer with a window sees the block causally unless its config says otherwise, one without
+never does. Drafters that are DFlash in name only (Domino's and JetSpec's heads) are refused. Knows names, shapes and
+config keys; reads no file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from engine.checkpoints.decoder import layer_sizes, layers_named, nested, vocabulary
+from engine.checkpoints.layouts import Config, Layout, sizes
+from engine.errors import BadInput
+
+_OWN = r"self_attn\.(?:[qkvo]_proj|[qk]_norm)|mlp\.(?:gate|up|down)_proj|input_layernorm|post_attention_layernorm"
+_NAMES = {
+    rf"(?:model\.)?(layers\.\d+\.(?:{_OWN})\.weight)": r"\1",
+    r"(?:model\.)?((?:fc|hidden_norm|norm|embed_tokens)\.weight)": r"\1",
+    r"(lm_head\.weight|d2t|t2d)": r"\1",
+}
+_OTHERS = {"projector_type": ("dflash",), "shift_label": (False,), "causal_head": (False,), "draft_shift": (0, False)}
+"""Keys by which other drafters are told, and what DFlash has there."""
+_SCALES = {
+    "embedding_scale": "input_embedding_scale",
+    "logit_scale": "output_multiplier",
+    "logit_softcap": "final_logit_softcapping",
+}
+
+
+def _dflash(tensors: Mapping[str, Tensor], config: Config) -> Config:
+    """The method's config, of either layout."""
+    told = {**config, **nested(config, "dflash_config")}
+    layers = nested(config, "transformer_layer_config") or config
+    for key, known in _OTHERS.items():
+        if told.get(key) not in (None, *known):
+            raise BadInput(f"The config says {key}={told[key]!r:.40}: these weights are no DFlash, but built on it.")
+    size, states = sizes(tensors, "fc.weight")
+    num_layers = 1 + max((int(name.split(".")[1]) for name in tensors if name.startswith("layers.")), default=-1)
+    found = {
+        "method": "dflash",
+        **layer_sizes(tensors, layers, "layers.0", size, size),
+        "vocab_size": vocabulary(tensors, layers),
+        "num_hidden_layers": num_layers,
+        "block_size": _number(told, "block_size"),
+        "mask_token_id": _number(told, "mask_token_id"),
+        # DeepSpec's DFlash is its DSpark without heads, whose root is asked.
+        "sample_from_anchor": bool(told.get("sample_from_anchor", "markov_rank" in told)),
+        **_windows(config, layers, num_layers),
+        **{own: float(told[key]) for own, key in _SCALES.items() if told.get(key)},
+    }
+    taps = _taps(told, states, size)
+    if not taps or states % len(taps):
+        raise BadInput(f"The config names the target's layers {taps}, and fc.weight has {states} columns.")
+    return found | {"hidden_layers": taps, "target_hidden_size": states // len(taps)}
+
+
+def _taps(told: Config, states: int, size: int) -> list[int]:
+    """As indices into transformers' hidden_states; where z-lab's are not named, as its code spaces them."""
+    if (given := layers_named(told, "aux_hidden_state_layer_ids")) is not None:
+        return given
+    if (given := layers_named(told, "target_layer_ids")) is not None:
+        return [layer + 1 for layer in given]
+    num_layers, num = told.get("num_target_layers"), states // size
+    if type(num_layers) is not int or num_layers < 4 or num < 1:
+        raise BadInput(f"The config names no target_layer_ids, and num_target_layers is {num_layers!r:.40}.")
+    if num == 1:
+        return [num_layers // 2 + 1]
+    return [round(1 + place * (num_layers - 4) / (num - 1)) + 1 for place in range(num)]
+
+
+def _windows(config: Config, layers: Config, num_layers: int) -> Config:
+    """How far each layer looks back, and whether its rows see those behind them in the block."""
+    kinds: Any = layers.get("layer_types") or ["full_attention"] * num_layers
+    window = layers.get("sliding_window") or 0
+    known = {"full_attention": 0, "sliding_attention": window}
+    if not isinstance(kinds, list) or len(kinds) != num_layers or any(kind not in known for kind in kinds):
+        raise BadInput(f"layer_types is {kinds!r:.80}; wanted {num_layers} of {', '.join(known)}.")
+    windows = [known[kind] for kind in kinds]
+    if "sliding_attention" in kinds and (type(window) is not int or window < 1):
+        raise BadInput(f"layer_types has windows, and sliding_window is {window!r:.40}.")
+    is_causal = config.get("is_causal")
+    if is_causal is None and "sliding_window_non_causal" in config:
+        is_causal = False if config["sliding_window_non_causal"] else None
+    causal = [int(bool(window) if is_causal is None else is_causal) for window in windows]
+    return {"windows": windows if any(windows) else [], "causal": causal if any(causal) else []}
+
+
+def _number(told: Config, key: str) -> int:
+    found = told.get(key)
+    if type(found) is not int or found < 0:
+        raise BadInput(f"The config says {key}={found!r:.40}; wanted a whole number.")
+    return found
+
+
+DFLASH_LAYOUTS = (Layout("dflash", "DFlash: z-lab, vLLM speculators", _NAMES, _dflash, needs="hidden_norm.weight"),)

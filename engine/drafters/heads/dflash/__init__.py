@@ -1,0 +1,1 @@
+"""The method `dflash`: its drafter is in method.py."""

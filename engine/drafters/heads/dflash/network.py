@@ -1,0 +1,187 @@
+"""DFlash's layers on one block: the root and masks in, what stands behind them out, and the cache of a session.
+
+Chen et al. (arXiv 2602.06036), by the arithmetic of z-lab's code and of vLLM's `speculators`. The target's states of
+several layers become a feature of each place; a feature is no row, it passes each layer's keys and values alone. Rows
+are the block's: the root's embedding and one mask for each place behind it, which see all features and one another.
+Knows rows, columns and tokens; knows nothing of trees, options or verdicts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from engine.drafters.heads import _borrowed
+from engine.drafters.heads._candidates import Candidates, likeliest
+from engine.drafters.heads._layers import linear, normed, rotated
+from engine.drafters.heads._weights import Weights
+from engine.drafters.heads.dflash.form import Form, read_form
+from engine.errors import BadInput
+from engine.runtime import crossings
+from engine.runtime.attention import attend_fused
+
+if TYPE_CHECKING:
+    from engine.models import LoadedModel
+
+OWN_MASK = "mask_embedding"
+
+
+class DFlashNetwork:
+    """The weights in the form in which they run for one target. Shared by sessions; read-only."""
+
+    def __init__(self, weights: Weights, loaded: LoadedModel) -> None:
+        """Raises BadInput where tensors fit neither config nor target."""
+        self.form = form = read_form(weights, loaded.num_layers)
+        self.dtype, self.device = loaded.dtype, loaded.device
+        num_tokens = loaded.model.get_output_embeddings().out_features
+        weights.check_sizes(loaded, form.target_hidden_size, num_tokens)
+        self.embedding = _borrowed.embedding(weights, loaded, form.hidden_size)
+        self.rotary = _borrowed.Rotary(form)
+        size = form.hidden_size
+        self._fc = linear(loaded, weights.take("fc.weight", size, len(form.hidden_layers) * form.target_hidden_size))
+        self.layers = [Layer(weights, loaded, form, number) for number in range(form.num_hidden_layers)]
+        self._context = linear(loaded, torch.cat([part for layer in self.layers for part in layer.context]))
+        self._key_norms = torch.stack([layer.key_norm for layer in self.layers])[:, None, None]
+        self._mask = self._own_mask(weights)
+        self._feature_norm, self._norm = (
+            weights.take(f"{name}.weight", size).to(self.device, self.dtype) for name in ("hidden_norm", "norm")
+        )
+        self._output, self.vocabulary = _borrowed.output(weights, loaded, size, form.vocab_size)
+        self._ids = None if len(self.vocabulary) == num_tokens else torch.from_numpy(self.vocabulary).to(self.device)
+        self._num_tokens = num_tokens
+
+    def features(self, hidden: Tensor) -> Tensor:
+        """The target's states of places (m, n · h) → what their columns are made of, (m, d)."""
+        return normed(self._fc.forward(hidden.to(self.dtype)), self.form.rms_norm_eps) * self._feature_norm
+
+    def columns(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Each layer's keys, not turned yet, and values of places, (layers, m, heads, e) each."""
+        shape = (len(features), len(self.layers), 2, self.form.num_key_value_heads, self.form.head_dim)
+        keys, values = self._context.forward(features).view(shape).permute(2, 1, 0, 3, 4)
+        return normed(keys, self.form.rms_norm_eps) * self._key_norms, values
+
+    def rows(self, root_id: int) -> Tensor:
+        """What enters the first layer, (r, d)."""
+        root = self.embedding[crossings.upload(torch.tensor([root_id]), self.device)]
+        rows = torch.cat((root.to(self.dtype), self._mask.expand(self.form.block_size - 1, -1)))
+        return rows if self.form.embedding_scale == 1 else rows * self.form.embedding_scale
+
+    def scores(self, states: Tensor) -> Tensor:
+        """(m, n) of the vocabulary's tokens, from the last layer's output (m, d)."""
+        form = self.form
+        scores: Tensor = self._output.forward(normed(states, form.rms_norm_eps) * self._norm)
+        scores = scores if form.logit_scale == 1 else scores * form.logit_scale
+        return torch.tanh(scores / form.logit_softcap) * form.logit_softcap if form.logit_softcap else scores
+
+    def logits(self, states: Tensor) -> Tensor:
+        """(m, v) of the target's tokens, minus infinity for those that are not drafted."""
+        scores = self.scores(states).float()
+        if self._ids is None:
+            return scores
+        return scores.new_full((len(scores), self._num_tokens), -torch.inf).index_copy_(1, self._ids, scores)
+
+    def likeliest(self, states: Tensor, top_k: int) -> Candidates:
+        """The best tokens that rows foresee, from the last layer's output (m, d)."""
+        places, log_probs = likeliest(self.scores(states), top_k)
+        return self.vocabulary[places], log_probs
+
+    def _own_mask(self, weights: Weights) -> Tensor:
+        """(1, d): the weights' own vector, or a token's embedding."""
+        if OWN_MASK in weights.tensors:
+            return weights.take(OWN_MASK, self.form.hidden_size).to(self.device, self.dtype)[None]
+        if not 0 <= self.form.mask_token_id < len(self.embedding):
+            raise BadInput(
+                f"The weights in {weights.folder} name mask token {self.form.mask_token_id} and hold no {OWN_MASK}; "
+                f"the target embeds {len(self.embedding)} tokens."
+            )
+        return self.embedding[self.form.mask_token_id][None].to(self.dtype)
+
+
+class Layer:
+    """A Qwen3 layer."""
+
+    def __init__(self, weights: Weights, loaded: LoadedModel, form: Form, number: int) -> None:
+        self.form = form
+        size, width, name = form.hidden_size, form.intermediate_size, f"layers.{number}"
+        queries, keys = (heads * form.head_dim for heads in (form.num_attention_heads, form.num_key_value_heads))
+        own, mlp = f"{name}.self_attn", f"{name}.mlp"
+        sizes = zip("qkv", (queries, keys, keys), strict=True)
+        query, *context = (weights.take(f"{own}.{part}_proj.weight", rows, size) for part, rows in sizes)
+        self.context = tuple(context)
+        """Of keys and values, (kv · e, d) each."""
+        self._qkv = linear(loaded, torch.cat((query, *context)))
+        self._o_proj = linear(loaded, weights.take(f"{own}.o_proj.weight", size, queries))
+        self._gate_up = linear(
+            loaded, torch.cat([weights.take(f"{mlp}.{part}_proj.weight", width, size) for part in ("gate", "up")])
+        )
+        self._down = linear(loaded, weights.take(f"{mlp}.down_proj.weight", size, width))
+        norms = {f"{own}.q_norm": form.head_dim, f"{own}.k_norm": form.head_dim}
+        norms |= dict.fromkeys((f"{name}.input_layernorm", f"{name}.post_attention_layernorm"), size)
+        query_norm, self.key_norm, self._input_norm, self._mlp_norm = (
+            weights.take(f"{norm}.weight", length).to(loaded.device, loaded.dtype) for norm, length in norms.items()
+        )
+        num_heads, num_keys = form.num_attention_heads, form.num_key_value_heads
+        self._head_norms = torch.cat((query_norm.expand(num_heads, -1), self.key_norm.expand(num_keys, -1)))
+        self.window = form.windows[number] if form.windows else 0
+        self.is_causal = bool(form.causal[number]) if form.causal else False
+
+    def projected(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, ...]:
+        """Queries, keys and values (m, heads, e) of rows (m, d), turned by cosines and sines (m, 1, e ÷ 2)."""
+        form, heads = self.form, len(self._head_norms)
+        found = self._qkv.forward(normed(x, form.rms_norm_eps) * self._input_norm).view(len(x), -1, form.head_dim)
+        turned = rotated(normed(found[:, :heads], form.rms_norm_eps) * self._head_norms, cos, sin)
+        return turned[:, : form.num_attention_heads], turned[:, form.num_attention_heads :], found[:, heads:]
+
+    def finish(self, x: Tensor, attended: Tensor) -> Tensor:
+        """The layer's output (m, d) of its input and what attention gave, (m, heads, e)."""
+        x = x + self._o_proj.forward(attended.reshape(len(x), -1))
+        gate, up = self._gate_up.forward(normed(x, self.form.rms_norm_eps) * self._mlp_norm).chunk(2, dim=1)
+        found: Tensor = x + self._down.forward(nn.functional.silu(gate) * up)
+        return found
+
+    def mask(self, first: int, num_rows: int, device: torch.device) -> Tensor | None:
+        """(m, first + m) which columns the rows from place `first` on see; None where they see all."""
+        if not self.window and not self.is_causal:
+            return None
+        back = torch.arange(first, first + num_rows)[:, None] - torch.arange(first + num_rows)
+        window = self.window or first + num_rows
+        sees = (back < window) & (back >= 0 if self.is_causal else -back < window)
+        return crossings.upload(sees, device)
+
+
+class DFlashCache:
+    """The layers' keys and values in one session, (layers, kv heads, columns, e): of features alone."""
+
+    def __init__(self, network: DFlashNetwork, num_columns: int) -> None:
+        form = network.form
+        self.network = network
+        shape = (form.num_hidden_layers, form.num_key_value_heads, num_columns, form.head_dim)
+        self.keys, self.values = (torch.zeros(shape, dtype=network.dtype, device=network.device) for _ in range(2))
+        self._cos, self._sin = network.rotary.angles(num_columns, network.embedding[:1])
+
+    @torch.inference_mode()
+    def read(self, hidden: Tensor, column: int) -> None:
+        """Keep the columns of places in a row from `column` on, whose states are (m, n · h)."""
+        keys, values = self.network.columns(self.network.features(hidden))
+        places = slice(column, column + len(hidden))
+        turned = rotated(keys, self._cos[places], self._sin[places])
+        self.keys[:, :, places], self.values[:, :, places] = turned.transpose(1, 2), values.transpose(1, 2)
+
+    @torch.inference_mode()
+    def block(self, root_id: int, column: int) -> Tensor:
+        """The last layer's output (r, d) of a block whose root stands behind `column` columns of the text.
+
+        Its own keys and values stand behind them, and are written over by whatever is read next.
+        """
+        network, num_rows = self.network, self.network.form.block_size
+        x, places = network.rows(root_id), slice(column, column + num_rows)
+        cos, sin = self._cos[places], self._sin[places]
+        for number, layer in enumerate(network.layers):
+            query, key, value = layer.projected(x, cos, sin)
+            keys, values = self.keys[number, :, : places.stop], self.values[number, :, : places.stop]
+            keys[:, column:], values[:, column:] = key.transpose(0, 1), value.transpose(0, 1)
+            mask = layer.mask(column, num_rows, network.device)
+            x = layer.finish(x, attend_fused(query, keys, values, mask))
+        return x

@@ -1,0 +1,104 @@
+"""DFlash's published checkpoints: converted, run, equal to their description; traps of the formats; what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from toys import output_ids, prompt_ids
+
+from engine import drafters
+from engine.checkpoints import convert
+from engine.config import GenerationConfig
+from engine.drafters.base import Room
+from engine.errors import BadInput
+from engine.loop import generate
+from tests.engine.checkpoints.dflash_layouts import PUBLISHED, Published, Reference, made, started
+from tests.engine.checkpoints.eagle_layouts import NUM_TOKENS, some, target, written
+
+PROMPT = prompt_ids(11)
+
+
+@pytest.mark.parametrize("layout", PUBLISHED)
+def test_what_is_published_drafts_what_its_description_says(layout: str, tmp_path: Path) -> None:
+    """Tokens through d2t and their probabilities; layers counted as each format does; windows; who is asked."""
+    published = PUBLISHED[layout]()
+    drafter = made(tmp_path, published, tree="chain")
+    assert drafter.needs.hidden_layers == published.taps
+    context = started(drafter, PROMPT)
+    tree = drafter.propose(context, Room(16))
+    tokens, probs = Reference(published, context).chain()
+    assert list(tree.tokens) == tokens
+    assert tree.parents == tuple(range(-1, len(tokens) - 1))
+    assert tree.draft_probs == pytest.approx(probs, rel=1e-3)
+
+
+@pytest.mark.parametrize("layout", ["z-lab, windows", "speculators"])
+def test_its_text_is_the_targets(layout: str, tmp_path: Path) -> None:
+    """Also where the drafter has tokens that the target has not."""
+    drafter = made(tmp_path, PUBLISHED[layout]())
+    settings = GenerationConfig(max_new_tokens=10)
+    plain = output_ids(generate(target(), drafters.create("plain", {}, target()), PROMPT, settings))
+    assert output_ids(generate(target(), drafter, PROMPT, settings)) == plain
+    assert drafter.network.vocabulary.max() < NUM_TOKENS
+
+
+def changed(layout: str, drop: tuple[str, ...] = (), add: dict[str, Any] | None = None, **config: Any) -> Published:
+    found = PUBLISHED[layout]()
+    tensors = {name: tensor for name, tensor in found.tensors.items() if name not in drop} | (add or {})
+    nested = {**found.config.get("dflash_config", {}), **config.pop("nested", {})}
+    config |= {"dflash_config": nested} if nested else {}
+    return Published(tensors, {**found.config, **config}, found.taps, found.head_dim, found.block_size, found.theta)
+
+
+REFUSED: dict[str, tuple[Published, str]] = {
+    "no features": (changed("z-lab", ("hidden_norm.weight",)), "looks like a whole model"),
+    "a norm is missing": (changed("z-lab", ("layers.1.input_layernorm.weight",)), r"lack layers\.1\.input_layernorm"),
+    "no layer": (changed("z-lab", ("layers.0.self_attn.q_proj.weight",)), r"no matrix layers\.0\.self_attn\.q_proj"),
+    "no layers": (changed("z-lab, windows", num_target_layers=None), "names no target_layer_ids"),
+    "layers of another number": (changed("z-lab", nested={"target_layer_ids": [1, 2, 3, 4, 5]}), "has 192 columns"),
+    "layers in words": (changed("speculators", aux_hidden_state_layer_ids="all"), "wanted a list of layers"),
+    "no mask": (changed("z-lab", nested={"mask_token_id": None}), "mask_token_id=None"),
+    "no block": (changed("speculators", block_size=None), "block_size=None"),
+    "kinds of layers": (changed("z-lab", layer_types=["full_attention", "mamba"]), "wanted 2 of full_attention"),
+    "no window": (changed("z-lab, windows", sliding_window=None), "sliding_window is 0"),
+    "JetSpec": (changed("z-lab", nested={"causal_head": True}), "causal_head=True: these weights are no DFlash"),
+    "Domino by its config": (changed("speculators", projector_type="domino"), "projector_type='domino'"),
+    "Domino": (changed("speculators", add={"prefix_gru.weight_ih_l0": some(4, 4)}), "looks like Domino"),
+    "DSpark": (changed("DeepSpec", add={"markov_head.markov_w1.weight": some(4, 4)}), "looks like DSpark"),
+    "DFlash 2": (changed("z-lab", add={"candidate_selector.predecessor_codebook": some(4, 4)}), "looks like DFlash 2"),
+    "marks": (changed("speculators", add={"d2t": some(20).long()}), "tokens that t2d marks"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_refused_file_names_the_key_or_shape(case: str, tmp_path: Path) -> None:
+    published, told = REFUSED[case]
+    with pytest.raises(BadInput, match=told):
+        made(tmp_path, published)
+
+
+def test_a_mask_that_the_target_does_not_embed_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=f"mask_token_id in .* is {NUM_TOKENS}"):
+        made(tmp_path, changed("z-lab", nested={"mask_token_id": NUM_TOKENS}))
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ({"block_size": 1}, "block_size in .* is 1; wanted 2 to 33"),
+        ({"windows": [1]}, r"windows in .* is \[1\]; wanted 2 numbers"),
+        ({"hidden_layers": [2, 4, 99]}, r"read states \[99\]"),
+        ({"logit_scale": "much"}, "logit_scale in .* is 'much'; wanted a number"),
+        ({"rope": "llama3"}, "rope in .* is 'llama3'"),
+        ({"num_key_value_heads": 3}, "key heads do not divide"),
+    ],
+)
+def test_a_broken_config_is_a_sentence(config: dict[str, Any], told: str, tmp_path: Path) -> None:
+    convert(written(tmp_path / "published", PUBLISHED["z-lab"]()), tmp_path / "out")
+    path = tmp_path / "out" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **config}))
+    with pytest.raises(BadInput, match=told):
+        drafters.create("dflash", {"weights": str(tmp_path / "out")}, target())
