@@ -15,7 +15,7 @@ from typing import Any
 
 MISSING = {"numba", "llvmlite", "specviz", "app", "gradio", "fastapi", "starlette", "plotly", "markdown_it"}
 MISSING |= {"sqlalchemy", "alembic", "pyarrow"}
-LEFT_OUT = ("__main__", "kernel", "compiled", "_compiled")
+LEFT_OUT = ("__main__", "kernel", "compiled", "_compiled", "_decoder_compiled")
 METHODS: dict[str, dict[str, int]] = {
     "plain": {},
     "draft_model": {"width": 2},
@@ -25,6 +25,7 @@ METHODS: dict[str, dict[str, int]] = {
     "chimera": {"budget": 6},
     "eagle": {"budget": 6},
     "dflash": {"budget": 6},
+    "hydra": {"budget": 6},
     "hidden_transfer": {"budget": 6},
 }
 

@@ -19,12 +19,13 @@ from torch import Tensor
 from engine.checkpoints import files
 from engine.checkpoints.dflash import DFLASH_LAYOUTS
 from engine.checkpoints.eagle import EAGLE_LAYOUTS
+from engine.checkpoints.hydra import HYDRA_LAYOUTS
 from engine.checkpoints.layouts import LAYOUTS, Layout, foreign
 from engine.errors import BadInput
 
 WEIGHTS_FILE = "model.safetensors"
 MOST_NAMED = 3
-KNOWN = (*LAYOUTS, *EAGLE_LAYOUTS, *DFLASH_LAYOUTS)
+KNOWN = (*LAYOUTS, *EAGLE_LAYOUTS, *DFLASH_LAYOUTS, *HYDRA_LAYOUTS)
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,6 @@ def convert(source: Path, folder: Path) -> Converted:
         raise BadInput(f"{folder} is there already; name a new folder.")
     tensors, config = files.read(source)
     layout, renamed = _recognised(tensors, source)
-    if layout.origin == "vLLM":
-        renamed = _numbered(renamed)
     told = {**layout.config(renamed, config), "converted_from": layout.origin}
     _write(folder, renamed, told)
     return Converted(layout.method, layout.origin, folder, len(renamed))
@@ -67,12 +66,6 @@ def _recognised(tensors: Mapping[str, Tensor], source: Path) -> tuple[Layout, di
     known = sorted({f"{layout.method} ({layout.origin})" for layout in KNOWN})
     some = ", ".join(f"{name[:60]} {tuple(tensor.shape)}" for name, tensor in list(tensors.items())[:MOST_NAMED])
     raise BadInput(f"{source} is in no layout that is known: {', '.join(known)}. It holds {some}.")
-
-
-def _numbered(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A head's output layer stands behind its blocks, under the next number."""
-    num_blocks = 1 + max((int(name.split(".")[1]) for name in tensors if ".linear." in name), default=-1)
-    return {name.replace(".out.", f".{num_blocks}."): tensor for name, tensor in tensors.items()}
 
 
 def _write(folder: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:

@@ -31,15 +31,22 @@ class Layout:
     """From renamed tensors and published config to the method's config. Raises BadInput."""
     needs: str = ""
     """A tensor, by its new name, without which a checkpoint is another's."""
+    ignored: str = ""
+    """Whole names of what is in a file and is not the drafter's to keep."""
+    arranged: Callable[[dict[str, Tensor]], dict[str, Tensor]] = dict
+    """From tensors by new names to those of this project, where patterns do not do: numbers that are to be counted."""
 
     def renamed(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
         """All tensors by their new names; None where one of them is not this layout's."""
         found: dict[str, Tensor] = {}
         for name, tensor in tensors.items():
+            if self.ignored and re.fullmatch(self.ignored, name):
+                continue
             new = self._new(name)
             if new is None or new in found:
                 return None
             found[new] = tensor
+        found = self.arranged(found)
         return found if not self.needs or self.needs in found else None
 
     def _new(self, name: str) -> str | None:
@@ -72,6 +79,12 @@ def _accelerator(tensors: Mapping[str, Tensor], config: Config) -> Config:
     return found | {key: config[key] for key in kept if key in config}
 
 
+def _numbered(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A head's output layer stands behind its blocks, under the next number."""
+    num_blocks = 1 + max((int(name.split(".")[1]) for name in tensors if ".linear." in name), default=-1)
+    return {name.replace(".out.", f".{num_blocks}."): tensor for name, tensor in tensors.items()}
+
+
 def sizes(tensors: Mapping[str, Tensor], name: str) -> tuple[int, int]:
     """Of a matrix. Raises BadInput where there is none of this name."""
     if name not in tensors or tensors[name].dim() != 2:
@@ -95,6 +108,7 @@ LAYOUTS = (
             r"lm_heads\.(\d+)\.weight": r"\1.out.weight",
         },
         _medusa,
+        arranged=_numbered,
     ),
     Layout(
         "mlp_speculator",
@@ -106,7 +120,7 @@ LAYOUTS = (
 FOREIGN = {
     "EAGLE-4": r"(?:model\.)?efficient_lm_head.*",
     "P-EAGLE": r"mask_hidden",
-    "Hydra": r"(?:hydra_head\.|hydra_mlp\.|hydra_lm_head\.).*",
+    "Hydra of another kind (cross-attention, EAGLE-style)": r"(?:hydra_head\.|hydra_mlp\.|hydra_lm_head\.).*",
     "DFlash 2": r"candidate_selector\..*|layers\.\d+\.(?:attention|mlp)_conv\..*",
     "DSpark": r"(?:logit_head\.)?(?:markov_head|confidence_head)\..*",
     "Domino": r"(?:prefix_gru|embed_proj)\..*",

@@ -38,7 +38,10 @@ def add(parser: argparse.ArgumentParser) -> None:
         "auto: tasks for story and where there is no chat template)",
     )
     parser.add_argument(
-        "--variant", type=int, choices=(1, 3), help="for eagle: EAGLE-1 and -2, or EAGLE-3 (default: 3)"
+        "--variant",
+        type=int,
+        choices=(1, 2, 3),
+        help="for eagle: EAGLE-1 and -2, or 3 (default: 3); for hydra: 1, Hydra, or 2, Hydra++ (default: 2)",
     )
     parser.add_argument("--draft", type=Path, help="for report: the draft model's folder")
     parser.add_argument("--before", type=Path, help="for report: an earlier target's folder, to compare with")

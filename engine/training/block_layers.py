@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.drafters.heads.dflash.form import Form
-from engine.training.chimera_encoders import RMSNorm
+from engine.training.decoder_layer import RMSNorm
 from engine.training.steps import rotated
 
 

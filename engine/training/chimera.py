@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from engine.drafters.heads.chimera.network import ChimeraShape
-from engine.training.chimera_encoders import FullContextEncoder, TrigramEncoder
+from engine.training.chimera_encoders import TrigramEncoder
+from engine.training.decoder_layer import DecoderLayer, sizes_like
 from engine.training.head_training import train_heads
 from engine.training.heads import Soft, least_squares
 from engine.training.losses import soft_cross_entropy
@@ -54,7 +55,7 @@ class Chimera(Stepped):
         super().__init__(embedding, output)
         self.shape, self.num_heads = shape, shape.num_heads
         self.trigram = TrigramEncoder(shape.hidden_size)
-        self.encoder = FullContextEncoder(shape)
+        self.encoder = DecoderLayer(shape)
         size = shape.hidden_size
         self.heads = nn.ModuleList(nn.Linear(2 * size, size, bias=False) for _ in range(shape.num_heads))
         for head in self.heads.parameters():
@@ -149,15 +150,8 @@ def trigrams(ids: Tensor) -> Tensor:
 
 def make(material: Material, recipe: Recipe) -> Chimera:
     """The network for a target: the encoder as wide as one of the target's own layers."""
-    config = material.target.config.get_text_config()
-    size, num_heads = material.hidden_size, int(config.num_attention_heads)
-    shape = ChimeraShape(
-        hidden_size=size,
-        vocab_size=material.vocab_size,
-        num_attention_heads=num_heads if size % (2 * num_heads) == 0 else 1,
-        intermediate_size=int(getattr(config, "intermediate_size", None) or 4 * size),
-        num_heads=NUM_HEADS,
-    )
+    sizes = sizes_like(material.target.config.get_text_config())
+    shape = ChimeraShape(**sizes, vocab_size=material.vocab_size, num_heads=NUM_HEADS)
     embedding = cast(nn.Embedding, material.target.get_input_embeddings()).weight
     return Chimera(shape, embedding, material.output_table.to(embedding.dtype))
 

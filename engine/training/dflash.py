@@ -22,7 +22,7 @@ from transformers import PreTrainedModel
 from engine.drafters.heads.dflash.form import Form
 from engine.training import block_start
 from engine.training.block_layers import Blocks, Layer
-from engine.training.chimera_encoders import RMSNorm
+from engine.training.decoder_layer import RMSNorm
 from engine.training.head_training import train_heads
 from engine.training.heads import Soft
 from engine.training.losses import soft_cross_entropy

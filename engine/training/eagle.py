@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from engine.drafters.heads.eagle.form import Form
-from engine.training.chimera_encoders import RMSNorm
+from engine.errors import BadInput
+from engine.training.decoder_layer import RMSNorm
 from engine.training.eagle_layer import Layer
 from engine.training.head_training import train_heads
 from engine.training.heads import Soft, least_squares
@@ -200,7 +201,9 @@ def form_of(material: Material, version: int) -> Form:
 
 
 def make(material: Material, recipe: Recipe, version: int = 3) -> Eagle:
-    """The network for a target."""
+    """The network for a target. Raises BadInput."""
+    if version not in (1, 3):
+        raise BadInput(f"--variant is {version}; of EAGLE 1 (EAGLE-1 and -2) and 3 are trained.")
     embedding = cast(nn.Embedding, material.target.get_input_embeddings()).weight
     output = material.output_table.to(embedding.dtype)
     return Eagle(form_of(material, version), embedding, output, material.target)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.drafters.heads.eagle.form import Form
-from engine.training.chimera_encoders import RMSNorm
+from engine.training.decoder_layer import RMSNorm
 from engine.training.steps import rotated
 
 SELF_ATTENTION = 1.2

@@ -154,7 +154,8 @@ def heldout_ranks(heads: Heads, answers: Answers) -> Tensor:
         labels = labels_of(ids[None], heads.num_heads, heads.end_ids)[:, 0]
         if heads.places is not None:
             labels = placed(labels, heads.places, OUTSIDE)
-        scores = heads.scores(ids[None].clamp(min=0).to(device), hidden[None].float().to(device))
+        states = heads.contextual(hidden[None].float().to(device))
+        scores = heads.scores(ids[None].clamp(min=0).to(device), states)
         ranks = [_rank(s[0].float().cpu(), label) for s, label in zip(scores, labels, strict=True)]
         found.append(torch.stack(ranks, dim=1)[num_prompt - 1 :])
     kept = torch.cat(found)

@@ -38,7 +38,7 @@ class Heads(nn.Module, ABC):
     is_distilled = False
     """Whether heads learn the target's distribution of the token (`Soft`), and not the token."""
     has_context = True
-    """Whether a place looks at the places before it; where not, places that are not asked are not computed."""
+    """Whether a place looks at those before it, `contextual` apart; where not, places not asked are not computed."""
     has_static_tree = True
     """Whether the method's tree is of a shape measured here, and not of one that follows the text."""
 
@@ -47,12 +47,16 @@ class Heads(nn.Module, ABC):
         self.end_ids, self.begin_ids, self.places = material.end_ids, material.begin_ids, material.places
         return self
 
+    def contextual(self, hidden: Tensor) -> Tensor:
+        """What `scores` reads of a row's hidden states (b, t, h): they themselves, or what a layer over them makes."""
+        return hidden
+
     @abstractmethod
     def scores(self, ids: Tensor, hidden: Tensor) -> Iterator[Tensor]:
         """Logits (b, p, v) of one head after another at the first p = t - num_heads places of each row.
 
-        `ids (b, t + 1)` are true tokens, padding clamped to 0; `hidden (b, t, h)`. Head i at place p may read
-        hidden states up to p and tokens up to p + 1 + i.
+        `ids (b, t + 1)` are true tokens, padding clamped to 0; `hidden (b, t, h)` is `contextual`. Head i at place p
+        may read hidden states up to p and tokens up to p + 1 + i.
         """
 
     @abstractmethod
@@ -91,6 +95,7 @@ class Heads(nn.Module, ABC):
         labels = self.labels(ids)
         is_asked = labels[0] != IGNORED
         num_places = is_asked.shape[1]
+        hidden = self.contextual(hidden)
         if not self.has_context:
             ids = ids.unfold(1, self.num_heads + 2, 1)[is_asked]
             hidden = hidden[:, :num_places][is_asked][:, None]

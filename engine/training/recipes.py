@@ -162,6 +162,11 @@ RECIPES["dflash", "cpu"] = replace(
     RECIPES["eagle", "cpu"], lr=4e-3, limit_minutes=45, eval_every_seconds=1800, num_written=1600
 )
 RECIPES["dflash", "gpu"] = replace(RECIPES["heads", "gpu"], micro_tokens=8192, lr=4e-3)
+# Hydra's heads begin fitted, as Chimera's do; what is left to learn is in the target's own answers.
+RECIPES["hydra", "cpu"] = replace(
+    RECIPES["eagle", "cpu"], lr=3e-3, limit_minutes=40, eval_every_seconds=900, num_written=1600
+)
+RECIPES["hydra", "gpu"] = RECIPES["heads", "gpu"]
 for _preset in ("cpu", "gpu"):
     # All of its parameters are Muon's matrices, which begin at zero and have far to go.
     RECIPES["medusa", _preset] = replace(RECIPES["heads", _preset], lr=8e-3, stages=_MOSTLY_WRITTEN, decay_from=0.1)

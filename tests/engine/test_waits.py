@@ -29,6 +29,7 @@ MOST_WAITS = {
     "chimera": 1 + 4,  # levels
     "eagle": 1 + 6,
     "dflash": 2 + 1,  # the places together; and what noise told is learnt
+    "hydra": 1 + 4,  # heads
     "mlp_speculator": 1 + 4,  # stages
     "hidden_transfer": 1 + 1,
     "medusa": 1 + 1,

@@ -1,8 +1,9 @@
 """Trained drafters that read the target's hidden states.
 
 What they share stands here: weights and whom they fit (`_weights`), the drafter around them (`_trained`), the form in
-which a network runs (`_layers`, `_compiled`), its best tokens (`_candidates`), trees of guesses that do not depend on
-each other (`_trees`), and of those that do, level by level (`_levels`). A further method is a folder that brings three
+which a network runs (`_layers`, `_compiled`), a decoder layer of its own (`_decoder_layer`), its best tokens
+(`_candidates`), trees of guesses that do not depend on each other (`_trees`), and of those that do, level by level
+(`_levels`). A further method is a folder that brings three
 things:
 
 - its network, `network.py`: a class or function of `(weights, loaded, *settings)` that takes what it needs from the

@@ -21,9 +21,20 @@ if TYPE_CHECKING:
     from engine.runtime.cpu.softmax import Doubles, Integers
     from engine.runtime.extra import ExtraRows
 
-_PATHS = "0 1 2 3 00 01 02 10 11 20 21 30 000 001 002 010 011 020 021 100 0000 0001 0002 00000 00001"
-EAGLE_1 = Shape(tuple(tuple(map(int, path)) for path in _PATHS.split()), (0.0,) * len(_PATHS.split()))
+
+def _unmeasured(paths: str) -> Shape:
+    """A shape of rank paths of one figure a rank, best first, whose shares nobody knows."""
+    found = tuple(tuple(map(int, path)) for path in paths.split())
+    return Shape(found, (0.0,) * len(found))
+
+
+EAGLE_1 = _unmeasured("0 1 2 3 00 01 02 10 11 20 21 30 000 001 002 010 011 020 021 100 0000 0001 0002 00000 00001")
 """The 25 nodes of EAGLE-1's released code, which others took over."""
+MEDUSA_63 = _unmeasured(
+    "0 00 1 01 2 000 10 02 3 03 4 04 20 05 001 5 06 6 07 010 11 7 08 002 30 09 8 9 100 020 12 003 40 21 004 005 0000 "
+    "011 006 030 50 13 007 008 009 60 040 14 70 012 200 31 22 80 050 15 101 021 90 060 0001 16 070"
+)
+"""The 63 nodes of Medusa's released code, grown for Vicuna 7B, which Hydra's drafts too."""
 MOST_RANKS, LEAST_SHARE = 8, 0.01
 """Candidates of a depth that the likeliest tree is chosen from, and what a path's probability must be."""
 

@@ -150,7 +150,7 @@ def test_code_in_a_pickle_is_not_run(written: Written, tmp_path: Path) -> None:
 
 
 REFUSED: dict[str, tuple[Any, str, dict[str, Any], str]] = {
-    "Hydra": ({"hydra_mlp.0.0.linear.weight": some(4, 4)}, "m.safetensors", {}, "looks like Hydra"),
+    "Hydra": ({"hydra_mlp.self_attn.k_proj.weight": some(4, 4)}, "m.safetensors", {}, "looks like Hydra"),
     "a whole model": ({"model.layers.0.self_attn.q_proj.weight": some(4, 4)}, "pytorch_model.bin", {}, "a whole model"),
     "nobody's": ({"thing.weight": some(4, 3)}, "model.safetensors", {}, r"It holds thing\.weight \(4, 3\)"),
     "one tensor too many": (medusa() | {"x": some(2)}, "model.safetensors", {}, "in no layout that is known"),

@@ -19,6 +19,7 @@ from engine.training import (
     eagle,
     head_training,
     hidden_transfer,
+    hydra,
     layer_sweep,
     medusa,
     mlp_speculator,
@@ -37,6 +38,8 @@ MAKES: dict[str, Any] = {
     "eagle": eagle.make_fitted,
     "eagle, first": partial(eagle.make_fitted, version=1),
     "dflash": dflash.make_fitted,
+    "hydra": partial(hydra.make_fitted, variant=1),
+    "hydra++": hydra.make_fitted,
     "hidden_transfer": lambda material, recipe: solved(Layered(material.target), (1, 1, 1), material),
     "its corrections": lambda material, recipe: solved(Layered(material.target), (1, 1), material).corrected(
         material.input_table

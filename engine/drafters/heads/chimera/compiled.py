@@ -15,15 +15,10 @@ from torch import Tensor
 
 from engine.drafters.heads._candidates import Candidates, Tokens
 from engine.drafters.heads._compiled import ranked, run, scaled_of
+from engine.drafters.heads._decoder_compiled import CompiledCache, CompiledLayer
+from engine.drafters.heads._decoder_layer import LayerCache
 from engine.drafters.heads.chimera import kernel
-from engine.drafters.heads.chimera.network import (
-    MAX_DRAFT_COLUMNS,
-    FullContext,
-    Network,
-    NetworkWeights,
-    Triple,
-    angles,
-)
+from engine.drafters.heads.chimera.network import Network, NetworkWeights, Triple
 from engine.runtime.cpu.small_products import numbers_of, row_buffer
 
 MOST_TABLED = 64_000_000
@@ -48,17 +43,10 @@ class CompiledNetwork(Network):
             self._sum = kernel.multiplied, numbers_of(embedding.to(self.dtype)), pack(weights.parts)
         self._bias, self._down, self._known = weights.bias.numpy(), pack(weights.down), pack(weights.known)
         self._heads, self._output = [pack(head) for head in weights.heads], pack(output)
-        self._qkv, self._projection = pack(weights.qkv), pack(weights.output)
-        self._gate_up, self._mlp_down = pack(weights.gate_up), pack(weights.mlp_down)
+        self._layer = CompiledLayer(weights.layer, self.dtype)
 
-    def context(self, max_context: int) -> CompiledContext:
-        return CompiledContext(self, max_context)
-
-    def layer(self, num_positions: int) -> kernel.Layer:
-        """The encoder, for positions below this."""
-        cos, sin = angles(self.shape, num_positions, self.device)
-        matrices = self._qkv, self._projection, self._gate_up, self._mlp_down
-        return kernel.Layer(*matrices, cos.numpy(), sin.numpy(), np.float32(self.shape.rms_norm_eps))
+    def context(self, max_context: int) -> LayerCache:
+        return CompiledCache(self._layer, *self.sizes(max_context))
 
     def grams(self, triples: Sequence[Triple]) -> Tensor:
         found = torch.empty(len(triples), self.shape.hidden_size)
@@ -77,22 +65,3 @@ class CompiledNetwork(Network):
         numbers = self._heads[head], known.numpy(), self._output, encoded.numpy()
         places, log_probs = ranked(kernel.rank, *numbers, size=(len(encoded), min(top_k, num_tokens)))
         return self.vocabulary[places], log_probs
-
-
-class CompiledContext(FullContext):
-    """Compiled loops on one session's keys and values."""
-
-    def __init__(self, network: CompiledNetwork, max_context: int) -> None:
-        super().__init__(network.shape, max_context, network.device)
-        self._layer = network.layer(max_context + MAX_DRAFT_COLUMNS)
-
-    def encode(
-        self, rows: Tensor, num_asked: int, positions: Tensor, columns: Tensor, end: int, mask: Tensor
-    ) -> Tensor:
-        found = torch.empty(num_asked, rows.shape[1])
-        looks = np.ones((num_asked, end), np.bool_)
-        looks[:, end - mask.shape[1] :] = mask.numpy()
-        where = kernel.Pass(positions.numpy(), columns.numpy(), looks)
-        cache = self.keys.mT.numpy(), self.values.numpy()
-        run(kernel.encode, self._layer, rows.float().numpy(), where, *cache, found.numpy())
-        return found

@@ -1,7 +1,7 @@
 """Chimera's network on draft trees: trigram encoder, full-context encoder with its cache, heads.
 
 The same weights and arithmetic as `engine/training/chimera.py` on a few rows at a time, through torch; compiled, where
-small and on a CPU, in compiled.py. `Network` is what sessions share; `FullContext` is one session's cache.
+small and on a CPU, in compiled.py. `Network` is what sessions share; the encoder's cache is a session's own.
 Knows tokens, places and rows of tensors; knows nothing of tree shapes, options or verdicts.
 
 Place p of a text is where the target's hidden state h of token p and the trigram output g of token p + 1 stand
@@ -21,11 +21,19 @@ import torch
 from torch import Tensor, nn
 
 from engine.drafters.heads._candidates import Candidates, Tokens, likeliest
-from engine.drafters.heads._layers import linear, normed, rotated
+from engine.drafters.heads._decoder_layer import (
+    Angles,
+    LayerCache,
+    LayerShape,
+    LayerWeights,
+    TorchCache,
+    TorchLayer,
+    angles,
+)
+from engine.drafters.heads._layers import linear
 from engine.drafters.heads._weights import Weights
 from engine.errors import BadInput
 from engine.runtime import crossings
-from engine.runtime.attention import attend_fused
 
 if TYPE_CHECKING:
     from engine.models import LoadedModel
@@ -34,23 +42,13 @@ MAX_DRAFT_COLUMNS = 256
 Triple = tuple[int, int, int]
 
 
-@dataclass(frozen=True)
-class ChimeraShape:
+@dataclass(frozen=True, kw_only=True)
+class ChimeraShape(LayerShape):
     """Sizes, as `config.json` keeps them."""
 
-    hidden_size: int
     vocab_size: int
-    num_attention_heads: int
-    intermediate_size: int
     num_heads: int = 4
     """Draft steps, each with a head of its own."""
-    rms_norm_eps: float = 1e-6
-    rope_theta: float = 10_000.0
-
-    @property
-    def head_dim(self) -> int:
-        """Width of an attention head."""
-        return self.hidden_size // self.num_attention_heads
 
 
 def read_shape(weights: Weights) -> ChimeraShape:
@@ -67,17 +65,15 @@ def read_shape(weights: Weights) -> ChimeraShape:
 
 @dataclass(frozen=True)
 class NetworkWeights:
-    """The matrices in float32; a norm's weight and the queries' scale are factors of the matrix behind them."""
+    """The matrices in float32."""
 
     shape: ChimeraShape
     parts: Tensor
     """(4d, 3d): the trigram block's first product and its by-pass, each a sum of a part of each token."""
     bias: Tensor
     down: Tensor
-    qkv: Tensor
-    output: Tensor
-    gate_up: Tensor
-    mlp_down: Tensor
+    layer: LayerWeights
+    """The full-context encoder."""
     known: Tensor
     """(n · d, d): every head's matrix for h."""
     heads: list[Tensor]
@@ -102,10 +98,14 @@ def read_weights(weights: Weights) -> NetworkWeights:
         parts=torch.cat((mix, down)),
         bias=take("trigram.mix.bias", 3 * d),
         down=down,
-        qkv=torch.cat((q * shape.head_dim**-0.5, k, v)) * attention_norm,
-        output=take("encoder.o_proj.weight", d, d),
-        gate_up=torch.cat(gate_up) * mlp_norm,
-        mlp_down=take("encoder.down_proj.weight", d, f),
+        layer=LayerWeights(
+            num_heads=shape.num_attention_heads,
+            eps=shape.rms_norm_eps,
+            qkv=torch.cat((q * shape.head_dim**-0.5, k, v)) * attention_norm,
+            output=take("encoder.o_proj.weight", d, d),
+            gate_up=torch.cat(gate_up) * mlp_norm,
+            down=take("encoder.down_proj.weight", d, f),
+        ),
         known=torch.cat([head[:, :d] for head in heads]),
         heads=[head[:, d:] for head in heads],
     )
@@ -120,8 +120,14 @@ class Network(ABC):
     """Token id of each score."""
 
     @abstractmethod
-    def context(self, max_context: int) -> FullContext:
-        """A new session's cache."""
+    def context(self, max_context: int) -> LayerCache:
+        """A new session's cache of h and g."""
+
+    def sizes(self, max_context: int) -> tuple[int, Angles]:
+        """Columns that a cache for so long a text has, and the angles of its positions."""
+        shape, num_positions = self.shape, max_context + MAX_DRAFT_COLUMNS
+        found = angles(shape.head_dim, shape.rope_theta, num_positions, self.device)
+        return 2 * max_context + MAX_DRAFT_COLUMNS, found
 
     @abstractmethod
     def grams(self, triples: Sequence[Triple]) -> Tensor:
@@ -136,38 +142,6 @@ class Network(ABC):
         """The likeliest tokens behind each row of c (q, d) and their log-probabilities; `known (d,)` is h's part."""
 
 
-class FullContext(ABC):
-    """The full-context encoder's keys (heads, c, e) and values (heads, c, e) in one session, float32."""
-
-    def __init__(self, shape: ChimeraShape, max_context: int, device: torch.device) -> None:
-        heads, width, num_columns = shape.num_attention_heads, shape.head_dim, 2 * max_context + MAX_DRAFT_COLUMNS
-        self.keys = torch.zeros(heads, width, num_columns, device=device).mT
-        self.values = torch.zeros(heads, num_columns, width, device=device)
-
-    @abstractmethod
-    def encode(
-        self, rows: Tensor, num_asked: int, positions: Tensor, columns: Tensor, end: int, mask: Tensor
-    ) -> Tensor:
-        """Keep rows (m, d) at their positions and columns (m,); c of the last q of them, (q, d).
-
-        Those look at the columns before `end`: at the last n as `mask (q, n)` says, at all others.
-        """
-
-    def move(self, sources: Sequence[int], columns: Sequence[int]) -> None:
-        """Keep what stands in `sources` in `columns`."""
-        into, out_of = (crossings.upload(torch.tensor(list(part)), self.keys.device) for part in (columns, sources))
-        self.keys[:, into] = self.keys[:, out_of]
-        self.values[:, into] = self.values[:, out_of]
-
-
-def angles(shape: ChimeraShape, num_positions: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Cosines and sines (p, e ÷ 2) of the rotary embedding."""
-    half = shape.head_dim // 2
-    frequencies = shape.rope_theta ** -(torch.arange(half, device=device, dtype=torch.float32) / half)
-    found = torch.arange(num_positions, device=device)[:, None] * frequencies
-    return found.cos(), found.sin()
-
-
 class TorchNetwork(Network):
     """Through torch, for any device and size."""
 
@@ -178,14 +152,14 @@ class TorchNetwork(Network):
         self.shape, self.dtype, self.device = weights.shape, loaded.dtype, loaded.device
         self.parts, self.bias = (part.to(self.device, self.dtype) for part in (weights.parts, weights.bias))
         packed = partial(linear, loaded)
-        self.down, self.qkv, self.output = map(packed, (weights.down, weights.qkv, weights.output))
-        self.gate_up, self.mlp_down, self.known = map(packed, (weights.gate_up, weights.mlp_down, weights.known))
+        self.layer = TorchLayer(weights.layer, loaded)
+        self.down, self.known = packed(weights.down), packed(weights.known)
         self.heads = [packed(head) for head in weights.heads]
         self.embedding = cast(nn.Embedding, loaded.model.get_input_embeddings()).weight
         self.output_layer, self.vocabulary = output_layer, vocabulary
 
-    def context(self, max_context: int) -> TorchContext:
-        return TorchContext(self, max_context)
+    def context(self, max_context: int) -> LayerCache:
+        return TorchCache(self.layer, *self.sizes(max_context))
 
     def grams(self, triples: Sequence[Triple]) -> Tensor:
         size = self.shape.hidden_size
@@ -204,40 +178,3 @@ class TorchNetwork(Network):
         projected = self.heads[head].forward(encoded).add_(known)
         places, log_probs = likeliest(self.output_layer.forward(projected), top_k)
         return self.vocabulary[places], log_probs
-
-    def finish(self, x: Tensor, attended: Tensor) -> Tensor:
-        """The layer's output (m, d) from its input and what attention gave."""
-        x = self.output.forward(attended).add_(x)
-        gate_up = self.gate_up.forward(normed(x, self.shape.rms_norm_eps))
-        half = gate_up.shape[1] // 2
-        encoded: Tensor = self.mlp_down.forward(nn.functional.silu(gate_up[:, :half]).mul_(gate_up[:, half:])).add_(x)
-        return encoded
-
-
-class TorchContext(FullContext):
-    """Through torch."""
-
-    def __init__(self, network: TorchNetwork, max_context: int) -> None:
-        super().__init__(network.shape, max_context, network.device)
-        self.keys = torch.zeros_like(self.values)  # torch's quicker attention wants a row's numbers side by side
-        self.network = network
-        self._cos, self._sin = angles(network.shape, max_context + MAX_DRAFT_COLUMNS, network.device)
-
-    def encode(
-        self, rows: Tensor, num_asked: int, positions: Tensor, columns: Tensor, end: int, mask: Tensor
-    ) -> Tensor:
-        rows = rows.to(self.network.dtype)
-        query = self._write(rows, positions, columns)[-num_asked:]
-        mask = nn.functional.pad(mask, (end - mask.shape[1], 0), value=True)
-        attended = attend_fused(query, self.keys[:, :end], self.values[:, :end], mask, 1.0)
-        return self.network.finish(rows[-num_asked:], attended.reshape(num_asked, -1).to(rows.dtype))
-
-    def _write(self, rows: Tensor, positions: Tensor, columns: Tensor) -> Tensor:
-        """Keep keys and values; the rows' queries (m, heads, e)."""
-        shape, network = self.network.shape, self.network
-        qkv = network.qkv.forward(normed(rows, shape.rms_norm_eps)).float()
-        cos, sin = self._cos[positions][:, None], self._sin[positions][:, None]
-        query, key, value = qkv.view(len(rows), 3, shape.num_attention_heads, shape.head_dim).unbind(1)
-        query, key = rotated(query, cos, sin), rotated(key, cos, sin)
-        self.keys[:, columns], self.values[:, columns] = key.transpose(0, 1), value.transpose(0, 1)
-        return query

@@ -53,7 +53,7 @@ def test_chimeras_network(target: Target, tmp_path: Path) -> None:
     weights = find_weights(target, "chimera", str(loud_weights(tmp_path / "w")))
     network = load_network(weights, target.loaded, target.runner.output_layer)
     assert isinstance(network, CompiledNetwork)
-    assert {part.numbers.dtype.name for part in maps_of(network)} == {"int8"}
+    assert {part.numbers.dtype.name for part in (*maps_of(network), *maps_of(network._layer))} == {"int8"}
     plain = TorchNetwork(read_weights(weights), target.loaded, target.runner.output_layer, network.vocabulary)
     state = torch.randn(1, WIDTH, generator=torch.Generator().manual_seed(3))
     results = []

@@ -1,0 +1,1 @@
+"""The method `hydra`: its drafter is in method.py."""

@@ -1,0 +1,109 @@
+"""Hydra's heads on branches of a draft, through torch; compiled, where small and on a CPU, in compiled.py.
+
+Ankner et al. (arXiv 2402.05109) and the released code. Head i reads a state and the embeddings of i + 1 tokens in a
+row, which the first block R x + SiLU(W x) brings to the target's width; behind it stand residual blocks y + SiLU(V y)
+and an output layer, the head's own or the target's. `inputs` of a row are what its head reads. Knows states, tokens
+and rows; knows nothing of trees, options or verdicts.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor, nn
+from transformers import LlamaConfig
+from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
+
+from engine.drafters.heads._candidates import Candidates, Tokens, likeliest
+from engine.drafters.heads._decoder_layer import Angles, LayerCache, TorchCache, TorchLayer
+from engine.drafters.heads._layers import linear, normed, output_layer
+from engine.drafters.heads.hydra.weights import HydraWeights, Prefix
+from engine.runtime import crossings
+
+if TYPE_CHECKING:
+    from engine.models import LoadedModel
+
+
+class Network(ABC):
+    """Weights in the form in which they run for one target; read-only."""
+
+    num_heads: int
+    device: torch.device
+    prefix: Prefix | None
+    vocabulary: Tokens
+    """Token id of each score."""
+
+    @abstractmethod
+    def beginning(self, state: Tensor) -> Any:
+        """The inputs of a draft's one branch before the root's token is read, from a state (1, d)."""
+
+    @abstractmethod
+    def advance(self, head: int, inputs: Any, rows: Tokens, tokens: Tokens, top_k: int) -> tuple[Any, Candidates]:
+        """Inputs of some rows, each with a token (m,) behind it, and the best tokens that the head gives there."""
+
+    @abstractmethod
+    def cache(self, num_columns: int) -> LayerCache:
+        """Of a new session, for the layer of a `prefix`."""
+
+    def prefixed(self, encoded: Tensor) -> Tensor:
+        """What heads read of the layer's output (1, d)."""
+        assert self.prefix is not None
+        return normed(encoded, self.prefix.layer.eps)
+
+    def _angles(self, num_positions: int) -> Angles:
+        assert self.prefix is not None
+        layer, rope = self.prefix.layer, self.prefix.rope or {"rope_type": "default", "rope_theta": 10_000.0}
+        config = LlamaConfig(
+            hidden_size=layer.num_heads * layer.head_dim,
+            num_attention_heads=layer.num_heads,
+            head_dim=layer.head_dim,
+            max_position_embeddings=num_positions,
+            rope_parameters=rope,
+        )
+        positions = torch.arange(num_positions, device=self.device)[None]
+        cos, sin = LlamaRotaryEmbedding(config)(torch.zeros(1, device=self.device), positions)
+        half = layer.head_dim // 2
+        return cos[0, :, :half].contiguous(), sin[0, :, :half].contiguous()
+
+
+class TorchNetwork(Network):
+    """Through torch, for any device and size."""
+
+    def __init__(self, weights: HydraWeights, loaded: LoadedModel, vocabulary: Tokens) -> None:
+        self.num_heads, self.device, self.dtype = len(weights.heads), loaded.device, loaded.dtype
+        self.prefix, self.vocabulary = weights.prefix, vocabulary
+        self._layer = None if weights.prefix is None else TorchLayer(weights.prefix.layer, loaded)
+        self._embedding = embedding_of(loaded)
+        self._heads = [
+            (linear(loaded, *head.first), [linear(loaded, *block) for block in head.blocks]) for head in weights.heads
+        ]
+        own = [head.scoring(vocabulary) for head in weights.heads]
+        shared = output_layer(loaded, vocabulary) if None in own else None
+        self._outputs = [cast(nn.Module, shared) if part is None else linear(loaded, *part) for part in own]
+
+    def beginning(self, state: Tensor) -> Tensor:
+        return state.to(self.dtype)
+
+    @torch.inference_mode()
+    def advance(self, head: int, inputs: Tensor, rows: Tokens, tokens: Tokens, top_k: int) -> tuple[Tensor, Candidates]:
+        before = crossings.rows(inputs, rows.tolist()) if head else inputs
+        ids = crossings.upload(torch.from_numpy(tokens), self.device)
+        given = torch.cat((before, nn.functional.embedding(ids, self._embedding).to(self.dtype)), dim=1)
+        first, blocks = self._heads[head]
+        kept, mixed = first.forward(given).chunk(2, dim=1)
+        y = kept + nn.functional.silu(mixed)
+        for block in blocks:
+            y = y + nn.functional.silu(block.forward(y))
+        places, log_probs = likeliest(self._outputs[head].forward(y), top_k)
+        return given, (self.vocabulary[places], log_probs)
+
+    def cache(self, num_columns: int) -> LayerCache:
+        assert self._layer is not None
+        return TorchCache(self._layer, num_columns, self._angles(num_columns))
+
+
+def embedding_of(loaded: LoadedModel) -> Tensor:
+    """(v, d) the target's token embeddings, without a factor that the target may have."""
+    return cast(nn.Embedding, loaded.model.get_input_embeddings()).weight.detach()
