@@ -89,20 +89,22 @@ def option(
     kind: Kind = "value",
     words: tuple[str, ...] = (),
     spans_sessions: bool = False,
+    comes_last: bool = False,
 ) -> Any:
-    """A dataclass field that carries an OptionSpec in its metadata."""
-    metadata = {"help": help, "low": low, "high": high, "unit": unit, "choices": choices, "kind": kind, "words": words}
-    metadata |= {"spans_sessions": spans_sessions}
+    """A dataclass field that carries an OptionSpec in its metadata.
+
+    `comes_last`: behind all that do not, though a base class may declare it before what its members add.
+    """
+    spec = {"help": help, "low": low, "high": high, "unit": unit, "choices": choices, "kind": kind, "words": words}
+    metadata = {"spec": spec | {"spans_sessions": spans_sessions}, "comes_last": comes_last}
     return dataclasses.field(default=default, metadata=metadata)
 
 
 def specs(options_class: type) -> tuple[OptionSpec, ...]:
     """The specs of a dataclass's fields, in order; a field made without `option` is left out."""
-    return tuple(
-        OptionSpec(name=f.name, default=cast(Value, f.default), **f.metadata)
-        for f in dataclasses.fields(options_class)
-        if "help" in f.metadata
-    )
+    fields = [f for f in dataclasses.fields(options_class) if "spec" in f.metadata]
+    fields.sort(key=lambda f: bool(f.metadata["comes_last"]))
+    return tuple(OptionSpec(f.name, cast(Value, f.default), **f.metadata["spec"]) for f in fields)
 
 
 def parse(options_class: type[T], given: Mapping[str, object], owner: str) -> T:

@@ -28,7 +28,10 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--written", type=Path, help="for drafters: folder of text that the target wrote, to share (default: --out)"
     )
     parser.add_argument(
-        "--begin", type=Path, help="for heads: weights folder to go on from, at a fifth of the learning rate"
+        "--begin",
+        type=Path,
+        help="for heads: weights folder to go on from, at a fifth of the learning rate; for pard: the draft model to "
+        "adapt (default: the target's own)",
     )
     parser.add_argument(
         "--texts",

@@ -18,6 +18,7 @@ from engine import verify
 from engine.config import GenerationConfig
 from engine.errors import BadInput
 from engine.noise import Noise
+from engine.options import specs
 from engine.tree import EMPTY_TREE, MAX_BUDGET, DraftTree
 from engine.verify import DraftMode, Drawing, Verdict
 
@@ -139,8 +140,8 @@ class Drafter(ABC):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Its options by name, fit for JSON."""
-        return dict(vars(self.options))
+        """Its options by name, in their order, fit for JSON."""
+        return {spec.name: getattr(self.options, spec.name) for spec in specs(type(self.options))}
 
     @classmethod
     def unavailable(cls, target: Target | None = None) -> str | None:

@@ -77,23 +77,23 @@ class Growing:
     def choices(self, node: int, law: Tensor, most: int) -> list[Choice]:
         """Tokens below a node by a law (v,), the first to be taken first; independent draws may be equal."""
         if not self.is_drawn:
-            return self._chosen([node], law[None], [most])[0]
+            return self._chosen([self.depths[node]], law[None], [most])[0]
         tokens = self._drawn(node, law, most)
         probs = crossings.rows(law, tokens).tolist()
         return [Choice(token, prob, prob) for token, prob in zip(tokens, probs, strict=True)]
 
-    def _chosen(self, nodes: Sequence[int], laws: Tensor, nums: Sequence[int]) -> list[list[Choice]]:
-        """Of each of these nodes the tokens that come first, by laws (m, v); a device is waited for once."""
+    def _chosen(self, depths: Sequence[int], laws: Tensor, nums: Sequence[int]) -> list[list[Choice]]:
+        """Below nodes of these depths the tokens that come first, by laws (m, v); a device is waited for once."""
         most, width = max(nums), laws.shape[1]
         if self.context.draft_mode == "likeliest":
             best = laws.topk(min(most, width), dim=1)
             tokens, probs = crossings.download(best.indices, best.values)
             chances = probs
         else:
-            noise, places = self.context.noise, (self.context.position + self.depths[node] for node in nodes)
+            noise, places = self.context.noise, (self.context.position + depth for depth in depths)
             waits = torch.stack([noise.waits(place, width, device=laws.device) for place in places])
-            for node, law, own in zip(nodes, laws, waits, strict=True):
-                if self.depths[node] == 0:
+            for depth, law, own in zip(depths, laws, waits, strict=True):
+                if depth == 0:
                     self.trust.look(law, own)
             weights = self.trust.weights(laws, waits)
             best = weights.topk(min(most, width), dim=1)
@@ -130,6 +130,19 @@ class Growing:
         nodes = (node for node in reversed(range(len(self))) if self.parents[node] == parent)
         return next((node for node in nodes if self.tokens[node] == token), None)
 
+    def add_row(self, logits: Tensor, least: float) -> None:
+        """A chain below the root by scores (d, v) that do not hang on its tokens; where they are chosen, all at once.
+
+        It ends with the first that is less probable than `least`.
+        """
+        laws, last = self.laws([-1] * len(logits), logits), -1
+        chosen = None if self.is_drawn else self._chosen(range(len(laws)), laws, [1] * len(laws))
+        for depth, law in enumerate(laws):
+            (choice,) = self.choices(last, law, 1) if chosen is None else chosen[depth]
+            last = self.add(last, choice, law)
+            if choice.prob < least:
+                return
+
     def draws_of(self, node: int) -> int:
         """How often a node was drawn; the root once."""
         return self._order.count(node) if node >= 0 else 1
@@ -150,7 +163,7 @@ class Growing:
                 for choice in self.choices(node, law, min(num, max(0, room - len(self)))):
                     yield node, choice, law
             return
-        chosen = self._chosen(nodes, laws, nums) if nodes else []
+        chosen = self._chosen([self.depths[node] for node in nodes], laws, nums) if nodes else []
         found = [
             (node, choice, law) for node, law, choices in zip(nodes, laws, chosen, strict=True) for choice in choices
         ]

@@ -12,7 +12,7 @@ from engine.models.default import Default, default_model
 from engine.models.fingerprint import fingerprint_of
 from engine.models.kin import is_kin, origin
 from engine.models.loaded import LoadedModel, context_length, end_ids
-from engine.models.loading import DraftSpec, forget, load, load_draft
+from engine.models.loading import DraftSpec, forget, load, load_draft, own_draft
 from engine.models.locating import locate, weights_folder
 from engine.models.presets import ASSETS, PREFERRED, STORY, Preset, kind_of, presets
 
@@ -36,6 +36,7 @@ __all__ = [
     "load_draft",
     "locate",
     "origin",
+    "own_draft",
     "presets",
     "thinking_switch",
     "weights_folder",

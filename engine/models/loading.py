@@ -33,7 +33,7 @@ from engine.facts import TargetFacts
 from engine.models import fetching, memory, quantised, watch
 from engine.models.fingerprint import fingerprint_of
 from engine.models.loaded import LoadedModel, context_length
-from engine.models.locating import locate
+from engine.models.locating import locate, weights_folder
 from engine.models.placing import Wish
 from engine.models.presets import draft_of, how_to_get, presets
 from engine.runtime.compiled import runs_compiled
@@ -70,6 +70,8 @@ class DraftSpec:
     """Most tokens of context; 0 all that it can attend to."""
     kind: Kind = "causal"
     """Whether it foresees the next token or fills in masks."""
+    method: str = ""
+    """Which method it was trained for, of whose weights "auto" is the target's own; empty: any draft model."""
 
 
 @dataclass(frozen=True)
@@ -129,10 +131,20 @@ def load_draft(spec: DraftSpec, target: TargetFacts) -> LoadedModel:
     its vocabulary differs.
     """
     if spec.source == "auto":
-        if target.draft is None:
-            raise BadInput(f"No draft model is known for {target.name}; name one with the option model.")
-        spec = replace(spec, source=target.draft)
+        if (source := own_draft(target, spec.method)) is None:
+            raise BadInput(
+                f"No {spec.method or 'draft'} model is known for {target.name}; name one with the option model."
+            )
+        spec = replace(spec, source=source)
     return target.keep(("draft model", spec), lambda: _load_draft(spec, target))
+
+
+def own_draft(target: TargetFacts, method: str = "") -> str | None:
+    """The draft model that a target's preset names, or the one that this project trained for a method."""
+    if not method:
+        return target.draft
+    folder = weights_folder(target, method)
+    return None if folder is None else str(folder)
 
 
 def _load_draft(spec: DraftSpec, target: TargetFacts) -> LoadedModel:

@@ -30,23 +30,23 @@ TASKS = ("story", "retell", "repair", "chat")
 
 
 def survival(
-    target: Target, prompts: Sequence[list[int]], draft: Path, max_new_tokens: int = MAX_NEW_TOKENS
+    target: Target, prompts: Sequence[list[int]], draft: str, method: str = "draft_model", depth: int = DEPTH
 ) -> dict[str, Any]:
-    """Share of greedy steps whose first i drafts were accepted, i = 1 … DEPTH, and block efficiency."""
+    """Share of greedy steps whose first i drafts were accepted, i = 1 … depth, and block efficiency."""
     accepted: list[int] = []
     num_emitted = 0
     for prompt in prompts:
         # A chain that stops at a weak token would leave the hard steps out.
-        chains = {"model": str(draft), "depth": DEPTH, "min_confidence": 0.0}
-        drafter = drafters.create("draft_model", chains, target)
-        config = GenerationConfig(max_new_tokens=max_new_tokens)
+        chains = {"model": draft, "depth": depth, "min_confidence": 0.0, "budget": "fixed"}
+        drafter = drafters.create(method, chains, target)
+        config = GenerationConfig(max_new_tokens=MAX_NEW_TOKENS)
         steps = [event for event in generate(target, drafter, prompt, config) if isinstance(event, Stepped)]
-        # A step that the length limit cut short was not offered DEPTH nodes.
-        full = [step for step in steps if len(step.nodes) == DEPTH]
+        # A step that the length limit cut short was not offered so many nodes.
+        full = [step for step in steps if len(step.nodes) == depth]
         accepted += [len(step.path) for step in full]
         num_emitted += sum(len(step.path) + 1 for step in full)
     num_steps = max(1, len(accepted))
-    by_position = [round(sum(a > i for a in accepted) / num_steps, 3) for i in range(DEPTH)]
+    by_position = [round(sum(a > i for a in accepted) / num_steps, 3) for i in range(depth)]
     return {"steps": len(accepted), "by_position": by_position, "block_efficiency": round(num_emitted / num_steps, 2)}
 
 
@@ -96,7 +96,7 @@ def write_acceptance(
         prompts = heldout_prompts(target.facts.tokenizer, task, heldout, target.max_context - MAX_NEW_TOKENS)
         if prompts:
             found[task] = {
-                name: survival(target, prompts, d) for name, d in zip(("before", "after"), drafts, strict=True)
+                name: survival(target, prompts, str(d)) for name, d in zip(("before", "after"), drafts, strict=True)
             }
     path.write_text(json.dumps(found, indent=1) + "\n")
     return {f"acceptance on {task}": _line(figures) for task, figures in found.items()}

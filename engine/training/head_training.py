@@ -21,12 +21,12 @@ from engine import models
 from engine.drafters import shapes
 from engine.drafters.heads._weights import CONFIG_FILE, SCALE, SHAPE_FILE, SHARES_FILE, VOCABULARY_FILE, WEIGHTS_FILE
 from engine.target import Target
-from engine.training import acceptance, activations, written
+from engine.training import acceptance, written
 from engine.training.card import write_card
 from engine.training.heads import Heads, Soft, labels_of, placed
 from engine.training.material import Answers, Material, gather
 from engine.training.packing import IGNORED
-from engine.training.recipes import Progress, Recipe, stage_at
+from engine.training.recipes import Progress, Recipe
 from engine.training.runs import Order, has_checkpoint, run_trainer
 from engine.training.trainer import Micro, Trainer, num_parameters
 
@@ -58,28 +58,8 @@ class HeadTraining:
         """What was said beside the method's name, for the card."""
 
     def batches(self, progress: Progress) -> Iterator[list[Micro]]:
-        """Rows of one pass over a stage's shards after another; a pass ends early where its stage does."""
-        recipe = self.recipe
-        while True:
-            stage = stage_at(recipe, progress.share(recipe))
-            folder = self.material.written if stage.is_written else self.material.text
-            for place, batch in enumerate(self._batches_of(folder, recipe.seed * 1000 + progress.epoch)):
-                if place < progress.offset:
-                    continue
-                progress.offset += 1
-                yield batch
-                if stage_at(recipe, progress.share(recipe)) != stage:
-                    break
-            progress.epoch, progress.offset = progress.epoch + 1, 0
-
-    def _batches_of(self, folder: Path, seed: int) -> Iterator[list[Micro]]:
-        generator = torch.Generator().manual_seed(seed)
-        for ids, hidden in activations.shards(folder, seed):
-            order = torch.randperm(len(ids), generator=generator)
-            num_rows = max(1, self.recipe.batch_tokens // (ids.shape[1] - 1))
-            num_micro = max(1, self.recipe.micro_tokens // (ids.shape[1] - 1))
-            for chosen in order.split(num_rows):
-                yield list(zip(ids[chosen].split(num_micro), hidden[chosen].split(num_micro), strict=True))
+        """Rows of one pass over a stage's shards after another."""
+        return self.material.batches(self.recipe, progress)
 
     def loss(self, network: nn.Module, micro: Micro) -> Tensor:
         """The heads' loss in nats."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -20,8 +21,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from engine import models, suites
 from engine.training import acceptance, activations, corpus, demand, packing, requests, tasks, written
 from engine.training.pretrain import encode
-from engine.training.recipes import Recipe
+from engine.training.recipes import Progress, Recipe, stage_at
 from engine.training.runs import Order, load_target
+from engine.training.trainer import Micro
 
 NUM_HELDOUT = 20
 """Held-out prompts of each task or kind that the target answers."""
@@ -51,7 +53,7 @@ class Material:
     texts: Path
     """What it wrote."""
     text: Path
-    """Hidden states on the corpus, or on written text where a chat model learns from nothing else."""
+    """Hidden states on the corpus, or on written text where nothing else is learnt from."""
     written: Path
     heldout: list[Answers]
 
@@ -97,6 +99,23 @@ class Material:
         ids, hidden = next(activations.shards(self.written, seed))
         return ids.to(self.target.device), hidden.to(self.target.device)
 
+    def batches(self, recipe: Recipe, progress: Progress) -> Iterator[list[Micro]]:
+        """Ids (n, t + 1) and states (n, t, h), pass after pass over a stage's shards.
+
+        Endless; one ends early where its stage does, and the place in the data is kept in `progress`.
+        """
+        while True:
+            stage = stage_at(recipe, progress.share(recipe))
+            folder = self.written if stage.is_written else self.text
+            for place, batch in enumerate(_batches_of(folder, recipe, recipe.seed * 1000 + progress.epoch)):
+                if place < progress.offset:
+                    continue
+                progress.offset += 1
+                yield batch
+                if stage_at(recipe, progress.share(recipe)) != stage:
+                    break
+            progress.epoch, progress.offset = progress.epoch + 1, 0
+
     @property
     def end_ids(self) -> tuple[int, ...]:
         """Tokens that end a text."""
@@ -133,6 +152,16 @@ class Material:
         return {"target": self.name, "target_fingerprint": models.fingerprint_of(self.target)}
 
 
+def _batches_of(folder: Path, recipe: Recipe, seed: int) -> Iterator[list[Micro]]:
+    generator = torch.Generator().manual_seed(seed)
+    for ids, hidden in activations.shards(folder, seed):
+        order = torch.randperm(len(ids), generator=generator)
+        num_rows = max(1, recipe.batch_tokens // (ids.shape[1] - 1))
+        num_micro = max(1, recipe.micro_tokens // (ids.shape[1] - 1))
+        for chosen in order.split(num_rows):
+            yield list(zip(ids[chosen].split(num_micro), hidden[chosen].split(num_micro), strict=True))
+
+
 def gather(order: Order, recipe: Recipe) -> Material:
     """Load the target; write, compute and keep what is not there yet in the order's folder of written text."""
     target, tokenizer = load_target(str(order.target), order.device)
@@ -149,7 +178,7 @@ def gather(order: Order, recipe: Recipe) -> Material:
     rows, limit = written.BATCH_ROWS, recipe.limit_minutes
     demand.tell(demand.measured(target, left, written.MAX_NEW_TOKENS, rows, limit), folder)
     written.write(target, tokenizer, asked.prompts, texts, seed=order.seed, states=states, context=context)
-    text = states if is_chat else folder / "text"
+    text = folder / "text" if recipe.num_text_tokens and not is_chat else states
     if not any(text.glob("*.safetensors")):
         chats = _chats(documents, tokenizer, recipe.num_text_tokens, order.seed)
         activations.compute(target, packing.rows(chats, context), text)

@@ -95,7 +95,7 @@ def _acceptance(order: Order, material: Material, path: Path) -> dict[str, str]:
     target = Target(models.load(str(order.target), order.device))
     found = {
         answers.task: acceptance.survival(
-            target, [ids[:n].tolist() for n, ids, _ in answers.rows[: acceptance.NUM_PROMPTS]], path.parent
+            target, [ids[:n].tolist() for n, ids, _ in answers.rows[: acceptance.NUM_PROMPTS]], str(path.parent)
         )
         for answers in material.heldout
     }

@@ -167,6 +167,11 @@ RECIPES["hydra", "cpu"] = replace(
     RECIPES["eagle", "cpu"], lr=3e-3, limit_minutes=40, eval_every_seconds=900, num_written=1600
 )
 RECIPES["hydra", "gpu"] = RECIPES["heads", "gpu"]
+# PARD goes on from a trained draft model; each token of text brings two to three masks.
+RECIPES["pard", "cpu"] = replace(
+    RECIPES["align", "cpu"], batch_tokens=1024, micro_tokens=1024, lr=1e-3, limit_minutes=40, num_written=1600
+)
+RECIPES["pard", "gpu"] = replace(RECIPES["align", "gpu"], lr=1e-3)
 for _preset in ("cpu", "gpu"):
     # All of its parameters are Muon's matrices, which begin at zero and have far to go.
     RECIPES["medusa", _preset] = replace(RECIPES["heads", _preset], lr=8e-3, stages=_MOSTLY_WRITTEN, decay_from=0.1)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from toys import FAMILIES, MAX_CONTEXT, VOCAB_SIZE, build, create, loaded, output_ids, prompt_ids, steps_of
+from toys import FAMILIES, MAX_CONTEXT, VOCAB_SIZE, build, create, loaded, masking, output_ids, prompt_ids, steps_of
 from toys.pretend_cuda import OnCuda, moved, pretended_cuda
 from toys.static_passes import run_static
 
@@ -25,6 +25,7 @@ MOST_WAITS = {
     **dict.fromkeys(
         ("draft_model", "rapid"), 2 + 4
     ),  # a token of the chain is looked at before the next; and what noise told is learnt
+    "pard": 1 + 2,  # all masks at once; and what noise told is learnt
     "amusd": 2 + 4 + 5,  # and those that are foreseen meanwhile
     "chimera": 1 + 4,  # levels
     "eagle": 1 + 6,
@@ -81,7 +82,7 @@ def test_every_method_stays_on_the_device_and_waits_seldom(
 ) -> None:
     with pretended_cuda() as waits:
         target = target_of()
-        draft = loaded(moved(build(FAMILIES["llama"](), seed=7)), VOCAB_SIZE, MAX_CONTEXT)
+        draft = loaded(moved(masking(build(FAMILIES["llama"](), seed=7))), VOCAB_SIZE, MAX_CONTEXT)
         monkeypatch.setattr(models, "load_draft", lambda name, target: draft)
         drafter = create(name, target)
         counted: list[Counter[str]] = []
@@ -100,7 +101,7 @@ def test_every_method_stays_on_the_device_and_waits_seldom(
 def test_a_tree_of_a_draft_model_waits_once_a_level(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pretended_cuda() as waits:
         target = target_of()
-        draft = loaded(moved(build(FAMILIES["llama"](), seed=7)), VOCAB_SIZE, MAX_CONTEXT)
+        draft = loaded(moved(masking(build(FAMILIES["llama"](), seed=7))), VOCAB_SIZE, MAX_CONTEXT)
         monkeypatch.setattr(models, "load_draft", lambda name, target: draft)
         drafter = create("draft_model", target, width=3, depth=3, nodes=9)
         waits.clear()

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from types import SimpleNamespace
 
 from hypothesis import strategies as st
 
-from engine.drafters.base import Context, Drafter, Room
+from engine.drafters.base import Context, Drafter, NoOptions, Room
 from engine.target import Scored
 from engine.tree import DraftTree, chain
 from engine.verify import Verdict
@@ -33,7 +32,7 @@ class ScriptedDrafter(Drafter):
     drawings = ("in_turn", "iid", "chain")
 
     def __init__(self, script: Callable[[Context, int], DraftTree]) -> None:
-        self.options = SimpleNamespace()
+        self.options = NoOptions()
         self.script = script
         self.observed: list[tuple[Verdict, list[int]]] = []
 

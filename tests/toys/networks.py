@@ -44,7 +44,13 @@ def stock(family: str, dtype: str = "float32", seed: int = 0) -> PreTrainedModel
 def draft_for(vocab_size: int, max_context: int, seed: int = 7) -> LoadedModel:
     """A tiny Llama of any vocabulary, to draft for a target that it knows nothing of."""
     config = transformers.LlamaConfig(**sizes(vocab_size=vocab_size, max_position_embeddings=max_context))
-    return loaded(build(config, seed=seed), vocab_size, max_context, name="tiny-draft")
+    return loaded(masking(build(config, seed=seed)), vocab_size, max_context, name="tiny-draft")
+
+
+def masking(model: Any) -> Any:
+    """A model whose last token is its mask, for methods that fill some."""
+    model.config.pard_token = model.config.vocab_size - 1
+    return model
 
 
 @torch.inference_mode()

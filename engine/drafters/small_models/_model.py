@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
@@ -18,8 +18,8 @@ from engine import models
 from engine.drafters.base import Context, Drafter, Needs, Room
 from engine.drafters.budget import MeasuredBudget
 from engine.drafters.growing import Growing
+from engine.drafters.small_models._options import ModelOptions
 from engine.drafters.trust import Trust
-from engine.options import option
 from engine.runtime import guards
 from engine.runtime.longrope import make_runner
 from engine.runtime.passes import Rows
@@ -32,61 +32,28 @@ if TYPE_CHECKING:
     from engine.drafters.costs import Costs
     from engine.target import Scored, Target
 
-GPUS = ("cuda:0", "cuda:1")
-
-
-def model_option() -> Any:
-    """The option `model`."""
-    return option("auto", "Draft model: preset's own (auto), folder or hub id.", kind="model", words=("auto",))
-
-
-def device_option() -> Any:
-    """The option `device`."""
-    return option(
-        "target", "Where the draft model runs: the target's device, or another.", choices=("target", "cpu", *GPUS)
-    )
-
-
-def dtype_option() -> Any:
-    """The option `dtype`."""
-    return option("target", "Its dtype: the target's, or another.", choices=("target", "bf16", "fp16", "fp32"))
-
-
-def context_option() -> Any:
-    """The option `max_context`."""
-    return option(0, "Most tokens of text that it drafts in; 0 as many as it can.", low=0, high=262_144, unit="tokens")
-
-
-class ModelChoice(Protocol):
-    """Options that every member has."""
-
-    @property
-    def model(self) -> str: ...
-    @property
-    def device(self) -> str: ...
-    @property
-    def dtype(self) -> str: ...
-    @property
-    def max_context(self) -> int: ...
-
 
 class SmallModel(Drafter):
     """A small language model with its own KV cache. A member sets `most_depth` and drafts."""
 
     needs: Needs = Needs(draft_model=True)
-    options: ModelChoice
+    options: ModelOptions
     most_depth: int
     """Of its drafts."""
     fits_nodes: ClassVar[bool] = True
     """Whether as many of its nodes are proposed as pay, where they are not drawn."""
+    trained_as: ClassVar[str] = ""
+    """The method that its model has to be trained for; empty where any draft model will do."""
     _root_row = -1
     """The root's, where it waits in the cache and is not committed yet."""
 
-    def __init__(self, options: ModelChoice, target: Target) -> None:
+    def __init__(self, options: ModelOptions, target: Target) -> None:
         super().__init__(options, target)
-        spec = models.DraftSpec(options.model, options.device, options.dtype, options.max_context)
+        spec = models.DraftSpec(
+            options.model, options.device, options.dtype, options.max_context, method=self.trained_as
+        )
         draft = models.load_draft(spec, target.facts)
-        self.max_context = draft.max_context
+        self.max_context, self._model_name = draft.max_context, draft.name
         self.runner = make_runner(draft.model, draft.max_context, is_row_invariant=False)
         guards.check(self.runner, draft.name)
         self._budget = MeasuredBudget()
@@ -95,9 +62,9 @@ class SmallModel(Drafter):
 
     @classmethod
     def unavailable(cls, target: Target | None = None) -> str | None:
-        if target is None or target.facts.draft is not None:
+        if target is None or models.own_draft(target.facts, cls.trained_as) is not None:
             return None
-        return f"No draft model is known for {target.facts.name}; name one with the option model."
+        return f"No {cls.trained_as or 'draft'} model is known for {target.facts.name}; name one with the option model."
 
     def fit(self, costs: Costs) -> None:
         if self.fits_nodes and getattr(self.options, "budget", "fixed") == "measured":
@@ -126,7 +93,7 @@ class SmallModel(Drafter):
             self._behind = self._feed(new)
         else:
             self.runner.commit(())  # asked again behind the same root, as where drafts are timed
-        return self._draft(context, self._behind, Room(room.nodes, min(self._depth(), room.depth)))
+        return self._draft(context, self._behind, Room(room.nodes, min(self._depth(len(text)), room.depth)))
 
     def _text(self, context: Context) -> list[int]:
         """What the model reads, root included."""
@@ -151,9 +118,9 @@ class SmallModel(Drafter):
         self.runner.commit([row for row in takewhile(lambda row: row is not None, rows) if row is not None])
         self._rows = []
 
-    def _depth(self) -> int:
-        """How deep to draft, the context being read: a draft model with a border (longrope.py) stays before it."""
-        border, num_read = self.runner.border, self.runner.num_committed
+    def _depth(self, num_read: int) -> int:
+        """How deep to draft behind so many tokens: a draft model with a border (longrope.py) stays before it."""
+        border = self.runner.border
         if border is None or num_read > border:
             return self.most_depth
         return min(self.most_depth, border - num_read + 1)  # the deepest token is not fed

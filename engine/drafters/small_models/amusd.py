@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING, ClassVar
 
@@ -22,9 +21,9 @@ from torch import Tensor
 
 from engine.drafters.base import Context, Room
 from engine.drafters.growing import Choice, Growing
-from engine.drafters.small_models._model import SmallModel, context_option, device_option, dtype_option, model_option
+from engine.drafters.small_models._model import SmallModel
+from engine.drafters.small_models._options import ChainOptions
 from engine.draws import Drawing
-from engine.options import option
 from engine.runtime.beside import Beside
 from engine.runtime.compiled import runs_compiled
 from engine.tree import DraftTree
@@ -37,20 +36,6 @@ MOST_WAITING = 256
 """Rows that may wait in the draft model's cache while what it foresees comes true again and again."""
 
 
-@dataclass(frozen=True)
-class AmusdOptions:
-    """Which draft model, how far."""
-
-    model: str = model_option()
-    depth: int = option(4, "Most tokens in a row to draft.", low=1, high=32, unit="tokens")
-    min_confidence: float = option(
-        0.3, "Stop drafting after a token below this probability; 0 never.", low=0.0, high=1.0
-    )
-    device: str = device_option()
-    dtype: str = dtype_option()
-    max_context: int = context_option()
-
-
 class Amusd(SmallModel):
     """A draft model that is a step ahead."""
 
@@ -59,11 +44,11 @@ class Amusd(SmallModel):
     summary = "A small language model goes on drafting while the target verifies, and rolls back where they part."
     source = "arXiv 2410.17375"
     drawings: tuple[Drawing, ...] = ("in_turn", "iid", "chain")
-    Options = AmusdOptions
-    options: AmusdOptions
+    Options = ChainOptions
+    options: ChainOptions
     fits_nodes: ClassVar[bool] = False
 
-    def __init__(self, options: AmusdOptions, target: Target) -> None:
+    def __init__(self, options: ChainOptions, target: Target) -> None:
         self.most_depth = 2 * options.depth + 1
         super().__init__(options, target)
         self._has_thread = runs_compiled(target.facts.device)

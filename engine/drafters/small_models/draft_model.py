@@ -18,40 +18,21 @@ cut by probability would go by the tokens.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from engine.drafters.base import Context, Room
-from engine.drafters.budget import MeasuredBudget, budget_option
+from engine.drafters.budget import MeasuredBudget
 from engine.drafters.growing import Growing
 from engine.drafters.small_models._levels import ByLevels
-from engine.drafters.small_models._model import context_option, device_option, dtype_option, model_option
+from engine.drafters.small_models._options import TreeOptions
 from engine.draws import Drawing
-from engine.options import option
 from engine.tree import DraftTree
 
 if TYPE_CHECKING:
     from engine.drafters.costs import Costs
     from engine.target import Target
-
-
-@dataclass(frozen=True)
-class DraftModelOptions:
-    """Which draft model, how deep, how wide."""
-
-    model: str = model_option()
-    depth: int = option(4, "Most tokens in a row to draft.", low=1, high=32, unit="tokens")
-    min_confidence: float = option(
-        0.3, "Stop drafting after a token below this probability; 0 never.", low=0.0, high=1.0
-    )
-    width: int = option(1, "Nodes to expand per level; 1 drafts a chain.", low=1, high=16, unit="nodes")
-    nodes: int = option(16, "Most nodes of a tree (width above 1).", low=1, high=64, unit="nodes")
-    budget: str = budget_option()
-    device: str = device_option()
-    dtype: str = dtype_option()
-    max_context: int = context_option()
 
 
 class DraftModel(ByLevels):
@@ -62,10 +43,10 @@ class DraftModel(ByLevels):
     summary = "A small language model writes a few tokens ahead; the target checks them in one pass."
     source = "arXiv 2211.17192, 2302.01318"
     drawings: tuple[Drawing, ...] = ("in_turn", "iid", "chain")
-    Options = DraftModelOptions
-    options: DraftModelOptions
+    Options = TreeOptions
+    options: TreeOptions
 
-    def __init__(self, options: DraftModelOptions, target: Target) -> None:
+    def __init__(self, options: TreeOptions, target: Target) -> None:
         self.most_depth, self.most_nodes = options.depth, options.nodes
         super().__init__(options, target)
         if options.width > 1:

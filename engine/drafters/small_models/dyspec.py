@@ -24,13 +24,8 @@ from torch import Tensor
 from engine.drafters.base import Context, Room
 from engine.drafters.budget import budget_option
 from engine.drafters.growing import Choice, Growing
-from engine.drafters.small_models._model import (
-    SmallModel,
-    context_option,
-    device_option,
-    dtype_option,
-    model_option,
-)
+from engine.drafters.small_models._model import SmallModel
+from engine.drafters.small_models._options import ModelOptions
 from engine.draws import Drawing
 from engine.options import option
 from engine.tree import DraftTree
@@ -42,17 +37,13 @@ MOST_CHILDREN = 16
 
 
 @dataclass(frozen=True)
-class DySpecOptions:
+class DySpecOptions(ModelOptions):
     """How large, how deep, and how much is fed at once."""
 
-    model: str = model_option()
     nodes: int = option(16, "Nodes of the tree.", low=1, high=64, unit="nodes")
     depth: int = option(6, "Most tokens in a row.", low=1, high=16, unit="tokens")
     width: int = option(4, "Nodes fed to the draft model at once.", low=1, high=16, unit="nodes")
     budget: str = budget_option()
-    device: str = device_option()
-    dtype: str = dtype_option()
-    max_context: int = context_option()
 
 
 class Slot(NamedTuple):

@@ -24,13 +24,8 @@ from torch import Tensor
 from engine.drafters.base import Context, Room
 from engine.drafters.budget import budget_option
 from engine.drafters.growing import Choice, Growing
-from engine.drafters.small_models._model import (
-    SmallModel,
-    context_option,
-    device_option,
-    dtype_option,
-    model_option,
-)
+from engine.drafters.small_models._model import SmallModel
+from engine.drafters.small_models._options import ModelOptions
 from engine.options import option
 from engine.tree import DraftTree
 
@@ -39,10 +34,9 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class GsdOptions:
+class GsdOptions(ModelOptions):
     """How wide and deep the graph is, and what counts as the same."""
 
-    model: str = model_option()
     width: int = option(4, "Most children of a node.", low=1, high=8, unit="nodes")
     depth: int = option(6, "Levels of the graph.", low=1, high=16, unit="tokens")
     nodes: int = option(24, "Most nodes of the tree.", low=1, high=64, unit="nodes")
@@ -52,9 +46,6 @@ class GsdOptions:
     sibling: float = option(0.2, "Leave out children below this share of the best.", low=0.0, high=1.0)
     least: float = option(0.05, "Draft nothing behind nodes less likely than this.", low=0.0, high=1.0)
     budget: str = budget_option()
-    device: str = device_option()
-    dtype: str = dtype_option()
-    max_context: int = context_option()
 
 
 @dataclass

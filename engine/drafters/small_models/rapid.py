@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, ClassVar
 from torch import Tensor
 
 from engine.drafters.base import Context, Room
-from engine.drafters.small_models._model import SmallModel, device_option, dtype_option, model_option
+from engine.drafters.small_models._model import SmallModel
+from engine.drafters.small_models._options import ChainOptions
 from engine.drafters.small_models._retrieval import shortened
 from engine.draws import Drawing
 from engine.options import option
@@ -26,14 +27,9 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class RapidOptions:
+class RapidOptions(ChainOptions):
     """Which draft model, how far, and how much of the text it reads."""
 
-    model: str = model_option()
-    depth: int = option(4, "Most tokens in a row to draft.", low=1, high=32, unit="tokens")
-    min_confidence: float = option(
-        0.3, "Stop drafting after a token below this probability; 0 never.", low=0.0, high=1.0
-    )
     budget: int = option(
         512, "Tokens of a text that are read; longer ones are shortened.", low=16, high=32_768, unit="tokens"
     )
@@ -42,10 +38,13 @@ class RapidOptions:
     refresh: int = option(
         128, "Tokens beyond budget at which chunks are chosen anew.", low=8, high=8_192, unit="tokens"
     )
-    device: str = device_option()
-    dtype: str = dtype_option()
     max_context: int = option(
-        0, "Most tokens that the draft model's cache holds; 0 as many as it can.", low=0, high=262_144, unit="tokens"
+        0,
+        "Most tokens that the draft model's cache holds; 0 as many as it can.",
+        low=0,
+        high=262_144,
+        unit="tokens",
+        comes_last=True,
     )
 
 

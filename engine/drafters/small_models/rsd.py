@@ -23,7 +23,7 @@ from engine.drafters.base import Context, Room
 from engine.drafters.budget import budget_option
 from engine.drafters.growing import Choice, Growing
 from engine.drafters.small_models._levels import ByLevels
-from engine.drafters.small_models._model import context_option, device_option, dtype_option, model_option
+from engine.drafters.small_models._options import ModelOptions
 from engine.draws import Drawing
 from engine.errors import BadInput
 from engine.options import option
@@ -36,10 +36,9 @@ MOST_CHILDREN, MOST_LEVELS, MOST_NODES = 16, 16, 64
 
 
 @dataclass(frozen=True)
-class RsdOptions:
+class RsdOptions(ModelOptions):
     """Which shape, how wide, how deep."""
 
-    model: str = model_option()
     shape: str = option(
         "beam", "A stochastic beam, or so many children a node at each level.", choices=("beam", "branches")
     )
@@ -47,9 +46,6 @@ class RsdOptions:
     width: int = option(4, "Nodes of a level (shape beam).", low=1, high=16, unit="nodes")
     depth: int = option(4, "Levels (shape beam).", low=1, high=16, unit="tokens")
     budget: str = budget_option()
-    device: str = device_option()
-    dtype: str = dtype_option()
-    max_context: int = context_option()
 
 
 class Rsd(ByLevels):

@@ -19,7 +19,7 @@ from engine.drafters.base import Context
 from engine.drafters.budget import FREE, budget_option
 from engine.drafters.growing import Growing
 from engine.drafters.small_models._levels import ByLevels
-from engine.drafters.small_models._model import context_option, device_option, dtype_option, model_option
+from engine.drafters.small_models._options import ModelOptions
 from engine.drafters.small_models._positional import Acceptance, Counts, best_tree
 from engine.draws import Drawing
 from engine.options import option
@@ -34,17 +34,13 @@ REFRESH = 16
 
 
 @dataclass(frozen=True)
-class SequoiaOptions:
+class SequoiaOptions(ModelOptions):
     """How large the tree may be."""
 
-    model: str = model_option()
     nodes: int = option(16, "Most nodes of the tree.", low=1, high=64, unit="nodes")
     depth: int = option(6, "Most tokens in a row.", low=1, high=16, unit="tokens")
     children: int = option(8, "Most children of a node.", low=1, high=16, unit="nodes")
     budget: str = budget_option()
-    device: str = device_option()
-    dtype: str = dtype_option()
-    max_context: int = context_option()
 
 
 class Sequoia(ByLevels):

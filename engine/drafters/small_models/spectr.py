@@ -18,7 +18,7 @@ from engine.drafters.base import Context
 from engine.drafters.budget import budget_option
 from engine.drafters.growing import Growing
 from engine.drafters.small_models._levels import ByLevels
-from engine.drafters.small_models._model import context_option, device_option, dtype_option, model_option
+from engine.drafters.small_models._options import ModelOptions
 from engine.draws import Drawing
 from engine.options import option
 
@@ -27,16 +27,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class SpecTrOptions:
+class SpecTrOptions(ModelOptions):
     """How many paths, how long."""
 
-    model: str = model_option()
     paths: int = option(4, "Continuations to draw.", low=1, high=16, unit="paths")
     depth: int = option(4, "Tokens of each.", low=1, high=16, unit="tokens")
     budget: str = budget_option()
-    device: str = device_option()
-    dtype: str = dtype_option()
-    max_context: int = context_option()
 
 
 class SpecTr(ByLevels):

@@ -95,7 +95,7 @@ def test_the_best_nodes_of_a_tree_are_kept_with_their_parents() -> None:
 @every_fitted_method
 def test_dear_rows_are_few_and_free_rows_are_the_papers(name: str) -> None:
     text = [*prose(150), *prose(150)]
-    given: dict[str, Any] = {"width": 3, "min_confidence": 0.0} if name == "draft_model" else {}
+    given: dict[str, Any] = {"width": 3, "min_confidence": 0.0} if name in ("draft_model", "pard") else {}
     sizes = {}
     for key, costs, more in (
         ("dear", DEAR, {}),
@@ -118,7 +118,7 @@ def test_the_text_does_not_hang_on_what_rows_cost(
     name: str, costs: Costs, settings: dict[str, Any], llama: Target
 ) -> None:
     text = greedy_text(llama, PROMPT, 30, **settings)[len(PROMPT) :]
-    given: dict[str, Any] = {"width": 3} if name == "draft_model" else {}
+    given: dict[str, Any] = {"width": 3} if name in ("draft_model", "pard") else {}
     drafter = drafters.create(name, given, llama, costs)
     assert output_ids(generate(llama, drafter, PROMPT, GenerationConfig(max_new_tokens=30, **settings))) == text
 

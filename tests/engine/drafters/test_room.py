@@ -43,7 +43,7 @@ def test_proposals_are_trees_within_the_room_and_the_vocabulary(
     name: str, settings: dict[str, Any], llama: Target
 ) -> None:
     config = GenerationConfig(**settings)
-    given: dict[str, Any] = {"width": 3} if name == "draft_model" else {}
+    given: dict[str, Any] = {"width": 3} if name in ("draft_model", "pard") else {}
     for room in (Room(0, 0), Room(1), Room(3), Room(64, 1), Room(64, 2), Room(5, 2), Room(64)):
         tree = proposed(name, llama, config, room, **given)
         assert len(tree) <= room.nodes

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from toys import FAMILIES, VOCAB_SIZE, LetterTokenizer, build, prompt_ids
+from toys import FAMILIES, VOCAB_SIZE, LetterTokenizer, build, masking, prompt_ids
 from toys.fake_cuda import CUDA
 from toys.pretend_cuda import moved, pretended_cuda
 
@@ -23,6 +23,7 @@ from engine.training import (
     layer_sweep,
     medusa,
     mlp_speculator,
+    pard,
 )
 from engine.training.layered import Layered
 from engine.training.material import Answers, Material
@@ -76,6 +77,19 @@ def test_heads_are_made_trained_and_measured_where_the_target_is(
         assert loss.device.type == "cuda"
         assert torch.isfinite(loss).item()
         assert set(job.evaluate()) == {"first_head", "last_head", "tree_of_32"}
+
+
+def test_masks_are_learnt_and_measured_where_the_target_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pretended_cuda():
+        material = material_on_the_device(tmp_path, monkeypatch, is_large=False)
+        draft: Any = moved(masking(build(FAMILIES["llama"](), seed=7)))
+        job = pard.MaskFilling(RECIPES["pard", "cpu"], draft, material)
+        (ids, states), *_ = activations.shards(tmp_path, 0)
+        with torch.no_grad():
+            loss = job.loss(job.module, (ids[:4].to(CUDA), states[:4].to(CUDA)))
+        assert loss.device.type == "cuda"
+        assert torch.isfinite(loss).item()
+        assert set(job.evaluate()) == {"first_token", "last_token", "tokens_a_step"}
 
 
 def test_candidates_of_the_layer_sweep_are_where_the_target_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from engine.config import GenerationConfig
 from engine.drafters.base import Context, Room
 from engine.drafters.growing import Growing
 from engine.drafters.small_models._model import SmallModel
+from engine.drafters.small_models.pard import Pard
 from engine.drafters.trust import Trust
 from engine.noise import Noise
 from engine.tree import DraftTree
@@ -27,13 +28,14 @@ def exact_laws(growing: Growing, nodes: Sequence[int], logits: Tensor) -> Tensor
 
 
 class FromTable:
-    """A drafter whose model is a table; `num_passes` of it in the last draft."""
+    """A drafter whose model is a table; `num_passes` of it in the last draft. Masks are read as token 0."""
 
     def __init__(self, name: str, table: Table, **options: object) -> None:
         drafter = create(name, TableTarget(Table(table.vocab_size, seed=1)), **options)
         assert isinstance(drafter, SmallModel)
         self.drafter, self.table, self.num_passes = drafter, table, 0
-        drafter.__dict__["_feed_nodes"] = self._read
+        if not isinstance(drafter, Pard):
+            drafter.__dict__["_feed_nodes"] = self._read
 
     def _read(self, nodes: Sequence[int], growing: Growing) -> Tensor:
         self.num_passes += 1
@@ -48,7 +50,9 @@ class FromTable:
         self.drafter._rows, self.drafter._trust, self.num_passes = [], Trust(), 0
         self.drafter.context = context
         room = Room(room.nodes, min(room.depth, self.drafter.most_depth))
-        tree = self.drafter._draft(context, self.table.row(PROMPT)[None], room)
+        num = room.depth if isinstance(self.drafter, Pard) else 1
+        self.drafter._behind = torch.stack([self.table.row([*PROMPT, *[0] * depth]) for depth in range(num)])
+        tree = self.drafter._draft(context, self.drafter._behind, room)
         assert len(tree) <= room.nodes
         assert tree.depth <= room.depth
         return tree

@@ -34,14 +34,17 @@ TREES: dict[str, tuple[str, dict[str, object], Room]] = {
     "chain of branches": ("rsd", {"shape": "branches", "branches": "1,1"}, Room(9)),
     "greedy expansion": ("dyspec", {"nodes": 3, "depth": 2, "width": 2}, Room(9)),
     "greedy expansion, cut": ("dyspec", {"nodes": 8, "depth": 2, "width": 1}, Room(2)),
+    "masks": ("pard", {"depth": 2, "min_confidence": 0.0}, Room(9)),
+    "masks that may end early": ("pard", {"depth": 3, "min_confidence": 0.45}, Room(9)),
+    "a tree of masks": ("pard", {"depth": 2, "width": 2}, Room(4)),
     "measured shape": ("sequoia", {"nodes": 3, "depth": 2, "children": 2}, Room(9)),
 }
 
 
 def pairs() -> Iterator[Any]:
     """Each tree with each rule that its drafter can draw for."""
-    may = {"draft_model": ("iid",), "spectr": ("iid",), "rsd": ("iid",)}
-    chains = ("chain", "chain that may end early", "chain of branches")
+    may = dict.fromkeys(("draft_model", "spectr", "rsd", "pard"), ("iid",))
+    chains = ("chain", "chain that may end early", "chain of branches", "masks", "masks that may end early")
     for tree, (name, _, _) in TREES.items():
         for rule in DRAWN:
             drawing = verify.get(rule).drawing
@@ -98,6 +101,8 @@ class Noting(Noise):
     [
         ("draft_model", {"min_confidence": 0.0}),
         ("draft_model", {"width": 3}),
+        ("pard", {"min_confidence": 0.0}),
+        ("pard", {"width": 3}),
         ("amusd", {"min_confidence": 0.0, "depth": 2}),
         ("spectr", {}),
         ("rsd", {}),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from toys import FAMILIES, MAX_CONTEXT, VOCAB_SIZE, build, create, loaded, prompt_ids, steps_of, tiny
+from toys import FAMILIES, MAX_CONTEXT, VOCAB_SIZE, build, create, loaded, masking, prompt_ids, steps_of, tiny
 from toys.static_passes import run_static
 
 from engine import drafters, models
@@ -25,8 +25,8 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def draft_models(monkeypatch: pytest.MonkeyPatch) -> None:
     """A draft model of a target's own kind: each session packs weights of its own."""
-    drafts = {is_static: loaded(build(FAMILIES["llama"](), seed=7), VOCAB_SIZE, MAX_CONTEXT) for is_static in (0, 1)}
-    turns = iter(drafts.values())
+    drafts = [loaded(masking(build(FAMILIES["llama"](), seed=7)), VOCAB_SIZE, MAX_CONTEXT) for _ in range(2)]
+    turns = iter(drafts)
     monkeypatch.setattr(models, "load_draft", lambda name, target: next(turns))
 
 
