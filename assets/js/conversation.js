@@ -38,6 +38,7 @@ function stoppingAbout(state) {
   const stops = (state.stop || []).length, sampling = state.sampling || {};
   const set = [stops && stops + (stops > 1 ? ' stop texts' : ' stop text'), Number(sampling.timeout_s) > 0 && sampling.timeout_s + ' s'];
   if (sampling.rule && sampling.rule !== 'auto') set.push(sampling.rule.replace(/_/g, ' '));
+  if (sampling.after_fault === 'plain') set.push('plain after a fault');
   return set.filter(Boolean).join(', ');
 }
 

@@ -210,8 +210,11 @@ def test_folds_say_what_is_set_in_them(scripts: Scripts) -> None:
     )
     assert loaded("conversationAbout", {"template": "raw"}) == "no template"
     assert loaded("conversationAbout", {"template": "chat", "thinking": "auto"}) == ""
-    stopping = {"stop": ["a", "b"], "sampling": {"timeout_s": "3", "rule": "node_sampling"}}
-    assert loaded("stoppingAbout", stopping) == "2 stop texts, 3 s, node sampling"
+    stopping = {
+        "stop": ["a", "b"],
+        "sampling": {"timeout_s": "3", "rule": "node_sampling", "after_fault": "plain"},
+    }
+    assert loaded("stoppingAbout", stopping) == "2 stop texts, 3 s, node sampling, plain after a fault"
     assert loaded("stoppingAbout", {"sampling": {"timeout_s": 0, "rule": "auto"}}) == ""
 
 
