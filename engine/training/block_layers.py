@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.drafters.heads.dflash.form import Form
-from engine.training.decoder_layer import RMSNorm
+from engine.training.decoder_layer import Mlp, RMSNorm
 from engine.training.steps import rotated
 
 
@@ -67,19 +67,6 @@ class Attention(nn.Module):
         value = self.v_proj(x).unflatten(2, (-1, self.dim)).transpose(1, 2)
         key = rotated(key, positions, theta)
         return key.repeat_interleave(self.num_shared, dim=1), value.repeat_interleave(self.num_shared, dim=1)
-
-
-class Mlp(nn.Module):
-    """down(SiLU(gate) · up)."""
-
-    def __init__(self, size: int, width: int) -> None:
-        super().__init__()
-        self.gate_proj, self.up_proj = nn.Linear(size, width, bias=False), nn.Linear(size, width, bias=False)
-        self.down_proj = nn.Linear(width, size, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        mixed: Tensor = self.down_proj(nn.functional.silu(self.gate_proj(x)) * self.up_proj(x))
-        return mixed
 
 
 class Layer(nn.Module):

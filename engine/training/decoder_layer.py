@@ -27,6 +27,19 @@ class RMSNorm(nn.Module):
         return nn.functional.rms_norm(x, (x.shape[-1],), self.weight.to(x.dtype), self.eps)
 
 
+class Mlp(nn.Module):
+    """down(SiLU(gate) · up), of a layer under the names of published weights."""
+
+    def __init__(self, size: int, width: int) -> None:
+        super().__init__()
+        self.gate_proj, self.up_proj = nn.Linear(size, width, bias=False), nn.Linear(size, width, bias=False)
+        self.down_proj = nn.Linear(width, size, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mixed: Tensor = self.down_proj(nn.functional.silu(self.gate_proj(x)) * self.up_proj(x))
+        return mixed
+
+
 class DecoderLayer(nn.Module):
     """Whose keys and values are the caller's to choose; a fresh one adds nothing to its rows."""
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.drafters.heads.eagle.form import Form
-from engine.training.decoder_layer import RMSNorm
+from engine.training.decoder_layer import Mlp, RMSNorm
 from engine.training.steps import rotated
 
 SELF_ATTENTION = 1.2
@@ -27,20 +27,6 @@ class Attention(nn.Module):
         self.v_proj, self.o_proj = nn.Linear(size, keys, bias=False), nn.Linear(queries, form.hidden_size, bias=False)
 
 
-class Mlp(nn.Module):
-    """down(SiLU(gate) · up); nothing at first."""
-
-    def __init__(self, size: int, width: int) -> None:
-        super().__init__()
-        self.gate_proj, self.up_proj = nn.Linear(size, width, bias=False), nn.Linear(size, width, bias=False)
-        self.down_proj = nn.Linear(width, size, bias=False)
-        nn.init.zeros_(self.down_proj.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        mixed: Tensor = self.down_proj(nn.functional.silu(self.gate_proj(x)) * self.up_proj(x))
-        return mixed
-
-
 class Layer(nn.Module):
     """A Llama layer; EAGLE-3's attention reads embedding and state side by side, EAGLE-1's has no norm before it."""
 
@@ -52,6 +38,7 @@ class Layer(nn.Module):
             self.input_layernorm, self.hidden_norm = RMSNorm(size, eps), RMSNorm(size, eps)
         self.self_attn = Attention(form, 2 * size if self.is_fused else size)
         self.post_attention_layernorm, self.mlp = RMSNorm(size, eps), Mlp(size, form.intermediate_size)
+        nn.init.zeros_(self.mlp.down_proj.weight)  # nothing at first
 
     def given(self, embedded: Tensor, states: Tensor) -> Tensor:
         """What attention reads of rows: (b, m, i)."""

@@ -15,10 +15,9 @@ from torch import Tensor, nn
 
 from engine import drafters
 from engine.checkpoints import convert
-from engine.config import GenerationConfig
 from engine.drafters.base import Context
 from engine.drafters.heads.dflash.method import DFlash
-from engine.noise import Noise
+from tests.engine.checkpoints.begun import begun
 from tests.engine.checkpoints.eagle_layouts import (
     HEADS,
     NUM_DRAFTED,
@@ -135,11 +134,7 @@ def made(tmp_path: Path, published: Published, **options: object) -> DFlash:
 
 def started(drafter: DFlash, ids: Sequence[int], seed: int = 1, **settings: Any) -> Context:
     """A session of the target whose text is these tokens."""
-    target().hidden_layers = drafter.needs.hidden_layers
-    context = Context(list(ids), GenerationConfig(max_new_tokens=40, **settings), Noise(seed))
-    context.prompt_hidden = target().prefill(ids[:-1])
-    drafter.start(context)
-    return context
+    return begun(target(), drafter, ids, seed, **settings)
 
 
 class Reference:

@@ -21,11 +21,10 @@ from toys.families import sizes
 
 from engine import drafters
 from engine.checkpoints import convert
-from engine.config import GenerationConfig
 from engine.drafters.base import Context
 from engine.drafters.heads.eagle.method import Eagle
-from engine.noise import Noise
 from engine.target import Target
+from tests.engine.checkpoints.begun import begun
 
 Tensors = dict[str, Tensor]
 WIDTH, NUM_TOKENS, NUM_LAYERS, NUM_DRAFTED = 64, 64, 8, 20
@@ -178,11 +177,7 @@ def made(tmp_path: Path, published: Published, **options: object) -> Eagle:
 
 def started(drafter: Eagle, ids: Sequence[int]) -> Context:
     """A session of the target whose text is these tokens."""
-    target().hidden_layers = drafter.needs.hidden_layers
-    context = Context(list(ids), GenerationConfig(max_new_tokens=40), Noise(1))
-    context.prompt_hidden = target().prefill(ids[:-1])
-    drafter.start(context)
-    return context
+    return begun(target(), drafter, ids)
 
 
 class Reference:

@@ -22,11 +22,10 @@ from toys.families import sizes
 
 from engine import drafters
 from engine.checkpoints import convert
-from engine.config import GenerationConfig
 from engine.drafters.base import Context
 from engine.drafters.heads.hydra.method import Hydra
-from engine.noise import Noise
 from engine.target import Target
+from tests.engine.checkpoints.begun import begun
 
 Tensors = dict[str, Tensor]
 WIDTH, NUM_TOKENS, NUM_HEADS = 64, 64, 3
@@ -139,11 +138,7 @@ def opened(folder: Path, **options: object) -> Hydra:
 
 def started(drafter: Hydra, ids: Sequence[int]) -> Context:
     """A session of the target whose text is these tokens."""
-    target().hidden_layers = drafter.needs.hidden_layers
-    context = Context(list(ids), GenerationConfig(max_new_tokens=40), Noise(1))
-    context.prompt_hidden = target().prefill(ids[:-1])
-    drafter.start(context)
-    return context
+    return begun(target(), drafter, ids)
 
 
 class Reference:
