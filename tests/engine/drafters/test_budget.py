@@ -166,6 +166,6 @@ def test_a_smaller_tree_of_stand_keeps_parents_and_first_children() -> None:
 def test_every_other_method_is_as_it_was_with_a_budget_of_its_own(llama: Target) -> None:
     assert set(FITTED) == {
         *("copyspec", "draft_model", "iad", "jacobi", "lookahead", "prompt_lookup", "sam_decoding", "stand"),
-        *("dyspec", "gsd", "rsd", "sequoia", "spectr", "suffix_decoding", "token_recycling"),
+        *("dyspec", "gsd", "pard", "rsd", "sequoia", "spectr", "suffix_decoding", "token_recycling"),
     }
     assert create("medusa", llama).options.budget == 12
