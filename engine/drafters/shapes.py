@@ -138,7 +138,8 @@ def best_size(shares: Sequence[float], costs: Sequence[float], draft_cost: float
     """Number of nodes that promises most tokens per time (Sequoia's choice, arXiv 2402.12374, Section 4.2).
 
     `shares[i]`: how often node i is accepted; `costs[n]`: a pass over root and n nodes ÷ one over the root alone
-    (`Costs.rows`); `draft_cost` in the same unit. 0 where drafting does not pay.
+    (`Costs.rows`); `draft_cost` in the same unit, spent whatever the size: what is chosen is how much to draft, not
+    whether to. 0 where no node is worth its row.
     """
     most = min(len(shares), len(costs) - 1)
     emitted = 1 + np.concatenate(([0.0], np.cumsum(shares[:most])))
