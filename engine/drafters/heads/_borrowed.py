@@ -5,6 +5,7 @@ And the rotary angles that its config names. Knows weights and a loaded target; 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
@@ -69,9 +70,6 @@ class Turned(Protocol):
     """A form whose rows are turned by their places."""
 
     @property
-    def hidden_size(self) -> int: ...
-
-    @property
     def num_attention_heads(self) -> int: ...
 
     @property
@@ -87,16 +85,22 @@ class Turned(Protocol):
 class Rotary:
     """A drafter's own rotary embedding, by transformers."""
 
-    def __init__(self, form: Turned) -> None:
+    def __init__(self, num_heads: int, head_dim: int, most_positions: int, rope: Mapping[str, Any] | None) -> None:
+        """`rope`: transformers' `rope_parameters`; none is the usual one."""
         self._rotary = LlamaRotaryEmbedding(
             LlamaConfig(
-                hidden_size=form.hidden_size,
-                num_attention_heads=form.num_attention_heads,
-                head_dim=form.head_dim,
-                max_position_embeddings=form.max_position_embeddings,
-                rope_parameters=dict(form.rope) or {"rope_type": "default", "rope_theta": 10_000.0},
+                hidden_size=num_heads * head_dim,
+                num_attention_heads=num_heads,
+                head_dim=head_dim,
+                max_position_embeddings=most_positions,
+                rope_parameters=dict(rope or {"rope_type": "default", "rope_theta": 10_000.0}),
             )
         )
+
+    @classmethod
+    def of(cls, form: Turned) -> Rotary:
+        """The one that a form names."""
+        return cls(form.num_attention_heads, form.head_dim, form.max_position_embeddings, form.rope)
 
     def angles(self, num_positions: int, like: Tensor) -> tuple[Tensor, Tensor]:
         """Cosines and sines (p, 1, e ÷ 2) of places from 0 on, as a tensor is kept."""

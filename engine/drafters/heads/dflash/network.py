@@ -38,7 +38,7 @@ class DFlashNetwork:
         num_tokens = loaded.model.get_output_embeddings().out_features
         weights.check_sizes(loaded, form.target_hidden_size, num_tokens)
         self.embedding = _borrowed.embedding(weights, loaded, form.hidden_size)
-        self.rotary = _borrowed.Rotary(form)
+        self.rotary = _borrowed.Rotary.of(form)
         size = form.hidden_size
         self._fc = linear(loaded, weights.take("fc.weight", size, len(form.hidden_layers) * form.target_hidden_size))
         self.layers = [Layer(weights, loaded, form, number) for number in range(form.num_hidden_layers)]

@@ -42,7 +42,7 @@ class EagleNetwork:
         self.num_tokens = loaded.model.get_output_embeddings().out_features
         weights.check_sizes(loaded, form.target_hidden_size, self.num_tokens)
         self.embedding = _borrowed.embedding(weights, loaded, form.hidden_size)
-        self.rotary = _borrowed.Rotary(form)
+        self.rotary = _borrowed.Rotary.of(form)
         self._read_entry(weights, loaded)
         self._read_layer(weights, loaded)
         self._norm = self._take(weights, "norm.weight", form.hidden_size) if form.version == 3 else None

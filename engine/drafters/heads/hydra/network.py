@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import LlamaConfig
-from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
+from engine.drafters.heads import _borrowed
 from engine.drafters.heads._candidates import Candidates, Tokens, likeliest
 from engine.drafters.heads._decoder_layer import Angles, LayerCache, TorchCache, TorchLayer
 from engine.drafters.heads._layers import linear, normed, output_layer
@@ -54,18 +53,10 @@ class Network(ABC):
 
     def _angles(self, num_positions: int) -> Angles:
         assert self.prefix is not None
-        layer, rope = self.prefix.layer, self.prefix.rope or {"rope_type": "default", "rope_theta": 10_000.0}
-        config = LlamaConfig(
-            hidden_size=layer.num_heads * layer.head_dim,
-            num_attention_heads=layer.num_heads,
-            head_dim=layer.head_dim,
-            max_position_embeddings=num_positions,
-            rope_parameters=rope,
-        )
-        positions = torch.arange(num_positions, device=self.device)[None]
-        cos, sin = LlamaRotaryEmbedding(config)(torch.zeros(1, device=self.device), positions)
-        half = layer.head_dim // 2
-        return cos[0, :, :half].contiguous(), sin[0, :, :half].contiguous()
+        layer = self.prefix.layer
+        rotary = _borrowed.Rotary(layer.num_heads, layer.head_dim, num_positions, self.prefix.rope)
+        cos, sin = rotary.angles(num_positions, torch.zeros(1, device=self.device))
+        return cos[:, 0].contiguous(), sin[:, 0].contiguous()
 
 
 class TorchNetwork(Network):
