@@ -1,7 +1,9 @@
 """Where compiled loops are kept between starts: a folder for each state of their sources.
 
 numba looks only at the file of the function that it has compiled, and would go on with a loop whose callee in another
-file has changed; so all of these files together name the folder. Imports none but the standard library.
+file has changed; so all of these files together name the folder. Programs that start together would each compile the
+same loops, and one would forget in the folder's index what another has put there: they take turns. Imports none but
+the standard library.
 """
 
 from __future__ import annotations
@@ -54,6 +56,32 @@ def _made(home: Path, name: str) -> Path:
         os.utime(folder)
     _forget_old(home)
     return folder
+
+
+class Turns:
+    """Turns at a folder: within one of this process's no other process is in its own. One within another is the same.
+
+    A process that ends, however it ends, gives its turn up. Nobody waits where the system or the folder has no locks.
+    Threads of one process are kept apart by whoever takes turns.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._depth, self._held = folder, 0, contextlib.ExitStack()
+
+    def __enter__(self) -> None:
+        self._depth += 1
+        if self._depth > 1:
+            return
+        with contextlib.suppress(ImportError, OSError):
+            import fcntl  # POSIX systems alone have it
+
+            file = self._held.enter_context((self._folder / "turn").open("w"))
+            fcntl.lockf(file, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        self._depth -= 1
+        if not self._depth:
+            self._held.close()
 
 
 def fingerprint(engine: Path) -> str:

@@ -7,11 +7,15 @@ through transformers' own forward and torch, as a GPU does (`runs_compiled`).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
+
+from engine.kernel_cache import Turns
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -23,13 +27,29 @@ except ImportError:
 else:
     HAS_COMPILER = True
 
+_TURNS = Turns(Path(os.environ["NUMBA_CACHE_DIR"]))  # engine's own, which the package has set
+
 
 def njit(**options: Any) -> Callable[[F], F]:
     """A decorator: numba's with these options; else the loop as it is, with integers that wrap around as compiled."""
     if not HAS_COMPILER:
         return np.errstate(all="ignore")
-    compiled: Callable[[F], F] = numba.njit(**options)
-    return compiled
+    return lambda function: _in_turns(numba.njit(**options)(function))
+
+
+def _in_turns(loop: Any) -> Any:
+    """The same loop, compiled while no other process compiles: whoever comes second reads what the first has kept.
+
+    Its callees are compiled within its turn.
+    """
+    compile_now = loop.compile
+
+    def compile_in_turn(signature: Any) -> Any:
+        with numba.core.compiler_lock.global_compiler_lock, _TURNS:  # numba's lets one thread in
+            return compile_now(signature)
+
+    loop.compile = compile_in_turn
+    return loop
 
 
 def entry(**options: Any) -> Callable[[F], F]:

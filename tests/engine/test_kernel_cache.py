@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 import engine
 import engine.runtime.cpu.reading
 from engine import kernel_cache
-from engine.kernel_cache import fingerprint, kernel_folder
+from engine.kernel_cache import Turns, fingerprint, kernel_folder
 
 ENGINE = Path(engine.__file__).parent
 KERNELS = (
@@ -164,3 +165,28 @@ def test_compiled_code_that_others_could_have_put_there_is_not_loaded(
     planted.mkdir()
     planted.chmod(0o777)
     assert planted not in kernel_folder().parents
+
+
+def may_begin(folder: Path) -> bool:
+    """Whether another process could begin its turn at once."""
+    pytest.importorskip("fcntl")
+    tried = f"import fcntl; fcntl.lockf(open({str(folder / 'turn')!r}, 'w'), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+    return subprocess.run([sys.executable, "-S", "-c", tried], capture_output=True, check=False).returncode == 0
+
+
+def test_processes_take_turns_and_one_turn_within_another_is_the_same(tmp_path: Path) -> None:
+    turns = Turns(tmp_path)
+    with turns:
+        with turns:
+            assert not may_begin(tmp_path)
+        assert not may_begin(tmp_path)
+    assert may_begin(tmp_path)
+    with pytest.raises(RuntimeError), turns:
+        raise RuntimeError
+    assert may_begin(tmp_path)
+
+
+def test_nobody_waits_where_there_is_no_folder(tmp_path: Path) -> None:
+    with Turns(tmp_path / "gone"):
+        pass
+    assert not list(tmp_path.iterdir())

@@ -60,3 +60,24 @@ def test_without_a_compiler_a_loop_is_itself_and_integers_wrap_in_silence(monkey
         return number * np.uint64(2)
 
     assert doubled(np.uint64(2**63 + 1)) == 2
+
+
+def test_loops_are_compiled_in_turns_with_other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[str] = []
+
+    class Seen:
+        def __enter__(self) -> None:
+            taken.append("begun")
+
+        def __exit__(self, *_: object) -> None:
+            taken.append(f"over with {len(searched_loop.signatures)} compiled")
+
+    monkeypatch.setattr("engine.runtime.compiled._TURNS", Seen())
+
+    @njit()
+    def searched_loop(number: Any) -> Any:
+        return number + 1
+
+    assert searched_loop(1) == 2
+    assert searched_loop(2) == 3
+    assert taken == ["begun", "over with 1 compiled"]
