@@ -4,7 +4,9 @@ The curve by rows says what a draft of m - 1 tokens costs where none is accepted
 efficiency can become speed; the dearer a draft, the more nodes it should have, since its cost is spread over what is
 accepted. Drafters that fit their trees are handed `Costs` before a session (`Drafter.fit`). Measured on first use, on
 a session of its own, in a second or two: of a large model few passes, and without a context to speak of, since there
-weights are what a pass waits for. The bench reports the curve as it was measured (`row_costs`).
+weights are what a pass waits for. What other programs take of the machine only adds to a time, so the least of several
+counts, and there are more of them where they do not agree. The bench reports the curve as it was measured, by medians
+(`row_costs`).
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import functools
 import statistics
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,6 +42,9 @@ NUM_DRAFT_ROUNDS = 8
 NUM_DRAFT_NODES = 16
 _SECONDS = 1.0
 """That measuring rows, or a draft, may begin further passes in."""
+_BUSY_SECONDS = 4.0
+"""The same of rows where the least times of a number of them differ by more than `_AGREEMENT`."""
+_AGREEMENT = 0.1
 
 
 @dataclass(frozen=True)
@@ -86,10 +91,9 @@ class Costs:
     def rows(self) -> tuple[float, ...]:
         """Entry n: a pass over root and n nodes ÷ one over the root alone, as `roofline` smooths it."""
         if not self._rows:
-            found = _few_row_costs(self._open())
-            self._one_row_ms = found[0].ms
-            most = MAX_BUDGET + 1
-            self._rows = roofline([cost.num_rows for cost in found], [cost.ratio for cost in found], most)
+            found = _least_times(self._open())
+            self._one_row_ms = 1000 * found[1]
+            self._rows = roofline(list(found), [least / found[1] for least in found.values()], MAX_BUDGET + 1)
         return self._rows
 
     def ms(self, num_rows: int) -> float:
@@ -149,23 +153,31 @@ def row_costs(target: Target, seconds: float = 5.0) -> tuple[int, list[RowCost]]
         if turn >= 3 and time.monotonic() > deadline:
             break
     target.prefill([])
-    return num_context, _medians({size: found[1:] for size, found in times.items()})
+    ms = {size: 1000 * statistics.median(found[1:]) for size, found in times.items()}
+    return num_context, [RowCost(size, median, median / ms[1]) for size, median in ms.items()]
 
 
-def _few_row_costs(session: Target) -> list[RowCost]:
-    """What `roofline` needs: one row and the dear numbers, in turns while there is time; of a large model three."""
+def _least_times(session: Target) -> dict[int, float]:
+    """Seconds of what `roofline` needs: one row and the dear numbers, in turns while there is time; at least three."""
     num_context = _context_length(session)
     dear = (size for size in NUM_ROWS if size >= FIRST_DEAR and num_context + size <= session.max_context)
     sizes = [1, *dear]
     session.prefill([0] * num_context)
     times: dict[int, list[float]] = {size: [] for size in sizes}
-    deadline = time.monotonic() + _SECONDS
+    started = time.monotonic()
     for turn in range(len(sizes) * (MAX_ROUNDS + 1)):
-        if turn >= FEWEST_PASSES and time.monotonic() > deadline:
+        patience = _SECONDS if all(map(_agree, times.values())) else _BUSY_SECONDS
+        if turn >= FEWEST_PASSES and time.monotonic() - started > patience:
             break
         size = sizes[turn % len(sizes)]
         times[size].append(_pass_time(session, size))
-    return _medians({size: found[1:] or found for size, found in times.items() if found})
+    return {size: min(found) for size, found in times.items() if found}
+
+
+def _agree(times: Sequence[float]) -> bool:
+    """Whether the two least show that nothing else took long."""
+    least = sorted(times)[:2]
+    return len(least) == 2 and least[1] <= (1 + _AGREEMENT) * least[0]
 
 
 def _exit_costs(session: Target) -> tuple[float, float]:
@@ -184,7 +196,7 @@ def _exit_costs(session: Target) -> tuple[float, float]:
     while len(times) < 1 + FEWEST_PASSES or (len(times) <= MAX_ROUNDS and time.monotonic() < deadline):
         first, last = (_seconds(session, functools.partial(leave, layer)) for layer in (1, num_layers))
         times.append((_pass_time(session, 1), first, last))
-    one, first, last = np.median(times[1:], axis=0)  # the first warms up
+    one, first, last = np.min(times, axis=0)
     layer = max(0.0, (last - first) / max(1, num_layers - 1))
     return float(layer / one), float(max(0.0, first - layer) / one)
 
@@ -201,8 +213,8 @@ def _draft_cost(drafter: Drafter, session: Target) -> float:
     while len(rounds) < 2 or (len(rounds) <= NUM_DRAFT_ROUNDS and time.monotonic() < deadline):
         waited = _pass_time(session, 1)
         rounds.append((waited, _seconds(session, lambda: drafter.propose(context, Room(NUM_DRAFT_NODES)))))
-    passes, drafts = zip(*rounds[1:], strict=True)  # the first warms up
-    return float(statistics.median(drafts) / statistics.median(passes))
+    passes, drafts = zip(*rounds, strict=True)
+    return float(min(drafts) / min(passes))
 
 
 def _context_length(session: Target) -> int:
@@ -210,11 +222,6 @@ def _context_length(session: Target) -> int:
     session.prefill([])
     one_row = min(_pass_time(session, 1) for _ in range(2))
     return 1 if one_row > SLOW_PASS_S else min(CONTEXT_LENGTH, session.max_context // 2)
-
-
-def _medians(times: Mapping[int, Sequence[float]]) -> list[RowCost]:
-    ms = {size: 1000 * statistics.median(found) for size, found in times.items()}
-    return [RowCost(size, median, median / ms[1]) for size, median in ms.items()]
 
 
 def _pass_time(session: Target, num_rows: int) -> float:

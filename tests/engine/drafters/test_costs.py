@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from types import SimpleNamespace
 from typing import Any
 
@@ -76,6 +77,24 @@ def test_a_large_model_is_measured_in_few_passes_and_without_a_context(monkeypat
     assert target.passes == [(0, 1), (0, 1), (1, 1), (1, 1)]
 
 
+def test_what_others_take_of_a_busy_machine_is_no_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two passes of three take twice as long: the first second does not show what each takes undisturbed."""
+    target, num_passes = Clocked(monkeypatch, 0.002, 0.008), itertools.count(1)
+    launch = target.launch
+
+    def held_up(root_id: int, tree: DraftTree) -> Pending:
+        before = target.now
+        pending = launch(root_id, tree)
+        target.now += target.now - before if next(num_passes) % 3 else 0.0
+        return pending
+
+    monkeypatch.setattr(target, "launch", held_up)
+    found = Costs(lambda: target)
+    assert (found.rows[15], found.rows[63]) == pytest.approx((4, 16))
+    assert found.ms(1) == pytest.approx(8)
+    assert 1.2 < target.now < 4
+
+
 def test_a_draft_is_measured_once_per_network_against_a_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pass takes 2 ms by this clock, a draft 3 ms, then 1 ms."""
     target, draft_s, num_drafts = Clocked(monkeypatch, 0.001, 0.002), [0.003], [0]
@@ -97,7 +116,8 @@ def test_a_draft_is_measured_once_per_network_against_a_pass(monkeypatch: pytest
 @pytest.mark.usefixtures("draft_models")
 def test_making_a_drafter_disturbs_no_session(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor does measuring: both while a session runs, whose text stays what it was."""
-    monkeypatch.setattr(costs, "_SECONDS", 0.0)
+    for patience in ("_SECONDS", "_BUSY_SECONDS"):
+        monkeypatch.setattr(costs, patience, 0.0)
     target, config = Target(tiny("llama")), GenerationConfig(max_new_tokens=12, has_detail=False)
     prompt, found = prompt_ids(9), []
     wanted = greedy_text(target, prompt, 12)[9:]
