@@ -13,6 +13,9 @@ FOLDER = Path(__file__).resolve().parents[2] / "docs" / "images"
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
 NUM_TOKENS = "160"
 NARROW = 820
+WIDE = {"width": 1440, "height": 1000}
+WITH_CHARTS = {"width": 1440, "height": 1240}
+"""Text, tree and the charts below them at once."""
 RACED = "A variable renamed"
 STEP = 4
 
@@ -66,12 +69,12 @@ def picture(page: Any, name: str) -> None:
     page.evaluate("document.body.classList.remove('dark')")
 
 
-def main(url: str, method: str = "mlp_speculator", example: str = "Prime numbers") -> None:
+def main(url: str, method: str = "token_recycling", example: str = "Facts about the library") -> None:
     """The playground light, dark with a card and ghosts, narrow; then the other views."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
-        wide = browser.new_page(viewport={"width": 1440, "height": 1000})
+        wide = browser.new_page(viewport=WITH_CHARTS)
         narrow = browser.new_page(viewport={"width": 390, "height": 844}, device_scale_factor=2)
         for page in (wide, narrow):
             page.set_default_timeout(120_000)
@@ -87,6 +90,7 @@ def main(url: str, method: str = "mlp_speculator", example: str = "Prime numbers
         wide.wait_for_timeout(500)
         wide.screenshot(path=FOLDER / "playground-dark.png")
         wide.evaluate("document.body.classList.remove('dark')")
+        wide.set_viewport_size(WIDE)
         views(wide, url)
         narrow.screenshot(path=FOLDER / "playground-narrow.png")
         browser.close()
