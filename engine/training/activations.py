@@ -34,12 +34,18 @@ def compute(model: PreTrainedModel, rows: Tensor, folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     hidden_size = model.config.get_text_config().hidden_size
-    need = num_bytes(len(rows), rows.shape[1] - 1, hidden_size)
-    print(f"The target's hidden states of {len(rows):,} rows take {need / 1e6:,.0f} MB in {folder}.")
-    refuse_small_disk(folder, need)
+    refuse_large(folder, num_bytes(len(rows), rows.shape[1] - 1, hidden_size))
     for number, chunk in enumerate(tqdm(rows.split(SHARD_ROWS), desc="hidden states", unit="shard")):
         if not _shard(folder, number).is_file():
             keep(folder, number, chunk, hidden_states(model, chunk))
+
+
+def refuse_large(folder: Path, need: int) -> None:
+    """Say what disk a folder's states will take. Raises BadInput where there is less."""
+    if need:
+        folder.mkdir(parents=True, exist_ok=True)
+        print(f"The target's hidden states take {need / 1e6:,.0f} MB in {folder}.", flush=True)
+        refuse_small_disk(folder, need)
 
 
 def keep(folder: Path, number: int, ids: Tensor, hidden: Tensor) -> None:
@@ -66,6 +72,10 @@ def shards(folder: Path, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
     """(ids (n, t + 1), hidden (n, t, h)) of one shard after another, in an order drawn from the seed."""
     paths = sorted(folder.glob("*.safetensors"))
     random.Random(seed).shuffle(paths)
-    for path in paths:
-        tensors = load_file(path)
-        yield tensors["ids"], tensors["hidden"]
+    yield from map(load, paths)
+
+
+def load(path: Path) -> tuple[Tensor, Tensor]:
+    """One shard."""
+    tensors = load_file(path)
+    return tensors["ids"], tensors["hidden"]

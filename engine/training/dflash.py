@@ -54,7 +54,7 @@ class DFlash(Borrowing):
     def __init__(self, form: Form, embedding: Tensor, output: Tensor, target: PreTrainedModel | None = None) -> None:
         """`target` gives the states that the form names; of the last alone none is needed."""
         super().__init__(embedding, output)
-        self.form, self.num_heads = form, form.num_slots
+        self.form, self.num_heads, self.taps = form, form.num_slots, form.hidden_layers
         size = form.hidden_size
         self.fc = nn.Linear(len(form.hidden_layers) * form.target_hidden_size, size, bias=False)
         self.hidden_norm = RMSNorm(size, form.rms_norm_eps)
@@ -69,12 +69,12 @@ class DFlash(Borrowing):
         return math.exp(-head / GAMMA)
 
     def forward(self, ids: Tensor, hidden: Tensor, soft: Soft | None = None) -> Tensor:
-        """Weighted sum of the slots' losses over (b, t + 1) ids, padding below zero, and (b, t, d) hidden states."""
-        labels = self.labels(ids)
+        """Weighted sum of the slots' losses over (b, t + 1) ids, padding below zero, and states as in `foreseen`."""
+        labels, last = self.labels(ids), self.last(hidden)
         places = self.draw_anchors(labels[0] != IGNORED)
         losses = []
         for slot, logits in enumerate(self.foreseen(ids.clamp(min=0), hidden, places)):
-            wanted = self.expected(hidden, places + slot + 1)
+            wanted = self.expected(last, places + slot + 1)
             loss = soft_cross_entropy(logits, wanted, labels[slot].gather(1, places), TEXT_WEIGHT)
             losses.append(self.head_weight(slot) * loss)
         return torch.stack(losses).sum()
@@ -95,8 +95,11 @@ class DFlash(Borrowing):
         return drawn.argsort(dim=1)[:, : min(most, max(1, round(ANCHOR_SHARE * is_asked.shape[1])))]
 
     def foreseen(self, ids: Tensor, hidden: Tensor, places: Tensor) -> Iterator[Tensor]:
-        """Logits (b, a, v) of the slots of blocks whose root is the token behind each of `places (b, a)`."""
-        texts = documents(hidden)
+        """Logits (b, a, v) of the slots of blocks whose root is the token behind each of `places (b, a)`.
+
+        `hidden`: the last states, (b, t, d), or those of all layers that the form names, (b, t, n · d).
+        """
+        texts = documents(self.last(hidden))
         features = self.features(ids, hidden, texts)
         blocks = Blocks(places + 1, self.form.block_size, texts)
         root = nn.functional.embedding(ids.gather(1, blocks.anchors), self.embedding)

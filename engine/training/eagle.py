@@ -6,9 +6,10 @@ with the target's distribution, 0.8 to the power of the step. EAGLE-1 (2401.1507
 is `--variant 1`: it reads the last state, and its loss is the distance from the target's next state, and a tenth of
 the cross-entropy.
 
-Choices of ours: states of layers 2, L ÷ 2 and the last, where the paper's third is L - 3; the start by least squares;
-the target's own output layer, of the tokens that its answers hold, in place of one of the drafter's; the trainer's
-schedule and Muon; later steps for EAGLE-1 too, where the paper has noise on the states.
+Choices of ours: states of layers 2, L ÷ 2 and the last, where the paper's third is L - 3, each normed by itself before
+they are fused, as EAGLE-3.1 does (a model's first place can have states a hundred times as large as others); the start
+by least squares; the target's own output layer, of the tokens that its answers hold, in place of one of the drafter's;
+the trainer's schedule and Muon; later steps for EAGLE-1 too, where the paper has noise on the states.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from engine.training.packing import IGNORED
 from engine.training.recipes import Recipe
 from engine.training.runs import Order
 from engine.training.steps import Column, Stepped, at, attend, distance
-from engine.training.taps import tapped
+from engine.training.taps import documents, tapped
 
 NUM_STEPS = 4
 DECAY = 0.8
@@ -71,8 +72,11 @@ class Eagle(Stepped):
         self.form, self.is_fused = form, form.version == 3
         width = len(form.hidden_layers) * form.target_hidden_size if self.is_fused else 2 * form.hidden_size
         self.fc = nn.Linear(width, form.hidden_size, bias=form.fc_bias)
+        num_normed = len(form.hidden_layers) if form.fc_norm else 0
+        self.fc_norm = nn.ModuleList(RMSNorm(form.target_hidden_size, form.rms_norm_eps) for _ in range(num_normed))
         self.layers = nn.ModuleList([Layer(form, THETA)])
         self.norm = RMSNorm(form.hidden_size, form.rms_norm_eps) if self.is_fused else nn.Identity()
+        self.taps = form.hidden_layers
         # In a tuple: a frozen target is not the module's to save or to train.
         self._target = (target,)
 
@@ -82,17 +86,17 @@ class Eagle(Stepped):
         return cast(Layer, self.layers[0])
 
     def forward(self, ids: Tensor, hidden: Tensor, soft: Soft | None = None) -> Tensor:
-        """Sum of the steps' losses over (b, t + 1) ids, padding below zero, and (b, t, d) hidden states."""
-        labels = self.labels(ids)
+        """Sum of the steps' losses over (b, t + 1) ids, padding below zero, and states as `steps` has them."""
+        labels, last = self.labels(ids), self.last(hidden)
         places, later = self.draw_places(labels[0] != IGNORED)
         losses = []
         for number, step in enumerate(self.steps(ids.clamp(min=0), hidden, places, later)):
             label = labels[number].gather(1, step.places)
             after = step.places + number + 1
-            loss = soft_cross_entropy(step.logits, self.expected(hidden, after), label, TEXT_WEIGHT)
+            loss = soft_cross_entropy(step.logits, self.expected(last, after), label, TEXT_WEIGHT)
             if not self.is_fused:
                 loss = EAGLE_1_WEIGHT * loss
-                loss = loss + STATE_WEIGHT * distance(step.states, at(hidden, after), label != IGNORED)
+                loss = loss + STATE_WEIGHT * distance(step.states, at(last, after), label != IGNORED)
             losses.append(DECAY**number * loss)
         return torch.stack(losses).sum()
 
@@ -100,9 +104,16 @@ class Eagle(Stepped):
         """Sizes and flags."""
         return {"architectures": ["Eagle"], **self.form.config()}
 
-    def tapped(self, ids: Tensor, hidden: Tensor) -> Tensor:
-        """The target's states that the form names, side by side, (b, t, n · d); the last is given."""
-        return tapped(self._target[0], self.form.hidden_layers, ids, hidden)
+    def fused(self, ids: Tensor, hidden: Tensor, texts: Tensor) -> Tensor:
+        """What rows of packed texts read of the target, (b, t, d)."""
+        if not self.is_fused:
+            return hidden
+        states = tapped(self._target[0], self.form.hidden_layers, ids, hidden, texts).to(self.fc.weight.dtype)
+        if self.form.fc_norm:
+            parts = states.split(self.form.target_hidden_size, dim=-1)
+            states = torch.cat([norm(part) for norm, part in zip(self.fc_norm, parts, strict=True)], dim=-1)
+        found: Tensor = self.fc(states)
+        return found
 
     def joined(self, states: Tensor, embedded: Tensor) -> Tensor:
         """EAGLE-1's layer reads embedding and state through one matrix; EAGLE-3's reads the state as it is."""
@@ -112,21 +123,22 @@ class Eagle(Stepped):
         return found
 
     def steps(self, ids: Tensor, hidden: Tensor, places: Tensor, later: Tensor) -> Iterator[Step]:
-        num_places, layer = hidden.shape[1] - self.num_heads, self.layer
+        """`hidden`: the last states, (b, t, d), or those of all layers that the form names, (b, t, n · d)."""
+        num_places, layer, texts = hidden.shape[1] - self.num_heads, self.layer, documents(self.last(hidden))
         every = torch.arange(num_places, device=ids.device).expand(len(ids), -1)
         embedded = self._embedded(ids[:, 1 : num_places + 1])
-        states = self.fc(self.tapped(ids, hidden).to(embedded.dtype)) if self.is_fused else hidden
-        states = self.joined(states[:, :num_places], embedded)
+        states = self.joined(self.fused(ids, hidden, texts)[:, :num_places], embedded)
         given = layer.given(embedded, states)
         shared = layer.key_value(given, every)
-        attended = attend(layer.query(at(given, places), places), *shared, sees(places, num_places))
+        attended = attend(layer.query(at(given, places), places), *shared, sees(places, texts[:, :num_places]))
         states = layer.finish(at(states, places), attended)
         yield Step(places, states, self._logits(states))
-        yield from self._later(ids, places.gather(1, later), at(states, later), shared)
+        places, states = places.gather(1, later), at(states, later)
+        yield from self._later(ids, places, states, shared, sees(places, texts[:, :num_places]))
 
-    def _later(self, ids: Tensor, places: Tensor, states: Tensor, shared: Column) -> Iterator[Step]:
+    def _later(self, ids: Tensor, places: Tensor, states: Tensor, shared: Column, seen: Tensor) -> Iterator[Step]:
         """Steps 2 and on, each fed with what the one before gave and the text's own token."""
-        layer, seen = self.layer, sees(places, shared[0].shape[2])
+        layer = self.layer
         own: list[Column] = []
         for number in range(1, self.num_heads):
             positions, embedded = places + number, self._embedded(ids.gather(1, places + number + 1))
@@ -142,7 +154,8 @@ class Eagle(Stepped):
 
         Steps of gradient descent are dear, and this is worth hundreds of them.
         """
-        hidden, is_text = hidden.float(), ids[:, 1:-1] >= 0
+        hidden, texts = self.last(hidden).float(), documents(hidden)
+        is_text = (texts[:, 1:] == texts[:, :-1]) & (hidden[:, 1:] != 0).any(dim=-1)
         embedded = self._embedded(ids[:, 1:-1].clamp(min=0)).float()
         before, after = hidden[:, :-1][is_text], hidden[:, 1:][is_text]
         if not self.is_fused:
@@ -154,9 +167,12 @@ class Eagle(Stepped):
                 self.fc.bias.copy_(found[:, -1])
             return
         size = self.form.hidden_size
-        self.fc.weight.zero_()[:, -size:].fill_diagonal_(1)
+        length = after.square().mean(dim=-1, keepdim=True).sqrt().mean()
+        if self.form.fc_norm:
+            before = length * nn.functional.rms_norm(before, before.shape[-1:])
+        self.fc.weight.zero_()[:, -size:].fill_diagonal_(float(length) if self.form.fc_norm else 1)
         self.layer.begin_with(least_squares(self.layer.given(embedded[is_text], before), after - before))
-        cast(RMSNorm, self.norm).weight.fill_(float(after.square().mean(dim=-1).sqrt().mean()))
+        cast(RMSNorm, self.norm).weight.fill_(float(length))
 
     def _handed_on(self, states: Tensor) -> Tensor:
         """What a step gives the next."""
@@ -170,9 +186,10 @@ class Eagle(Stepped):
         return nn.functional.linear(states, self.output.to(states.dtype))
 
 
-def sees(places: Tensor, num_places: int) -> Tensor:
-    """(b, r) places → (b, 1, r, p): a place sees those up to its own."""
-    return (torch.arange(num_places, device=places.device) <= places[..., None])[:, None]
+def sees(places: Tensor, texts: Tensor) -> Tensor:
+    """(b, r) places → (b, 1, r, p): a place sees those of its own text, `texts (b, p)`, up to its own."""
+    is_before = torch.arange(texts.shape[1], device=places.device) <= places[..., None]
+    return (is_before & (texts[:, None] == texts.gather(1, places)[..., None]))[:, None]
 
 
 def form_of(material: Material, version: int) -> Form:
@@ -195,6 +212,7 @@ def form_of(material: Material, version: int) -> Form:
         intermediate_size=int(getattr(config, "intermediate_size", None) or 4 * size),
         hidden_layers=tuple(taps),
         fc_bias=version == 1,
+        fc_norm=version == 3,
         top_k=TOP_K,
         rope={"rope_type": "default", "rope_theta": THETA},
     )

@@ -191,6 +191,7 @@ def train_heads(order: Order, recipe_name: str, make: Callable[[Material, Recipe
     if order.begin is not None:
         heads.begin_with(order.begin)
         recipe = replace(recipe, lr=CONTINUED_RATE * recipe.lr)
+    material = material.tapping(heads.taps)
     job = HeadTraining(order.name, recipe, heads, material)
     job.flags = " --begin" if order.begin else ""
     trainer = Trainer(job, recipe, order.folder, order.device, is_compiled=order.is_compiled)

@@ -39,6 +39,8 @@ class Heads(nn.Module, ABC):
     """Whether heads learn the target's distribution of the token (`Soft`), and not the token."""
     has_context = True
     """Whether a place looks at those before it, `contextual` apart; where not, places not asked are not computed."""
+    taps: tuple[int, ...] = ()
+    """The target's states that are read side by side, the last of which is the last; none where that is all."""
     has_static_tree = True
     """Whether the method's tree is of a shape measured here, and not of one that follows the text."""
 

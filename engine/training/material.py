@@ -9,8 +9,8 @@ from __future__ import annotations
 import functools
 import itertools
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from engine import models, suites
-from engine.training import acceptance, activations, corpus, demand, packing, requests, tasks, written
+from engine.training import acceptance, activations, corpus, demand, packing, requests, taps, tasks, written
 from engine.training.pretrain import encode
 from engine.training.recipes import Progress, Recipe, stage_at
 from engine.training.runs import Order, load_target
@@ -98,6 +98,23 @@ class Material:
         """Some of the written text where the target is: ids (n, t + 1) and hidden states (n, t, h)."""
         ids, hidden = next(activations.shards(self.written, seed))
         return ids.to(self.target.device), hidden.to(self.target.device)
+
+    def tapping(self, layers: Sequence[int]) -> Material:
+        """The same, its rows and answers with the states of these layers side by side; itself for fewer than two.
+
+        Raises BadInput where the disk is too small.
+        """
+        if len(layers) < 2:
+            return self
+        text, own = (taps.stored(self.target, layers, folder) for folder in (self.text, self.written))
+        return replace(self, text=text, written=own, heldout=[self._tapped(part, layers) for part in self.heldout])
+
+    def _tapped(self, answers: Answers, layers: Sequence[int]) -> Answers:
+        rows = [
+            (num_prompt, ids, taps.of_rows(self.target, layers, ids[None], hidden[None])[0])
+            for num_prompt, ids, hidden in answers.rows
+        ]
+        return Answers(answers.task, rows)
 
     def batches(self, recipe: Recipe, progress: Progress) -> Iterator[list[Micro]]:
         """Ids (n, t + 1) and states (n, t, h), pass after pass over a stage's shards.

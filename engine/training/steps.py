@@ -58,6 +58,10 @@ class Borrowing(Heads):
         self.num_passes += 1
         return torch.Generator().manual_seed(int(self.num_passes))
 
+    def last(self, hidden: Tensor) -> Tensor:
+        """The target's last states, (b, t, d), of those of one layer or several side by side."""
+        return hidden[..., -self.output.shape[1] :]
+
     def expected(self, hidden: Tensor, places: Tensor) -> Tensor:
         """The target's distribution (b, r, v) behind places (b, r)."""
         with torch.no_grad():

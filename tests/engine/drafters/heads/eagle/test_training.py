@@ -15,9 +15,12 @@ from engine import drafters
 from engine.drafters.heads.eagle.method import Eagle
 from engine.training import eagle as training
 from engine.training.activations import hidden_states
+from engine.training.batches import Text
 from engine.training.eagle_layer import Layer
 from engine.training.material import Material
+from engine.training.packing import rows_with_states
 from engine.training.recipes import RECIPES
+from engine.training.taps import of_rows
 from tests.engine.checkpoints.eagle_layouts import plain_model, started, target
 
 PLACE = 7
@@ -64,6 +67,33 @@ def test_every_step_is_what_the_drafter_finds_when_it_is_fed_the_text(version: i
     for step, wanted in enumerate(scores):
         found = advance(step, np.zeros(1, np.int64), ids[0, PLACE + 1 + step : PLACE + 2 + step].numpy())
         assert found[1][0] == pytest.approx(wanted[torch.from_numpy(found[0][0])].numpy(), abs=1e-3, rel=1e-4)
+
+
+def packed() -> tuple[Tensor, Tensor, Tensor]:
+    """Two texts in a row, as written text is kept, and the ids of the second by itself."""
+    own = [torch.tensor([prompt_ids(12, seed=seed)]) for seed in (1, 2)]
+    ids, hidden = rows_with_states([Text(o[0].tolist(), hidden_states(plain_model(), o)[0]) for o in own], 30)
+    return ids, hidden.float(), ids[:, 12:24]
+
+
+@pytest.mark.parametrize("version", [1, 3])
+def test_texts_of_a_row_do_not_see_one_another(version: int) -> None:
+    """Neither in the target's layers nor in EAGLE's: the second text is scored as if it stood alone."""
+    eagle, (ids, hidden, second) = loud(version), packed()
+    alone = hidden_states(plain_model(), second).float()
+    wanted = [scores[0, 3] for scores in eagle.scores(second, alone)]
+    found = [scores[0, 15] for scores in eagle.scores(ids.clamp(min=0), hidden)]
+    torch.testing.assert_close(torch.stack(found), torch.stack(wanted), atol=2e-2, rtol=1e-2)
+
+
+def test_states_of_several_layers_may_be_given_or_found_anew() -> None:
+    eagle, (ids, hidden, _) = loud(3), packed()
+    every = of_rows(plain_model(), eagle.taps, ids, hidden)
+    assert every.shape[2] == 3 * hidden.shape[2]
+    eagle.num_passes.zero_()
+    loss = eagle(ids, hidden)
+    eagle.num_passes.zero_()
+    assert eagle(ids, every).item() == pytest.approx(loss.item(), rel=1e-5)
 
 
 def parts(eagle: training.Eagle) -> tuple[dict[str, Tensor], dict[str, Any]]:
