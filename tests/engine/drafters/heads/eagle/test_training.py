@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,13 +14,14 @@ from toys import prompt_ids, write_weights
 
 from engine import drafters
 from engine.drafters.heads.eagle.method import Eagle
+from engine.training import activations
 from engine.training import eagle as training
 from engine.training.activations import hidden_states
 from engine.training.batches import Text
 from engine.training.eagle_layer import Layer
-from engine.training.material import Material
+from engine.training.material import Answers, Material
 from engine.training.packing import rows_with_states
-from engine.training.recipes import RECIPES
+from engine.training.recipes import RECIPES, Progress
 from engine.training.taps import of_rows
 from tests.engine.checkpoints.eagle_layouts import plain_model, started, target
 
@@ -94,6 +96,21 @@ def test_states_of_several_layers_may_be_given_or_found_anew() -> None:
     loss = eagle(ids, hidden)
     eagle.num_passes.zero_()
     assert eagle(ids, every).item() == pytest.approx(loss.item(), rel=1e-5)
+
+
+def test_material_of_heads_that_tap_holds_every_state_once_found(tmp_path: Path) -> None:
+    """Of the answers that are learnt from, and of those held out."""
+    ids, hidden, _ = packed()
+    activations.keep(tmp_path / "states", 0, ids, hidden.bfloat16())
+    heldout = [Answers("answers", [(3, ids[0, :12], hidden[0, :11])])]
+    own = Material("eight", plain_model(), cast(Any, None), Path(), tmp_path / "states", tmp_path / "states", heldout)
+    assert own.tapping((8,)) is own
+    material = own.tapping((2, 4, 8))
+    (((_, given),),) = itertools.islice(material.batches(RECIPES["eagle", "cpu"], Progress()), 1)
+    assert given.shape == (1, 30, 3 * hidden.shape[2])
+    assert torch.equal(given[..., -hidden.shape[2] :], hidden.bfloat16())
+    assert material.heldout[0].rows[0][2].shape == (11, 3 * hidden.shape[2])
+    assert material.text == material.written
 
 
 def parts(eagle: training.Eagle) -> tuple[dict[str, Tensor], dict[str, Any]]:
