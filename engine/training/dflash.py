@@ -58,11 +58,15 @@ class DFlash(Borrowing):
         size = form.hidden_size
         self.fc = nn.Linear(len(form.hidden_layers) * form.target_hidden_size, size, bias=False)
         self.hidden_norm = RMSNorm(size, form.rms_norm_eps)
-        self.layers = nn.ModuleList(Layer(form, THETA) for _ in range(form.num_hidden_layers))
+        self.layers = nn.ModuleList(self.layer(form) for _ in range(form.num_hidden_layers))
         self.norm = RMSNorm(size, form.rms_norm_eps)
         self.mask_embedding = nn.Parameter(float(embedding.float().std()) * torch.randn(size))
         # In a tuple: a frozen target is not the module's to save or to train.
         self._target = (target,)
+
+    def layer(self, form: Form) -> Layer:
+        """One of its layers, untrained."""
+        return Layer(form, THETA)
 
     def head_weight(self, head: int) -> float:
         """Of slot `head + 1`."""
@@ -99,6 +103,11 @@ class DFlash(Borrowing):
 
         `hidden`: the last states, (b, t, d), or those of all layers that the form names, (b, t, n · d).
         """
+        for states in self.states(ids, hidden, places):
+            yield nn.functional.linear(states, self.output.to(states.dtype))
+
+    def states(self, ids: Tensor, hidden: Tensor, places: Tensor) -> tuple[Tensor, ...]:
+        """What the output layer reads of each slot, (b, a, d)."""
         texts = documents(self.last(hidden))
         features = self.features(ids, hidden, texts)
         blocks = Blocks(places + 1, self.form.block_size, texts)
@@ -107,8 +116,8 @@ class DFlash(Borrowing):
         x = torch.cat((root[:, :, None], masks), dim=2).flatten(1, 2).to(features.dtype)
         for layer in self.layers:
             x = layer(x, features, blocks)
-        for states in self.norm(x).unflatten(1, (-1, blocks.size)).unbind(dim=2)[1:]:
-            yield nn.functional.linear(states, self.output.to(states.dtype))
+        found: tuple[Tensor, ...] = self.norm(x).unflatten(1, (-1, blocks.size)).unbind(dim=2)[1:]
+        return found
 
     def features(self, ids: Tensor, hidden: Tensor, texts: Tensor) -> Tensor:
         """What blocks see of packed texts, (b, t, d)."""

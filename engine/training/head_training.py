@@ -35,8 +35,6 @@ NUM_SOFT = 16
 EVALUATED_NODES = 32
 MEASURED_PROMPTS = 24
 """Held-out prompts, of all tasks together, that are decoded when a training is done."""
-MOST_BYTES = 12_000_000
-"""Of a weights file in bf16."""
 OUTSIDE = -1
 """The label of a token that heads do not score."""
 UNASKED = shapes.MAX_NODES + 1
@@ -83,7 +81,7 @@ class HeadTraining:
     def save(self, folder: Path) -> None:
         """Weights in bf16 or bytes, config with the target's fingerprint, tokens, acceptance, tree, card."""
         tensors = {name: tensor.detach().cpu() for name, tensor in self.heads.tensors().items()}
-        save_file(_stored(tensors), folder / WEIGHTS_FILE, metadata={"format": "pt"})
+        save_file(_stored(tensors, self.heads.most_bytes), folder / WEIGHTS_FILE, metadata={"format": "pt"})
         config = {**self.heads.config(), **self.material.identity()}
         (folder / CONFIG_FILE).write_text(json.dumps(config, indent=1) + "\n")
         tokens = self.material.vocabulary
@@ -106,9 +104,9 @@ class HeadTraining:
         }
 
 
-def _stored(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """As they are kept: bf16, or where that is more than MOST_BYTES matrices in bytes with their rows' scales."""
-    is_small = 2 * sum(tensor.numel() for tensor in tensors.values()) <= MOST_BYTES
+def _stored(tensors: dict[str, Tensor], most_bytes: int) -> dict[str, Tensor]:
+    """As they are kept: bf16, or where that is more than `most_bytes` matrices in bytes with their rows' scales."""
+    is_small = 2 * sum(tensor.numel() for tensor in tensors.values()) <= most_bytes
     found: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         if is_small or tensor.ndim != 2:
@@ -193,7 +191,8 @@ def train_heads(order: Order, recipe_name: str, make: Callable[[Material, Recipe
         recipe = replace(recipe, lr=CONTINUED_RATE * recipe.lr)
     material = material.tapping(heads.taps)
     job = HeadTraining(order.name, recipe, heads, material)
-    job.flags = " --begin" if order.begin else ""
+    job.flags = "" if order.begin is None else f" --begin {order.begin.name}"
+    job.flags += "" if order.variant is None else f" --variant {order.variant}"
     trainer = Trainer(job, recipe, order.folder, order.device, is_compiled=order.is_compiled)
     is_finished = run_trainer(trainer, order.is_resumed and has_checkpoint(order.folder))
     if is_finished:

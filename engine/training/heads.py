@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from engine.drafters.heads._weights import WEIGHTS_FILE
+from engine.drafters.heads._weights import SCALE, WEIGHTS_FILE
 from engine.errors import BadInput
 from engine.training.material import Material
 from engine.training.packing import IGNORED
@@ -41,6 +41,10 @@ class Heads(nn.Module, ABC):
     """Whether a place looks at those before it, `contextual` apart; where not, places not asked are not computed."""
     taps: tuple[int, ...] = ()
     """The target's states that are read side by side, the last of which is the last; none where that is all."""
+    added: tuple[str, ...] = ()
+    """Parts of the names of tensors that this method adds to another's, whose weights it may begin with."""
+    most_bytes = 12_000_000
+    """Of a weights file in bf16; a larger one keeps matrices in bytes."""
     has_static_tree = True
     """Whether the method's tree is of a shape measured here, and not of one that follows the text."""
 
@@ -67,13 +71,22 @@ class Heads(nn.Module, ABC):
 
     @torch.no_grad()
     def begin_with(self, folder: Path) -> None:
-        """Take over the weights of a folder. Raises BadInput where they are others than `tensors`."""
-        given = load_file(folder / WEIGHTS_FILE) if (folder / WEIGHTS_FILE).is_file() else {}
+        """Take over the weights of a folder. Raises BadInput where they are others than `tensors`.
+
+        Those that another method's weights lack (`added`) stay as they are where none of them is there.
+        """
+        given = _whole(load_file(folder / WEIGHTS_FILE)) if (folder / WEIGHTS_FILE).is_file() else {}
         own = {name: tensor.detach() for name, tensor in self.tensors().items()}
+        if not any(self.is_added(name) for name in given):
+            own = {name: tensor for name, tensor in own.items() if not self.is_added(name)}
         if {name: part.shape for name, part in own.items()} != {name: part.shape for name, part in given.items()}:
             raise BadInput(f"{folder} does not hold what is trained here; wanted the tensors {', '.join(own)}.")
         for name, tensor in own.items():
             tensor.copy_(given[name])
+
+    def is_added(self, name: str) -> bool:
+        """Whether a tensor is of what this method adds to weights of another that it may begin with."""
+        return any(part in name for part in self.added)
 
     @abstractmethod
     def config(self) -> dict[str, Any]:
@@ -107,6 +120,16 @@ class Heads(nn.Module, ABC):
             likely = soft and tuple(part[:, 1 + i : 1 + i + num_places][is_asked] for part in soft)
             total = total + self.head_weight(i) * _cross_entropy(asked, labels[i][is_asked], likely)
         return total
+
+
+def _whole(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A file's tensors, those that it keeps in bytes with a scale a row multiplied out."""
+    scales = {name.removesuffix(f".{SCALE}"): part for name, part in tensors.items() if name.endswith(f".{SCALE}")}
+    return {
+        name: part * scales[name][:, None] if name in scales else part
+        for name, part in tensors.items()
+        if not name.endswith(f".{SCALE}")
+    }
 
 
 def least_squares(given: Tensor, wanted: Tensor, ridge: float = 1e-3) -> Tensor:

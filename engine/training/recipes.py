@@ -162,6 +162,17 @@ RECIPES["dflash", "cpu"] = replace(
     RECIPES["eagle", "cpu"], lr=4e-3, limit_minutes=45, eval_every_seconds=1800, num_written=1600
 )
 RECIPES["dflash", "gpu"] = replace(RECIPES["heads", "gpu"], micro_tokens=8192, lr=4e-3)
+# Heads on a trained block begin fitted, and learn from the target's own answers.
+for _head in ("dspark", "dflash2"):
+    RECIPES[_head, "cpu"] = replace(
+        RECIPES["dflash", "cpu"],
+        limit_minutes=25,
+        eval_every_seconds=900,
+        num_written=384,
+        num_text_tokens=0,
+        stages=(Stage(0.0, 512, is_written=True),),
+    )
+    RECIPES[_head, "gpu"] = RECIPES["dflash", "gpu"]
 # Hydra's heads begin fitted, as Chimera's do; what is left to learn is in the target's own answers.
 RECIPES["hydra", "cpu"] = replace(
     RECIPES["eagle", "cpu"], lr=3e-3, limit_minutes=40, eval_every_seconds=900, num_written=1600

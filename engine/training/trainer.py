@@ -173,7 +173,8 @@ def make_optimizers(module: nn.Module, recipe: Recipe) -> list[torch.optim.Optim
     trained = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
     hidden = [p for n, p in trained if p.ndim == 2 and "embed" not in n and "lm_head" not in n]
     rest = [p for n, p in trained if p.ndim != 2 or "embed" in n or "lm_head" in n]
-    return [Muon(hidden, lr=recipe.lr), torch.optim.AdamW(rest, lr=recipe.lr, betas=(0.9, 0.95), weight_decay=0.0)]
+    found: list[torch.optim.Optimizer] = [Muon(hidden, lr=recipe.lr)] if hidden else []
+    return [*found, torch.optim.AdamW(rest, lr=recipe.lr, betas=(0.9, 0.95), weight_decay=0.0)]
 
 
 def mixed_precision(device: str) -> str:

@@ -54,10 +54,17 @@ def grow(advance: Advance, root_id: int, depth: int, most: int, num_nodes: int) 
     return levels
 
 
-def best_nodes(levels: Sequence[Level], num_nodes: int) -> DraftTree:
-    """The nodes of highest path probability, best first."""
+def best_nodes(
+    levels: Sequence[Level], num_nodes: int, least: float = -np.inf, probs: Sequence[LogProbs] = ()
+) -> DraftTree:
+    """The nodes of highest path probability, best first; `probs` as `tree_of` takes them.
+
+    None whose branch has a log-probability below `least`, save the first, and none that cannot be.
+    """
     ranked = [(-value, depth, place) for depth, level in enumerate(levels) for place, value in enumerate(level.values)]
-    return tree_of(levels, [(depth, place) for _, depth, place in sorted(ranked)[:num_nodes]])
+    best = sorted(ranked)[:num_nodes]
+    kept = [node for number, node in enumerate(best) if node[0] < np.inf and (not number or -node[0] >= least)]
+    return tree_of(levels, [(depth, place) for _, depth, place in kept], probs)
 
 
 def along(advance: Advance, root_id: int, shape: Shape) -> DraftTree:
@@ -79,8 +86,11 @@ def along(advance: Advance, root_id: int, shape: Shape) -> DraftTree:
     return tree_of(levels, [(len(path) - 1, places[path]) for path in shape.paths])
 
 
-def tree_of(levels: Sequence[Level], nodes: Sequence[tuple[int, int]]) -> DraftTree:
-    """A draft tree of nodes (depth, place), each behind its parent."""
+def tree_of(levels: Sequence[Level], nodes: Sequence[tuple[int, int]], given: Sequence[LogProbs] = ()) -> DraftTree:
+    """A draft tree of nodes (depth, place), each behind its parent.
+
+    `given`: probabilities of each level's nodes, where their branches' values are not made of these.
+    """
     number = {node: i for i, node in enumerate(nodes)}
     tokens, parents, probs = [], [], []
     for depth, place in nodes:
@@ -89,5 +99,5 @@ def tree_of(levels: Sequence[Level], nodes: Sequence[tuple[int, int]]) -> DraftT
         before = float(levels[depth - 1].values[beginning]) if depth else 0.0
         tokens.append(int(level.tokens[place]))
         parents.append(number[depth - 1, beginning] if depth else -1)
-        probs.append(float(np.exp(level.values[place] - before)))
+        probs.append(float(given[depth][place] if given else np.exp(level.values[place] - before)))
     return DraftTree(tuple(tokens), tuple(parents), tuple(probs))

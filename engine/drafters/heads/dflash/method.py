@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -59,11 +59,12 @@ class DFlash(Tapped):
     source = "arXiv 2602.06036, 2604.12989"
     Options = DFlashOptions
     drawings: tuple[Drawing, ...] = ("in_turn", "iid", "chain")
+    Network: ClassVar[type[DFlashNetwork]] = DFlashNetwork
     options: DFlashOptions
 
     def __init__(self, options: DFlashOptions, target: Target) -> None:
         super().__init__(options, target)
-        self.network = self._shared(target, DFlashNetwork)
+        self.network = self._shared(target, self.Network)
         self.needs = Needs(weights=True, hidden_layers=self.network.form.hidden_layers)
         self.depth = min(options.depth or MOST_BLOCK, self.network.form.num_slots)
         self.num_nodes = options.budget or (self.depth if options.tree == "chain" else shapes.MAX_NODES)

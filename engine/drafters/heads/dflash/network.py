@@ -8,6 +8,8 @@ Knows rows, columns and tokens; knows nothing of trees, options or verdicts.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from engine.models import LoadedModel
 
 OWN_MASK = "mask_embedding"
+Look = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""A block's queries, keys and values (m, heads, e) → what its rows see, (m, heads, e)."""
 
 
 class DFlashNetwork:
@@ -41,7 +45,7 @@ class DFlashNetwork:
         self.rotary = _borrowed.Rotary.of(form)
         size = form.hidden_size
         self._fc = linear(loaded, weights.take("fc.weight", size, len(form.hidden_layers) * form.target_hidden_size))
-        self.layers = [Layer(weights, loaded, form, number) for number in range(form.num_hidden_layers)]
+        self.layers = [self.layer(weights, loaded, number) for number in range(form.num_hidden_layers)]
         self._context = linear(loaded, torch.cat([part for layer in self.layers for part in layer.context]))
         self._key_norms = torch.stack([layer.key_norm for layer in self.layers])[:, None, None]
         self._mask = self._own_mask(weights)
@@ -51,6 +55,10 @@ class DFlashNetwork:
         self._output, self.vocabulary = _borrowed.output(weights, loaded, size, form.vocab_size)
         self._ids = None if len(self.vocabulary) == num_tokens else torch.from_numpy(self.vocabulary).to(self.device)
         self._num_tokens = num_tokens
+
+    def layer(self, weights: Weights, loaded: LoadedModel, number: int) -> Layer:
+        """One of its layers."""
+        return Layer(weights, loaded, self.form, number)
 
     def features(self, hidden: Tensor) -> Tensor:
         """The target's states of places (m, n · h) → what their columns are made of, (m, d)."""
@@ -68,16 +76,28 @@ class DFlashNetwork:
         rows = torch.cat((root.to(self.dtype), self._mask.expand(self.form.block_size - 1, -1)))
         return rows if self.form.embedding_scale == 1 else rows * self.form.embedding_scale
 
+    def finished(self, states: Tensor) -> Tensor:
+        """What the output layer reads, from the last layer's output (m, d)."""
+        return normed(states, self.form.rms_norm_eps) * self._norm
+
     def scores(self, states: Tensor) -> Tensor:
         """(m, n) of the vocabulary's tokens, from the last layer's output (m, d)."""
+        return self.scored(self.finished(states))
+
+    def scored(self, finished: Tensor) -> Tensor:
+        """(m, n) of the vocabulary's tokens, from what the output layer reads (m, d)."""
         form = self.form
-        scores: Tensor = self._output.forward(normed(states, form.rms_norm_eps) * self._norm)
+        scores: Tensor = self._output.forward(finished)
         scores = scores if form.logit_scale == 1 else scores * form.logit_scale
         return torch.tanh(scores / form.logit_softcap) * form.logit_softcap if form.logit_softcap else scores
 
     def logits(self, states: Tensor) -> Tensor:
         """(m, v) of the target's tokens, minus infinity for those that are not drafted."""
-        scores = self.scores(states).float()
+        return self.spread(self.scores(states))
+
+    def spread(self, scores: Tensor) -> Tensor:
+        """Scores (m, n) of the vocabulary's tokens → (m, v), minus infinity for those that are not drafted."""
+        scores = scores.float()
         if self._ids is None:
             return scores
         return scores.new_full((len(scores), self._num_tokens), -torch.inf).index_copy_(1, self._ids, scores)
@@ -127,19 +147,25 @@ class Layer:
         self.window = form.windows[number] if form.windows else 0
         self.is_causal = bool(form.causal[number]) if form.causal else False
 
-    def projected(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, ...]:
-        """Queries, keys and values (m, heads, e) of rows (m, d), turned by cosines and sines (m, 1, e ÷ 2)."""
-        form, heads = self.form, len(self._head_norms)
-        found = self._qkv.forward(normed(x, form.rms_norm_eps) * self._input_norm).view(len(x), -1, form.head_dim)
-        turned = rotated(normed(found[:, :heads], form.rms_norm_eps) * self._head_norms, cos, sin)
-        return turned[:, : form.num_attention_heads], turned[:, form.num_attention_heads :], found[:, heads:]
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, look: Look) -> Tensor:
+        """Its output (m, d) of rows (m, d), turned by cosines and sines (m, 1, e ÷ 2)."""
+        x = x + self.attended(normed(x, self.form.rms_norm_eps) * self._input_norm, cos, sin, look)
+        return x + self.mixed(normed(x, self.form.rms_norm_eps) * self._mlp_norm)
 
-    def finish(self, x: Tensor, attended: Tensor) -> Tensor:
-        """The layer's output (m, d) of its input and what attention gave, (m, heads, e)."""
-        x = x + self._o_proj.forward(attended.reshape(len(x), -1))
-        gate, up = self._gate_up.forward(normed(x, self.form.rms_norm_eps) * self._mlp_norm).chunk(2, dim=1)
-        found: Tensor = x + self._down.forward(nn.functional.silu(gate) * up)
-        return found
+    def attended(self, given: Tensor, cos: Tensor, sin: Tensor, look: Look) -> Tensor:
+        """What attention adds to rows, (m, d)."""
+        form, heads = self.form, len(self._head_norms)
+        found = self._qkv.forward(given).view(len(given), -1, form.head_dim)
+        turned = rotated(normed(found[:, :heads], form.rms_norm_eps) * self._head_norms, cos, sin)
+        seen = look(turned[:, : form.num_attention_heads], turned[:, form.num_attention_heads :], found[:, heads:])
+        added: Tensor = self._o_proj.forward(seen.reshape(len(given), -1))
+        return added
+
+    def mixed(self, given: Tensor) -> Tensor:
+        """What the MLP adds to rows, (m, d)."""
+        gate, up = self._gate_up.forward(given).chunk(2, dim=1)
+        added: Tensor = self._down.forward(nn.functional.silu(gate) * up)
+        return added
 
     def mask(self, first: int, num_rows: int, device: torch.device) -> Tensor | None:
         """(m, first + m) which columns the rows from place `first` on see; None where they see all."""
@@ -177,11 +203,14 @@ class DFlashCache:
         """
         network, num_rows = self.network, self.network.form.block_size
         x, places = network.rows(root_id), slice(column, column + num_rows)
-        cos, sin = self._cos[places], self._sin[places]
         for number, layer in enumerate(network.layers):
-            query, key, value = layer.projected(x, cos, sin)
-            keys, values = self.keys[number, :, : places.stop], self.values[number, :, : places.stop]
-            keys[:, column:], values[:, column:] = key.transpose(0, 1), value.transpose(0, 1)
-            mask = layer.mask(column, num_rows, network.device)
-            x = layer.finish(x, attend_fused(query, keys, values, mask))
+            x = layer.forward(x, self._cos[places], self._sin[places], partial(self._look, number, column))
         return x
+
+    def _look(self, number: int, column: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """What a layer's rows (m, heads, e) see of the columns before them and of their own."""
+        end = column + len(query)
+        keys, values = self.keys[number, :, :end], self.values[number, :, :end]
+        keys[:, column:], values[:, column:] = key.transpose(0, 1), value.transpose(0, 1)
+        mask = self.network.layers[number].mask(column, len(query), self.network.device)
+        return attend_fused(query, keys, values, mask)

@@ -1,0 +1,1 @@
+"""The method `dspark`: its drafter is in method.py."""
