@@ -18,6 +18,7 @@ from torch import Tensor
 
 from engine.checkpoints import files
 from engine.checkpoints.dflash import DFLASH_LAYOUTS
+from engine.checkpoints.dflash_heads import DFLASH_HEAD_LAYOUTS
 from engine.checkpoints.eagle import EAGLE_LAYOUTS
 from engine.checkpoints.hydra import HYDRA_LAYOUTS
 from engine.checkpoints.layouts import LAYOUTS, Layout, foreign
@@ -25,7 +26,7 @@ from engine.errors import BadInput
 
 WEIGHTS_FILE = "model.safetensors"
 MOST_NAMED = 3
-KNOWN = (*LAYOUTS, *EAGLE_LAYOUTS, *DFLASH_LAYOUTS, *HYDRA_LAYOUTS)
+KNOWN = (*LAYOUTS, *EAGLE_LAYOUTS, *DFLASH_LAYOUTS, *DFLASH_HEAD_LAYOUTS, *HYDRA_LAYOUTS)
 
 
 @dataclass(frozen=True)

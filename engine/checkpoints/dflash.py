@@ -19,12 +19,18 @@ from engine.checkpoints.layouts import Config, Layout, sizes
 from engine.errors import BadInput
 
 _OWN = r"self_attn\.(?:[qkvo]_proj|[qk]_norm)|mlp\.(?:gate|up|down)_proj|input_layernorm|post_attention_layernorm"
-_NAMES = {
+BACKBONE_NAMES = {
     rf"(?:model\.)?(layers\.\d+\.(?:{_OWN})\.weight)": r"\1",
     r"(?:model\.)?((?:fc|hidden_norm|norm|embed_tokens)\.weight)": r"\1",
     r"(lm_head\.weight|d2t|t2d)": r"\1",
 }
-_OTHERS = {"projector_type": ("dflash",), "shift_label": (False,), "causal_head": (False,), "draft_shift": (0, False)}
+_OTHERS: dict[str, tuple[object, ...]] = {
+    "projector_type": (),
+    "shift_label": (False,),
+    "causal_head": (False,),
+    "draft_shift": (0, False),
+    "dspark_bonus_anchor": (False,),
+}
 """Keys by which other drafters are told, and what DFlash has there."""
 _SCALES = {
     "embedding_scale": "input_embedding_scale",
@@ -35,22 +41,37 @@ _SCALES = {
 
 def _dflash(tensors: Mapping[str, Tensor], config: Config) -> Config:
     """The method's config, of either layout."""
-    told = {**config, **nested(config, "dflash_config")}
+    # DeepSpec's DFlash is its DSpark without heads, whose root is asked.
+    return backbone(tensors, config, "dflash", is_anchor_asked="markov_rank" in told_of(config))
+
+
+def told_of(config: Config) -> Config:
+    """A flat config's keys, and those of the part in which some layouts keep a drafter's own."""
+    return {**config, **nested(config, "dflash_config")}
+
+
+def backbone(tensors: Mapping[str, Tensor], config: Config, method: str, *, is_anchor_asked: bool) -> Config:
+    """The config of DFlash's layers, under a method on them.
+
+    `is_anchor_asked`: whether the root's row foresees a token, where the config does not say. Raises BadInput.
+    """
+    told = told_of(config)
     layers = nested(config, "transformer_layer_config") or config
     for key, known in _OTHERS.items():
-        if told.get(key) not in (None, *known):
-            raise BadInput(f"The config says {key}={told[key]!r:.40}: these weights are no DFlash, but built on it.")
+        if told.get(key) not in (None, *known, *([method] if key == "projector_type" else [])):
+            raise BadInput(
+                f"The config says {key}={told[key]!r:.40}: these weights are no {method}, but built like it."
+            )
     size, states = sizes(tensors, "fc.weight")
     num_layers = 1 + max((int(name.split(".")[1]) for name in tensors if name.startswith("layers.")), default=-1)
     found = {
-        "method": "dflash",
+        "method": method,
         **layer_sizes(tensors, layers, "layers.0", size, size),
         "vocab_size": vocabulary(tensors, layers),
         "num_hidden_layers": num_layers,
         "block_size": _number(told, "block_size"),
         "mask_token_id": _number(told, "mask_token_id"),
-        # DeepSpec's DFlash is its DSpark without heads, whose root is asked.
-        "sample_from_anchor": bool(told.get("sample_from_anchor", "markov_rank" in told)),
+        "sample_from_anchor": bool(told.get("sample_from_anchor", is_anchor_asked)),
         **_windows(config, layers, num_layers),
         **{own: float(told[key]) for own, key in _SCALES.items() if told.get(key)},
     }
@@ -98,4 +119,6 @@ def _number(told: Config, key: str) -> int:
     return found
 
 
-DFLASH_LAYOUTS = (Layout("dflash", "DFlash: z-lab, vLLM speculators", _NAMES, _dflash, needs="hidden_norm.weight"),)
+DFLASH_LAYOUTS = (
+    Layout("dflash", "DFlash: z-lab, vLLM speculators", BACKBONE_NAMES, _dflash, needs="hidden_norm.weight"),
+)

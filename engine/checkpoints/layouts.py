@@ -121,8 +121,6 @@ FOREIGN = {
     "EAGLE-4": r"(?:model\.)?efficient_lm_head.*",
     "P-EAGLE": r"mask_hidden",
     "Hydra of another kind (cross-attention, EAGLE-style)": r"(?:hydra_head\.|hydra_mlp\.|hydra_lm_head\.).*",
-    "DFlash 2": r"candidate_selector\..*|layers\.\d+\.(?:attention|mlp)_conv\..*",
-    "DSpark": r"(?:logit_head\.)?(?:markov_head|confidence_head)\..*",
     "Domino": r"(?:prefix_gru|embed_proj)\..*",
     "a block drafter": r"hidden_norm\.weight",
     "a whole model": r"(?:model\.)?layers\.\d+\.self_attn\..*",

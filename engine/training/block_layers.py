@@ -81,18 +81,26 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor, features: Tensor, blocks: Blocks) -> Tensor:
         """(b, a · r, d) rows over (b, t, d) features."""
+        x = x + self.attended(self.input_layernorm(x), features, blocks)
+        return x + self.mixed(self.post_attention_layernorm(x), blocks)
+
+    def attended(self, given: Tensor, features: Tensor, blocks: Blocks) -> Tensor:
+        """What attention adds to rows (b, a · r, d)."""
         own, positions = self.self_attn, blocks.positions
-        places = torch.arange(features.shape[1], device=x.device).expand(len(x), -1)
-        given = self.input_layernorm(x)
+        places = torch.arange(features.shape[1], device=given.device).expand(len(given), -1)
         attended = attend(
             own.query(given, positions, self.theta),
             own.key_value(features, places, self.theta),
             own.key_value(given, positions, self.theta),
             blocks,
         )
-        x = x + own.o_proj(attended)
-        found: Tensor = x + self.mlp(self.post_attention_layernorm(x))
-        return found
+        added: Tensor = own.o_proj(attended)
+        return added
+
+    def mixed(self, given: Tensor, blocks: Blocks) -> Tensor:
+        """What the MLP adds to rows (b, a · r, d)."""
+        added: Tensor = self.mlp(given)
+        return added
 
 
 def attend(query: Tensor, context: tuple[Tensor, Tensor], own: tuple[Tensor, Tensor], blocks: Blocks) -> Tensor:

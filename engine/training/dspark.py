@@ -11,9 +11,7 @@ they are; `--variant 1` trains the head alone and leaves that backbone as it is;
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,9 +19,7 @@ from transformers import PreTrainedModel
 
 from engine.drafters.heads.dflash.form import Form
 from engine.drafters.heads.dspark import head
-from engine.training.dflash import DFlash, form_of
-from engine.training.following import factors
-from engine.training.head_training import train_heads
+from engine.training.block_heads import Headed, made, train_begun
 from engine.training.heads import Soft
 from engine.training.material import Material
 from engine.training.packing import IGNORED
@@ -33,15 +29,14 @@ from engine.training.runs import Order
 RANK = 128
 TEXT, DISTANCE, CONFIDENCE = 0.1, 0.9, 1.0
 """What the parts of the loss count."""
-HEAD_ALONE = 1
-"""The variant that leaves the backbone as it is."""
 
 
-class DSpark(DFlash):
+class DSpark(Headed):
     """DFlash with a Markov head and its confidence."""
 
     added = ("markov_head", "confidence_head")
-    most_bytes = 6_000_000
+    own = ("embed_before", "lm_head_behind", "sure")
+    rank = RANK
 
     def __init__(self, form: Form, embedding: Tensor, output: Tensor, target: PreTrainedModel | None = None) -> None:
         super().__init__(form, embedding, output, target)
@@ -59,17 +54,15 @@ class DSpark(DFlash):
         losses = []
         for slot, states in enumerate(self.states(ids, hidden, places)):
             before = self.embed_before(ids.gather(1, places + slot + 1))
-            logits, label = self.law(states, before), labels[slot].gather(1, places)
+            logits, label = self._law(states, before), labels[slot].gather(1, places)
             loss = self._loss(logits, self.expected(hidden, places + slot + 1), label, self.doubt(states, before))
             losses.append(self.head_weight(slot) * loss)
         return torch.stack(losses).sum()
 
-    def foreseen(self, ids: Tensor, hidden: Tensor, places: Tensor) -> Iterator[Tensor]:
-        """Logits (b, a, v) of the slots, each behind the text's own token."""
-        for slot, states in enumerate(self.states(ids, hidden, places)):
-            yield self.law(states, self.embed_before(ids.gather(1, places + slot + 1)))
-
     def law(self, states: Tensor, before: Tensor) -> Tensor:
+        return self._law(states, self.embed_before(before))
+
+    def _law(self, states: Tensor, before: Tensor) -> Tensor:
         """Logits (…, v) of a slot's states (…, d) behind a token that is embedded as (…, r)."""
         base = nn.functional.linear(states, self.output.to(states.dtype))
         found: Tensor = base + self.lm_head_behind(before.to(states.dtype))
@@ -90,26 +83,9 @@ class DSpark(DFlash):
         losses = DISTANCE * distance - TEXT * own.log() + CONFIDENCE * sure
         return (losses * is_text).sum() / is_text.sum().clamp(min=1)
 
-    @torch.no_grad()
-    def fit_head(self, ids: Tensor, hidden: Tensor) -> None:
-        """The head's start on the laws of the backbone as it is."""
-        before, behind = factors(self._places(ids, hidden), self.form.vocab_size, RANK)
+    def begin_head(self, before: Tensor, behind: Tensor) -> None:
         self.embed_before.weight.copy_(before)
         self.lm_head_behind.weight.copy_(behind)
-
-    def _places(self, ids: Tensor, hidden: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Tokens before slots of blocks at every place of rows, with the drafter's and the target's laws there."""
-        for row, states in zip(ids.split(1), hidden.split(1), strict=True):
-            labels = self.labels(row)[:, 0]
-            places = (labels[0] != IGNORED).nonzero().T
-            if not places.numel():
-                continue
-            given = row.clamp(min=0)
-            for slot, found in enumerate(self.states(given, states.float(), places)):
-                is_text = labels[slot][places[0]] != IGNORED
-                law = nn.functional.linear(found[0, is_text].float(), self.output.float()).softmax(dim=-1)
-                wanted = self.expected(states, places + slot + 1)[0, is_text].float()
-                yield given[0, places[0] + slot + 1][is_text], law, wanted
 
     def tensors(self) -> dict[str, Tensor]:
         """Weights by their published names."""
@@ -128,39 +104,12 @@ class DSpark(DFlash):
         own = {"method": "dspark", "markov_rank": RANK, "markov_head_type": "vanilla"}
         return {**super().config(), "architectures": ["DSparkDraftModel"], **own, "confidence_head_with_markov": True}
 
-    def leave_backbone(self) -> None:
-        """Train the head alone."""
-        for name, parameter in self.named_parameters():
-            parameter.requires_grad_(name.startswith(("embed_before", "lm_head_behind", "sure")))
-
 
 def make(material: Material, recipe: Recipe) -> DSpark:
     """The network for a target."""
     return made(DSpark, material)
 
 
-def made(kind: type[DSpark], material: Material) -> DSpark:
-    """A network of this kind for a target."""
-    embedding = cast(nn.Embedding, material.target.get_input_embeddings()).weight
-    return kind(form_of(material), embedding, material.output_table.to(embedding.dtype), material.target)
-
-
-def begun(order: Order, kind: type[DSpark], material: Material, recipe: Recipe) -> DSpark:
-    """The network with the backbone that is ordered, or one fitted to text that the target wrote; its head's start."""
-    found = made(kind, material).to(material.target.device)
-    ids, hidden = material.sample(recipe.seed)
-    if order.begin is None:
-        found.fit(ids, hidden)
-    else:
-        found.begin_with(order.begin)
-    found.reading(material)
-    found.fit_head(ids, hidden)
-    if order.variant == HEAD_ALONE:
-        found.leave_backbone()
-    return found
-
-
 def train(order: Order) -> None:
     """What `train dspark` does."""
-    make_begun: Callable[[Material, Recipe], DSpark] = partial(begun, order, DSpark)
-    train_heads(order, "dspark", make_begun)
+    train_begun(order, DSpark)

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors.torch import save_file
@@ -54,6 +54,8 @@ class HeadTraining:
         self.figures: dict[str, str] = {}
         self.flags = ""
         """What was said beside the method's name, for the card."""
+        self.begin: Path | None = None
+        """Weights that were gone on from."""
 
     def batches(self, progress: Progress) -> Iterator[list[Micro]]:
         """Rows of one pass over a stage's shards after another."""
@@ -84,11 +86,17 @@ class HeadTraining:
         save_file(_stored(tensors, self.heads.most_bytes), folder / WEIGHTS_FILE, metadata={"format": "pt"})
         config = {**self.heads.config(), **self.material.identity()}
         (folder / CONFIG_FILE).write_text(json.dumps(config, indent=1) + "\n")
-        tokens = self.material.vocabulary
-        named = written.frequent_tokens(self.material.texts) if tokens is None else tokens.tolist()
-        (folder / VOCABULARY_FILE).write_text(json.dumps(named) + "\n")
+        (folder / VOCABULARY_FILE).write_text(json.dumps(self._drafted()) + "\n")
         self.figures = write_figures(self.heads, self.material.heldout, folder)
         self.write_card(folder)
+
+    def _drafted(self) -> list[int]:
+        """Tokens worth drafting: those scored, or those of the weights begun with, or what answers hold most often."""
+        if self.material.vocabulary is not None:
+            return cast(list[int], self.material.vocabulary.tolist())
+        if self.begin is not None and (known := self.begin / VOCABULARY_FILE).is_file():
+            return cast(list[int], json.loads(known.read_text()))
+        return written.frequent_tokens(self.material.texts)
 
     def write_card(self, folder: Path) -> None:
         """The weights' `README.md`."""
@@ -191,6 +199,7 @@ def train_heads(order: Order, recipe_name: str, make: Callable[[Material, Recipe
         recipe = replace(recipe, lr=CONTINUED_RATE * recipe.lr)
     material = material.tapping(heads.taps)
     job = HeadTraining(order.name, recipe, heads, material)
+    job.begin = order.begin
     job.flags = "" if order.begin is None else f" --begin {order.begin.name}"
     job.flags += "" if order.variant is None else f" --variant {order.variant}"
     trainer = Trainer(job, recipe, order.folder, order.device, is_compiled=order.is_compiled)

@@ -168,9 +168,7 @@ for _head in ("dspark", "dflash2"):
         RECIPES["dflash", "cpu"],
         limit_minutes=25,
         eval_every_seconds=900,
-        num_written=384,
-        num_text_tokens=0,
-        stages=(Stage(0.0, 512, is_written=True),),
+        stages=_MOSTLY_WRITTEN,
     )
     RECIPES[_head, "gpu"] = RECIPES["dflash", "gpu"]
 # Hydra's heads begin fitted, as Chimera's do; what is left to learn is in the target's own answers.

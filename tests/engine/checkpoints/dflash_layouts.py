@@ -125,9 +125,9 @@ PUBLISHED: dict[str, Callable[[], Published]] = {
 }
 
 
-def made(tmp_path: Path, published: Published, **options: object) -> DFlash:
-    convert(written(tmp_path / "published", published), tmp_path / "out")
-    found = drafters.create("dflash", {"weights": str(tmp_path / "out"), "budget": 8, **options}, target())
+def made(tmp_path: Path, published: Published, method: str = "dflash", **options: object) -> DFlash:
+    assert convert(written(tmp_path / "published", published), tmp_path / "out").method == method
+    found = drafters.create(method, {"weights": str(tmp_path / "out"), "budget": 8, **options}, target())
     assert isinstance(found, DFlash)
     return found
 
@@ -151,18 +151,28 @@ class Reference:
         states = torch.cat([part.float() for part in context.prompt_hidden], dim=-1)
         self.features = self._norm(states @ self.tensors["fc.weight"].T, "hidden_norm")
 
-    def laws(self) -> tuple[Tensor, Tensor]:
-        """The drafter's tokens (n,) and what it expects at each place behind the root, (places, n)."""
+    def states(self) -> Tensor:
+        """What the output layer reads at each place behind the root, (places, d)."""
         own = self.published
         mask = own.config.get("dflash_config", own.config)["mask_token_id"]
-        embedding_scale, logit_scale, softcap = own.scales
-        x = embedding_scale * self.embedding[[self.ids[-1], *[mask] * (own.block_size - 1)]]
+        x = own.scales[0] * self.embedding[[self.ids[-1], *[mask] * (own.block_size - 1)]]
         for number in range(2):
             x = self._layer(x, number)
-        logits = logit_scale * self._norm(x, "norm") @ self.head.T
-        logits = softcap * (logits / softcap).tanh() if softcap else logits
-        laws = logits.softmax(dim=-1)[0 if own.is_anchor_asked else 1 :]
-        return torch.arange(laws.shape[1]) + self.tensors.get("d2t", torch.zeros(laws.shape[1])).long(), laws
+        return self._norm(x, "norm")[0 if own.is_anchor_asked else 1 :]
+
+    def logits(self, states: Tensor) -> Tensor:
+        """(places, n) of the drafter's tokens."""
+        _, logit_scale, softcap = self.published.scales
+        logits = logit_scale * states @ self.head.T
+        return softcap * (logits / softcap).tanh() if softcap else logits
+
+    def token_ids(self) -> Tensor:
+        """(n,): the target's tokens that the drafter scores."""
+        return torch.arange(len(self.head)) + self.tensors.get("d2t", torch.zeros(len(self.head))).long()
+
+    def laws(self) -> tuple[Tensor, Tensor]:
+        """The drafter's tokens (n,) and what it expects at each place behind the root, (places, n)."""
+        return self.token_ids(), self.logits(self.states()).softmax(dim=-1)
 
     def chain(self) -> tuple[list[int], list[float]]:
         """The likeliest token of each place, and its probability."""
@@ -172,13 +182,21 @@ class Reference:
 
     def _layer(self, x: Tensor, number: int) -> Tensor:
         name = f"layers.{number}"
-        x = (
-            x
-            + self._attended(self._norm(x, f"{name}.input_layernorm"), number) @ self._of(f"{name}.self_attn.o_proj").T
-        )
-        y = self._norm(x, f"{name}.post_attention_layernorm")
-        gate, up, down = (self._of(f"{name}.mlp.{part}_proj") for part in ("gate", "up", "down"))
-        return x + (nn.functional.silu(y @ gate.T) * (y @ up.T)) @ down.T
+        given = self._norm(x, f"{name}.input_layernorm")
+        x = x + self._around(f"{name}.attention", given, lambda rows: self._seen(rows, number))
+        given = self._norm(x, f"{name}.post_attention_layernorm")
+        return x + self._around(f"{name}.mlp", given, lambda rows: self._mixed(rows, f"{name}.mlp"))
+
+    def _around(self, name: str, given: Tensor, part: Callable[[Tensor], Tensor]) -> Tensor:
+        """What a part of a layer adds to rows, with whatever stands around it."""
+        return part(given)
+
+    def _seen(self, given: Tensor, number: int) -> Tensor:
+        return self._attended(given, number) @ self._of(f"layers.{number}.self_attn.o_proj").T
+
+    def _mixed(self, given: Tensor, name: str) -> Tensor:
+        gate, up, down = (self._of(f"{name}.{part}_proj") for part in ("gate", "up", "down"))
+        return (nn.functional.silu(given @ gate.T) * (given @ up.T)) @ down.T
 
     def _attended(self, given: Tensor, number: int) -> Tensor:
         """Features stand in front of the rows, for keys and values alone."""

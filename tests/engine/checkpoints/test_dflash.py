@@ -64,11 +64,9 @@ REFUSED: dict[str, tuple[Published, str]] = {
     "no block": (changed("speculators", block_size=None), "block_size=None"),
     "kinds of layers": (changed("z-lab", layer_types=["full_attention", "mamba"]), "wanted 2 of full_attention"),
     "no window": (changed("z-lab, windows", sliding_window=None), "sliding_window is 0"),
-    "JetSpec": (changed("z-lab", nested={"causal_head": True}), "causal_head=True: these weights are no DFlash"),
+    "JetSpec": (changed("z-lab", nested={"causal_head": True}), "causal_head=True: these weights are no dflash"),
     "Domino by its config": (changed("speculators", projector_type="domino"), "projector_type='domino'"),
     "Domino": (changed("speculators", add={"prefix_gru.weight_ih_l0": some(4, 4)}), "looks like Domino"),
-    "DSpark": (changed("DeepSpec", add={"markov_head.markov_w1.weight": some(4, 4)}), "looks like DSpark"),
-    "DFlash 2": (changed("z-lab", add={"candidate_selector.predecessor_codebook": some(4, 4)}), "looks like DFlash 2"),
     "marks": (changed("speculators", add={"d2t": some(20).long()}), "tokens that t2d marks"),
 }
 

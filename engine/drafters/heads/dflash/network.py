@@ -60,6 +60,11 @@ class DFlashNetwork:
         """One of its layers."""
         return Layer(weights, loaded, self.form, number)
 
+    @property
+    def num_scored(self) -> int:
+        """Tokens of the vocabulary."""
+        return len(self.vocabulary)
+
     def features(self, hidden: Tensor) -> Tensor:
         """The target's states of places (m, n · h) → what their columns are made of, (m, d)."""
         return normed(self._fc.forward(hidden.to(self.dtype)), self.form.rms_norm_eps) * self._feature_norm

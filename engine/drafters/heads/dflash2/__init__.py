@@ -1,0 +1,1 @@
+"""The method `dflash2`: its drafter is in method.py."""
