@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import ClassVar, TypeVar, cast
 
 import torch
@@ -80,21 +81,23 @@ def made(kind: type[Kind], material: Material) -> Kind:
     return kind(form_of(material), embedding, material.output_table.to(embedding.dtype), material.target)
 
 
-def begun(order: Order, kind: type[Kind], material: Material, recipe: Recipe) -> Kind:
-    """The network with the backbone that is ordered, or one fitted to text that the target wrote; its head's start."""
+def begun(
+    kind: type[Kind], material: Material, recipe: Recipe, *, begin: Path | None = None, variant: int | None = None
+) -> Kind:
+    """The network with a given backbone, or one fitted to text that the target wrote, and its head's start."""
     found = made(kind, material).to(material.target.device)
     ids, hidden = material.sample(recipe.seed)
-    if order.begin is None:
+    if begin is None:
         found.fit(ids, hidden)
     else:
-        found.begin_with(order.begin)
+        found.begin_with(begin)
     found.reading(material)
     found.fit_head(ids, hidden)
-    if order.variant == HEAD_ALONE:
+    if variant == HEAD_ALONE:
         found.leave_backbone()
     return found
 
 
 def train_begun(order: Order, kind: type[Headed]) -> None:
     """What `train METHOD` does for a head on the block."""
-    train_heads(order, order.name, partial(begun, order, kind))
+    train_heads(order, order.name, partial(begun, kind, begin=order.begin, variant=order.variant))

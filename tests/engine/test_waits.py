@@ -30,6 +30,8 @@ MOST_WAITS = {
     "chimera": 1 + 4,  # levels
     "eagle": 1 + 6,
     "dflash": 2 + 1,  # the places together; and what noise told is learnt
+    "dspark": 2 + 7,  # places one by one
+    "dflash2": 3 + 7,  # and their candidates
     "hydra": 1 + 4,  # heads
     "mlp_speculator": 1 + 4,  # stages
     "hidden_transfer": 1 + 1,

@@ -82,7 +82,7 @@ class DSparkReference(Reference):
 
     def law(self, tokens: Sequence[int]) -> tuple[Tensor, float]:
         """Behind these tokens of the block: the law (n,) of the next place, and the confidence there."""
-        states = self.states()
+        states = self.states
         inner = torch.zeros(RANK)
         for place, token in enumerate((self.ids[-1], *tokens)):
             state, before = states[place], self._part("markov_head.markov_w1.weight")[token]
@@ -151,7 +151,7 @@ class DFlash2Reference(Reference):
 
     def law(self, tokens: Sequence[int]) -> Tensor:
         """Behind these tokens of the block: the law (n,) of the next place, nothing outside its candidates."""
-        states, before = self.states()[len(tokens)], [self.ids[-1], *tokens][-1]
+        states, before = self.states[len(tokens)], [self.ids[-1], *tokens][-1]
         logits = self.logits(states[None])[0, :NUM_TOKENS]
         best = logits.topk(_SELECTOR["selector_top_k"])
         name = "candidate_selector"

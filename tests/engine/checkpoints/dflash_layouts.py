@@ -5,6 +5,7 @@ The target is eagle_layouts.py's, 64 wide with 64 tokens and 8 layers.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,6 +152,7 @@ class Reference:
         states = torch.cat([part.float() for part in context.prompt_hidden], dim=-1)
         self.features = self._norm(states @ self.tensors["fc.weight"].T, "hidden_norm")
 
+    @functools.cached_property
     def states(self) -> Tensor:
         """What the output layer reads at each place behind the root, (places, d)."""
         own = self.published
@@ -172,7 +174,7 @@ class Reference:
 
     def laws(self) -> tuple[Tensor, Tensor]:
         """The drafter's tokens (n,) and what it expects at each place behind the root, (places, n)."""
-        return self.token_ids(), self.logits(self.states()).softmax(dim=-1)
+        return self.token_ids(), self.logits(self.states).softmax(dim=-1)
 
     def chain(self) -> tuple[list[int], list[float]]:
         """The likeliest token of each place, and its probability."""

@@ -16,6 +16,8 @@ from engine.training import (
     activations,
     chimera,
     dflash,
+    dflash2,
+    dspark,
     eagle,
     head_training,
     hidden_transfer,
@@ -25,6 +27,7 @@ from engine.training import (
     mlp_speculator,
     pard,
 )
+from engine.training.block_heads import begun
 from engine.training.layered import Layered
 from engine.training.material import Answers, Material
 from engine.training.recipes import RECIPES
@@ -39,6 +42,8 @@ MAKES: dict[str, Any] = {
     "eagle": eagle.make_fitted,
     "eagle, first": partial(eagle.make_fitted, version=1),
     "dflash": dflash.make_fitted,
+    "dspark": partial(begun, dspark.DSpark),
+    "dflash2 of a large vocabulary": partial(begun, dflash2.DFlash2),
     "hydra": partial(hydra.make_fitted, variant=1),
     "hydra++": hydra.make_fitted,
     "hidden_transfer": lambda material, recipe: solved(Layered(material.target), (1, 1, 1), material),
