@@ -61,15 +61,20 @@ class Headed(DFlash):
         """Tokens before slots of blocks at every place of rows, with the drafter's and the target's laws there."""
         for row, states in zip(ids.split(1), hidden.split(1), strict=True):
             labels = self.labels(row)[:, 0]
-            places = (labels[0] != IGNORED).nonzero().T
-            if not places.numel():
+            places, given = _found(labels[0] != IGNORED), row.clamp(min=0)
+            if not len(places):
                 continue
-            given = row.clamp(min=0)
-            for slot, found in enumerate(self.states(given, states.float(), places)):
-                is_text = labels[slot][places[0]] != IGNORED
-                law = nn.functional.linear(found[0, is_text].float(), self.output.float()).softmax(dim=-1)
-                wanted = self.expected(states, places + slot + 1)[0, is_text].float()
-                yield given[0, places[0] + slot + 1][is_text], law, wanted
+            for slot, states_there in enumerate(self.states(given, states.float(), places[None])):
+                kept = _found(labels[slot][places] != IGNORED)
+                behind = places[kept] + slot + 1
+                law = nn.functional.linear(states_there[0, kept].float(), self.output.float()).softmax(dim=-1)
+                wanted = self.expected(states, behind[None])[0]
+                yield given[0, behind], law, wanted.float()
+
+
+def _found(is_asked: Tensor) -> Tensor:
+    """Where it is true, (n,)."""
+    return is_asked.cpu().nonzero()[:, 0].to(is_asked.device)
 
 
 Kind = TypeVar("Kind", bound=Headed)

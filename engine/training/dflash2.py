@@ -77,9 +77,8 @@ class DFlash2(Headed):
         """The target's tokens at places among those that are scored."""
         if self.places is None:
             return places
-        is_scored = self.places >= 0
-        tokens = torch.empty(int(is_scored.sum()), dtype=torch.long, device=places.device)
-        tokens[self.places[is_scored].to(places.device)] = is_scored.nonzero()[:, 0].to(places.device)
+        scored = (self.places >= 0).cpu().nonzero()[:, 0].to(places.device)
+        tokens = torch.empty_like(scored).index_copy_(0, self.places.to(places.device)[scored], scored)
         return tokens[places]
 
     def _selected(self, unary: Tensor, states: Tensor, before: Tensor, wanted: Tensor, label: Tensor) -> Tensor:

@@ -65,7 +65,7 @@ class Borrowing(Heads):
     def expected(self, hidden: Tensor, places: Tensor) -> Tensor:
         """The target's distribution (b, r, v) behind places (b, r)."""
         with torch.no_grad():
-            return nn.functional.linear(at(hidden, places), self.output).softmax(dim=-1)
+            return nn.functional.linear(at(hidden, places).to(self.output.dtype), self.output).softmax(dim=-1)
 
 
 class Stepped(Borrowing):
