@@ -95,7 +95,7 @@ def test_a_drawn_chain_is_drawn_from_what_it_states(head: str, tmp_path: Path) -
     drafter = drafter_of(tmp_path, head, tree="chain", depth=2)
     context, pairs = started(drafter, PROMPT, temperature=0.7, rule="rejection"), torch.zeros(64, 64)
     law, known = law_of(head, context), {}
-    for seed in range(80):
+    for seed in range(40):
         context.noise = Noise(seed)
         tree = drafter.propose(context, Room(8))
         assert tree.draws is not None
@@ -129,7 +129,7 @@ def test_whether_a_place_is_drafted_is_settled_before_its_token_is_drawn(tmp_pat
     drafter, prompt, sure = sure_of_tokens(tmp_path, tree="chain")
     drafter.least = sorted(sure.values())[32]
     context, lengths = started(drafter, prompt, temperature=1.0, rule="rejection"), set()
-    for seed in range(60):
+    for seed in range(40):
         context.noise = Noise(seed)
         tokens = drafter.propose(context, Room(8)).tokens
         before = [prompt[-1], *tokens]
@@ -139,15 +139,15 @@ def test_whether_a_place_is_drafted_is_settled_before_its_token_is_drawn(tmp_pat
     assert len(lengths) > 1, "all chains were as long: the test shows nothing"
 
 
-@pytest.mark.parametrize("rule", ["rejection", "block_verification"])
-def test_a_chain_that_ends_where_confidence_does_leaves_sampling_exact(rule: str, tmp_path: Path) -> None:
-    """Likely tokens behind a prompt come as often as in the target's own law, the second too."""
+def test_a_chain_that_ends_where_confidence_does_leaves_sampling_exact(tmp_path: Path) -> None:
+    """Likely tokens behind a prompt come as often as in the target's own law, the second too, by either rule."""
     drafter = drafter_of(tmp_path, "dspark, DeepSpec", tree="chain", min_confidence=0.5)
     with torch.inference_mode():
         rows = torch.tensor([[*PROMPT, token] for token in range(64)])
         laws = (plain_model()(rows).logits.double() / 0.4).softmax(dim=-1)
     first, both = torch.zeros(64), torch.zeros(64)
-    for seed in range(100):
+    for seed in range(50):
+        rule = ("rejection", "block_verification")[seed % 2]
         config = GenerationConfig(max_new_tokens=3, temperature=0.4, seed=seed, rule=rule, has_detail=False)
         ids = output_ids(generate(target(), drafter, PROMPT, config))
         first[ids[0]] += 1
