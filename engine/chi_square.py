@@ -2,10 +2,13 @@
 
 Counts that fit a law have a statistic whose tail `p_value` is; where the law is another, at total variation d, the
 statistic is non-central with n · Σ δ² / p ≥ 4 n d². So `num_samples` see such a distortion with probability `power`.
+Of numbers that should be independent and equally likely, `serial` weighs each with the one behind it (I. J. Good, "The
+serial test for sampling numbers", 1953): all n overlapping pairs count, where pairs side by side would be n ÷ 2.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 
@@ -20,24 +23,43 @@ def statistic(counts: Sequence[int]) -> float:
     return sum((count - expected) ** 2 for count in counts) / expected if expected else 0.0
 
 
-def p_value(found: float, num_cells: int) -> float:
-    """How likely counts that fit have at least this statistic."""
-    return _tail(num_cells - 1, found)
+def serial(sequences: Sequence[Sequence[int]], num_parts: int) -> float:
+    """ψ²₂ - ψ²₁ of sequences of numbers below `num_parts`, each closed to a ring.
+
+    That is the statistic of neighbours less that of single numbers, of `serial_freedom` degrees. A number's law moves
+    it, and so does dependence.
+    """
+    alone, pairs = [0] * num_parts, [0] * num_parts**2
+    for numbers in sequences:
+        for place, number in enumerate(numbers):
+            alone[number] += 1
+            pairs[num_parts * numbers[place - 1] + number] += 1
+    return statistic(pairs) - statistic(alone)
 
 
-def num_samples(distortion: float, num_cells: int, alpha: float, power: float = POWER) -> int:
+def serial_freedom(num_parts: int) -> int:
+    """Degrees of freedom of `serial`."""
+    return num_parts**2 - num_parts
+
+
+def p_value(found: float, freedom: int) -> float:
+    """How likely counts that fit have at least this statistic, of so many degrees of freedom."""
+    return _tail(freedom, found)
+
+
+def num_samples(distortion: float, freedom: int, alpha: float, power: float = POWER) -> int:
     """So many see a distortion of this total variation, at this rate of false alarms, with this probability."""
-    return math.ceil(noncentrality(num_cells, alpha, power) / (4 * distortion**2))
+    return math.ceil(noncentrality(freedom, alpha, power) / (4 * distortion**2))
 
 
-def seen_distortion(num: int, num_cells: int, alpha: float, power: float = POWER) -> float:
-    """The least total variation that so many samples see."""
-    return math.sqrt(noncentrality(num_cells, alpha, power) / (4 * num)) if num else 1.0
+def seen_distortion(num: int, freedom: int, alpha: float, power: float = POWER) -> float:
+    """The least total variation that so many samples see; 1 at most."""
+    return min(1.0, math.sqrt(noncentrality(freedom, alpha, power) / (4 * num))) if num else 1.0
 
 
-def noncentrality(num_cells: int, alpha: float, power: float = POWER) -> float:
+@functools.cache
+def noncentrality(freedom: int, alpha: float, power: float = POWER) -> float:
     """How far a statistic must be moved to be above the `alpha` tail with probability `power`."""
-    freedom = num_cells - 1
     border = _solve(lambda x: alpha - _tail(freedom, x))
     return _solve(lambda moved: _moved_tail(freedom, moved, border) - power)
 

@@ -14,6 +14,7 @@ from engine.verify import DraftMode, Drawing, Rule
 
 MAX_STOP_CHARS = 200
 AFTER_FAULT = ("end", "plain")
+_LOSSY = ", ".join(name for name in verify.names() if verify.get(name).guarantee == "lossy")
 AUTO = "auto"
 """The rule that is the default at the session's temperature."""
 
@@ -33,7 +34,7 @@ class GenerationConfig:
     repetition_penalty: float = option(1.0, "Above 1 makes tokens of the context less likely.", low=0.1, high=10.0)
     seed: int = option(0, "Same seed, same text.", low=0, high=2**53)
     timeout_s: float = option(0.0, "Stop after this time; 0 never.", low=0.0, high=86_400.0, unit="seconds")
-    rule: str = option(AUTO, "Verification rule.", choices=(AUTO, *verify.names()))
+    rule: str = option(AUTO, f"Verification rule; lossy: {_LOSSY}.", choices=(AUTO, *verify.names()))
     after_fault: str = option(
         "end",
         "What a fault of the drafter does: end the run, or leave the rest to plain decoding.",

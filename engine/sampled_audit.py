@@ -5,26 +5,31 @@ token the target's own distribution is at hand: the rule was given it. Order the
 before the emitted one and a random share of its own: if, and only if, tokens are draws given what stands before them,
 these numbers are uniform on (0, 1) and independent. The order may be any that does not look at the token; here tokens
 stand by how much the draft model prefers them over the target, since what goes wrong in verification goes wrong along
-that line (by probability, where there is no draft model). Eight parts of the interval for a token and eight for the
-one behind it make 64 cells that are equally likely, whatever the text; so steps, runs and prompts count together, and
-a later token that is wrong because of an earlier one shows.
+that line (by probability, where there is no draft model). Four parts of the interval are equally likely, whatever the
+text, and so are neighbours' sixteen; so steps, runs, prompts and settings count together, and a later token that is
+wrong because of an earlier one shows.
+
+A rule under which text and seed belong together is shown by less. Where all of a run's n tokens are those of plain
+decoding with the same seed, a distortion of d would have parted them with probability 1 - (1 - d)ⁿ at least, since two
+laws at total variation d draw different tokens that often however they share their noise. Where they part, as rounding
+may make them, statistics decide. Plain decoding itself is always weighed by statistics.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from engine import drafters, models
-from engine.chi_square import p_value, seen_distortion, statistic
+from engine.chi_square import POWER, num_samples, p_value, seen_distortion, serial, serial_freedom
 from engine.config import GenerationConfig
-from engine.errors import BadInput
+from engine.errors import BadInput, RunFailed
 from engine.events import SessionFinished
 from engine.loop import Session
 from engine.noise import Noise
@@ -33,12 +38,16 @@ from engine.target import Target
 from engine.tree import DraftTree
 from engine.verify import Rule, TargetRows, Verdict
 
-PARTS = 8
-NUM_CELLS = PARTS * PARTS
+PARTS = 4
+FREEDOM = serial_freedom(PARTS)
+FINE_PARTS = 16
+"""Of the interval, by which the distance of a lossy run is measured: what is moved within a part is not seen."""
 FAMILY_ALPHA = 1e-3
 """False alarms of all tests of one audit together."""
+SAME = 0.01
+"""The distortion that runs which are plain decoding's, token for token, are to see."""
 
-Finding = Literal["fits", "DIFFERENT", "lossy", "cut short", "failed"]
+Finding = Literal["fits", "identical", "DIFFERENT", "lossy", "cut short", "failed"]
 Key = Callable[[Sequence[int], Tensor], Tensor]
 """By what tokens stand in order (m, v): of the text, and of the target's distributions (m, v) behind its last m + 1
 tokens but one."""
@@ -46,17 +55,17 @@ tokens but one."""
 
 @dataclass(frozen=True)
 class SampledAudit:
-    """What was found of one method under one rule and one setting."""
+    """What was found of one method under one rule, in one setting or in all together."""
 
     verdict: Finding
     num_tokens: int
-    num_pairs: int
     statistic: float
     p_value: float
     seen: float
-    """The least total variation among the cells that so many pairs see, with probability 0.99."""
+    """The least total variation of a token's law, or of neighbours', that so many tokens see with probability 0.99."""
     distance: float
-    """Total variation between what was counted and what fits, less what chance makes of it; 0 at least."""
+    """Total variation between what was counted and what fits, less what chance makes of it; 0 at least. A lower bound
+    of the law's own."""
     impossible: int
     """Tokens that the target gives no probability."""
     block_efficiency: float
@@ -68,10 +77,28 @@ class SampledAudit:
         """In a few words, as shown."""
         if self.message:
             return f"{self.verdict}: {self.message}"
-        return (
-            f"{self.verdict} (p {self.p_value:.2g} of {self.num_pairs:,} pairs; sees {100 * self.seen:.1f} %; "
-            f"off by {100 * self.distance:.1f} %; {self.block_efficiency:.2f} tokens a pass; {self.seconds:.0f} s)"
-        )
+        found = {
+            "identical": f"token for token plain decoding's {self.num_tokens:,}",
+            "lossy": f"off by {100 * self.distance:.1f} % at least, {self.num_tokens:,} tokens",
+        }.get(self.verdict, f"p {self.p_value:.2g} of {self.num_tokens:,} tokens")
+        sees = "" if self.verdict == "lossy" else f"sees {100 * self.seen:.1f} %; "
+        return f"{self.verdict} ({found}; {sees}{self.block_efficiency:.2f} tokens a pass; {self.seconds:.0f} s)"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much of a method under a rule is run."""
+
+    num_tokens: int
+    """Of a test by statistics, all settings together."""
+    alpha: float
+    """Its rate of false alarms."""
+
+    @classmethod
+    def to_see(cls, distortion: float, num_tests: int) -> Plan:
+        """Sees so much with probability 0.99, where all tests together raise a false alarm at `FAMILY_ALPHA`."""
+        alpha = FAMILY_ALPHA / max(1, num_tests)
+        return cls(num_samples(distortion, FREEDOM, alpha), alpha)
 
 
 class Watched(Rule):
@@ -122,100 +149,174 @@ def uniforms(tokens: Tensor, probs: Tensor, keys: Tensor, chance: Tensor) -> Ten
 
 @dataclass
 class Tally:
-    """What was counted so far."""
+    """What was counted of one setting so far."""
 
-    parts: list[int]
+    numbers: list[float] = field(default_factory=list)
+    num_runs: int = 0
     num_steps: int = 0
     impossible: int = 0
-
-    def finding(self, num_pairs: int, alpha: float, *, is_lossy: bool, seconds: float) -> SampledAudit:
-        """Of as many pairs as there are, at most so many."""
-        found = min(num_pairs, len(self.parts) // 2)
-        cells = [0] * NUM_CELLS
-        for first, second in zip(self.parts[0 : 2 * found : 2], self.parts[1 : 2 * found : 2], strict=True):
-            cells[PARTS * first + second] += 1
-        value = statistic(cells)
-        tail = p_value(value, NUM_CELLS) if found else 1.0
-        is_off = tail < alpha or self.impossible > 0
-        verdict: Finding = (
-            "lossy" if is_lossy else "DIFFERENT" if is_off else "fits" if found == num_pairs else "cut short"
-        )
-        return SampledAudit(
-            verdict=verdict,
-            num_tokens=len(self.parts),
-            num_pairs=found,
-            statistic=value,
-            p_value=tail,
-            seen=seen_distortion(found, NUM_CELLS, alpha),
-            distance=beyond_chance(cells),
-            impossible=self.impossible,
-            block_efficiency=len(self.parts) / max(1, self.num_steps),
-            seconds=seconds,
-        )
+    seconds: float = 0.0
+    is_same: bool = True
+    """Whether all runs were plain decoding's, token for token."""
 
 
-def beyond_chance(cells: Sequence[int]) -> float:
-    """Total variation between counts and equal ones, less its mean where they are equal but for chance."""
-    total = sum(cells)
-    if not total:
+def finding(tallies: Sequence[Tally], plan: Plan, num_each: int, *, is_lossy: bool, is_same: bool) -> SampledAudit:
+    """Of tallies together, the first `num_each` tokens of each; `is_same`: of a rule that keeps the text, all did."""
+    counted = [tally.numbers[:num_each] for tally in tallies]
+    num = sum(map(len, counted))
+    value = serial([[_part(number, PARTS) for number in numbers] for numbers in counted], PARTS)
+    tail = p_value(value, FREEDOM) if num else 1.0
+    impossible = sum(tally.impossible for tally in tallies)
+    is_off = impossible > 0 or (not is_same and tail < plan.alpha)
+    is_whole = min(map(len, counted)) == num_each
+    whole: Finding = "identical" if is_same else "fits" if is_whole else "cut short"
+    return SampledAudit(
+        verdict="lossy" if is_lossy else "DIFFERENT" if is_off else whole,
+        num_tokens=num,
+        statistic=value,
+        p_value=tail,
+        seen=1 - (1 - POWER) ** (1 / max(1, num)) if is_same else seen_distortion(num, FREEDOM, plan.alpha),
+        distance=beyond_chance([_part(number, FINE_PARTS) for numbers in counted for number in numbers]),
+        impossible=impossible,
+        block_efficiency=sum(len(t.numbers) for t in tallies) / max(1, sum(t.num_steps for t in tallies)),
+        seconds=sum(tally.seconds for tally in tallies),
+    )
+
+
+def _part(number: float, num_parts: int) -> int:
+    return min(num_parts - 1, max(0, int(number * num_parts)))
+
+
+def beyond_chance(parts: Sequence[int], num_parts: int = FINE_PARTS) -> float:
+    """Total variation between the counts of parts and equal ones, less its mean where they are equal but for chance."""
+    if not parts:
         return 0.0
-    found = sum(abs(count / total - 1 / len(cells)) for count in cells) / 2
-    by_chance = math.sqrt((len(cells) - 1) / (2 * math.pi * total))
+    found = sum(abs(parts.count(part) / len(parts) - 1 / num_parts) for part in range(num_parts)) / 2
+    by_chance = math.sqrt((num_parts - 1) / (2 * math.pi * len(parts)))
     return max(0.0, found - by_chance)
 
 
-def sampled_audit(
-    target: Target,
-    make: Callable[[], drafters.Drafter],
-    config: GenerationConfig,
-    prompts: Sequence[Sequence[int]],
-    num_pairs: int,
-    alpha: float,
-    key: Key,
-    seconds: float = float("inf"),
-) -> SampledAudit:
-    """Runs with one seed after another, over and over the prompts, until there are enough pairs or time is up.
+class PlainTexts:
+    """What plain decoding writes on one target, kept for all who compare."""
 
-    Raises BadInput where the method cannot work under these settings.
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self._kept: dict[tuple[object, ...], list[int]] = {}
+
+    def of(self, prompt: list[int], config: GenerationConfig) -> list[int]:
+        """The tokens behind a prompt, whatever rule the settings name. Raises RunFailed."""
+        asked = tuple(prompt), *(value for name, value in vars(config).items() if name != "rule")
+        if asked not in self._kept:
+            drafter = drafters.create("plain", {}, self.target)
+            self._kept[asked] = _emitted(Session(self.target, drafter, prompt, config, lambda: False))
+        return self._kept[asked]
+
+
+class MethodAudit:
+    """A method under one rule, in one or several settings: a run is added at a time, and findings may be asked for."""
+
+    def __init__(
+        self,
+        make: Callable[[], drafters.Drafter],
+        configs: Sequence[GenerationConfig],
+        prompts: Sequence[Sequence[int]],
+        plan: Plan,
+        key: Key,
+        plain: PlainTexts,
+    ) -> None:
+        self.make, self.configs, self.prompts = make, configs, [list(prompt) for prompt in prompts]
+        self.plan, self.key, self.plain = plan, key, plain
+        self.tallies = [Tally() for _ in configs]
+        self.num_each = math.ceil(plan.num_tokens / len(configs))
+        self.fault = ""
+        rule = configs[0].verification_rule
+        self._is_lossy = rule.guarantee == "lossy"
+        self._keeps_text = rule.is_reproducible and not self._is_lossy and make().name != "plain"
+        self._chance = torch.Generator().manual_seed(configs[0].seed)
+
+    @property
+    def is_same(self) -> bool:
+        """Whether all runs had to be plain decoding's, token for token, and were."""
+        return self._keeps_text and all(tally.is_same for tally in self.tallies)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there are tokens enough, or no more to be had."""
+        counts = [len(tally.numbers) for tally in self.tallies]
+        is_known = self.is_same and min(counts) > 0 and sum(counts) >= num_same()
+        return bool(self.fault) or is_known or min(counts) >= self.num_each
+
+    def add(self) -> None:
+        """A run more, of a seed that no other has, in the setting that has fewest tokens."""
+        counts = [len(tally.numbers) for tally in self.tallies]
+        which = counts.index(min(counts))
+        seeded = _seeded(self.configs[which], sum(tally.num_runs for tally in self.tallies))
+        started = time.monotonic()
+        try:
+            self._run(seeded, self.tallies[which])
+        except RunFailed as error:
+            self.fault = str(error)
+        self.tallies[which].seconds += time.monotonic() - started
+
+    def _run(self, config: GenerationConfig, tally: Tally) -> None:
+        """Add to the tally. Raises RunFailed."""
+        prompt = self.prompts[tally.num_runs % len(self.prompts)]
+        session = Session(self.plain.target, self.make(), prompt, config, lambda: False)
+        watched = Watched(session.rule)
+        session.rule = watched
+        tokens = _emitted(session)
+        probs = torch.stack(watched.probs[: len(tokens)]).cpu()
+        emitted = torch.tensor(tokens)
+        shares = torch.rand(len(tokens), generator=self._chance, dtype=torch.float64)
+        if self.is_same:
+            tally.is_same = tokens == self.plain.of(prompt, config)
+        tally.numbers += uniforms(emitted, probs, self.key(session.context.ids, probs), shares).tolist()
+        tally.num_runs += 1
+        tally.num_steps += session.steps
+        tally.impossible += int((probs.gather(1, emitted[:, None]) <= 0).sum())
+
+    def findings(self) -> list[SampledAudit]:
+        """Each setting's, and behind those of several all together."""
+        if self.fault:
+            return [SampledAudit("failed", 0, 0.0, 1.0, 1.0, 0.0, 0, 0.0, 0.0, self.fault)]
+        several = [*([tally] for tally in self.tallies), *([self.tallies] if len(self.tallies) > 1 else [])]
+        return [
+            finding(some, self.plan, self.num_each, is_lossy=self._is_lossy, is_same=self.is_same) for some in several
+        ]
+
+
+def in_rounds(audits: Sequence[MethodAudit], seconds: float = float("inf")) -> Iterator[None]:
+    """Add runs, one to each in turn, so that all are as far; between two rounds the caller may look.
+
+    Ends when all are done or time is up, but not before each has a run of every setting.
     """
-    started, tally = time.monotonic(), Tally([])
-    chance = torch.Generator().manual_seed(config.seed)
+    started = time.monotonic()
+    least = max((len(audit.configs) for audit in audits), default=0)
     number = 0
-    while len(tally.parts) < 2 * num_pairs and (number == 0 or time.monotonic() - started < seconds):
-        seeded = GenerationConfig(**{**vars(config), "seed": config.seed + number, "has_detail": False})
-        problem = _run(target, make(), seeded, list(prompts[number % len(prompts)]), tally, key, chance)
+    while open_ones := [audit for audit in audits if not audit.is_done]:
+        if number >= least and time.monotonic() - started > seconds:
+            return
+        for audit in open_ones:
+            audit.add()
         number += 1
-        if problem:
-            return SampledAudit("failed", 0, 0, 0.0, 1.0, 1.0, 0.0, 0, 0.0, time.monotonic() - started, problem)
-    is_lossy = config.verification_rule.guarantee == "lossy"
-    return tally.finding(num_pairs, alpha, is_lossy=is_lossy, seconds=time.monotonic() - started)
+        yield
 
 
-def _run(
-    target: Target,
-    drafter: drafters.Drafter,
-    config: GenerationConfig,
-    prompt: list[int],
-    tally: Tally,
-    key: Key,
-    chance: torch.Generator,
-) -> str:
-    """Add a run to the tally; why it broke, or nothing."""
-    session = Session(target, drafter, prompt, config, lambda: False)
-    watched = Watched(session.rule)
-    session.rule = watched
+def _seeded(config: GenerationConfig, number: int) -> GenerationConfig:
+    return GenerationConfig(**{**vars(config), "seed": config.seed + number, "has_detail": False})
+
+
+def _emitted(session: Session) -> list[int]:
+    """The tokens of a session, run to its end. Raises RunFailed."""
     *_, last = session.events("audit")
     if isinstance(last, SessionFinished) and last.reason == "failed":
-        return last.message
-    emitted = session.context.ids[len(prompt) :]
-    probs = torch.stack(watched.probs[: len(emitted)]).cpu()
-    tokens = torch.tensor(emitted)
-    shares = torch.rand(len(emitted), generator=chance, dtype=torch.float64)
-    found = uniforms(tokens, probs, key(session.context.ids, probs), shares)
-    tally.parts += (found * PARTS).long().clamp(0, PARTS - 1).tolist()
-    tally.num_steps += session.steps
-    tally.impossible += int((probs.gather(1, tokens[:, None]) <= 0).sum())
-    return ""
+        raise RunFailed(last.message)
+    return session.context.ids[len(session.prompt_ids) :]
+
+
+def num_same() -> int:
+    """Tokens of a text that see a distortion of `SAME` with probability 0.99 where they are plain decoding's."""
+    return math.ceil(math.log(1 - POWER) / math.log(1 - SAME))
 
 
 def refusal(drafter: drafters.Drafter, config: GenerationConfig) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ from engine.config import GenerationConfig
 from engine.errors import BadInput
 
 if TYPE_CHECKING:
+    from engine.sampled_audit import MethodAudit, Plan
     from engine.target import Target
 
 SETTINGS: tuple[dict[str, Any], ...] = (
@@ -40,18 +43,16 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--distortion",
         type=float,
         default=DISTORTION,
-        help=f"with --sampled: the total variation to be seen with probability 0.99 (default: {DISTORTION})",
+        help="with --sampled: the total variation to be seen with probability 0.99, all settings together; in one of "
+        f"four, twice as much (default: {DISTORTION})",
     )
-    parser.add_argument(
-        "--seconds", type=float, default=0.0, help="with --sampled: most time for a method, rule and setting; 0 no end"
-    )
+    parser.add_argument("--seconds", type=float, default=0.0, help="with --sampled: most time in all; 0 no end")
     parser.add_argument("--report", type=Path, metavar="FILE", help="with --sampled: write the JSON report here too")
 
 
 def run(args: argparse.Namespace) -> int:
     """Do it; returns the exit status."""
-    from engine.chi_square import POWER, num_samples
-    from engine.sampled_audit import FAMILY_ALPHA, NUM_CELLS, by_preference
+    from engine.sampled_audit import MethodAudit, PlainTexts, Plan, by_preference, in_rounds
 
     if not 0 < args.distortion < 1:
         raise BadInput(f"--distortion is {args.distortion:g}; wanted a number above 0 and below 1.")
@@ -59,32 +60,68 @@ def run(args: argparse.Namespace) -> int:
     names, rules, configs = method_names(args.methods), rule_names(args.rules), settings_of(args)
     questions = questions_of(args)
     target = load_target(args)
-    cells = [*_cells(target, names, rules, configs, tells=args.methods != "all" and args.rules != "all")]
-    num_tests = sum(config.verification_rule.guarantee == "exact" for _, _, config in cells)
-    alpha = FAMILY_ALPHA / max(1, num_tests)
-    num_pairs = num_samples(args.distortion, NUM_CELLS, alpha)
-    told = {
-        "model": target.facts.name,
+    groups = [*_groups(target, names, rules, configs, tells=args.methods != "all" and args.rules != "all")]
+    num_tests = _num_findings(configs) * sum(verify.get(rule).guarantee == "exact" for _, rule in groups)
+    plan = Plan.to_see(args.distortion, num_tests)
+    prompts = [target.facts.encode(question.turns[0]) for question in questions]
+    key, plain = by_preference(target), PlainTexts(target)
+    audits = {
+        (name, rule): MethodAudit(
+            functools.partial(drafters.create, name, {}, target),
+            [_under(rule, config) for config in configs],
+            prompts,
+            plan,
+            key,
+            plain,
+        )
+        for name, rule in groups
+    }
+    told = {"model": target.facts.name, **_said(args, configs[0], plan, num_tests, len(prompts))}
+    for _ in in_rounds([*audits.values()], args.seconds or float("inf")):
+        if args.report:
+            write_file(args.report, _report(told, _rows(audits, configs)))
+    rows = _rows(audits, configs)
+    print(_report(told, rows) if args.json else "\n".join(map(_line, rows)))
+    if args.report:
+        write_file(args.report, _report(told, rows))
+    return 1 if any(row["verdict"] in ("DIFFERENT", "failed") for row in rows) else 0
+
+
+def _num_findings(configs: Sequence[GenerationConfig]) -> int:
+    """Of a method under a rule: each setting's, and that of several together."""
+    return len(configs) + (len(configs) > 1)
+
+
+def _said(
+    args: argparse.Namespace, config: GenerationConfig, plan: Plan, num_tests: int, num_prompts: int
+) -> dict[str, Any]:
+    """What a report says of itself."""
+    from engine.chi_square import POWER
+    from engine.sampled_audit import FAMILY_ALPHA, PARTS, SAME, num_same
+
+    return {
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "distortion": args.distortion,
         "power": POWER,
         "family_alpha": FAMILY_ALPHA,
         "num_tests": num_tests,
-        "alpha": alpha,
-        "num_cells": NUM_CELLS,
-        "num_pairs": num_pairs,
+        "alpha": plan.alpha,
+        "num_parts": PARTS,
+        "num_tokens": plan.num_tokens,
+        "same_distortion": SAME,
+        "num_same": num_same(),
+        "max_new_tokens": config.max_new_tokens,
+        "num_prompts": num_prompts,
+        "seconds": args.seconds,
     }
-    prompts = [target.facts.encode(question.turns[0]) for question in questions]
-    rows = []
-    for row in _rows(target, cells, prompts, num_pairs, alpha, by_preference(target), args.seconds or float("inf")):
-        rows.append(row)
-        if not args.json:
-            print(f"{row['method']:<16} {row['rule']:<18} {row['setting']:<22} {row['text']}", flush=True)
-    report = json.dumps({**told, "rows": rows}, indent=2, allow_nan=False)
-    if args.json:
-        print(report)
-    if args.report:
-        write_file(args.report, report + "\n")
-    return 1 if any(row["verdict"] in ("DIFFERENT", "failed") for row in rows) else 0
+
+
+def _report(told: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:
+    return json.dumps({**told, "rows": [*rows]}, indent=2, allow_nan=False) + "\n"
+
+
+def _line(row: dict[str, Any]) -> str:
+    return f"{row['method']:<16} {row['rule']:<18} {row['setting']:<16} {row['text']}"
 
 
 def rule_names(given: str) -> list[str]:
@@ -104,10 +141,10 @@ def settings_of(args: argparse.Namespace) -> list[GenerationConfig]:
     return [GenerationConfig(**{**vars(given), **setting}) for setting in SETTINGS]
 
 
-def _cells(
+def _groups(
     target: Target, names: Sequence[str], rules: Sequence[str], configs: Sequence[GenerationConfig], *, tells: bool
-) -> Iterator[tuple[str, str, GenerationConfig]]:
-    """Method, rule and settings of what can be audited; the rest, where it lacks something or was named, on stderr."""
+) -> Iterator[tuple[str, str]]:
+    """Methods under rules that can be audited; the rest, where it lacks something or was named, on stderr."""
     from engine.sampled_audit import refusal
 
     for name in names:
@@ -116,38 +153,25 @@ def _cells(
             continue
         drafter = drafters.create(name, {}, target)
         for rule in rules:
-            ruled = [GenerationConfig(**{**vars(config), "rule": rule}) for config in configs]
-            if reason := refusal(drafter, ruled[0]):
+            if reason := refusal(drafter, _under(rule, configs[0])):
                 if tells:
                     print(f"Not audited: {name} under {rule}. {reason}", file=sys.stderr)
                 continue
-            yield from ((name, rule, config) for config in ruled)
+            yield name, rule
 
 
-def _rows(
-    target: Target,
-    cells: Sequence[tuple[str, str, GenerationConfig]],
-    prompts: Sequence[Sequence[int]],
-    num_pairs: int,
-    alpha: float,
-    key: Any,
-    seconds: float,
-) -> Iterator[dict[str, Any]]:
-    from engine.sampled_audit import sampled_audit
+def _under(rule: str, config: GenerationConfig) -> GenerationConfig:
+    return GenerationConfig(**{**vars(config), "rule": rule})
 
-    for name, rule, config in cells:
-        found = sampled_audit(
-            target,
-            lambda name=name: drafters.create(name, {}, target),  # type: ignore[misc]
-            config,
-            prompts,
-            num_pairs,
-            alpha,
-            key,
-            seconds,
-        )
-        asked = {"method": name, "rule": rule, "setting": in_words(config)}
-        yield {**asked, **dataclasses.asdict(found), "text": found.text}
+
+def _rows(audits: Mapping[tuple[str, str], MethodAudit], configs: Sequence[GenerationConfig]) -> list[dict[str, Any]]:
+    """A row for each finding."""
+    settings = [*map(in_words, configs), "all settings"]
+    return [
+        {"method": name, "rule": rule, "setting": setting, **dataclasses.asdict(one), "text": one.text}
+        for (name, rule), audit in audits.items()
+        for setting, one in zip(settings, audit.findings(), strict=False)
+    ]
 
 
 def in_words(config: GenerationConfig) -> str:

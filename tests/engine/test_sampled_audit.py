@@ -12,9 +12,23 @@ from engine.config import GenerationConfig
 from engine.drafters import Drafter
 from engine.drafters.base import Context
 from engine.noise import Noise
-from engine.sampled_audit import NUM_CELLS, SampledAudit, Tally, beyond_chance, sampled_audit, uniforms
+from engine.sampled_audit import (
+    FINE_PARTS,
+    MethodAudit,
+    PlainTexts,
+    Plan,
+    SampledAudit,
+    Tally,
+    beyond_chance,
+    finding,
+    in_rounds,
+    num_same,
+    uniforms,
+)
 from engine.tree import DraftTree, chain
 from engine.verify import k_seq, rejection
+from engine.verify.greedy import Greedy
+from engine.verify.node_sampling import NodeSampling
 
 TARGET, DRAFT = Table(5, seed=1), Table(5, seed=2)
 ALPHA = 1e-6
@@ -47,40 +61,77 @@ def by_table(ids: Any, probs: torch.Tensor) -> torch.Tensor:
     return torch.stack([DRAFT.probs(ids[: first + i]) for i in range(len(probs))]) / probs
 
 
-def audited(rule: str, script: Any, num_pairs: int = 300, **settings: Any) -> SampledAudit:
-    target = TableTarget(TARGET)
-    config = GenerationConfig(max_new_tokens=40, temperature=1.0, rule=rule, **settings)
+def method(script: Any, *configs: GenerationConfig, num_tokens: int = 600) -> MethodAudit:
+    """A scripted drafter's audit, of one setting or several."""
     make = lambda: ScriptedDrafter(script)  # noqa: E731
-    return sampled_audit(target, make, config, [[0, 1], [2]], num_pairs, ALPHA, by_table)
+    return MethodAudit(make, configs, [[0, 1], [2]], Plan(num_tokens, ALPHA), by_table, PlainTexts(TableTarget(TARGET)))
+
+
+def audited(rule: str, script: Any, num_tokens: int = 600, **settings: Any) -> SampledAudit:
+    found = method(
+        script, GenerationConfig(max_new_tokens=40, temperature=1.0, rule=rule, **settings), num_tokens=num_tokens
+    )
+    for _ in in_rounds([found]):
+        pass
+    (one,) = found.findings()
+    return one
 
 
 @pytest.mark.parametrize(
     ("rule", "script"),
-    [("rejection", drawn), ("block_verification", drawn), ("k_seq", pair), ("with_replacement", pair),
-     ("node_sampling", likeliest)],
-)  # fmt: skip
+    [("rejection", drawn), ("block_verification", drawn), ("k_seq", pair), ("with_replacement", pair)],
+)
 def test_exact_rules_fit(rule: str, script: Any) -> None:
     found = audited(rule, script)
     assert found.verdict == "fits", found.text
-    assert found.num_pairs == 300
+    assert found.num_tokens == 600
     assert found.block_efficiency > 1.05
 
 
 def test_a_residual_that_is_the_target_itself_is_called_different(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rejection, "residual_of", lambda probs, drawn_from: probs)
-    found = audited("rejection", drawn, 1200)
+    found = audited("rejection", drawn, 2400)
     assert found.verdict == "DIFFERENT", found.text
     assert found.distance > 0.03
 
 
 def test_k_seq_at_scale_1_is_called_different(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(k_seq, "scale", lambda p, q, num_draws: 1.0)
-    assert audited("k_seq", lambda context, budget: pair(context, budget, 4), 1200).verdict == "DIFFERENT"
+    assert audited("k_seq", lambda context, budget: pair(context, budget, 4), 2400).verdict == "DIFFERENT"
+
+
+def test_runs_that_are_plain_decodings_token_for_token_see_more_with_fewer_tokens() -> None:
+    found = audited("node_sampling", likeliest, 9999)
+    assert found.verdict == "identical", found.text
+    assert num_same() <= found.num_tokens < num_same() + 40
+    assert found.seen == pytest.approx(1 - 0.01 ** (1 / found.num_tokens))
+    assert found.block_efficiency > 1.05
+
+
+def test_a_text_that_parts_from_plain_decodings_is_weighed_by_statistics(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PlainTexts, "of", lambda *given: [0])
+    assert audited("node_sampling", likeliest).verdict == "fits"
+    monkeypatch.setattr(NodeSampling, "verify", Greedy.verify)
+    assert audited("node_sampling", likeliest).verdict == "DIFFERENT"
+
+
+def test_several_settings_have_a_finding_each_and_one_together() -> None:
+    configs = [GenerationConfig(max_new_tokens=30, temperature=t, rule="rejection") for t in (0.6, 1.0, 1.4)]
+    found = method(drawn, *configs, num_tokens=601)
+    for _ in in_rounds([found]):
+        pass
+    *alone, together = found.findings()
+    assert [one.num_tokens for one in alone] == [201] * 3
+    assert (together.num_tokens, together.verdict) == (603, "fits")
+    assert together.seen < min(one.seen for one in alone)
+    seeds = [tally.num_runs for tally in found.tallies]
+    assert max(seeds) - min(seeds) <= 1, "settings take turns"
 
 
 def test_a_token_that_the_target_gives_nothing_is_called_different_however_seldom() -> None:
-    tally = Tally([0, 1, 2, 3] * 800, impossible=1)
-    assert tally.finding(1600, ALPHA, is_lossy=False, seconds=0.0).verdict == "DIFFERENT"
+    tally = Tally([(place % 7) / 7 for place in range(3200)], impossible=1)
+    for is_same in (False, True):
+        assert finding([tally], Plan(3200, ALPHA), 3200, is_lossy=False, is_same=is_same).verdict == "DIFFERENT"
 
 
 def test_a_lossy_rule_is_measured_and_called_lossy() -> None:
@@ -90,12 +141,18 @@ def test_a_lossy_rule_is_measured_and_called_lossy() -> None:
     assert "off by" in found.text
 
 
-def test_an_audit_without_time_is_cut_short_and_says_what_it_saw() -> None:
-    target, config = TableTarget(TARGET), GenerationConfig(max_new_tokens=20, temperature=1.0)
-    drafter = ScriptedDrafter(likeliest)
-    found = sampled_audit(target, lambda: drafter, config, [[0]], 9999, ALPHA, by_table, seconds=0.0)
-    assert (found.verdict, found.num_tokens, found.num_pairs) == ("cut short", 20, 10)
-    assert found.seen > 0.5
+def test_an_audit_without_time_is_cut_short_and_all_are_as_far() -> None:
+    config = GenerationConfig(max_new_tokens=20, temperature=1.0, rule="rejection")
+    audits = [
+        method(script, config, num_tokens=9999)
+        for script in (drawn, lambda context, budget: drawn(context, min(1, budget)))
+    ]
+    for _ in in_rounds(audits, seconds=0.0):
+        pass
+    for audit in audits:
+        (found,) = audit.findings()
+        assert (found.verdict, found.num_tokens) == ("cut short", 20)
+        assert found.seen > 0.5
 
 
 def test_a_run_that_breaks_says_why() -> None:
@@ -117,8 +174,8 @@ def test_numbers_of_tokens_are_uniform_where_tokens_are_drawn_and_not_else() -> 
     drawn_well = uniforms(tokens, law.expand(4000, 4), keys.expand(4000, 4), shares)
     counts = torch.bincount((drawn_well * 8).long(), minlength=8)
     assert (counts - 500).abs().max() < 110
-    assert beyond_chance([50] * NUM_CELLS) == 0
-    assert beyond_chance([100] * 32 + [0] * 32) == pytest.approx(0.5, abs=0.06)
+    assert beyond_chance([*range(FINE_PARTS)] * 50) == 0
+    assert beyond_chance([*range(FINE_PARTS // 2)] * 400) == pytest.approx(0.5, abs=0.06)
 
 
 def test_a_drafter_is_made_anew_for_each_run() -> None:
@@ -129,5 +186,9 @@ def test_a_drafter_is_made_anew_for_each_run() -> None:
         return made[-1]
 
     config = GenerationConfig(max_new_tokens=10, temperature=1.0)
-    sampled_audit(TableTarget(TARGET), make, config, [[0]], 20, ALPHA, by_table)
-    assert len(made) == 4
+    audit = MethodAudit(make, [config], [[0, 1]], Plan(40, ALPHA), by_table, PlainTexts(TableTarget(TARGET)))
+    asked = len(made)
+    for _ in in_rounds([audit]):
+        pass
+    assert len(made) - asked == 4
+    assert len({id(one) for one in made}) == len(made)

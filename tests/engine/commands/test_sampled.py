@@ -29,19 +29,22 @@ def test_methods_rules_and_settings_are_audited_and_reported(shell: Shell, tmp_p
         ("stand", rule) for rule in ("rejection", "node_sampling", "typical")
     }
     assert "stand under k_seq. Rule k_seq needs siblings that are drawn independently" in err
-    assert {row["setting"] for row in found["rows"]} == {"T 0.7", "T 1", "T 1, top-p 0.9", "T 1, top-k 20"}
-    assert {row["verdict"] for row in found["rows"] if row["rule"] != "typical"} == {"cut short"}
-    assert {row["verdict"] for row in found["rows"] if row["rule"] == "typical"} == {"lossy"}
-    assert found["num_tests"] == 4 * 5, "the lossy rule is no test"
-    assert found["alpha"] == pytest.approx(1e-3 / 20)
-    assert len(out.splitlines()) == len(found["rows"]) == 28
+    settings = ["T 0.7", "T 1", "T 1, top-p 0.9", "T 1, top-k 20", "all settings"]
+    assert [row["setting"] for row in found["rows"]] == settings * 7
+    verdicts = {(row["method"], row["rule"]): row["verdict"] for row in found["rows"]}
+    assert {verdicts["plain", rule] for rule in ("rejection", "node_sampling", "k_seq")} == {"cut short"}
+    assert (verdicts["stand", "rejection"], verdicts["stand", "node_sampling"]) == ("cut short", "identical")
+    assert (verdicts["plain", "typical"], verdicts["stand", "typical"]) == ("lossy", "lossy")
+    assert found["num_tests"] == 5 * 5, "the lossy rule is no test"
+    assert found["alpha"] == pytest.approx(1e-3 / 25)
+    assert len(out.splitlines()) == len(found["rows"])
 
 
 def test_a_temperature_that_is_asked_for_is_the_only_setting_and_a_difference_fails(
     shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    different = SampledAudit("DIFFERENT", 80, 40, 300.0, 1e-12, 0.1, 0.2, 0, 1.5, 0.1)
-    monkeypatch.setattr(sampled_audit, "sampled_audit", lambda *given: different)
+    different = SampledAudit("DIFFERENT", 80, 300.0, 1e-12, 0.1, 0.2, 0, 1.5, 0.1)
+    monkeypatch.setattr(sampled_audit.MethodAudit, "findings", lambda audit: [different])
     command = ["audit", "--sampled", "--suite", suite(tmp_path), "--model", shell.model, "--dtype", "fp32", *QUICK]
     status, out, _ = shell.run(
         *command, "--methods", "plain", "--rules", "rejection", "--temperature", 0.8, "--top-k", 9, "--json"

@@ -169,6 +169,30 @@ def test_rejection_refuses_a_tree_that_does_not_say_what_it_was_drawn_from() -> 
         Rejection().verify(chain([1]), Rows(P.expand(2, 4)), Noise(0), 5)
 
 
+ABOVE_ZERO = [name for name in verify.names() if name != "greedy"]
+
+
+@pytest.mark.parametrize("tiny", [1e-30, 1e-45])
+@pytest.mark.parametrize("rule", ABOVE_ZERO)
+def test_probabilities_that_underflow_decide_nothing_wrongly_under_any_rule(rule: str, tiny: float) -> None:
+    """The draft is what the target all but rules out, and its own probability is nothing to divide by."""
+    certain, drafted = torch.tensor([1.0, tiny, 0.0, 0.0]), torch.tensor([tiny, tiny, 1.0, 0.0])
+    for token in (1, 2):
+        tree = DraftTree.merged([[token]], draws=(drafted[None], [[0]], "iid"))
+        for seed in range(8):
+            verdict = verify.get(rule)().verify(tree, Rows(certain.expand(2, 4)), Noise(seed), 5)
+            assert [*(tree.tokens[node] for node in verdict.path), verdict.next_token][0] in {0} | {1} & {token}
+            assert verdict.next_token == 0
+
+
+@pytest.mark.parametrize("rule", ABOVE_ZERO)
+def test_where_top_k_is_1_every_rule_writes_the_one_token(rule: str) -> None:
+    for token in (1, 2):
+        tree = DraftTree.merged([[token]], draws=(one_hot(token), [[0]], "iid"))
+        verdict = verify.get(rule)().verify(tree, Rows(one_hot(1, 3)), Noise(0), 5)
+        assert [*(tree.tokens[node] for node in verdict.path), verdict.next_token] == ([1, 3] if token == 1 else [1])
+
+
 def test_an_unknown_rule_names_the_ones_that_exist() -> None:
     with pytest.raises(UnknownName, match="greedy, k_seq, likeliest_drafts, node_sampling, rejection"):
         verify.get("coin")

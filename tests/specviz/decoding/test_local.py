@@ -115,6 +115,26 @@ def test_a_prompt_is_read_by_the_loaded_model_alone(model_folder: Path) -> None:
     assert list(first.prompt_ids) == ids
 
 
+@pytest.mark.parametrize(
+    ("method", "options", "settings", "said"),
+    [
+        ("prompt_lookup", {}, {"rule": "rejection", "temperature": 1.0}, "Rule rejection needs sampled drafts"),
+        ("prompt_lookup", {}, {"rule": "k_seq", "temperature": 1.0}, "siblings that are drawn independently"),
+        ("stand", {}, {"rule": "block_verification", "temperature": 1.0}, "a chain of sampled drafts"),
+        ("layer_skip", {"exit_layer": 30}, {}, "an exit lies behind 1 to"),
+    ],
+)
+def test_a_run_that_method_rule_or_layers_do_not_allow_is_refused_in_a_sentence_for_the_page(
+    method: str, options: dict[str, Any], settings: dict[str, Any], said: str, model_folder: Path
+) -> None:
+    device = LocalDevice(str(model_folder))
+    request = Request("Hi", str(model_folder), method, options, GenerationConfig(**settings))
+    with pytest.raises(BadInput, match=said):
+        device.prepare(request)
+    with pytest.raises(BadInput, match=said):
+        next(iter(device.generate(request, "s", lambda: False)))
+
+
 def test_what_a_model_needs_is_known_before_it_is_loaded(model_folder: Path) -> None:
     found = LocalDevice(loading=Loading(dtype="fp32")).needs(str(model_folder), Loading(device="cpu"))
     assert (found.dtype, found.device, found.fits) == ("float32", "cpu", True)
