@@ -64,6 +64,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=40, help="most of an answer")
     parser.add_argument("--budget", type=int, default=16, help="nodes of a draft: 8 or 16")
     parser.add_argument("--races", type=int, default=256, help="shared noises of a place, for nodes")
+    parser.add_argument("--rules", default=",".join(verify.names()), help="for drafts: rules parted by commas")
     parser.add_argument("--temperatures", default="0.7,1")
     given = parser.parse_args()
     target = Target(models.load(given.model, "auto", "auto"))
@@ -72,7 +73,7 @@ def main() -> None:
     for temperature in map(float, given.temperatures.split(",")):
         config = GenerationConfig(max_new_tokens=given.tokens, temperature=temperature)
         print_nodes(target, given.draft, prompts, config, given.races) if given.part == "nodes" else print_drafts(
-            target, given.draft, prompts, config, given.budget
+            target, given.draft, prompts, config, given.budget, given.rules.split(",")
         )
 
 
@@ -253,13 +254,18 @@ def contenders(budget: int, draft: str) -> Iterator[tuple[str, str, dict[str, An
 
 
 def print_drafts(
-    target: Target, draft: str, prompts: Sequence[list[int]], config: GenerationConfig, budget: int
+    target: Target,
+    draft: str,
+    prompts: Sequence[list[int]],
+    config: GenerationConfig,
+    budget: int,
+    rules: Sequence[str],
 ) -> None:
     """Tokens a pass and nodes a draft; behind, how far each is above the first, place by place."""
     texts = [plain_text(target, prompt, config) for prompt in prompts]
     print(f"\n| T {config.temperature:g} | nodes | tokens a pass | above the first |\n| --- | --- | --- | --- |")
     first: Tensor | None = None
-    for label, method, options, rule in contenders(budget, draft):
+    for label, method, options, rule in (one for one in contenders(budget, draft) if one[-1] in rules):
         counted = [forced(target, method, options, rule, *pair, config) for pair in zip(prompts, texts, strict=True)]
         lengths = torch.tensor([length for one in counted for length in one.lengths], dtype=torch.float64)
         nodes = [number for one in counted for number in one.nodes]

@@ -21,9 +21,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
-TEXT = """The river rose in the night. By morning the lower field was under water, and the sheep stood close together on \
-the bank. "We should have moved them yesterday," said Anna. Her brother counted them twice. To find the mean of a list \
-of numbers, add them all and divide by how many there are: def mean(numbers): return sum(numbers) / len(numbers)."""
+TEXT = """The river rose in the night. By morning the lower field was under water, and the sheep stood close together
+on the bank. "We should have moved them yesterday," said Anna. Her brother counted them twice. To find the mean of a
+list of numbers, add them all and divide by how many there are: def mean(numbers): return sum(numbers) / len(numbers).
+"""
 _LAYER = re.compile(r"(.*\.layers\.)(\d+)(\..*)")
 
 

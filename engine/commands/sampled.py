@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import json
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,8 @@ from engine.config import GenerationConfig
 from engine.errors import BadInput
 
 if TYPE_CHECKING:
-    from engine.sampled_audit import MethodAudit, Plan
+    from engine.sampled_audit import MethodAudit
+    from engine.sampled_counts import Plan
     from engine.target import Target
 
 SETTINGS: tuple[dict[str, Any], ...] = (
@@ -29,6 +31,8 @@ SETTINGS: tuple[dict[str, Any], ...] = (
 )
 """Audited where no temperature is asked for."""
 DISTORTION = 0.05
+SECONDS_BETWEEN = 60.0
+"""A report is written that often while an audit goes on."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +56,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; returns the exit status."""
-    from engine.sampled_audit import MethodAudit, PlainTexts, Plan, by_preference, in_rounds
+    from engine.sampled_audit import in_rounds
+    from engine.sampled_counts import Plan
 
     if not 0 < args.distortion < 1:
         raise BadInput(f"--distortion is {args.distortion:g}; wanted a number above 0 and below 1.")
@@ -64,8 +69,32 @@ def run(args: argparse.Namespace) -> int:
     num_tests = _num_findings(configs) * sum(verify.get(rule).guarantee == "exact" for _, rule in groups)
     plan = Plan.to_see(args.distortion, num_tests)
     prompts = [target.facts.encode(question.turns[0]) for question in questions]
+    audits = _audits(target, groups, configs, prompts, plan)
+    told = {"model": target.facts.name, **_said(args, configs[0], plan, num_tests, len(prompts))}
+    written = time.monotonic()
+    for _ in in_rounds([*audits.values()], args.seconds or float("inf")):
+        if args.report and time.monotonic() - written > SECONDS_BETWEEN:
+            write_file(args.report, _report(told, _rows(audits, configs)))
+            written = time.monotonic()
+    rows = _rows(audits, configs)
+    print(_report(told, rows) if args.json else "\n".join(map(_line, rows)))
+    if args.report:
+        write_file(args.report, _report(told, rows))
+    return 1 if any(row["verdict"] in ("DIFFERENT", "failed") for row in rows) else 0
+
+
+def _audits(
+    target: Target,
+    groups: Sequence[tuple[str, str]],
+    configs: Sequence[GenerationConfig],
+    prompts: Sequence[Sequence[int]],
+    plan: Plan,
+) -> dict[tuple[str, str], MethodAudit]:
+    """By method and rule."""
+    from engine.sampled_audit import MethodAudit, PlainTexts, by_preference
+
     key, plain = by_preference(target), PlainTexts(target)
-    audits = {
+    return {
         (name, rule): MethodAudit(
             functools.partial(drafters.create, name, {}, target),
             [_under(rule, config) for config in configs],
@@ -76,15 +105,6 @@ def run(args: argparse.Namespace) -> int:
         )
         for name, rule in groups
     }
-    told = {"model": target.facts.name, **_said(args, configs[0], plan, num_tests, len(prompts))}
-    for _ in in_rounds([*audits.values()], args.seconds or float("inf")):
-        if args.report:
-            write_file(args.report, _report(told, _rows(audits, configs)))
-    rows = _rows(audits, configs)
-    print(_report(told, rows) if args.json else "\n".join(map(_line, rows)))
-    if args.report:
-        write_file(args.report, _report(told, rows))
-    return 1 if any(row["verdict"] in ("DIFFERENT", "failed") for row in rows) else 0
 
 
 def _num_findings(configs: Sequence[GenerationConfig]) -> int:
@@ -97,7 +117,7 @@ def _said(
 ) -> dict[str, Any]:
     """What a report says of itself."""
     from engine.chi_square import POWER
-    from engine.sampled_audit import FAMILY_ALPHA, PARTS, SAME, num_same
+    from engine.sampled_counts import FAMILY_ALPHA, PARTS, SAME, num_same
 
     return {
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),

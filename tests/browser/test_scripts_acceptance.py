@@ -71,7 +71,9 @@ SENTENCES: list[tuple[str, Any, str, str]] = [
     ("rejection", REJECTED, "5", "Never examined: what stands above did not survive."),
     ("k_seq", SEQUENCE, "0", "min(1, target ÷ (ρ × draft)), over all draws with 54.3 %"),
     ("block_verification", BLOCK, "0", "as far as this node it holds with 0.0 %, and the longest part"),
-    *((rule, REJECTED, "0", "Lossy: ") for rule in ("typical", "above_threshold", "among_top")),
+    ("typical", REJECTED, "0", "Lossy: what the target finds plausible enough passes"),
+    ("above_threshold", REJECTED, "0", "gives 30 % or more. The output need not have the target’s distribution"),
+    ("among_top", REJECTED, "0", "11 % and 11 % of a token’s probability went elsewhere"),
     ("greedy", BARE, "next", "Nothing was drafted for this place"),
 ]
 

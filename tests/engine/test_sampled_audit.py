@@ -12,19 +12,8 @@ from engine.config import GenerationConfig
 from engine.drafters import Drafter
 from engine.drafters.base import Context
 from engine.noise import Noise
-from engine.sampled_audit import (
-    FINE_PARTS,
-    MethodAudit,
-    PlainTexts,
-    Plan,
-    SampledAudit,
-    Tally,
-    beyond_chance,
-    finding,
-    in_rounds,
-    num_same,
-    uniforms,
-)
+from engine.sampled_audit import MethodAudit, PlainTexts, in_rounds
+from engine.sampled_counts import FINE_PARTS, Plan, SampledAudit, Tally, beyond_chance, finding, num_same, uniforms
 from engine.tree import DraftTree, chain
 from engine.verify import k_seq, rejection
 from engine.verify.greedy import Greedy

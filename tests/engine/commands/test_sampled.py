@@ -10,7 +10,7 @@ import pytest
 from engine import sampled_audit
 from engine.commands.sampled import in_words, rule_names
 from engine.config import GenerationConfig
-from engine.sampled_audit import SampledAudit
+from engine.sampled_counts import SampledAudit
 from tests.engine.commands.conftest import Shell, suite
 
 QUICK = ["--seconds", "0.001", "--max-new-tokens", 6, "--distortion", "0.2", "--limit", 1]
