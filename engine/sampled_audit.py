@@ -167,20 +167,18 @@ class MethodAudit:
 
 
 def in_rounds(audits: Sequence[MethodAudit], seconds: float = float("inf")) -> Iterator[None]:
-    """Add runs, one to each in turn, so that all are as far; between two rounds the caller may look.
+    """Add runs, one to each in turn, so that all are as far; after each run the caller may look.
 
-    Ends when all are done or time is up, but not before each has a run of every setting.
+    Ends when all are done or time is up, but not before each has a run.
     """
-    started = time.monotonic()
-    least = max((len(audit.configs) for audit in audits), default=0)
-    number = 0
+    started, number = time.monotonic(), 0
     while open_ones := [audit for audit in audits if not audit.is_done]:
-        if number >= least and time.monotonic() - started > seconds:
-            return
         for audit in open_ones:
+            if number and time.monotonic() - started > seconds:
+                return
             audit.add()
+            yield
         number += 1
-        yield
 
 
 def _seeded(config: GenerationConfig, number: int) -> GenerationConfig:

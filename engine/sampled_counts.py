@@ -110,13 +110,13 @@ def finding(tallies: Sequence[Tally], plan: Plan, num_each: int, *, is_lossy: bo
     impossible = sum(tally.impossible for tally in tallies)
     is_off = impossible > 0 or (not is_same and tail < plan.alpha)
     is_whole = min(map(len, counted)) == num_each
-    whole: Finding = "identical" if is_same else "fits" if is_whole else "cut short"
+    whole: Finding = "cut short" if not num else "identical" if is_same else "fits" if is_whole else "cut short"
     return SampledAudit(
         verdict="lossy" if is_lossy else "DIFFERENT" if is_off else whole,
         num_tokens=num,
         statistic=value,
         p_value=tail,
-        seen=1 - (1 - POWER) ** (1 / max(1, num)) if is_same else seen_distortion(num, FREEDOM, plan.alpha),
+        seen=1 - (1 - POWER) ** (1 / num) if is_same and num else seen_distortion(num, FREEDOM, plan.alpha),
         distance=beyond_chance([_part(number, FINE_PARTS) for numbers in counted for number in numbers]),
         impossible=impossible,
         block_efficiency=sum(len(t.numbers) for t in tallies) / max(1, sum(t.num_steps for t in tallies)),

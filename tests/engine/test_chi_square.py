@@ -46,3 +46,24 @@ def test_false_alarms_and_power_are_what_they_are_said_to_be() -> None:
 
     assert alarms(probs) == pytest.approx(0.05, abs=0.04)
     assert alarms(moved) > 0.84
+
+
+def test_numbers_beside_their_neighbours_have_the_law_that_the_serial_test_says() -> None:
+    """By hand: 0 1 1 in a ring has the neighbours 1-0, 0-1, 1-1, so ψ²₂ = 1 and ψ²₁ = 1/3."""
+    assert chi_square.serial([[0, 1, 1]], 2) == pytest.approx(1 - 1 / 3)
+    assert chi_square.serial_freedom(4) == 12
+    numbers = torch.randint(0, 4, (300, 160), generator=torch.Generator().manual_seed(5)).tolist()
+    found = [chi_square.p_value(chi_square.serial([one[:80], one[80:]], 4), 12) for one in numbers]
+    assert sum(tail < 0.1 for tail in found) / 300 == pytest.approx(0.1, abs=0.05)
+    assert sum(tail < 0.5 for tail in found) / 300 == pytest.approx(0.5, abs=0.09)
+
+
+def test_the_serial_test_sees_what_a_numbers_law_hides() -> None:
+    """Each number is as likely as any other, and follows its like."""
+    numbers = [
+        number
+        for number in torch.randint(0, 4, (60,), generator=torch.Generator().manual_seed(1)).tolist()
+        for _ in "ab"
+    ]
+    assert chi_square.statistic([numbers.count(part) for part in range(4)]) < 12
+    assert chi_square.p_value(chi_square.serial([numbers], 4), 12) < 1e-4
