@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from toys import draft_for
 
+from engine import verify
 from engine.bench import Plan, settings, summarise
 from engine.bench.report import DEFINITIONS
 from engine.config import GenerationConfig
@@ -104,3 +105,13 @@ def test_bench_page_names_every_key_of_a_report() -> None:
     plan = Plan({}, [Question("suite", ("prompt",))], GenerationConfig())
     report = summarise([], settings(draft_for(8, 64), plan), plan, (256, []))
     assert {*report.to_dict(), "cells"} == named
+
+
+def test_what_the_inspector_says_that_lossy_rules_move_is_the_tables_for_four_drafts() -> None:
+    tables, script = section(read("docs/verification.md"), "What lossy rules move"), read("assets/js/acceptance.js")
+    for rule in (name for name in verify.names() if verify.get(name).guarantee == "lossy"):
+        rows = re.findall(rf"^\| `{rule}` moved \| (.+) \|$", tables, re.MULTILINE)
+        said = re.search(rf"^  {rule}: \[.*'([\d.]+) % and ([\d.]+) %'\],$", script, re.MULTILINE)
+        assert said, rule
+        measured = [100 * float(row.split(" | ")[2]) for row in rows]
+        assert [float(share) for share in said.groups()] == pytest.approx(measured, abs=0.5)
