@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -116,6 +116,22 @@ class Group:
         return self.first + len(self.members)
 
 
+@dataclass(frozen=True)
+class Owned:
+    """Rows of the same steps that enter before one layer, behind neighbouring owners of a group."""
+
+    steps: tuple[int, ...]
+    rows: tuple[int, ...]
+    """The owners."""
+    first: int
+    """Of them, among all owners of a layout."""
+
+    @property
+    def places(self) -> slice:
+        """Where they stand among all owners of a layout."""
+        return slice(self.first, self.first + len(self.rows))
+
+
 class Layout:
     """Where the extra rows of one pass stand: behind its `num_real` rows, the first to enter first."""
 
@@ -134,7 +150,9 @@ class Layout:
         self.num_rows = end
         self.places = tuple((places - num_real).tolist())
         """The row of each extra row, counted from the first behind the real ones."""
-        self._owners = {layer: self._owners_of(group) for layer, group in self.groups.items()}
+        self.owners: list[int] = []
+        """Rows whose states rows enter by, in the order in which they are asked for."""
+        self._owned = {layer: self._owned_in(group) for layer, group in self.groups.items()}
         # Of the rows behind the real ones: whose context each shares, and which of them it sees.
         self._behind, self._sees = places - num_real, np.eye(end - num_real, dtype=np.bool_)
         owners, steps = np.array(extra.owners, np.int64), np.array(extra.steps, np.int64)
@@ -142,12 +160,22 @@ class Layout:
         self._sees[np.ix_(self._behind, self._behind)] = is_seen
         self._owner_rows = owners
 
-    def _owners_of(self, group: Group) -> list[tuple[tuple[int, ...], slice | Tensor]]:
+    @property
+    def form(self) -> Hashable:
+        """All that decides which kernels let the rows enter: layouts of one form differ in `owners` alone."""
+        parts = ((layer, part.steps, len(part.rows)) for layer, own in self._owned.items() for part in own)
+        return self.extra.transfer, self.num_real, tuple(parts)
+
+    def _owned_in(self, group: Group) -> list[Owned]:
         """Steps that neighbouring owners in a group have in common, with these owners' rows."""
         by_owner = itertools.groupby(group.members, key=self.extra.owners.__getitem__)
         steps_of = {owner: tuple(self.extra.steps[member] for member in members) for owner, members in by_owner}
         alike = itertools.groupby(steps_of, key=steps_of.__getitem__)
-        return [(steps, span(tuple(owners))) for steps, owners in alike]
+        found = []
+        for steps, owners in alike:
+            found.append(Owned(steps, tuple(owners), len(self.owners)))
+            self.owners += found[-1].rows
+        return found
 
     def depths(self, depths: Sequence[int]) -> list[int]:
         """Depth of every row behind the real ones, whose depths are given."""
@@ -165,9 +193,15 @@ class Layout:
         behind[self._behind] = mask[self._owner_rows]
         behind[:, num_before + self.num_real :] = self._sees
 
-    def entering(self, layer: int, x: Tensor) -> Tensor:
-        """States of the rows that enter before a layer, of those that are there: (rows, h) → (m, h)."""
-        made = [self.extra.transfer.states(steps, x[owners]).to(x.dtype) for steps, owners in self._owners[layer]]
+    def entering(self, layer: int, x: Tensor, owners: Tensor | None = None) -> Tensor:
+        """States of the rows that enter before a layer, of those that are there: (rows, h) → (m, h).
+
+        `owners`: this layout's, or those of another of its form, on the device of `x`.
+        """
+        made = []
+        for part in self._owned[layer]:
+            own = x[span(part.rows)] if owners is None else x.index_select(0, owners[part.places])
+            made.append(self.extra.transfer.states(part.steps, own).to(x.dtype))
         return torch.cat(made) if len(made) > 1 else made[0]
 
 

@@ -62,7 +62,10 @@ def runs_static(device: torch.device) -> bool:
 
 def why_eager(model: PreTrainedModel) -> str:
     """Why a model's passes are launched kernel by kernel where others' are replayed; empty where they are not."""
-    return reason_against(model) if runs_static(model.device) else ""
+    if not runs_static(model.device):
+        return ""
+    refused = getattr(_PREPARED.get(model), "refusals", None)
+    return reason_against(model) or (refused[0] if refused else "")
 
 
 def reading_of(decoder: Decoder) -> tuple[int, int, Read]:

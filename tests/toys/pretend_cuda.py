@@ -163,19 +163,39 @@ def _refused(value: Any) -> Any:
     return _on_host(value)
 
 
+class Waits(Counter[str]):
+    """How often the host waited, by what for; and how often it told the device to do something."""
+
+    launches = 0
+
+    def launch(self, func: Any, found: Any) -> None:
+        """An operator gave this: views and memory alone are no work for the device."""
+        if not func.is_view and "empty" not in func.__name__:
+            self.launches += any(isinstance(part, OnCuda) for part in tree_flatten(found)[0])
+
+    @contextmanager
+    def one_launch(self) -> Iterator[None]:
+        """What is done within is one launch, as a graph's replay is."""
+        before = self.launches
+        yield
+        self.launches = before + 1
+
+
 class _Pretending(TorchDispatchMode):
-    def __init__(self, waits: Counter[str]) -> None:
+    def __init__(self, waits: Waits) -> None:
         super().__init__()
         self.waits = waits
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return _computed(func, args, kwargs or {}, self.waits)
+        found = _computed(func, args, kwargs or {}, self.waits)
+        self.waits.launch(func, found)
+        return found
 
 
 @contextmanager
-def pretended_cuda() -> Iterator[Counter[str]]:
+def pretended_cuda() -> Iterator[Waits]:
     """Within, tensors may be on the device; tells how often the host waited for it: downloads, crossings, waits."""
-    waits: Counter[str] = Counter()
+    waits = Waits()
 
     def synchronise(device: object = None) -> None:
         waits["synchronise"] += 1

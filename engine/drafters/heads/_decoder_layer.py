@@ -1,7 +1,8 @@
 """One Llama decoder layer of a drafter's own on a few rows, with its keys and values in a session.
 
-Through torch here, for any device and size; compiled, where small and on a CPU, in _decoder_compiled.py. Rows stand in
-columns of the cache, where the caller says. Knows rows, positions and columns; knows no method, no tokens, no tree.
+Through torch here, for any device and size; compiled, where small and on a CPU, in _decoder_compiled.py; played on a
+GPU, in _decoder_played.py. Rows stand in columns of the cache, where the caller says. Knows rows, positions and
+columns; knows no method, no tokens, no tree.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from engine.drafters.heads._layers import linear, normed, rotated
+from engine.drafters.heads._layers import is_played, linear, normed, rooms, rotated
 from engine.runtime import crossings
 from engine.runtime.attention import attend_fused
 
@@ -81,12 +82,14 @@ class LayerCache(ABC):
     ) -> Tensor:
         """Keep rows (m, d) at their positions and columns (m,); the layer's output of the last q of them, (q, d).
 
-        Those look at the columns before `end`: at the last n as `mask (q, n)` says, at all others.
+        Those look at the columns before `end`: at the last n as `mask (q, n)` says, at all others. All but the rows
+        are the host's.
         """
 
+    @torch.inference_mode()
     def move(self, sources: Sequence[int], columns: Sequence[int]) -> None:
         """Keep what stands in `sources` in `columns`."""
-        into, out_of = (crossings.upload(torch.tensor(list(part)), self.keys.device) for part in (columns, sources))
+        into, out_of = crossings.upload(torch.tensor([list(columns), list(sources)]), self.keys.device)
         self.keys[:, into] = self.keys[:, out_of]
         self.values[:, into] = self.values[:, out_of]
 
@@ -99,6 +102,15 @@ class TorchLayer:
         self.dtype, self.device = loaded.dtype, loaded.device
         matrices = weights.qkv, weights.output, weights.gate_up, weights.down
         self.qkv, self.output, self.gate_up, self.down = map(partial(linear, loaded), matrices)
+        self.rooms = rooms(loaded, 1, self.num_heads, self.head_dim, torch.float32) if is_played(loaded) else None
+        """Where it is played."""
+
+    def projected(self, rows: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values (m, heads, e) float32 of rows (m, d), turned by cosines and sines (m, e ÷ 2)."""
+        qkv = self.qkv.forward(normed(rows, self.eps)).float()
+        query, key, value = qkv.view(len(rows), 3, self.num_heads, self.head_dim).unbind(1)
+        cos, sin = cos[:, None], sin[:, None]
+        return rotated(query, cos, sin), rotated(key, cos, sin), value
 
     def finish(self, x: Tensor, attended: Tensor) -> Tensor:
         """The layer's output (m, d) from its input and what attention gave."""
@@ -122,6 +134,7 @@ class TorchCache(LayerCache):
         self, rows: Tensor, num_asked: int, positions: Tensor, columns: Tensor, end: int, mask: Tensor
     ) -> Tensor:
         rows = rows.to(self.layer.dtype)
+        positions, columns, mask = (crossings.upload(part, self.keys.device) for part in (positions, columns, mask))
         query = self._write(rows, positions, columns)[-num_asked:]
         mask = nn.functional.pad(mask, (end - mask.shape[1], 0), value=True)
         attended = attend_fused(query, self.keys[:, :end], self.values[:, :end], mask, 1.0)
@@ -129,10 +142,6 @@ class TorchCache(LayerCache):
 
     def _write(self, rows: Tensor, positions: Tensor, columns: Tensor) -> Tensor:
         """Keep keys and values; the rows' queries (m, heads, e)."""
-        layer = self.layer
-        qkv = layer.qkv.forward(normed(rows, layer.eps)).float()
-        cos, sin = self._cos[positions][:, None], self._sin[positions][:, None]
-        query, key, value = qkv.view(len(rows), 3, layer.num_heads, layer.head_dim).unbind(1)
-        query, key = rotated(query, cos, sin), rotated(key, cos, sin)
+        query, key, value = self.layer.projected(rows, self._cos[positions], self._sin[positions])
         self.keys[:, columns], self.values[:, columns] = key.transpose(0, 1), value.transpose(0, 1)
         return query

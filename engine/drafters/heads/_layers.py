@@ -1,4 +1,6 @@
-"""The form in which a trained drafter's network runs: torch's layers anywhere, or compiled beside a small target.
+"""The form in which a trained drafter's network runs: compiled beside a small target on a CPU, played on a GPU.
+
+Elsewhere by torch's layers one by one. Played: its work is captured and replayed, as the target's passes are.
 
 Knows weights and a loaded target; no method, no tree.
 """
@@ -10,7 +12,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from engine.runtime import prepared
 from engine.runtime.compiled import runs_compiled
+from engine.runtime.cuda.cache import Room
+from engine.runtime.cuda.captured import Called, Captured, Rooms
+from engine.runtime.cuda.weights import reason_in_weights
 from engine.runtime.linear import pack
 
 if TYPE_CHECKING:
@@ -23,7 +29,35 @@ MOST_COMPILED = 8_000_000
 
 def is_compiled(loaded: LoadedModel, num_parameters: int) -> bool:
     """Whether a network whose largest matrix has so many parameters runs compiled beside this target."""
-    return runs_compiled(loaded.device) and num_parameters <= MOST_COMPILED
+    is_there = runs_compiled(loaded.device) and not prepared.runs_static(loaded.device)
+    return is_there and num_parameters <= MOST_COMPILED
+
+
+def is_played(loaded: LoadedModel) -> bool:
+    """Whether networks beside a target run over static buffers."""
+    return prepared.runs_static(loaded.device) and not reason_in_weights(loaded.model)
+
+
+def why_called(loaded: LoadedModel) -> str:
+    """Why networks beside a target are launched kernel by kernel where others are replayed, to follow "because"."""
+    if not prepared.runs_static(loaded.device):
+        return ""
+    return reason_in_weights(loaded.model) or next(iter(_refusals(loaded)), "")
+
+
+def player(loaded: LoadedModel) -> Captured | Called:
+    """What does a network's work that keeps nothing."""
+    return Captured(loaded.device, _refusals(loaded)) if is_played(loaded) else Called(loaded.device)
+
+
+def rooms(loaded: LoadedModel, num_layers: int, num_heads: int, head_dim: int, dtype: torch.dtype) -> Rooms[Room]:
+    """Rooms of the layers of a network that is played, each for a session."""
+    like = torch.empty(0, dtype=dtype, device=loaded.device)
+    return Rooms(lambda: Room(num_layers, num_heads, head_dim, like, _refusals(loaded)))
+
+
+def _refusals(loaded: LoadedModel) -> list[str]:
+    return loaded.keep("why networks are not captured", list[str])
 
 
 def output_rows(loaded: LoadedModel, tokens: Tokens) -> Tensor | None:

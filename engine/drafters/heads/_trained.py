@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from engine.drafters.base import Context, Drafter, Needs
+from engine.drafters.heads._layers import why_called
 from engine.drafters.heads._weights import find_weights, kinship, missing_reason
 from engine.drafters.shapes import MAX_NODES, Shape
 from engine.options import option
@@ -41,7 +42,9 @@ class TrainedDrafter(Drafter):
         """Raises BadInput where there are no weights, or another target's."""
         super().__init__(options, target)
         self.weights = find_weights(target, self.name, options.weights)
-        self.caveat = kinship(self.weights, target)
+        reason = why_called(target.loaded)
+        eager = f"Drafts are launched kernel by kernel, because {reason}." if reason else ""
+        self.caveat = " ".join(filter(None, (kinship(self.weights, target), eager)))
         self._state: Tensor | None = None
         """(1, h) behind the last norm; None before any was computed."""
 

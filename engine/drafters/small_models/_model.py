@@ -56,6 +56,8 @@ class SmallModel(Drafter):
         self.max_context, self._model_name = draft.max_context, draft.name
         self.runner = make_runner(draft.model, draft.max_context, is_row_invariant=False)
         guards.check(self.runner, draft.name)
+        if reason := self.runner.why_eager:
+            self.caveat = f"The draft model's passes are launched kernel by kernel, because {reason}."
         self._budget = MeasuredBudget()
         self._device = target.facts.device
         self._num_readable, self._num_scores = draft.vocab_size, target.facts.vocab_size

@@ -34,7 +34,8 @@ def length_bucket(num_columns: int) -> int:
     return max(size, -(-num_columns // _LENGTH_STEP) * _LENGTH_STEP) if num_columns > _LENGTH_STEP else size
 
 
-def _width_bucket(num_columns: int) -> int:
+def width_bucket(num_columns: int) -> int:
+    """Columns that rows look at one by one."""
     return max(_LEAST_WIDTH, 1 << (num_columns - 1).bit_length())
 
 
@@ -60,7 +61,7 @@ class Shape:
             num_rows=num_rows,
             num_scored=rows_bucket(num_scored) if num_scored else 0,
             length=length_bucket(wanted.column + num_rows),
-            width=_width_bucket(len(wanted.waiting) + num_rows),
+            width=width_bucket(len(wanted.waiting) + num_rows),
             span=wanted.span,
             hidden_layers=tuple(wanted.hidden_layers),
             has_states=isinstance(wanted.inputs, Tensor),
@@ -88,8 +89,15 @@ class Shape:
         looks = memory[end : self.num_bytes].view(self.num_rows, self.width)
         return Told(committed, column, ids, positions, scored, places, looks)
 
+    def owners(self, memory: Tensor, num_owners: int) -> Tensor:
+        """(n,) of extra rows, a view of the same bytes."""
+        return memory[self.num_bytes :][: 8 * num_owners].view(torch.int64)
+
     def bytes_of(self, wanted: Pass) -> Tensor:
-        """A pass in bytes, on the host. Rows that fill up look at the kept columns and at themselves."""
+        """A pass in bytes, on the host; the owners of extra rows last.
+
+        Rows that fill up look at the kept columns and at themselves.
+        """
         num_rows, num_waiting = len(wanted.positions), len(wanted.waiting)
         found = np.zeros(self.num_bytes, np.uint8)
         end = 8 * (_NUM_NUMBERS + sum(self._lists))
@@ -105,6 +113,8 @@ class Shape:
         looks[:num_rows, : wanted.mask.shape[1]] = wanted.mask
         filled = np.arange(num_rows, self.num_rows)
         looks[filled, num_waiting + filled] = 1
+        if wanted.layout is not None:
+            found = np.concatenate((found, np.array(wanted.layout.owners, np.int64).view(np.uint8)))
         return torch.from_numpy(found)
 
 
@@ -129,10 +139,18 @@ class Told:
 
     def visible(self, length: int) -> tuple[Tensor, Tensor]:
         """Who looks at which of the first columns, bool (rows, length); and how far back each lies, (rows, length)."""
+        visible, is_kept, index = looked_at(self.committed, self.looks, length)
         columns = torch.arange(length, device=self.ids.device)
-        behind = columns - self.committed
-        is_kept, is_told = behind < 0, (behind >= 0) & (behind < self.looks.shape[1])
-        index = behind.clamp(0, self.looks.shape[1] - 1)
-        visible = is_kept | (self.looks.index_select(1, index).bool() & is_told)
         places = torch.where(is_kept, columns, self.places.index_select(0, index))
         return visible, self.positions[:, None] - places
+
+
+def looked_at(committed: Tensor, looks: Tensor, length: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Which of the first columns rows look at, bool (rows, length): kept ones, and as `looks (rows, n)` says behind.
+
+    `committed (1,)`: how many are kept. Also which columns are, and which of the n each other one is, (length,).
+    """
+    behind = torch.arange(length, device=looks.device) - committed
+    is_kept, is_told = behind < 0, (behind >= 0) & (behind < looks.shape[1])
+    index = behind.clamp(0, looks.shape[1] - 1)
+    return is_kept | (looks.index_select(1, index).bool() & is_told), is_kept, index

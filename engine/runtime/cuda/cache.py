@@ -12,22 +12,19 @@ import torch
 from torch import Tensor
 
 from engine.runtime import crossings
-from engine.runtime.cuda.buckets import ROWS, length_bucket
-from engine.runtime.cuda.graphs import Graphs
-
-_TOLD_BYTES = 1 << 18
-"""As much as a bucket's pass beside all rows that may wait tells; more is a pass that is not captured."""
+from engine.runtime.cuda.buckets import length_bucket
+from engine.runtime.cuda.captured import Captured
 
 
-class Room:
+class Room(Captured):
     """Memory of one session, and what was captured for its addresses."""
 
-    def __init__(self, num_layers: int, num_kv_heads: int, head_dim: int, like: Tensor) -> None:
+    def __init__(
+        self, num_layers: int, num_kv_heads: int, head_dim: int, like: Tensor, refusals: list[str] | None = None
+    ) -> None:
         """`like`: a tensor of the dtype and device."""
+        super().__init__(like.device, refusals)
         self.kv = like.new_zeros(num_layers, 2 * num_kv_heads, 0, head_dim)
-        self.told = torch.empty(_TOLD_BYTES, dtype=torch.uint8, device=like.device)
-        self.states = like.new_zeros(0, 0)
-        self.graphs = Graphs(like.device)
 
     @property
     def capacity(self) -> int:
@@ -42,22 +39,6 @@ class Room:
         old, (layers, heads, _, dim) = self.kv, self.kv.shape
         self.kv = old.new_zeros(layers, heads, length_bucket(num_columns), dim)
         self.kv[:, :, : old.shape[2]].copy_(old)
-
-    def tell(self, told: Tensor) -> Tensor:
-        """Bytes (n,) to the device, at the same address each time."""
-        if len(told) > len(self.told):
-            self.graphs.forget()
-            self.told = torch.empty(2 * len(told), dtype=torch.uint8, device=self.told.device)
-        self.told[: len(told)].copy_(crossings.upload(told, self.told.device))
-        return self.told
-
-    def enter(self, states: Tensor, num_rows: int) -> Tensor:
-        """States (m, h) among so many rows, at the same address each time."""
-        if num_rows > len(self.states) or states.shape[1] != self.states.shape[1]:
-            self.graphs.forget()
-            self.states = self.kv.new_zeros(max(num_rows, ROWS[-1]), states.shape[1])
-        self.states[: len(states)].copy_(states)
-        return self.states[:num_rows]
 
 
 class StaticCache:

@@ -1,13 +1,13 @@
 """A Llama-shaped model's passes over static buffers: one upload, one graph, results copied out.
 
 Passes are rounded up to buckets of rows and of length (buckets.py) and captured bucket by bucket; plain decoding goes
-through the same ones. A pass with extra rows, whose states a drafter makes halfway, and one of more rows than the
-largest bucket are made by the same kernels one by one.
+through the same ones. A pass with extra rows, whose states a drafter makes halfway, is captured when as many come again
+behind as many rows; one of more rows than the largest bucket is made by the same kernels one by one.
 """
 
 from __future__ import annotations
 
-import weakref
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -16,8 +16,10 @@ from transformers import PreTrainedModel
 
 from engine.runtime.cuda.buckets import Shape, Told
 from engine.runtime.cuda.cache import Room, StaticCache
+from engine.runtime.cuda.captured import Rooms
 from engine.runtime.cuda.layers import Attend, Write, masked, normed, rotation, through
 from engine.runtime.cuda.weights import Weights, fuse
+from engine.runtime.extra import Layout
 from engine.runtime.passes import Found, Pass
 
 
@@ -30,30 +32,31 @@ class StaticDecoder:
         self.weights = fuse(model)
         self.num_layers = len(self.weights.layers)
         self.head = cast(nn.Module, model.get_output_embeddings())
-        self._idle: list[Room] = []
+        self.refusals: list[str] = []
+        """Why passes are not captured any more; see graphs.py."""
+        sizes = self.num_layers, self.weights.num_kv_heads, self.weights.head_dim
+        like, refusals = self.weights.embedding.detach(), self.refusals
+        self._rooms = Rooms(lambda: Room(*sizes, like, refusals))
 
     def new_cache(self) -> StaticCache:
         """A KV cache for a session; its room is the next one's when it is gone."""
-        weights = self.weights
-        sizes = self.num_layers, weights.num_kv_heads, weights.head_dim
-        room = self._idle.pop() if self._idle else Room(*sizes, weights.embedding.detach())
-        cache = StaticCache(room)
-        weakref.finalize(cache, self._idle.append, room).atexit = False
-        return cache
+        return self._rooms.lend(StaticCache)
 
     @torch.inference_mode()
     def forward(self, wanted: Pass, cache: StaticCache) -> Found:
         """One pass; keys and values go to the cache's columns from `wanted.column` on."""
         room, shape = cache.room, Shape.of(wanted)
         room.reserve(shape.length)
-        memory = room.tell(shape.bytes_of(wanted))
+        memory, layout = room.tell(shape.bytes_of(wanted)), wanted.layout
+        entering = None if layout is None else Entering(layout, shape.owners(memory, len(layout.owners)))
         states = room.enter(wanted.inputs, shape.num_rows) if isinstance(wanted.inputs, Tensor) else None
 
         def work() -> tuple[Tensor, ...]:
-            return self._pass(shape, shape.told(memory), states, room.kv, wanted if wanted.layout else None)
+            return self._pass(shape, shape.told(memory), states, room.kv, entering)
 
-        is_captured = shape.is_bucket and wanted.layout is None
-        logits, end, *hidden = room.graphs.run(shape, work) if is_captured else work()
+        key = shape, None if layout is None else layout.form
+        is_rare = layout is not None
+        logits, end, *hidden = room.graphs.run(key, work, is_rare=is_rare) if shape.is_bucket else work()
         num_rows, num_scored = len(wanted.positions), wanted.scored.stop - wanted.scored.start
         return Found(
             logits=logits[:num_scored].clone(),
@@ -62,23 +65,19 @@ class StaticDecoder:
         )
 
     def _pass(
-        self, shape: Shape, told: Told, states: Tensor | None, kv: Tensor, wanted: Pass | None
+        self, shape: Shape, told: Told, states: Tensor | None, kv: Tensor, entering: Entering | None
     ) -> tuple[Tensor, ...]:
-        """Logits, the states behind the last layer of the pass, and those before each asked-for layer.
-
-        `wanted` where extra rows enter on the way.
-        """
+        """Logits, the states behind the last layer of the pass, and those before each asked-for layer."""
         weights, span = self.weights, shape.span
-        layout = wanted.layout if wanted is not None else None
         x = nn.functional.embedding(told.ids, weights.embedding) if states is None else states
-        x = x if layout is None else x[: layout.num_real]
+        x = x if entering is None else x[: entering.layout.num_real]
         turn, looking = rotation(weights, told.positions), Looking(told, shape, weights)
         taken: dict[int, Tensor] = {}
         for layer in range(span.first, span.end):
             if layer in shape.hidden_layers:
                 taken[layer] = x
-            if layout is not None and layer in layout.groups:
-                x = torch.cat((x, layout.entering(layer, x)))
+            if entering is not None and layer in entering.layout.groups:
+                x = torch.cat((x, entering.layout.entering(layer, x, entering.owners)))
             if layer in span.skip:
                 continue
             own, num = weights.layers[layer], len(x)
@@ -94,6 +93,15 @@ class StaticDecoder:
 
     def _head_weight(self) -> Tensor:
         return cast(nn.Linear, self.head).weight
+
+
+@dataclass(frozen=True)
+class Entering:
+    """Extra rows that enter on the way."""
+
+    layout: Layout
+    owners: Tensor
+    """On the device."""
 
 
 class Looking:

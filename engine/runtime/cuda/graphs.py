@@ -1,7 +1,7 @@
 """Work captured once as a CUDA graph and replayed; where there is no such device, simply done.
 
 Graphs of one room share their memory, so they are replayed one behind the other, and what one gives is read before the
-next is played.
+next is played. What a device refuses to capture is done kernel by kernel from then on, and the reason is kept.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from engine.errors import first_line
 
 Outputs = tuple[Tensor, ...]
 _WARM_UPS = 2
@@ -28,8 +30,10 @@ def _is_here(device: torch.device) -> bool:
 class Graphs:
     """What was captured, by what decides about its kernels."""
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
+    def __init__(self, device: torch.device, refusals: list[str]) -> None:
+        """`refusals`: why nothing is captured any more; empty so far, and shared by all who say so together."""
+        self.device, self.refusals = device, refusals
+        self._seen: set[Hashable] = set()
         self.forget()
 
     def forget(self) -> None:
@@ -40,15 +44,24 @@ class Graphs:
     def __len__(self) -> int:
         return len(self._captured)
 
-    def run(self, key: Hashable, work: Callable[[], Outputs]) -> Outputs:
+    def run(self, key: Hashable, work: Callable[[], Outputs], *, is_rare: bool = False) -> Outputs:
         """What `work` gives: it reads and writes tensors alone, at addresses that stay as long as its key.
 
-        The tensors that come back are overwritten by the next run.
+        The tensors that come back are overwritten by the next run. `is_rare`: it is captured when it comes again.
         """
-        if not can_capture(self.device):
+        if self.refusals or not can_capture(self.device):
+            return work()
+        if is_rare and key not in self._seen:
+            self._seen.add(key)
             return work()
         if key not in self._captured:
-            self._captured[key] = capture(work, self.device, self._pool)
+            try:
+                self._captured[key] = capture(work, self.device, self._pool)
+            except torch.OutOfMemoryError:
+                raise
+            except RuntimeError as error:
+                self.refusals.append(f"this device did not capture them ({first_line(error)})")
+                return work()
         replay, found = self._captured[key]
         replay()
         return found

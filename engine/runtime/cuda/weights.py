@@ -17,6 +17,7 @@ from engine.runtime.families import COMPILED, family_of
 
 _ROPES = ("default", "linear", "llama3", "yarn")
 """Those whose frequencies never change."""
+QUANTISED = "its weights are quantised"
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,10 @@ def reason_against(model: PreTrainedModel) -> str:
     config: Any = model.config
     if config.model_type not in COMPILED:
         return f"the {family_of(model)} family has no static pass"
-    if len(set(map(str, (getattr(model, "hf_device_map", None) or {}).values()))) > 1:
-        return "its layers are on several devices"
+    if reason := reason_in_weights(model):
+        return reason
     if any(type(module) is not nn.Linear for module in _products(model)):
-        return "its weights are quantised"
+        return QUANTISED
     rope = config.rope_parameters or {}
     if (kind := rope.get("rope_type", "default")) not in _ROPES or rope.get("partial_rotary_factor", 1.0) != 1.0:
         return f"its rotary embedding ({kind}) is of another kind"
@@ -68,6 +69,13 @@ def reason_against(model: PreTrainedModel) -> str:
     if has_further_bias or config.hidden_act != "silu":
         return "its layers have parts that the static pass leaves out"
     return ""
+
+
+def reason_in_weights(model: object) -> str:
+    """Why nothing that reads a model's weights can be captured, to follow "because"; empty where it can."""
+    if len(set(map(str, (getattr(model, "hf_device_map", None) or {}).values()))) > 1:
+        return "its layers are on several devices"
+    return QUANTISED if getattr(model, "hf_quantizer", None) is not None else ""
 
 
 def fuse(model: PreTrainedModel) -> Weights:

@@ -77,7 +77,7 @@ class Level:
         return len(self.parents) + len(self.nodes)
 
 
-def plan(shape: shapes.Shape, device: torch.device) -> list[Level]:
+def plan(shape: shapes.Shape) -> list[Level]:
     """A static tree as passes, one a depth."""
     parents = shape.parents
     inner = set(parents)
@@ -93,8 +93,8 @@ def plan(shape: shapes.Shape, device: torch.device) -> list[Level]:
             if node >= 0:
                 own = [num_columns + used.index(above[place]), num_columns + len(used) + place]
                 sees[node] = [*sees[parents[node]], *own]
-        columns = torch.arange(num_columns, num_columns + len(used) + len(nodes), device=device)
-        positions = torch.tensor([depth - 1] * len(used) + [depth] * len(nodes), device=device)
+        columns = torch.arange(num_columns, num_columns + len(used) + len(nodes))
+        positions = torch.tensor([depth - 1] * len(used) + [depth] * len(nodes))
         num_columns += len(used) + (len(nodes) if depth else 0)
         mask = torch.zeros(len(nodes), num_columns, dtype=torch.bool)
         for place, node in enumerate(nodes):
@@ -102,7 +102,7 @@ def plan(shape: shapes.Shape, device: torch.device) -> list[Level]:
         children = tuple(n for n, parent in enumerate(parents) if parent in nodes)
         rows, ranks = (nodes.index(parents[n]) for n in children), (shape.paths[n][-1] for n in children)
         below = children, tuple(rows), tuple(ranks)
-        levels.append(Level(nodes, used, mask.to(device), columns, positions, *below))
+        levels.append(Level(nodes, used, mask, columns, positions, *below))
         before = nodes
     return levels
 
@@ -150,7 +150,7 @@ class Chimera(TrainedDrafter):
             return EMPTY_TREE
         key = len(shape), shape.depth
         if key not in self._plans:
-            self._plans[key] = plan(shape, self.network.device)
+            self._plans[key] = plan(shape)
         return self._grow(context.ids, self._plans[key], len(shape))
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
@@ -181,8 +181,7 @@ class Chimera(TrainedDrafter):
         positions = torch.cat((places, torch.tensor(grams) + 1))
         columns = torch.cat((2 * places, 2 * torch.tensor(grams) + 1))
         rows = torch.cat((hidden.to(g.dtype), g))
-        sees_all = torch.ones(1, 0, dtype=torch.bool, device=self.network.device)
-        positions, columns = (crossings.upload(part, self.network.device) for part in (positions, columns))
+        sees_all = torch.ones(1, 0, dtype=torch.bool)
         encoded = self.cache.encode(rows, 1, positions, columns, 2 * root, sees_all)
         self._num_hidden = self._num_grams = root
         self._hidden = hidden[:0]

@@ -1,7 +1,8 @@
 """Chimera's network on draft trees: trigram encoder, full-context encoder with its cache, heads.
 
-The same weights and arithmetic as `engine/training/chimera.py` on a few rows at a time, through torch; compiled, where
-small and on a CPU, in compiled.py. `Network` is what sessions share; the encoder's cache is a session's own.
+The same weights and arithmetic as `engine/training/chimera.py` on a few rows at a time, through torch, played on a
+GPU; compiled, where small and on a CPU, in compiled.py. `Network` is what sessions share; the encoder's cache is a
+session's own.
 Knows tokens, places and rows of tensors; knows nothing of tree shapes, options or verdicts.
 
 Place p of a text is where the target's hidden state h of token p and the trigram output g of token p + 1 stand
@@ -11,16 +12,18 @@ g of a node, and c, what the encoder made of its parent, in place of the h that 
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from engine.drafters.heads._candidates import Candidates, Tokens, likeliest
+from engine.drafters.heads._candidates import Candidates, Tokens, ranked, read
 from engine.drafters.heads._decoder_layer import (
     Angles,
     LayerCache,
@@ -30,10 +33,10 @@ from engine.drafters.heads._decoder_layer import (
     TorchLayer,
     angles,
 )
-from engine.drafters.heads._layers import linear
+from engine.drafters.heads._decoder_played import PlayedCache
+from engine.drafters.heads._layers import linear, player
 from engine.drafters.heads._weights import Weights
 from engine.errors import BadInput
-from engine.runtime import crossings
 
 if TYPE_CHECKING:
     from engine.models import LoadedModel
@@ -157,13 +160,20 @@ class TorchNetwork(Network):
         self.heads = [packed(head) for head in weights.heads]
         self.embedding = cast(nn.Embedding, loaded.model.get_input_embeddings()).weight
         self.output_layer, self.vocabulary = output_layer, vocabulary
+        self._player, self._table = player(loaded), functools.cache(self._angles)
 
     def context(self, max_context: int) -> LayerCache:
+        if self.layer.rooms is not None:
+            return self.layer.rooms.lend(partial(PlayedCache, self.layer, self._table))
         return TorchCache(self.layer, *self.sizes(max_context))
 
     def grams(self, triples: Sequence[Triple]) -> Tensor:
+        told = np.array(triples, np.int64).reshape(-1, 3)
+        (found,) = self._player.run("grams", lambda tokens: (self._grams(tokens),), (told,))
+        return found[: len(told)]
+
+    def _grams(self, tokens: Tensor) -> Tensor:
         size = self.shape.hidden_size
-        tokens = crossings.upload(torch.tensor(triples).reshape(-1, 3), self.device)
         embedded = nn.functional.embedding(tokens, self.embedding).to(self.dtype).flatten(1)
         both = embedded @ self.parts.mT
         mixed = nn.functional.silu(both[:, : 3 * size] + self.bias)
@@ -171,10 +181,18 @@ class TorchNetwork(Network):
         return found
 
     def known_part(self, hidden: Tensor) -> Tensor:
-        known: Tensor = self.known.forward(hidden.to(self.dtype))
+        (known,) = self._player.run("known", lambda state: (self.known.forward(state),), given=(hidden.to(self.dtype),))
         return known.view(-1, self.shape.hidden_size)
 
     def likeliest(self, head: int, known: Tensor, encoded: Tensor, top_k: int) -> Candidates:
-        projected = self.heads[head].forward(encoded).add_(known)
-        places, log_probs = likeliest(self.output_layer.forward(projected), top_k)
+        work = partial(self._ranked, head, top_k)
+        (found,) = self._player.run((head, top_k), work, given=(known[None], encoded))
+        places, log_probs = read(found, len(encoded))
         return self.vocabulary[places], log_probs
+
+    def _ranked(self, head: int, top_k: int, known: Tensor, encoded: Tensor) -> tuple[Tensor]:
+        projected = self.heads[head].forward(encoded) + known
+        return (ranked(self.output_layer.forward(projected), top_k),)
+
+    def _angles(self, num_positions: int) -> Angles:
+        return angles(self.shape.head_dim, self.shape.rope_theta, num_positions, self.device)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -28,8 +29,9 @@ from engine.drafters.budget import MeasuredBudget
 from engine.drafters.heads import _trees
 from engine.drafters.heads._trained import Tapped, TrainedOptions
 from engine.drafters.heads.dflash.form import MOST_BLOCK
-from engine.drafters.heads.dflash.network import DFlashCache, DFlashNetwork
+from engine.drafters.heads.dflash.network import CalledCache, DFlashCache, DFlashNetwork
 from engine.drafters.heads.dflash.places import Ranked, by_noise, drawn
+from engine.drafters.heads.dflash.played import PlayedCache
 from engine.drafters.trust import Trust
 from engine.draws import Drawing
 from engine.options import option
@@ -82,7 +84,7 @@ class DFlash(Tapped):
 
     def start(self, context: Context) -> None:
         super().start(context)
-        self.cache = DFlashCache(self.network, self._most_tokens(context) + self.network.form.block_size)
+        self.cache = cache_of(self.network, self._most_tokens(context) + self.network.form.block_size)
         self.num_read = 0
         """Places of the text whose states the cache holds."""
         self._trust = Trust()
@@ -132,6 +134,13 @@ class DFlash(Tapped):
         tokens, log_probs = self.network.likeliest(states, top_k)
         probs = np.exp(log_probs)
         return Ranked(tokens, probs, probs)
+
+
+def cache_of(network: DFlashNetwork, num_columns: int) -> DFlashCache:
+    """A session's, in the form in which the network runs."""
+    if network.rooms is None:
+        return CalledCache(network, num_columns)
+    return network.rooms.lend(partial(PlayedCache, network))
 
 
 DRAFTER = DFlash

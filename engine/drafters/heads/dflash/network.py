@@ -8,6 +8,7 @@ Knows rows, columns and tokens; knows nothing of trees, options or verdicts.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from engine.drafters.heads import _borrowed
-from engine.drafters.heads._candidates import Candidates, likeliest
-from engine.drafters.heads._layers import linear, normed, rotated
+from engine.drafters.heads._candidates import Candidates, likeliest, ranked, read
+from engine.drafters.heads._layers import is_played, linear, normed, player, rooms, rotated
 from engine.drafters.heads._weights import Weights
 from engine.drafters.heads.dflash.form import Form, read_form
 from engine.errors import BadInput
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 OWN_MASK = "mask_embedding"
 Look = Callable[[Tensor, Tensor, Tensor], Tensor]
 """A block's queries, keys and values (m, heads, e) → what its rows see, (m, heads, e)."""
+Turns = tuple[Tensor, Tensor]
+"""Cosines and sines (m, 1, e ÷ 2) of places."""
 
 
 class DFlashNetwork:
@@ -43,6 +46,11 @@ class DFlashNetwork:
         weights.check_sizes(loaded, form.target_hidden_size, num_tokens)
         self.embedding = _borrowed.embedding(weights, loaded, form.hidden_size)
         self.rotary = _borrowed.Rotary.of(form)
+        self._angles: dict[int, Turns] = {}
+        self._player = player(loaded)
+        layers = form.num_hidden_layers, form.num_key_value_heads, form.head_dim
+        self.rooms = rooms(loaded, *layers, self.dtype) if is_played(loaded) else None
+        """Where it is played."""
         size = form.hidden_size
         self._fc = linear(loaded, weights.take("fc.weight", size, len(form.hidden_layers) * form.target_hidden_size))
         self.layers = [self.layer(weights, loaded, number) for number in range(form.num_hidden_layers)]
@@ -75,9 +83,9 @@ class DFlashNetwork:
         keys, values = self._context.forward(features).view(shape).permute(2, 1, 0, 3, 4)
         return normed(keys, self.form.rms_norm_eps) * self._key_norms, values
 
-    def rows(self, root_id: int) -> Tensor:
-        """What enters the first layer, (r, d)."""
-        root = self.embedding[crossings.upload(torch.tensor([root_id]), self.device)]
+    def rows(self, root_id: Tensor) -> Tensor:
+        """What enters the first layer behind a root (1,), (r, d)."""
+        root = nn.functional.embedding(root_id, self.embedding)
         rows = torch.cat((root.to(self.dtype), self._mask.expand(self.form.block_size - 1, -1)))
         return rows if self.form.embedding_scale == 1 else rows * self.form.embedding_scale
 
@@ -109,8 +117,22 @@ class DFlashNetwork:
 
     def likeliest(self, states: Tensor, top_k: int) -> Candidates:
         """The best tokens that rows foresee, from the last layer's output (m, d)."""
-        places, log_probs = likeliest(self.scores(states), top_k)
+        if self.rooms is None:
+            places, log_probs = likeliest(self.scores(states), top_k)
+        else:
+            work = partial(self._ranked, top_k)
+            (found,) = self._player.run(top_k, work, given=(states,))
+            places, log_probs = read(found, len(states))
         return self.vocabulary[places], log_probs
+
+    def _ranked(self, top_k: int, states: Tensor) -> tuple[Tensor]:
+        return (ranked(self.scores(states), top_k),)
+
+    def angles(self, num_positions: int) -> Turns:
+        """Of places from 0 on; the same tensors for the same number."""
+        if num_positions not in self._angles:
+            self._angles[num_positions] = self.rotary.angles(num_positions, self.embedding[:1])
+        return self._angles[num_positions]
 
     def _own_mask(self, weights: Weights) -> Tensor:
         """(1, d): the weights' own vector, or a token's embedding."""
@@ -152,6 +174,11 @@ class Layer:
         self.window = form.windows[number] if form.windows else 0
         self.is_causal = bool(form.causal[number]) if form.causal else False
 
+    @property
+    def is_bounded(self) -> bool:
+        """Whether its rows see less than all there is."""
+        return bool(self.window or self.is_causal)
+
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, look: Look) -> Tensor:
         """Its output (m, d) of rows (m, d), turned by cosines and sines (m, 1, e ÷ 2)."""
         x = x + self.attended(normed(x, self.form.rms_norm_eps) * self._input_norm, cos, sin, look)
@@ -174,16 +201,38 @@ class Layer:
 
     def mask(self, first: int, num_rows: int, device: torch.device) -> Tensor | None:
         """(m, first + m) which columns the rows from place `first` on see; None where they see all."""
-        if not self.window and not self.is_causal:
+        if not self.is_bounded:
             return None
-        back = torch.arange(first, first + num_rows)[:, None] - torch.arange(first + num_rows)
-        window = self.window or first + num_rows
-        sees = (back < window) & (back >= 0 if self.is_causal else -back < window)
-        return crossings.upload(sees, device)
+        return crossings.upload(self.sees(torch.arange(first, first + num_rows), first + num_rows), device)
+
+    def sees(self, places: Tensor, num_columns: int) -> Tensor:
+        """(m, columns) which of the first columns the rows of these places see, by window and order."""
+        back = places[:, None] - torch.arange(num_columns, device=places.device)
+        window = self.window or num_columns
+        return (back < window) & (back >= 0 if self.is_causal else -back < window)
 
 
-class DFlashCache:
+class DFlashCache(ABC):
     """The layers' keys and values in one session, (layers, kv heads, columns, e): of features alone."""
+
+    network: DFlashNetwork
+    keys: Tensor
+    values: Tensor
+
+    @abstractmethod
+    def read(self, hidden: Tensor, column: int) -> None:
+        """Keep the columns of places in a row from `column` on, whose states are (m, n · h)."""
+
+    @abstractmethod
+    def block(self, root_id: int, column: int) -> Tensor:
+        """The last layer's output (r, d) of a block whose root stands behind `column` columns of the text.
+
+        Its own keys and values stand behind them, and are written over by whatever is read next.
+        """
+
+
+class CalledCache(DFlashCache):
+    """Kernel by kernel."""
 
     def __init__(self, network: DFlashNetwork, num_columns: int) -> None:
         form = network.form
@@ -194,7 +243,6 @@ class DFlashCache:
 
     @torch.inference_mode()
     def read(self, hidden: Tensor, column: int) -> None:
-        """Keep the columns of places in a row from `column` on, whose states are (m, n · h)."""
         keys, values = self.network.columns(self.network.features(hidden))
         places = slice(column, column + len(hidden))
         turned = rotated(keys, self._cos[places], self._sin[places])
@@ -202,12 +250,9 @@ class DFlashCache:
 
     @torch.inference_mode()
     def block(self, root_id: int, column: int) -> Tensor:
-        """The last layer's output (r, d) of a block whose root stands behind `column` columns of the text.
-
-        Its own keys and values stand behind them, and are written over by whatever is read next.
-        """
         network, num_rows = self.network, self.network.form.block_size
-        x, places = network.rows(root_id), slice(column, column + num_rows)
+        x = network.rows(crossings.upload(torch.tensor([root_id]), network.device))
+        places = slice(column, column + num_rows)
         for number, layer in enumerate(network.layers):
             x = layer.forward(x, self._cos[places], self._sin[places], partial(self._look, number, column))
         return x

@@ -16,8 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,9 +30,9 @@ from engine.drafters.heads._candidates import Candidates, Tokens
 from engine.drafters.heads._levels import along, best_nodes, grow
 from engine.drafters.heads._trained import Tapped, TrainedOptions
 from engine.drafters.heads._trees import EAGLE_1
-from engine.drafters.heads.eagle.network import EagleCache, EagleNetwork
+from engine.drafters.heads.eagle.network import CalledCache, EagleCache, EagleNetwork
+from engine.drafters.heads.eagle.played import PlayedCache
 from engine.options import option
-from engine.runtime import crossings
 from engine.tree import EMPTY_TREE, DraftTree
 
 if TYPE_CHECKING:
@@ -95,7 +97,7 @@ class Eagle(Tapped):
 
     def start(self, context: Context) -> None:
         super().start(context)
-        self.cache = EagleCache(self.network, self._most_tokens(context) + MAX_DRAFT_COLUMNS)
+        self.cache = cache_of(self.network, self._most_tokens(context) + MAX_DRAFT_COLUMNS)
         self.num_read = 0
         """Slots of the text that the cache holds."""
         self._last: Tensor | None = None
@@ -128,36 +130,40 @@ class Eagle(Tapped):
     def _catch_up(self, ids: Sequence[int]) -> None:
         """Read the slots of the text up to the root's, each a place's states and the token behind it."""
         if self._hidden is not None:
-            states = self.network.fused(self._hidden)
-            self._last = self.cache.read(states, ids[self.num_read + 1 :], self.num_read)
+            self._last = self.cache.read(self._hidden, ids[self.num_read + 1 :], self.num_read)
             self.num_read, self._hidden = len(ids) - 1, None
 
     def _advance(self, top_k: int) -> Branches:
         assert self._last is not None
-        return Branches(self.network, self.cache, self.num_read, self._last, top_k)
+        return Branches(self.cache, self.num_read, self._last, top_k)
 
 
 class Branches:
     """The rows of one draft, behind the slots that the cache holds: a `_levels.Advance`."""
 
-    def __init__(self, network: EagleNetwork, cache: EagleCache, num_read: int, last: Tensor, top_k: int) -> None:
+    def __init__(self, cache: EagleCache, num_read: int, last: Tensor, top_k: int) -> None:
         """`last (1, d)`: what the last slot of the text gave."""
-        self.network, self.cache, self.num_read, self.top_k = network, cache, num_read, top_k
+        self.cache, self.num_read, self.top_k = cache, num_read, top_k
         self._given = last
-        self._sees = torch.zeros(1, 0, dtype=torch.bool)
+        self._sees = np.zeros((1, 0), np.bool_)
         """(rows, columns of the draft so far): who looks at whom."""
 
     @torch.inference_mode()
     def __call__(self, level: int, rows: Tokens, tokens: Tokens) -> Candidates:
-        if level:
-            num_rows, device = len(tokens), self.network.device
-            first = self.num_read + self._sees.shape[1]
-            self._sees = torch.cat((self._sees[torch.from_numpy(rows)], torch.eye(num_rows, dtype=torch.bool)), dim=1)
-            states = self.network.handed_on(crossings.rows(self._given, rows.tolist()))
-            positions = torch.full((num_rows,), self.num_read + level - 1)
-            positions, sees = (crossings.upload(part, device) for part in (positions, self._sees))
-            self._given = self.cache.encode(states, tokens.tolist(), positions, first, sees)
-        return self.network.likeliest(self._given, self.top_k)
+        if not level:
+            return self.cache.likeliest(self._given, self.top_k)
+        first = self.num_read + self._sees.shape[1]
+        self._sees = np.concatenate((self._sees[rows], np.eye(len(tokens), dtype=np.bool_)), axis=1)
+        where = self.num_read + level - 1, first, self._sees
+        self._given, found = self.cache.advance(self._given, rows, tokens, *where, self.top_k)
+        return found
+
+
+def cache_of(network: EagleNetwork, num_columns: int) -> EagleCache:
+    """A session's, in the form in which the network runs."""
+    if network.rooms is None:
+        return CalledCache(network, num_columns)
+    return network.rooms.lend(partial(PlayedCache, network))
 
 
 DRAFTER = Eagle

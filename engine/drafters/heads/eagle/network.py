@@ -9,15 +9,16 @@ it gave. Knows rows, columns and tokens; knows nothing of trees, options or verd
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from engine.drafters.heads import _borrowed
-from engine.drafters.heads._candidates import Candidates, likeliest
-from engine.drafters.heads._layers import linear, normed, rotated
+from engine.drafters.heads._candidates import Candidates, Looks, Tokens, likeliest
+from engine.drafters.heads._layers import is_played, linear, normed, player, rooms, rotated
 from engine.drafters.heads._weights import Weights
 from engine.drafters.heads.eagle.form import read_form
 from engine.errors import BadInput
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from engine.models import LoadedModel
 
 LAYER = "layers.0"
+Turns = tuple[Tensor, Tensor]
+"""Cosines and sines (m, 1, e ÷ 2) of places."""
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Queries, keys and values (m, heads, e) of rows, turned → (m, heads, e); keeps keys and values."""
 MOST_ROWS = 256
 """Rows of the text that go through the layer at once."""
 
@@ -43,10 +48,21 @@ class EagleNetwork:
         weights.check_sizes(loaded, form.target_hidden_size, self.num_tokens)
         self.embedding = _borrowed.embedding(weights, loaded, form.hidden_size)
         self.rotary = _borrowed.Rotary.of(form)
+        self._angles: dict[int, Turns] = {}
         self._read_entry(weights, loaded)
         self._read_layer(weights, loaded)
         self._norm = self._take(weights, "norm.weight", form.hidden_size) if form.version == 3 else None
+        self.player = player(loaded)
+        heads = form.num_key_value_heads, form.head_dim
+        self.rooms = rooms(loaded, 1, *heads, self.dtype) if is_played(loaded) else None
+        """Where it is played."""
         self.output, self.vocabulary = _borrowed.output(weights, loaded, form.hidden_size, form.vocab_size)
+
+    def angles(self, num_positions: int) -> Turns:
+        """Of places from 0 on; the same tensors for the same number."""
+        if num_positions not in self._angles:
+            self._angles[num_positions] = self.rotary.angles(num_positions, self.embedding[:1])
+        return self._angles[num_positions]
 
     def fused(self, hidden: Tensor) -> Tensor:
         """The target's states of slots (m, n · h) → what their rows read, (m, d)."""
@@ -71,6 +87,13 @@ class EagleNetwork:
         given = torch.cat((normed(embedded, self.form.rms_norm_eps) * self._embedding_norm, own), dim=1)
         return given, own if self.form.norm_before_residual else states
 
+    def through(self, states: Tensor, tokens: Tensor, turn: Turns, attend: Attend) -> Tensor:
+        """The layer's output (m, d) of rows' states (m, d) and tokens (m,)."""
+        given, states = self.entering(states, tokens)
+        query, key, value = self.projected(given)
+        attended = attend(rotated(query, *turn), rotated(key, *turn), value)
+        return self.finish(states, attended.reshape(len(states), -1))
+
     def projected(self, given: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values (m, heads, e) of what attention reads, not turned yet."""
         parts = self.qkv.forward(given).split([*self._sizes.values()], 1)
@@ -94,11 +117,6 @@ class EagleNetwork:
         """(m, n) of the vocabulary's tokens, from a layer's output."""
         scored: Tensor = self.output.forward(states if self._norm is None else self._normed(states, self._norm))
         return scored
-
-    def likeliest(self, states: Tensor, top_k: int) -> Candidates:
-        """The best tokens behind rows, from a layer's output (m, d)."""
-        places, log_probs = likeliest(self.scores(states), top_k)
-        return self.vocabulary[places], log_probs
 
     def _normed(self, x: Tensor, weight: Tensor) -> Tensor:
         return normed(x, self.form.rms_norm_eps) * weight
@@ -146,8 +164,34 @@ class EagleNetwork:
         return weights.take(name, *shape).to(self.device, self.dtype)
 
 
-class EagleCache:
+class EagleCache(ABC):
     """The layer's keys and values in one session: (kv heads, columns, e)."""
+
+    network: EagleNetwork
+    keys: Tensor
+    values: Tensor
+
+    @abstractmethod
+    def read(self, hidden: Tensor, tokens: Sequence[int], column: int) -> Tensor:
+        """Slots of the text in a row from `column` on, by the target's states (m, n · h): the last's output (1, d)."""
+
+    @abstractmethod
+    def advance(
+        self, before: Tensor, rows: Tokens, tokens: Tokens, position: int, column: int, sees: Looks, top_k: int
+    ) -> tuple[Tensor, Candidates]:
+        """A level of a draft, its keys and values from `column` on: the layer's output, and what is likeliest behind.
+
+        Of each row (m,) the row of `before`, the level above, whose output it reads, and its token; `sees (m, n)`:
+        which of the last n columns, theirs included, each looks at.
+        """
+
+    @abstractmethod
+    def likeliest(self, states: Tensor, top_k: int) -> Candidates:
+        """The best tokens behind rows, from the layer's output (m, d)."""
+
+
+class CalledCache(EagleCache):
+    """Kernel by kernel."""
 
     def __init__(self, network: EagleNetwork, num_columns: int) -> None:
         form = network.form
@@ -163,23 +207,34 @@ class EagleCache:
         """
         network, end = self.network, column + len(states)
         ids = crossings.upload(torch.tensor(tokens, dtype=torch.int64), network.device)
-        given, states = network.entering(states, ids)
-        query, key, value = network.projected(given)
-        cos, sin = self._cos[positions], self._sin[positions]
-        self.keys[:, column:end] = rotated(key, cos, sin).transpose(0, 1)
-        self.values[:, column:end] = value.transpose(0, 1)
+        positions, mask = (crossings.upload(part, network.device) for part in (positions, mask))
         mask = nn.functional.pad(mask, (end - mask.shape[1], 0), value=True)
-        attended = attend_fused(rotated(query, cos, sin), self.keys[:, :end], self.values[:, :end], mask)
-        return network.finish(states, attended.reshape(len(states), -1))
+
+        def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+            self.keys[:, column:end], self.values[:, column:end] = key.transpose(0, 1), value.transpose(0, 1)
+            return attend_fused(query, self.keys[:, :end], self.values[:, :end], mask)
+
+        return network.through(states, ids, (self._cos[positions], self._sin[positions]), attend)
+
+    def advance(
+        self, before: Tensor, rows: Tokens, tokens: Tokens, position: int, column: int, sees: Looks, top_k: int
+    ) -> tuple[Tensor, Candidates]:
+        states = self.network.handed_on(crossings.rows(before, rows.tolist()))
+        positions = torch.full((len(tokens),), position)
+        given = self.encode(states, tokens.tolist(), positions, column, torch.from_numpy(sees))
+        return given, self.likeliest(given, top_k)
+
+    def likeliest(self, states: Tensor, top_k: int) -> Candidates:
+        places, log_probs = likeliest(self.network.scores(states), top_k)
+        return self.network.vocabulary[places], log_probs
 
     @torch.inference_mode()
-    def read(self, states: Tensor, tokens: Sequence[int], column: int) -> Tensor:
-        """Slots of the text in a row from `column` on: the last one's output (1, d)."""
+    def read(self, hidden: Tensor, tokens: Sequence[int], column: int) -> Tensor:
+        states = self.network.fused(hidden)
         for first in range(0, len(tokens), MOST_ROWS):
             some = slice(first, first + MOST_ROWS)
             num = len(tokens[some])
             mask = torch.ones(num, num, dtype=torch.bool).tril()
             positions = torch.arange(column + first, column + first + num)
-            mask, positions = (crossings.upload(part, self.network.device) for part in (mask, positions))
             last = self.encode(states[some], tokens[some], positions, column + first, mask)[-1:]
         return last

@@ -133,8 +133,7 @@ class Hydra(TrainedDrafter):
         if self.network.prefix is None or self._hidden is None:
             return
         end = self.num_read + len(self._hidden)
-        places = crossings.upload(torch.arange(self.num_read, end), self.network.device)
-        sees_all = crossings.upload(torch.ones(1, 0, dtype=torch.bool), self.network.device)
+        places, sees_all = torch.arange(self.num_read, end), torch.ones(1, 0, dtype=torch.bool)
         self._state = self.network.prefixed(self.cache.encode(self._hidden, 1, places, places, end, sees_all))
         self.num_read, self._hidden = end, None
 

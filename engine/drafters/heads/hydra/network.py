@@ -1,4 +1,4 @@
-"""Hydra's heads on branches of a draft, through torch; compiled, where small and on a CPU, in compiled.py.
+"""Hydra's heads on branches of a draft, through torch, played on a GPU; where small and on a CPU, in compiled.py.
 
 Ankner et al. (arXiv 2402.05109) and the released code. Head i reads a state and the embeddings of i + 1 tokens in a
 row, which the first block R x + SiLU(W x) brings to the target's width; behind it stand residual blocks y + SiLU(V y)
@@ -8,18 +8,20 @@ and rows; knows nothing of trees, options or verdicts.
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from engine.drafters.heads import _borrowed
-from engine.drafters.heads._candidates import Candidates, Tokens, likeliest
+from engine.drafters.heads._candidates import Candidates, Tokens, ranked, read
 from engine.drafters.heads._decoder_layer import Angles, LayerCache, TorchCache, TorchLayer
-from engine.drafters.heads._layers import linear, normed, output_layer
+from engine.drafters.heads._decoder_played import PlayedCache
+from engine.drafters.heads._layers import linear, normed, output_layer, player
 from engine.drafters.heads.hydra.weights import HydraWeights, Prefix
-from engine.runtime import crossings
 
 if TYPE_CHECKING:
     from engine.models import LoadedModel
@@ -64,8 +66,9 @@ class TorchNetwork(Network):
 
     def __init__(self, weights: HydraWeights, loaded: LoadedModel, vocabulary: Tokens) -> None:
         self.num_heads, self.device, self.dtype = len(weights.heads), loaded.device, loaded.dtype
-        self.prefix, self.vocabulary = weights.prefix, vocabulary
+        self.prefix, self.vocabulary, self._player = weights.prefix, vocabulary, player(loaded)
         self._layer = None if weights.prefix is None else TorchLayer(weights.prefix.layer, loaded)
+        self._table = functools.cache(self._angles)
         self._embedding = embedding_of(loaded)
         self._heads = [
             (linear(loaded, *head.first), [linear(loaded, *block) for block in head.blocks]) for head in weights.heads
@@ -77,21 +80,30 @@ class TorchNetwork(Network):
     def beginning(self, state: Tensor) -> Tensor:
         return state.to(self.dtype)
 
-    @torch.inference_mode()
     def advance(self, head: int, inputs: Tensor, rows: Tokens, tokens: Tokens, top_k: int) -> tuple[Tensor, Candidates]:
-        before = crossings.rows(inputs, rows.tolist()) if head else inputs
-        ids = crossings.upload(torch.from_numpy(tokens), self.device)
-        given = torch.cat((before, nn.functional.embedding(ids, self._embedding).to(self.dtype)), dim=1)
+        work = partial(self._advance, head, top_k)
+        inputs, found = self._player.run((head, top_k), work, (rows, tokens), (inputs,))
+        places, log_probs = read(found, len(tokens))
+        return inputs, (self.vocabulary[places], log_probs)
+
+    def _advance(self, head: int, top_k: int, rows: Tensor, tokens: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        embedded = nn.functional.embedding(tokens, self._embedding).to(self.dtype)
+        given = torch.cat((inputs.index_select(0, rows), embedded), dim=1)
         first, blocks = self._heads[head]
         kept, mixed = first.forward(given).chunk(2, dim=1)
         y = kept + nn.functional.silu(mixed)
         for block in blocks:
             y = y + nn.functional.silu(block.forward(y))
-        places, log_probs = likeliest(self._outputs[head].forward(y), top_k)
-        return given, (self.vocabulary[places], log_probs)
+        return given, ranked(self._outputs[head].forward(y), top_k)
+
+    def prefixed(self, encoded: Tensor) -> Tensor:
+        (found,) = self._player.run("prefixed", lambda state: (Network.prefixed(self, state),), given=(encoded,))
+        return found
 
     def cache(self, num_columns: int) -> LayerCache:
         assert self._layer is not None
+        if self._layer.rooms is not None:
+            return self._layer.rooms.lend(partial(PlayedCache, self._layer, self._table))
         return TorchCache(self._layer, num_columns, self._angles(num_columns))
 
 

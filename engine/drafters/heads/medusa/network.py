@@ -1,4 +1,4 @@
-"""Medusa's heads on one hidden state, through torch or, where small and on a CPU, compiled.
+"""Medusa's heads on one hidden state, through torch, played on a GPU, or, where small and on a CPU, compiled.
 
 Arithmetic and names are the published code's, as method.py says. Knows hidden states and tokens; knows nothing of
 draft trees, options or verdicts.
@@ -7,13 +7,14 @@ draft trees, options or verdicts.
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from engine.drafters.heads._candidates import Candidates, likeliest
-from engine.drafters.heads._layers import linear, output_layer, small_output
+from engine.drafters.heads._candidates import Candidates, ranked, read
+from engine.drafters.heads._layers import linear, output_layer, player, small_output
 from engine.drafters.heads._weights import Weights
 from engine.errors import BadInput
 
@@ -27,6 +28,7 @@ class MedusaHeads:
 
     def __init__(self, weights: Weights, loaded: LoadedModel) -> None:
         """Raises BadInput where the tensors do not fit the target."""
+        self._player = player(loaded)
         self.dtype, width = loaded.dtype, loaded.model.get_output_embeddings().in_features
         self.num_heads = 1 + max((int(name.split(".")[0]) for name in weights.tensors if _is_of_head(name)), default=-1)
         self.num_layers = weights.number("medusa_num_layers", default=1)
@@ -46,10 +48,14 @@ class MedusaHeads:
         """The best tokens of the first heads (of all), (heads, k), from the target's hidden state (1, h)."""
         num_heads = num_heads or self.num_heads
         if self._compiled is None:
-            places, log_probs = likeliest(self.scores(hidden, num_heads), top_k)
+            (found,) = self._player.run((num_heads, top_k), partial(self._ranked, num_heads, top_k), given=(hidden,))
+            places, log_probs = read(found)
         else:
             places, log_probs = self._compiled.likeliest(hidden, top_k, num_heads)
         return self.vocabulary[places], log_probs
+
+    def _ranked(self, num_heads: int, top_k: int, hidden: Tensor) -> tuple[Tensor]:
+        return (ranked(self.scores(hidden, num_heads), top_k),)
 
     @torch.inference_mode()
     def scores(self, hidden: Tensor, num_heads: int | None = None) -> Tensor:

@@ -1,4 +1,4 @@
-"""MLP Speculator's stages on branches of a draft, through torch or, where small and on a CPU, compiled.
+"""MLP Speculator's stages on branches of a draft: torch, played on a GPU, or, where small and on a CPU, compiled.
 
 Arithmetic and names are the paper's (arXiv 2404.19124) and the published code's, as method.py says. Knows
 hidden states, tokens and levels of branches; knows nothing of draft trees, options or verdicts.
@@ -7,21 +7,21 @@ hidden states, tokens and levels of branches; knows nothing of draft trees, opti
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from engine.drafters.heads._candidates import Candidates, Tokens, likeliest
-from engine.drafters.heads._layers import is_compiled, linear, normed, output_rows
+from engine.drafters.heads._candidates import Candidates, Tokens, ranked, read
+from engine.drafters.heads._layers import is_compiled, linear, normed, output_rows, player
 from engine.drafters.heads._levels import Level, grow
 from engine.drafters.heads._weights import Weights
 
 if TYPE_CHECKING:
     from engine.drafters.heads.mlp_speculator import kernel
     from engine.models import LoadedModel
-from engine.runtime import crossings
 
 EPS = float(np.float32(1e-6))
 EVERY_NODE = 1_024
@@ -62,7 +62,7 @@ class Speculator:
         self.num_candidates = weights.number("n_candidates", default=5)
         self.top_k = [int(k) for k in weights.config.get("top_k_tokens_per_head", [])] or [5, 3, 2]
         self.top_k = [*self.top_k, *self.top_k[-1:] * self.num_heads][: self.num_heads]
-        self.dtype, self.device = loaded.dtype, loaded.device
+        self.dtype, self.device, self._player = loaded.dtype, loaded.device, player(loaded)
         # Tied weights have one table, norm and head, and one projection from the second stage on.
         num_own = 1 if self.is_tied else self.num_heads
         tables = [self._tables(weights, loaded, own) for own in range(num_own)]
@@ -94,24 +94,29 @@ class Speculator:
         return normed(hidden.float(), EPS) * 2**-0.5 if self.is_scaled else hidden.float()
 
     @torch.inference_mode()
-    def advance(self, i: int, state: Tensor, tokens: Tokens) -> tuple[Tensor, Tensor]:
+    def advance(self, i: int, state: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Stage i on k branches: state (k, ·) and their last tokens (k,) → state (k, m), scores (k, n)."""
         place = min(i, len(self._stages) - 1)
         (embedding, norm_weight, norm_bias), (proj, head) = self._stages[place], self._linears[place]
         mixed = proj.forward(state.to(self.dtype)).float()
-        mixed += nn.functional.embedding(crossings.upload(torch.from_numpy(tokens), self.device), embedding)
+        mixed += nn.functional.embedding(tokens, embedding)
         state = nn.functional.gelu(torch.addcmul(norm_bias, normed(mixed, EPS), norm_weight))
         return state, head.forward(state.to(self.dtype))
 
     def _grow(self, state: Tensor, root_id: int, top_k: Sequence[int], most: int, num_nodes: int) -> list[Level]:
         def advance(stage: int, rows: Tokens, tokens: Tokens) -> Candidates:
             nonlocal state
-            before = crossings.rows(state, rows.tolist()) if stage else state
-            state, scores = self.advance(stage, before, tokens)
-            places, log_probs = likeliest(scores, top_k[stage])
+            work = partial(self._ranked, stage, top_k[stage])
+            state, found = self._player.run((stage, top_k[stage]), work, (rows, tokens), (state,))
+            places, log_probs = read(found, len(tokens))
             return self.vocabulary[places], log_probs
 
         return grow(advance, root_id, len(top_k), most, num_nodes)
+
+    def _ranked(self, stage: int, top_k: int, rows: Tensor, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Of branches behind some rows of the stage before: their state, and what `read` reads."""
+        state, scores = self.advance(stage, state.index_select(0, rows), tokens)
+        return state, ranked(scores, top_k)
 
     def _read(self, weights: Weights, i: int, embedding: Tensor, head: Tensor) -> Stage:
         inner, own = self.inner, 0 if self.is_tied else i

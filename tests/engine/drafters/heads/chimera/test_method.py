@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 from toys import VOCAB_SIZE, create, prompt_ids, random_weights, tiny
 
 from engine import drafters
@@ -24,7 +23,7 @@ from tests.engine.drafters.heads.chimera.parts import loud_weights, make, starte
 
 def test_a_pass_runs_the_nodes_of_a_depth_that_have_children_and_they_see_their_ancestors() -> None:
     shape = EAGLE_1
-    levels = plan(shape, torch.device("cpu"))
+    levels = plan(shape)
     assert [[shape.paths[n] for n in level.nodes if n >= 0] for level in levels[:3]] == [
         [],
         [(0,), (1,), (2,), (3,)],

@@ -35,7 +35,7 @@ def test_compiled_guesses_are_those_of_torch(llama: Target, num_corrections: int
     guesses = Guesses(llama.loaded, corrections(num_corrections), tokens)
     for num_steps in (1, 2, 3):
         states, owner = torch.randn(num_steps, 64), torch.randn(1, 64)
-        wanted_tokens, wanted = likeliest(guesses.scores(states, owner, 7), 6)
+        wanted_tokens, wanted = likeliest(guesses.scores(states, owner, torch.tensor([7])), 6)
         tokens, log_probs = guesses.likeliest(states, owner, 7, 6)
         assert tokens.tolist() == wanted_tokens.tolist()
         np.testing.assert_allclose(log_probs, wanted, atol=1e-4)
@@ -54,13 +54,15 @@ def test_a_correction_is_what_training_makes_of_it(llama: Target, tmp_path: Path
     with torch.inference_mode():
         normed = transfer.layered.norm(states)
         wanted = [transfer.guesses(step, states[step - 1], owner[0], torch.tensor(7)) for step in (1, 2)]
-    torch.testing.assert_close(drafter._guesses.scores(normed, owner, 7), torch.stack(wanted), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        drafter._guesses.scores(normed, owner, torch.tensor([7])), torch.stack(wanted), atol=1e-4, rtol=1e-4
+    )
 
 
 def test_without_correction_states_are_read_as_they_are(llama: Target) -> None:
     drafter: Any = create("hidden_transfer", llama, correction="none")
     states = torch.randn(2, 64)
-    found = drafter._guesses.scores(states, torch.randn(1, 64), 7)
+    found = drafter._guesses.scores(states, torch.randn(1, 64), torch.tensor([7]))
     torch.testing.assert_close(found, logits_of(stock("llama"), states), atol=1e-5, rtol=1e-5)
 
 

@@ -62,7 +62,7 @@ def test_a_checkpoint_gives_the_scores_of_an_independent_implementation(
     state = speculator.first_state(hidden)
     wanted = by_hand(folder, hidden[0].double().numpy(), tokens, is_tied=is_tied, is_scaled=is_scaled)
     for i, token in enumerate(tokens):
-        state, scores = speculator.advance(i, state, np.array([token]))
+        state, scores = speculator.advance(i, state, torch.tensor([token]))
         np.testing.assert_allclose(scores[0].numpy(), wanted[i], rtol=1e-4, atol=1e-5)
 
 
@@ -104,7 +104,7 @@ def assert_same_scores(heads: SpeculatorHeads, speculator: Speculator) -> None:
     for place in range(8 - NUM_HEADS):
         state = speculator.first_state(hidden[0, place : place + 1])
         for i in range(NUM_HEADS):
-            state, scores = speculator.advance(i, state, ids[0, place + 1 + i : place + 2 + i].numpy())
+            state, scores = speculator.advance(i, state, ids[0, place + 1 + i : place + 2 + i])
             torch.testing.assert_close(scores[0], wanted[i, 0, place], rtol=1e-4, atol=1e-4)
 
 
@@ -125,7 +125,7 @@ def test_a_tied_checkpoint_may_repeat_its_tensors(llama: Target, tmp_path: Path)
     twice = loaded(llama, repeated)
     state = torch.randn(2, INNER)
     for i in (1, 2):
-        for one, other in zip(*(made.advance(i, state, np.array([3, 4])) for made in (once, twice)), strict=True):
+        for one, other in zip(*(made.advance(i, state, torch.tensor([3, 4])) for made in (once, twice)), strict=True):
             assert torch.equal(one, other)
 
 

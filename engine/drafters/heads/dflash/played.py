@@ -1,0 +1,69 @@
+"""DFlash's layers on a GPU: a block, or what a step reads of the text, is one upload and one graph.
+
+Same arithmetic as network.py; keys and values stand in a room (runtime/cuda/). Columns of places that fill up a pass
+go to the last one that is looked at, which nobody sees. Knows columns and tokens.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.drafters.heads._layers import rotated
+from engine.drafters.heads.dflash.network import DFlashCache, DFlashNetwork, Turns
+from engine.runtime.attention import attend_fused
+from engine.runtime.cuda.buckets import length_bucket
+from engine.runtime.cuda.cache import Room
+from engine.runtime.cuda.captured import filled_up
+
+
+class PlayedCache(DFlashCache):
+    """One session's use of a room."""
+
+    def __init__(self, network: DFlashNetwork, room: Room) -> None:
+        self.network, self.room = network, room
+        self.keys, self.values = room.kv.chunk(2, dim=1)
+
+    def read(self, hidden: Tensor, column: int) -> None:
+        end = column + len(hidden)
+        length = self._reserve(end)
+        told = (filled_up(np.arange(column, end), length - 1),)
+        self.room.run(length, partial(self._reading, self.network.angles(length)), told, (hidden,))
+
+    def block(self, root_id: int, column: int) -> Tensor:
+        length = self._reserve(column + self.network.form.block_size)
+        work = partial(self._block, self.network.angles(length), length)
+        (found,) = self.room.run(("block", length), work, (np.array([root_id]), np.array([column])))
+        return found
+
+    def _reserve(self, end: int) -> int:
+        """Columns that are looked at, for which there is room then: one more than are wanted."""
+        length = length_bucket(end + 1)
+        self.room.reserve(length)
+        self.keys, self.values = self.room.kv.chunk(2, dim=1)
+        return length
+
+    def _reading(self, turns: Turns, columns: Tensor, hidden: Tensor) -> tuple[()]:
+        keys, values = self.network.columns(self.network.features(hidden))
+        cos, sin = (part.index_select(0, columns) for part in turns)
+        made = torch.cat((rotated(keys, cos, sin), values), dim=2)
+        self.room.kv.index_copy_(2, columns, made.transpose(1, 2))
+        return ()
+
+    def _block(self, turns: Turns, length: int, root_id: Tensor, column: Tensor) -> tuple[Tensor]:
+        network, kv = self.network, self.room.kv
+        num_rows = network.form.block_size
+        places = column + torch.arange(num_rows, device=column.device)
+        is_there = torch.arange(length, device=column.device) < column + num_rows
+        cos, sin = (part.index_select(0, places) for part in turns)
+        x = network.rows(root_id)
+        for number, layer in enumerate(network.layers):
+            query, key, value = layer.projected(x, cos, sin)
+            kv[number].index_copy_(1, places, torch.cat((key, value), dim=1).transpose(0, 1))
+            keys, values = kv[number, :, :length].chunk(2)
+            sees = is_there & layer.sees(places, length) if layer.is_bounded else is_there.expand(num_rows, length)
+            x = layer.finish(x, attend_fused(query, keys, values, sees))
+        return (x,)
