@@ -14,6 +14,8 @@ from engine.errors import BadInput, first_line
 
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 _DRIVER = Path("/proc/driver/nvidia/version")
+_FIRST_WITH_BF16 = 8
+"""Compute capability; cards before it (T4, V100) imitate bfloat16."""
 _SHORT = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 
 
@@ -53,8 +55,13 @@ def choose_dtype(given: str, device: torch.device) -> torch.dtype:
             raise BadInput(f"Dtype {given!r} is not known; choose one of: {', '.join(['auto', *_SHORT, *DTYPES])}.")
         return DTYPES[name]
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+        return torch.bfloat16 if _card_has_bf16(device) else torch.float16
     return torch.bfloat16 if has_fast_bf16() else torch.float32
+
+
+def _card_has_bf16(device: torch.device) -> bool:
+    """Whether this very card multiplies bfloat16 itself: cards of one machine may differ."""
+    return bool(torch.version.hip) or torch.cuda.get_device_capability(device)[0] >= _FIRST_WITH_BF16
 
 
 def has_fast_bf16() -> bool:
@@ -105,6 +112,7 @@ def _gpu(device: torch.device) -> dict[str, Any]:
     driver = re.search(r"Kernel Module\D*([\d.]+)", _DRIVER.read_text()) if _DRIVER.is_file() else None
     return {
         "num_gpus": torch.cuda.device_count(),
+        "gpus": [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())],
         "gpu_memory": card.total_memory,
         "compute_capability": f"{card.major}.{card.minor}",
         "cuda": torch.version.cuda,

@@ -23,6 +23,7 @@ from engine.errors import BadInput, EngineError, RunFailed, first_line
 from engine.events import Event, SessionFinished, from_json, to_json
 from engine.facts import TargetFacts
 from engine.metrics import Tally
+from engine.runtime.prepared import why_eager
 from engine.target import Target
 from engine.warming import warm_up_method
 from specviz.decoding.device import AS_STARTED, Loading, Request
@@ -69,8 +70,9 @@ class ZeroDevice(LocalDevice):
         return drafters.get(method).unavailable(about)
 
     def caveat(self, request: Request) -> str:
-        """The same for all runs."""
-        return CAVEAT
+        """The same for all runs, and what a family of models adds."""
+        reason = "" if self._held is None else why_eager(self._held[1].model)
+        return f"{CAVEAT} Passes are launched kernel by kernel, because {reason}." if reason else CAVEAT
 
     def is_ready(self, request: Request) -> bool:
         """Whether the weights are here."""

@@ -41,25 +41,27 @@ class PlayedCache(LayerCache):
             np.array([end - mask.shape[1]]),
             looks(mask.numpy()),
         )
-        work = partial(self._encode, self._angles(length), length)
+        work = partial(_encode, self.layer, self.room.kv[0], self._angles(length), length)
         (found,) = self.room.run(length, work, told, (rows.to(self.layer.dtype),))
         return found[:num_asked]
 
-    def _encode(
-        self,
-        turns: Angles,
-        length: int,
-        columns: Tensor,
-        positions: Tensor,
-        asked: Tensor,
-        committed: Tensor,
-        seen: Tensor,
-        x: Tensor,
-    ) -> tuple[Tensor]:
-        cos, sin = turns
-        query, key, value = self.layer.projected(x, cos[positions], sin[positions])
-        self.room.kv[0].index_copy_(1, columns, torch.cat((key, value), dim=1).transpose(0, 1))
-        keys, values = self.room.kv[0, :, :length].chunk(2)
-        visible, *_ = looked_at(committed, seen, length)
-        attended = attend_fused(query.index_select(0, asked), keys, values, visible, 1.0)
-        return (self.layer.finish(x.index_select(0, asked), attended.reshape(len(asked), -1).to(x.dtype)),)
+
+def _encode(
+    layer: TorchLayer,
+    kv: Tensor,
+    turns: Angles,
+    length: int,
+    columns: Tensor,
+    positions: Tensor,
+    asked: Tensor,
+    committed: Tensor,
+    seen: Tensor,
+    x: Tensor,
+) -> tuple[Tensor]:
+    """What is captured, so it holds no session: kv (2 · heads, c, e); the layer's output of the rows that are asked."""
+    query, key, value = layer.projected(x, *(part.index_select(0, positions) for part in turns))
+    kv.index_copy_(1, columns, torch.cat((key, value), dim=1).transpose(0, 1))
+    keys, values = kv[:, :length].chunk(2)
+    visible, *_ = looked_at(committed, seen, length)
+    attended = attend_fused(query.index_select(0, asked), keys, values, visible, 1.0)
+    return (layer.finish(x.index_select(0, asked), attended.reshape(len(asked), -1).to(x.dtype)),)

@@ -168,8 +168,11 @@ def test_devices_and_dtypes_that_do_not_exist_are_refused_with_those_that_do() -
 
 
 def test_a_gpu_that_only_imitates_bf16_computes_in_fp16(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
+    """Asked of the card that is to compute, whichever else is in the machine."""
+    cards = {None: (7, 5), 0: (7, 5), 1: (9, 0)}
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: cards[device.index])
     assert choose_dtype("auto", torch.device("cuda")) == torch.float16
+    assert choose_dtype("auto", torch.device("cuda", 1)) == torch.bfloat16
 
 
 def test_weights_stored_in_bf16_are_read_so_on_a_processor_without_bf16_units(

@@ -28,6 +28,7 @@ def test_a_gpus_machine_names_card_driver_and_how_many_there_are(
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     found = machine.__wrapped__(CUDA)
     assert found["processor"] == "A card"
+    assert found["gpus"] == ["A card", "A card"]
     assert (found["num_gpus"], found["gpu_memory"], found["compute_capability"]) == (2, 24 * 10**9, "8.9")
     assert found["driver"] == "550.54.14"
     assert {"cuda", "cudnn"} <= set(found)

@@ -31,11 +31,13 @@ class PlayedCache(DFlashCache):
         end = column + len(hidden)
         length = self._reserve(end)
         told = (filled_up(np.arange(column, end), length - 1),)
-        self.room.run(length, partial(self._reading, self.network.angles(length)), told, (hidden,))
+        self.room.run(
+            length, partial(_reading, self.network, self.room.kv, self.network.angles(length)), told, (hidden,)
+        )
 
     def block(self, root_id: int, column: int) -> Tensor:
         length = self._reserve(column + self.network.form.block_size)
-        work = partial(self._block, self.network.angles(length), length)
+        work = partial(_block, self.network, self.room.kv, self.network.angles(length), length)
         (found,) = self.room.run(("block", length), work, (np.array([root_id]), np.array([column])))
         return found
 
@@ -46,24 +48,28 @@ class PlayedCache(DFlashCache):
         self.keys, self.values = self.room.kv.chunk(2, dim=1)
         return length
 
-    def _reading(self, turns: Turns, columns: Tensor, hidden: Tensor) -> tuple[()]:
-        keys, values = self.network.columns(self.network.features(hidden))
-        cos, sin = (part.index_select(0, columns) for part in turns)
-        made = torch.cat((rotated(keys, cos, sin), values), dim=2)
-        self.room.kv.index_copy_(2, columns, made.transpose(1, 2))
-        return ()
 
-    def _block(self, turns: Turns, length: int, root_id: Tensor, column: Tensor) -> tuple[Tensor]:
-        network, kv = self.network, self.room.kv
-        num_rows = network.form.block_size
-        places = column + torch.arange(num_rows, device=column.device)
-        is_there = torch.arange(length, device=column.device) < column + num_rows
-        cos, sin = (part.index_select(0, places) for part in turns)
-        x = network.rows(root_id)
-        for number, layer in enumerate(network.layers):
-            query, key, value = layer.projected(x, cos, sin)
-            kv[number].index_copy_(1, places, torch.cat((key, value), dim=1).transpose(0, 1))
-            keys, values = kv[number, :, :length].chunk(2)
-            sees = is_there & layer.sees(places, length) if layer.is_bounded else is_there.expand(num_rows, length)
-            x = layer.finish(x, attend_fused(query, keys, values, sees))
-        return (x,)
+def _reading(network: DFlashNetwork, kv: Tensor, turns: Turns, columns: Tensor, hidden: Tensor) -> tuple[()]:
+    """Keeps the columns of places in kv (layers, 2 · kv heads, c, e). What is captured holds no session."""
+    keys, values = network.columns(network.features(hidden))
+    cos, sin = (part.index_select(0, columns) for part in turns)
+    made = torch.cat((rotated(keys, cos, sin), values), dim=2)
+    kv.index_copy_(2, columns, made.transpose(1, 2))
+    return ()
+
+
+def _block(
+    network: DFlashNetwork, kv: Tensor, turns: Turns, length: int, root_id: Tensor, column: Tensor
+) -> tuple[Tensor]:
+    num_rows = network.form.block_size
+    places = column + torch.arange(num_rows, device=column.device)
+    is_there = torch.arange(length, device=column.device) < column + num_rows
+    cos, sin = (part.index_select(0, places) for part in turns)
+    x = network.rows(root_id)
+    for number, layer in enumerate(network.layers):
+        query, key, value = layer.projected(x, cos, sin)
+        kv[number].index_copy_(1, places, torch.cat((key, value), dim=1).transpose(0, 1))
+        keys, values = kv[number, :, :length].chunk(2)
+        sees = is_there & layer.sees(places, length) if layer.is_bounded else is_there.expand(num_rows, length)
+        x = layer.finish(x, attend_fused(query, keys, values, sees))
+    return (x,)
