@@ -25,8 +25,24 @@ if "OMP_NUM_THREADS" not in os.environ:
 
     os.environ["OMP_NUM_THREADS"] = str(max(1, usable_cores() - 1))
 
-# The package of a Space with a shared GPU has to see torch being imported.
-SPACES = importlib.import_module("spaces") if os.environ.get("SPACES_ZERO_GPU") else None
+
+def shared_gpu() -> Any:
+    """The package of a Space with a shared GPU, which has to see torch being imported; None where there is no such GPU.
+
+    Exits with a sentence where the package is missing.
+    """
+    if not os.environ.get("SPACES_ZERO_GPU"):
+        return None
+    try:
+        return importlib.import_module("spaces")
+    except ImportError as error:
+        raise SystemExit(
+            f"specviz: this Space shares a GPU, and its package cannot be imported ({error}); "
+            "install requirements-zerogpu.txt."
+        ) from error
+
+
+SPACES = shared_gpu()
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from argparse import Namespace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -88,3 +89,17 @@ def test_mcp_without_its_package_is_one_sentence(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(BadInput, match=r"pip install \"gradio\[mcp\]\""):
         app.check_mcp()
+
+
+def test_a_space_without_a_shared_gpu_needs_no_package_and_one_with_it_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("SPACES_ZERO_GPU", raising=False)
+    assert app.shared_gpu() is None
+    monkeypatch.setenv("SPACES_ZERO_GPU", "true")
+    monkeypatch.setitem(sys.modules, "spaces", None)
+    with pytest.raises(SystemExit, match=r"this Space shares a GPU.*install requirements-zerogpu.txt"):
+        app.shared_gpu()
+    package = ModuleType("spaces")
+    monkeypatch.setitem(sys.modules, "spaces", package)
+    assert app.shared_gpu() is package
