@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from engine.config import GenerationConfig
 from engine.drafters import Costs
 from engine.drafters.heads import _layers
 from engine.drafters.heads._candidates import likeliest, ranked, read
+from engine.drafters.heads._decoder_layer import LayerWeights, TorchCache, TorchLayer, angles
+from engine.drafters.heads._decoder_played import PlayedCache
 from engine.events import Prefilled, SessionFinished, Stepped
 from engine.loop import generate
 from engine.runtime.cuda import graphs
@@ -105,6 +108,23 @@ def test_a_step_tells_its_device_little_and_the_next_session_captures_nothing(na
                 counted.append(waits.launches)
         assert replays.num_captured == captured > 0
         assert max(np.diff(counted[1:])) <= MOST_LAUNCHES[name]
+
+
+def test_a_layers_columns_are_those_that_it_has_where_it_is_called(replays: Replays) -> None:
+    """Rows that fill up a pass write over none of them."""
+    d, heads = 16, 2
+    sizes = {"qkv": (3 * d, d), "output": (d, d), "gate_up": (4 * d, d), "down": (d, 2 * d)}
+    weights = LayerWeights(num_heads=heads, eps=1e-6, **{name: torch.randn(size) / 4 for name, size in sizes.items()})
+    layer = TorchLayer(weights, target_of().loaded)
+    assert layer.rooms is not None
+    called = TorchCache(layer, 64, angles(d // heads, 1e4, 64, CPU))
+    played = layer.rooms.lend(partial(PlayedCache, layer, lambda num: angles(d // heads, 1e4, num, CPU)))
+    for first, num in ((0, 5), (5, 3), (8, 11)):
+        where = torch.arange(first, first + num)
+        given = torch.randn(num, d), 2, where, where, first + num, torch.tensor([[True, False], [True, True]])
+        torch.testing.assert_close(played.encode(*given), called.encode(*given))
+    torch.testing.assert_close(played.keys[:, :19], called.keys[:, :19])
+    torch.testing.assert_close(played.values[:, :19], called.values[:, :19])
 
 
 @pytest.mark.parametrize("name", ["draft_model", "pard"])
