@@ -67,9 +67,13 @@ def _block(
     cos, sin = (part.index_select(0, places) for part in turns)
     x = network.rows(root_id)
     for number, layer in enumerate(network.layers):
-        query, key, value = layer.projected(x, cos, sin)
-        kv[number].index_copy_(1, places, torch.cat((key, value), dim=1).transpose(0, 1))
-        keys, values = kv[number, :, :length].chunk(2)
         sees = is_there & layer.sees(places, length) if layer.is_bounded else is_there.expand(num_rows, length)
-        x = layer.finish(x, attend_fused(query, keys, values, sees))
+        x = layer.forward(x, cos, sin, partial(_look, kv[number], places, sees))
     return (x,)
+
+
+def _look(kv: Tensor, places: Tensor, sees: Tensor, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """What a layer's rows (m, heads, e) see, `sees (m, columns)`, once its room kv holds their own columns."""
+    kv.index_copy_(1, places, torch.cat((key, value), dim=1).transpose(0, 1))
+    keys, values = kv[:, : sees.shape[1]].chunk(2)
+    return attend_fused(query, keys, values, sees)
