@@ -65,6 +65,10 @@ _ROWS_OF_ONE_LENGTH = (Stage(0.0, 512),)
 _MOSTLY_WRITTEN = (Stage(0.0, 512), Stage(0.2, 512, is_written=True))
 _TEXT_THEN_WRITTEN = (Stage(0.0, 512), Stage(0.5, 512, is_written=True))
 
+_ANSWERS_CPU = Recipe(_DRAFT, 20_000_000, 2048, 2e-3, 12, micro_tokens=2048, num_written=2500)
+_ANSWERS_GPU = Recipe(_DRAFT, 100_000_000, 16_384, 2e-3, 20, micro_tokens=16_384, num_written=40_000)
+"""Of drafters, which learn from the target's own answers."""
+
 RECIPES: dict[tuple[str, str], Recipe] = {
     ("target", "cpu"): Recipe(_TARGET, 24_000_000, 8192, 3e-3, 140),
     ("target", "gpu"): Recipe(
@@ -75,65 +79,19 @@ RECIPES: dict[tuple[str, str], Recipe] = {
     ("align", "cpu"): Recipe(
         _DRAFT, 8_000_000, 16_384, 2e-3, 12, stages=_ROWS_OF_ONE_LENGTH, decay_from=0.1, num_written=2500
     ),
-    ("align", "gpu"): Recipe(
-        _DRAFT,
-        60_000_000,
-        16_384,
-        2e-3,
-        8,
+    ("align", "gpu"): replace(
+        _ANSWERS_GPU,
+        num_tokens=60_000_000,
+        limit_minutes=8,
         stages=_ROWS_OF_ONE_LENGTH,
-        micro_tokens=16_384,
         decay_from=0.1,
         max_shard_mb=15,
-        num_written=40_000,
     ),
-    ("heads", "cpu"): Recipe(
-        _DRAFT,
-        20_000_000,
-        2048,
-        2e-3,
-        12,
-        stages=_TEXT_THEN_WRITTEN,
-        micro_tokens=2048,
-        decay_from=0.3,
-        num_written=2500,
-        num_text_tokens=400_000,
-    ),
-    ("hidden_transfer", "cpu"): Recipe(
-        _DRAFT,
-        20_000_000,
-        2048,
-        8e-3,
-        12,
-        stages=_MOSTLY_WRITTEN,
-        micro_tokens=2048,
-        decay_from=0.3,
-        num_written=2500,
-        num_text_tokens=600_000,
-    ),
-    ("hidden_transfer", "gpu"): Recipe(
-        _DRAFT,
-        100_000_000,
-        16_384,
-        4e-3,
-        20,
-        stages=_MOSTLY_WRITTEN,
-        micro_tokens=8192,
-        decay_from=0.3,
-        num_written=40_000,
-        num_text_tokens=20_000_000,
-    ),
-    ("heads", "gpu"): Recipe(
-        _DRAFT,
-        100_000_000,
-        16_384,
-        2e-3,
-        20,
-        stages=_TEXT_THEN_WRITTEN,
-        micro_tokens=16_384,
-        decay_from=0.3,
-        num_written=40_000,
-        num_text_tokens=20_000_000,
+    ("heads", "cpu"): replace(_ANSWERS_CPU, stages=_TEXT_THEN_WRITTEN, num_text_tokens=400_000),
+    ("heads", "gpu"): replace(_ANSWERS_GPU, stages=_TEXT_THEN_WRITTEN, num_text_tokens=20_000_000),
+    ("hidden_transfer", "cpu"): replace(_ANSWERS_CPU, lr=8e-3, stages=_MOSTLY_WRITTEN, num_text_tokens=600_000),
+    ("hidden_transfer", "gpu"): replace(
+        _ANSWERS_GPU, lr=4e-3, stages=_MOSTLY_WRITTEN, micro_tokens=8192, num_text_tokens=20_000_000
     ),
 }
 
@@ -146,7 +104,6 @@ for _preset, _tokens in (("cpu", 12_000_000), ("gpu", 200_000_000)):
 RECIPES["chimera", "cpu"] = replace(
     RECIPES["heads", "cpu"], batch_tokens=2048, lr=3e-3, stages=_MOSTLY_WRITTEN, decay_from=0.1
 )
-RECIPES["chimera", "gpu"] = RECIPES["heads", "gpu"]
 # EAGLE's passes are dearer still: the target's first layers run beside it, for the states that it taps.
 RECIPES["eagle", "cpu"] = replace(
     RECIPES["chimera", "cpu"],
@@ -156,7 +113,6 @@ RECIPES["eagle", "cpu"] = replace(
     num_written=896,
     num_text_tokens=120_000,
 )
-RECIPES["eagle", "gpu"] = RECIPES["heads", "gpu"]
 # A block drafter sees each text at other anchors every time.
 RECIPES["dflash", "cpu"] = replace(
     RECIPES["eagle", "cpu"], lr=4e-3, limit_minutes=45, eval_every_seconds=1800, num_written=1600
@@ -175,12 +131,13 @@ for _head in ("dspark", "dflash2"):
 RECIPES["hydra", "cpu"] = replace(
     RECIPES["eagle", "cpu"], lr=3e-3, limit_minutes=40, eval_every_seconds=900, num_written=1600
 )
-RECIPES["hydra", "gpu"] = RECIPES["heads", "gpu"]
 # PARD goes on from a trained draft model; each token of text brings two to three masks.
 RECIPES["pard", "cpu"] = replace(
     RECIPES["align", "cpu"], batch_tokens=1024, micro_tokens=1024, lr=1e-3, limit_minutes=40, num_written=1600
 )
 RECIPES["pard", "gpu"] = replace(RECIPES["align", "gpu"], lr=1e-3)
+for _name in ("chimera", "eagle", "hydra"):
+    RECIPES[_name, "gpu"] = RECIPES["heads", "gpu"]
 for _preset in ("cpu", "gpu"):
     # All of its parameters are Muon's matrices, which begin at zero and have far to go.
     RECIPES["medusa", _preset] = replace(RECIPES["heads", _preset], lr=8e-3, stages=_MOSTLY_WRITTEN, decay_from=0.1)
