@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from engine.drafters.base import Context, Drafter, Needs
+from engine.drafters.budget import MeasuredBudget
 from engine.drafters.heads._layers import why_called
 from engine.drafters.heads._weights import find_weights, kinship, missing_reason
 from engine.drafters.shapes import MAX_NODES, Shape
@@ -45,6 +46,9 @@ class TrainedDrafter(Drafter):
         reason = why_called(target.loaded)
         eager = f"Drafts are launched kernel by kernel, because {reason}." if reason else ""
         self.caveat = " ".join(filter(None, (kinship(self.weights, target), eager)))
+        self.max_context = target.max_context
+        self._budget = MeasuredBudget()
+        """Takes all that is offered, until a member gives it costs to weigh."""
         self._state: Tensor | None = None
         """(1, h) behind the last norm; None before any was computed."""
 
@@ -60,6 +64,11 @@ class TrainedDrafter(Drafter):
         assert scored.hidden is not None
         row = verdict.path[-1] + 1 if verdict.path else 0
         self._state = scored.hidden[0][row : row + 1]
+        self._budget.learn(self.context.tree, verdict.path)
+
+    def _most_tokens(self, context: Context) -> int:
+        """That the session's text can have."""
+        return min(self.max_context, len(context.ids) + context.config.max_new_tokens)
 
     def _shared(self, target: Target, make: Callable[..., T], *settings: Hashable) -> T:
         """What `make(weights, loaded, *settings)` gives, made once for all sessions of a target. Raises BadInput."""
@@ -78,7 +87,6 @@ class Tapped(TrainedDrafter):
 
     def __init__(self, options: Any, target: Target) -> None:
         super().__init__(options, target)
-        self.max_context = target.max_context
         self._hidden: Tensor | None = None
         """(m, n · h) of the places behind those that were read; None where there are none."""
 
@@ -89,12 +97,14 @@ class Tapped(TrainedDrafter):
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
         """Verified states wait for the next draft, which may be several steps away where another drafter proposes."""
         assert scored.hidden is not None
-        rows = crossings.rows(_side_by_side(scored.hidden), [0, *(node + 1 for node in verdict.path)])
-        self._hidden = rows if self._hidden is None else torch.cat((self._hidden, rows))
+        self._hidden = with_verified(self._hidden, scored.hidden, verdict)
+        self._budget.learn(self.context.tree, verdict.path)
 
-    def _most_tokens(self, context: Context) -> int:
-        """That the session's text can have."""
-        return min(self.max_context, len(context.ids) + context.config.max_new_tokens)
+
+def with_verified(waiting: Tensor | None, hidden: Sequence[Tensor], verdict: Verdict) -> Tensor:
+    """States (m, n · h) that wait to be read, and behind them a step's: the root's and those of the accepted path."""
+    rows = crossings.rows(_side_by_side(hidden), [0, *(node + 1 for node in verdict.path)])
+    return rows if waiting is None else torch.cat((waiting, rows))
 
 
 def _side_by_side(hidden: Sequence[Tensor]) -> Tensor:

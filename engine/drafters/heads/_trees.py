@@ -14,6 +14,7 @@ import numpy as np
 
 from engine.drafters.heads._candidates import LogProbs, Tokens
 from engine.drafters.shapes import Shape
+from engine.options import option
 from engine.runtime.compiled import njit
 from engine.tree import DraftTree
 
@@ -37,6 +38,11 @@ MEDUSA_63 = _unmeasured(
 """The 63 nodes of Medusa's released code, grown for Vicuna 7B, which Hydra's drafts too."""
 MOST_RANKS, LEAST_SHARE = 8, 0.01
 """Candidates of a depth that the likeliest tree is chosen from, and what a path's probability must be."""
+
+
+def tree_option(help: str = "The likeliest nodes of each step, or the paper's one measured shape.") -> Any:
+    """The option `tree` of a drafter that has both."""
+    return option("likeliest", help, choices=("likeliest", "static"))
 
 
 def num_ranks(options: Any, shape: Shape) -> int:

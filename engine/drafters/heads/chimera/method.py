@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from engine.drafters import shapes
 from engine.drafters.base import Context, Room
 from engine.drafters.heads._layers import output_layer, small_output
-from engine.drafters.heads._trained import TrainedDrafter, TrainedOptions
+from engine.drafters.heads._trained import TrainedDrafter, TrainedOptions, with_verified
 from engine.drafters.heads._trees import EAGLE_1
 from engine.drafters.heads._weights import Weights
 from engine.drafters.heads.chimera.network import Network, TorchNetwork, Triple, read_weights
@@ -120,7 +120,6 @@ class Chimera(TrainedDrafter):
     def __init__(self, options: ChimeraOptions, target: Target) -> None:
         super().__init__(options, target)
         self.network = self._shared(target, load_network, target.runner.output_layer)
-        self.max_context = target.max_context
         self._plans: dict[tuple[int, int], list[Level]] = {}
         measured, num_heads = self.weights.shape(), self.network.shape.num_heads
         self._is_measured = measured is not None
@@ -134,8 +133,7 @@ class Chimera(TrainedDrafter):
     def start(self, context: Context) -> None:
         super().start(context)
         assert context.prompt_hidden is not None or len(context.ids) < 2
-        most_tokens = len(context.ids) + context.config.max_new_tokens
-        self.cache = self.network.context(min(self.max_context, most_tokens))
+        self.cache = self.network.context(self._most_tokens(context))
         self._trigrams: dict[Triple, Tensor] = {}
         self._columns: dict[tuple[int, ...], int] = {}
         self._num_hidden = self._num_grams = 0
@@ -160,8 +158,7 @@ class Chimera(TrainedDrafter):
         """
         super().observe(verdict, emitted, scored)
         assert scored.hidden is not None
-        verified = crossings.rows(scored.hidden[0], [0, *(node + 1 for node in verdict.path)])
-        self._hidden = torch.cat((self._hidden, verified)) if len(self._hidden) else verified
+        self._hidden = with_verified(self._hidden if len(self._hidden) else None, scored.hidden, verdict)
         kept: list[int] = []
         accepted = tuple(emitted[: len(verdict.path)])
         while len(kept) < len(accepted) and accepted[: len(kept) + 1] in self._columns:

@@ -71,7 +71,6 @@ class DFlash(Tapped):
         self.depth = min(options.depth or MOST_BLOCK, self.network.form.num_slots)
         self.num_nodes = options.budget or (self.depth if options.tree == "chain" else shapes.MAX_NODES)
         self.drawings = ("in_turn", "iid", "chain") if options.tree == "chain" else ()
-        self._budget: MeasuredBudget | None = None
 
     def fit(self, costs: Costs) -> None:
         if self.options.budget:
@@ -95,16 +94,13 @@ class DFlash(Tapped):
         depth, num_nodes = min(self.depth, room.depth), min(self.num_nodes, room.nodes)
         if not self.num_read or min(depth, num_nodes) < 1:
             return EMPTY_TREE
-        if self._budget is not None and not (num_nodes := min(num_nodes, self._budget.choose())):
+        if not (num_nodes := min(num_nodes, self._budget.choose())):
             return EMPTY_TREE
-        tree = self._drafted(self._foreseen(context.root_id, depth), num_nodes)
-        return tree if self._budget is None else self._budget.offer(tree)
+        return self._budget.offer(self._drafted(self._foreseen(context.root_id, depth), num_nodes))
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
         super().observe(verdict, emitted, scored)
         self._trust.learn(emitted[0])
-        if self._budget is not None:
-            self._budget.learn(self.context.tree, verdict.path)
 
     def _catch_up(self) -> None:
         """Read the states of the places before the root's."""

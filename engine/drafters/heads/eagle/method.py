@@ -37,8 +37,7 @@ from engine.tree import EMPTY_TREE, DraftTree
 
 if TYPE_CHECKING:
     from engine.drafters.costs import Costs
-    from engine.target import Scored, Target
-    from engine.verify import Verdict
+    from engine.target import Target
 
 DEPTH, MOST_NODES, MOST_DEPTH, MOST_TOP_K = 6, 59, 16, 16
 """EAGLE-2's tree: levels, nodes beside the root; and the ends of options."""
@@ -85,7 +84,6 @@ class Eagle(Tapped):
         given = CHAIN if options.tree == "chain" else self.weights.shape() or EAGLE_1
         self.shape = self._asked(given, target, self.depth).limited(top_k=num_tokens)
         self.num_nodes = options.budget or MOST_NODES
-        self._budget: MeasuredBudget | None = None
 
     def fit(self, costs: Costs) -> None:
         if self.options.budget or self.options.tree != "dynamic":
@@ -113,18 +111,10 @@ class Eagle(Tapped):
         if self.options.tree != "dynamic":
             shape = self.shape.within(num_nodes, depth)
             return along(self._advance(1 + int(shape.ranks.max())), context.root_id, shape)
-        if self._budget is not None:
-            num_nodes = min(num_nodes, self._budget.choose())
-        if not num_nodes:
+        if not (num_nodes := min(num_nodes, self._budget.choose())):
             return EMPTY_TREE
         levels = grow(self._advance(self.top_k), context.root_id, depth, self.top_k, num_nodes)
-        tree = best_nodes(levels, num_nodes)
-        return tree if self._budget is None else self._budget.offer(tree)
-
-    def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
-        super().observe(verdict, emitted, scored)
-        if self._budget is not None:
-            self._budget.learn(self.context.tree, verdict.path)
+        return self._budget.offer(best_nodes(levels, num_nodes))
 
     @torch.inference_mode()
     def _catch_up(self, ids: Sequence[int]) -> None:

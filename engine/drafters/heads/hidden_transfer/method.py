@@ -57,11 +57,7 @@ class HiddenTransferOptions(TrainedOptions):
     depth: int = option(0, "Steps to use; 0 fits this machine, or is all for a budget.", low=0, high=8, unit="tokens")
     top_k: int = option(0, "Candidates of a step; 0 takes all in the tree.", low=0, high=16, unit="tokens")
     ends: int = option(0, "Most rows that look ahead, root included; 0 fits this machine.", low=0, high=32, unit="rows")
-    tree: str = option(
-        "likeliest",
-        "The likeliest nodes and ends of each step, or one measured shape.",
-        choices=("likeliest", "static"),
-    )
+    tree: str = _trees.tree_option("The likeliest nodes and ends of each step, or one measured shape.")
     correction: str = option(
         "root",
         "Correct guesses by the token that was chosen since, where trained; or the paper's, uncorrected.",

@@ -24,11 +24,11 @@ from torch import Tensor
 from engine.drafters import shapes
 from engine.drafters.base import Context, Needs, Room
 from engine.drafters.budget import MeasuredBudget
+from engine.drafters.heads import _trees
 from engine.drafters.heads._candidates import Candidates, Tokens
 from engine.drafters.heads._layers import small_output
 from engine.drafters.heads._levels import along, best_nodes, grow
-from engine.drafters.heads._trained import TrainedDrafter, TrainedOptions
-from engine.drafters.heads._trees import MEDUSA_63
+from engine.drafters.heads._trained import TrainedDrafter, TrainedOptions, with_verified
 from engine.drafters.heads._weights import Weights
 from engine.drafters.heads.hydra.network import Network, TorchNetwork, embedding_of
 from engine.drafters.heads.hydra.weights import MOST_HEADS, OFFSET, read_weights
@@ -54,11 +54,7 @@ class HydraOptions(TrainedOptions):
     top_k: int = option(
         0, "Candidates behind a node; 0 takes 8, or all in the static tree.", low=0, high=16, unit="tokens"
     )
-    tree: str = option(
-        "likeliest",
-        "The likeliest nodes of each step, or the paper's one measured shape.",
-        choices=("likeliest", "static"),
-    )
+    tree: str = _trees.tree_option()
 
 
 class Hydra(TrainedDrafter):
@@ -75,11 +71,9 @@ class Hydra(TrainedDrafter):
         super().__init__(options, target)
         self.network: Network = self._shared(target, load_network)
         self.needs = Needs(weights=True, hidden_layers=(-1 - self.weights.number(OFFSET, low=0, default=0),))
-        self.max_context = target.max_context
         measured = self.weights.shape()
         self._is_measured = measured is not None
-        self.shape = self._asked(MEDUSA_63 if measured is None else measured, target, self.network.num_heads)
-        self._budget: MeasuredBudget | None = None
+        self.shape = self._asked(_trees.MEDUSA_63 if measured is None else measured, target, self.network.num_heads)
 
     def fit(self, costs: Costs) -> None:
         if self.options.budget or not len(self.shape):
@@ -97,28 +91,23 @@ class Hydra(TrainedDrafter):
         self.num_read = 0
         """States of the text that it has read."""
         if self.network.prefix is not None:
-            most_tokens = min(self.max_context, len(context.ids) + context.config.max_new_tokens)
-            self.cache = self.network.cache(most_tokens)
+            self.cache = self.network.cache(self._most_tokens(context))
             self._catch_up()
 
     def propose(self, context: Context, room: Room) -> DraftTree:
         self._catch_up()
         shape = self.shape.within(room.nodes, room.depth)
-        num_nodes = len(shape) if self._budget is None else min(len(shape), self._budget.choose())
+        num_nodes = min(len(shape), self._budget.choose())
         if self._state is None or not num_nodes:
             return EMPTY_TREE
-        tree = self._tree(context.root_id, shape.within(num_nodes, shape.depth))
-        return tree if self._budget is None else self._budget.offer(tree)
+        return self._budget.offer(self._tree(context.root_id, shape.within(num_nodes, shape.depth)))
 
     def observe(self, verdict: Verdict, emitted: Sequence[int], scored: Scored) -> None:
         """Verified states wait for the next draft, which may be several steps away where another drafter proposes."""
         super().observe(verdict, emitted, scored)
         assert scored.hidden is not None
         if self.network.prefix is not None:
-            rows = crossings.rows(scored.hidden[0], [0, *(node + 1 for node in verdict.path)])
-            self._hidden = rows if self._hidden is None else torch.cat((self._hidden, rows))
-        if self._budget is not None:
-            self._budget.learn(self.context.tree, verdict.path)
+            self._hidden = with_verified(self._hidden, scored.hidden, verdict)
 
     def _tree(self, root_id: int, shape: shapes.Shape) -> DraftTree:
         assert self._state is not None

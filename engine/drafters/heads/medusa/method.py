@@ -43,11 +43,7 @@ class MedusaOptions(TrainedOptions):
 
     depth: int = option(0, "Heads to use; 0 uses all there are.", low=0, high=MOST_HEADS, unit="tokens")
     top_k: int = option(0, "Candidates of each head; 0 takes all in the tree.", low=0, high=16, unit="tokens")
-    tree: str = option(
-        "likeliest",
-        "The likeliest nodes of each step, or the paper's one measured shape.",
-        choices=("likeliest", "static"),
-    )
+    tree: str = _trees.tree_option()
 
 
 def default_shape(num_heads: int) -> shapes.Shape:
