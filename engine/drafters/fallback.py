@@ -8,7 +8,7 @@ asked, so that each enters its cache once.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from engine.config import GenerationConfig
@@ -25,10 +25,18 @@ PREFIX = "fallback."
 """Of an option that is the fallback's: `fallback.depth`."""
 
 
-def fallback_option() -> Any:
-    """The option `fallback` of a drafter that often has nothing to propose."""
-    about = "Method to ask where this one proposes nothing, or none; its options are fallback.NAME."
-    return option(NO_FALLBACK, about, kind="method", words=(NO_FALLBACK,))
+@dataclass(frozen=True)
+class BackedOptions:
+    """Whom to ask beside a drafter that often has nothing to propose; what a member adds stands before."""
+
+    fallback: str = option(
+        NO_FALLBACK,
+        "Method to ask where this one proposes nothing, or none; its options are fallback.NAME.",
+        kind="method",
+        words=(NO_FALLBACK,),
+        comes_last=True,
+    )
+    union: bool = option(False, "Ask the fallback in every step, and verify both trees as one.", comes_last=True)
 
 
 class WithFallback(Drafter):

@@ -8,7 +8,7 @@ replacement, or independently of each other. A drawn tree states its draws, and 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,9 +16,20 @@ from torch import Tensor
 from engine.drafters.base import Context
 from engine.drafters.trust import Trust
 from engine.draws import Draws, Scheme
+from engine.options import option
 from engine.runtime import crossings
 from engine.sampling import displayed, warp
 from engine.tree import DraftTree
+
+
+def depth_option(default: int) -> Any:
+    """The option `depth` of a drafter of chains."""
+    return option(default, "Most tokens in a row to draft.", low=1, high=32, unit="tokens")
+
+
+def confidence_option(default: float) -> Any:
+    """The option `min_confidence` of a drafter of chains."""
+    return option(default, "Stop drafting after a token below this probability; 0 never.", low=0.0, high=1.0)
 
 
 class Choice(NamedTuple):

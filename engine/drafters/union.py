@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -19,17 +19,11 @@ from engine.drafters.base import Context, Drafter, Room
 from engine.drafters.fallback import WithFallback
 from engine.draws import Draws
 from engine.errors import RunFailed
-from engine.options import option
 from engine.tree import EMPTY_TREE, DraftTree, GrowingTree
 from engine.verify import Verdict
 
 if TYPE_CHECKING:
     from engine.target import Scored
-
-
-def union_option() -> Any:
-    """The option `union` of a drafter that may have a fallback."""
-    return option(False, "Ask the fallback in every step, and verify both trees as one.")
 
 
 class WithUnion(WithFallback):

@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from engine.drafters.base import Context
 from engine.drafters.budget import budget_option
 from engine.drafters.copying._copier import Copier
-from engine.drafters.fallback import fallback_option
-from engine.drafters.union import union_option
+from engine.drafters.fallback import BackedOptions
 from engine.options import option
 
 BASE = 1_000_003
@@ -26,15 +25,13 @@ PRIME = 2**61 - 1
 
 
 @dataclass(frozen=True)
-class CopySpecOptions:
+class CopySpecOptions(BackedOptions):
     """What counts as a repetition and how much of it to copy."""
 
     gamma: int = option(3, "Last tokens that must have stood in the context before.", low=1, high=16, unit="tokens")
     depth: int = option(10, "Most tokens to copy in a step.", low=1, high=64, unit="tokens")
     budget: str = budget_option()
     tie: str = option("first", "Which of several equal matches to copy.", choices=("first", "recent"))
-    fallback: str = fallback_option()
-    union: bool = union_option()
 
 
 class RollingIndex:

@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING
 from engine.drafters.base import Context
 from engine.drafters.budget import budget_option
 from engine.drafters.copying._copier import Copier
-from engine.drafters.fallback import fallback_option
+from engine.drafters.fallback import BackedOptions
 from engine.drafters.ngrams import NgramIndex
-from engine.drafters.union import union_option
 from engine.options import option
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ MAX_NGRAM = 3
 
 
 @dataclass(frozen=True)
-class IadOptions:
+class IadOptions(BackedOptions):
     """What the source is and how far to draft it."""
 
     depth: int = option(32, "Most tokens of the source to draft in a step.", low=1, high=128, unit="tokens")
@@ -39,8 +38,6 @@ class IadOptions:
     marker: str = option(
         "", "Text of the prompt behind which the source begins; empty for the whole prompt.", kind="text"
     )
-    fallback: str = fallback_option()
-    union: bool = union_option()
 
 
 class Iad(Copier):

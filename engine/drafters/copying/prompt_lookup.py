@@ -26,9 +26,8 @@ from typing import TYPE_CHECKING
 from engine.drafters.base import Context
 from engine.drafters.budget import budget_option
 from engine.drafters.copying._copier import Copier
-from engine.drafters.fallback import fallback_option
+from engine.drafters.fallback import BackedOptions
 from engine.drafters.ngrams import NgramIndex
-from engine.drafters.union import union_option
 from engine.errors import BadInput
 from engine.options import option
 
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class PromptLookupOptions:
+class PromptLookupOptions(BackedOptions):
     """How much to match and how far to copy."""
 
     depth: int = option(15, "Most tokens to copy in a step.", low=1, high=64, unit="tokens")
@@ -46,8 +45,6 @@ class PromptLookupOptions:
     min_ngram: int = option(1, "Shortest suffix to look for.", low=1, high=16, unit="tokens")
     tie: str = option("recent", "Which of several equal matches to copy.", choices=("recent", "first"))
     is_whole: bool = option(False, "Pass over matches too near the end to copy all of depth.")
-    fallback: str = fallback_option()
-    union: bool = union_option()
 
 
 class PromptLookup(Copier):

@@ -26,9 +26,8 @@ from engine.drafters.budget import FREE, MeasuredBudget, budget_option
 from engine.drafters.copying._automaton import Cursor, SuffixAutomaton
 from engine.drafters.copying._corpus import BRANCHING, corpus_automaton, corpus_option
 from engine.drafters.copying._reach import Reach
-from engine.drafters.fallback import fallback_option
+from engine.drafters.fallback import BackedOptions
 from engine.drafters.ngrams import copy
-from engine.drafters.union import union_option
 from engine.options import option
 from engine.tree import EMPTY_TREE, DraftTree
 
@@ -42,7 +41,7 @@ COPIED_DECAY = 0.95
 
 
 @dataclass(frozen=True)
-class SamDecodingOptions:
+class SamDecodingOptions(BackedOptions):
     """What to match, how far to trust a match, and a corpus."""
 
     depth: int = option(16, "Most tokens to propose in a step.", low=1, high=64, unit="tokens")
@@ -52,8 +51,6 @@ class SamDecodingOptions:
     tie: str = option("recent", "Which occurrence in the context to copy.", choices=("recent", "first"))
     corpus: str = corpus_option()
     static_bias: int = option(5, "Matched tokens by which the corpus must be ahead.", low=0, high=64, unit="tokens")
-    fallback: str = fallback_option()
-    union: bool = union_option()
 
 
 class SamDecoding(Drafter):

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from engine.drafters.base import Context, Room
 from engine.drafters.budget import FREE
-from engine.drafters.growing import Growing
+from engine.drafters.growing import Growing, confidence_option, depth_option
 from engine.drafters.own_layers._chains import OwnLayers
 from engine.drafters.own_layers._exits import Exits, step_costs
 from engine.errors import BadInput
@@ -46,10 +46,8 @@ class DelOptions:
     shallowest: int = option(1, "Fewest layers of the target that draft.", low=1, high=1_000, unit="layers")
     deepest: int = option(0, "Most layers that draft; 0 all but the last.", low=0, high=1_000, unit="layers")
     exits: int = option(8, "Exits to compare, spread between these two.", low=1, high=64, unit="exits")
-    depth: int = option(8, "Most tokens in a row to draft.", low=1, high=32, unit="tokens")
-    min_confidence: float = option(
-        0.0, "Stop drafting after a token below this probability; 0 never.", low=0.0, high=1.0
-    )
+    depth: int = depth_option(8)
+    min_confidence: float = confidence_option(0.0)
     stops: bool = option(True, "Stop drafting, too, after a token that looks like the exit's wrong ones.")
     costs: str = option(
         "measured",

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from engine.drafters.base import Context
-from engine.drafters.growing import Growing
+from engine.drafters.growing import Growing, confidence_option, depth_option
 from engine.drafters.own_layers._chains import OwnLayers
 from engine.errors import BadInput
 from engine.options import option
@@ -31,10 +31,8 @@ class LayerSkipOptions:
     """Where to leave, how far to draft."""
 
     exit_layer: int = option(0, "Layers of the target that draft; 0 a third of them.", low=0, high=1_000, unit="layers")
-    depth: int = option(4, "Most tokens in a row to draft.", low=1, high=32, unit="tokens")
-    min_confidence: float = option(
-        0.3, "Stop drafting after a token below this probability; 0 never.", low=0.0, high=1.0
-    )
+    depth: int = depth_option(4)
+    min_confidence: float = confidence_option(0.3)
 
 
 class LayerSkip(OwnLayers):

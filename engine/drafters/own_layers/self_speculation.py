@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from engine.drafters import calibrations
-from engine.drafters.growing import Growing
+from engine.drafters.growing import Growing, confidence_option, depth_option
 from engine.drafters.own_layers._chains import OwnLayers
 from engine.errors import BadInput
 from engine.options import option
@@ -40,10 +40,8 @@ class SelfSpeculationOptions:
         "in the middle; auto calibrated, else middle.",
         kind="text",
     )
-    depth: int = option(6, "Most tokens in a row to draft.", low=1, high=32, unit="tokens")
-    min_confidence: float = option(
-        0.6, "Stop drafting after a token below this probability; 0 never.", low=0.0, high=1.0
-    )
+    depth: int = depth_option(6)
+    min_confidence: float = confidence_option(0.6)
 
 
 class SelfSpeculation(OwnLayers):

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from engine.drafters.budget import budget_option
+from engine.drafters.growing import confidence_option, depth_option
 from engine.options import option
 
 GPUS = ("cuda:0", "cuda:1")
+
+
+def context_option(help: str) -> Any:
+    """The option `max_context`."""
+    return option(0, help, low=0, high=262_144, unit="tokens", comes_last=True)
 
 
 @dataclass(frozen=True)
@@ -24,24 +31,15 @@ class ModelOptions:
     dtype: str = option(
         "target", "Its dtype: the target's, or another.", choices=("target", "bf16", "fp16", "fp32"), comes_last=True
     )
-    max_context: int = option(
-        0,
-        "Most tokens of text that it drafts in; 0 as many as it can.",
-        low=0,
-        high=262_144,
-        unit="tokens",
-        comes_last=True,
-    )
+    max_context: int = context_option("Most tokens of text that it drafts in; 0 as many as it can.")
 
 
 @dataclass(frozen=True)
 class ChainOptions(ModelOptions):
     """How far to draft in a row."""
 
-    depth: int = option(4, "Most tokens in a row to draft.", low=1, high=32, unit="tokens")
-    min_confidence: float = option(
-        0.3, "Stop drafting after a token below this probability; 0 never.", low=0.0, high=1.0
-    )
+    depth: int = depth_option(4)
+    min_confidence: float = confidence_option(0.3)
 
 
 @dataclass(frozen=True)

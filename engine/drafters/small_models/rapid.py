@@ -16,7 +16,7 @@ from torch import Tensor
 
 from engine.drafters.base import Context, Room
 from engine.drafters.small_models._model import SmallModel
-from engine.drafters.small_models._options import ChainOptions
+from engine.drafters.small_models._options import ChainOptions, context_option
 from engine.drafters.small_models._retrieval import shortened
 from engine.draws import Drawing
 from engine.options import option
@@ -38,14 +38,7 @@ class RapidOptions(ChainOptions):
     refresh: int = option(
         128, "Tokens beyond budget at which chunks are chosen anew.", low=8, high=8_192, unit="tokens"
     )
-    max_context: int = option(
-        0,
-        "Most tokens that the draft model's cache holds; 0 as many as it can.",
-        low=0,
-        high=262_144,
-        unit="tokens",
-        comes_last=True,
-    )
+    max_context: int = context_option("Most tokens that the draft model's cache holds; 0 as many as it can.")
 
 
 class Rapid(SmallModel):

@@ -26,8 +26,7 @@ import numpy.typing as npt
 from engine.drafters import corpus
 from engine.drafters.base import Context, Drafter, Needs, Room
 from engine.drafters.budget import MeasuredBudget, budget_option
-from engine.drafters.fallback import fallback_option
-from engine.drafters.union import union_option
+from engine.drafters.fallback import BackedOptions
 from engine.facts import TargetFacts
 from engine.options import option
 from engine.tree import DraftTree
@@ -58,7 +57,7 @@ NUM_CHILDREN: dict[tuple[int, ...], int] = {
 
 
 @dataclass(frozen=True)
-class TokenRecyclingOptions:
+class TokenRecyclingOptions(BackedOptions):
     """How wide to draft and what to learn from."""
 
     nodes: int = option(
@@ -72,8 +71,6 @@ class TokenRecyclingOptions:
     corpus: str = option(
         NO_CORPUS, "Text file, or .npz file of its token ids, to begin with; or none.", kind="file", words=(NO_CORPUS,)
     )
-    fallback: str = fallback_option()
-    union: bool = union_option()
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,7 @@ from engine.drafters.copying._automaton import Cursor, SuffixAutomaton
 from engine.drafters.copying._corpus import corpus_automaton, corpus_option
 from engine.drafters.copying.suffix_decoding.candidates import Limits, Source, best
 from engine.drafters.copying.suffix_decoding.trust import Trust
-from engine.drafters.fallback import fallback_option
-from engine.drafters.union import union_option
+from engine.drafters.fallback import BackedOptions
 from engine.options import option
 from engine.tree import EMPTY_TREE, DraftTree
 
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class SuffixDecodingOptions:
+class SuffixDecodingOptions(BackedOptions):
     """How far a match is followed, what is left out, and past answers."""
 
     depth: int = option(24, "Deepest node to propose.", low=1, high=64, unit="tokens")
@@ -48,8 +47,6 @@ class SuffixDecodingOptions:
     min_score: float = option(0.0, "Expected tokens below which nothing is proposed.", low=0.0, high=64.0)
     budget: str = budget_option()
     corpus: str = corpus_option()
-    fallback: str = fallback_option()
-    union: bool = union_option()
 
 
 class SuffixDecoding(Drafter):

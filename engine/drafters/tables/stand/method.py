@@ -25,11 +25,10 @@ import torch
 
 from engine.drafters.base import Context, Drafter, Needs, Room
 from engine.drafters.budget import MeasuredBudget, budget_option
-from engine.drafters.fallback import fallback_option
+from engine.drafters.fallback import BackedOptions
 from engine.drafters.tables.stand.children import Child, drawn, law, likeliest, perturbed
 from engine.drafters.tables.stand.memory import MAX_NGRAM, MIN_NGRAM, NUM_KEPT, Entry, Memory
 from engine.drafters.tables.stand.shape import TREE, Slots, shape, usefulness
-from engine.drafters.union import union_option
 from engine.draws import Draws
 from engine.noise import TARGET
 from engine.options import option
@@ -44,15 +43,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class StandOptions:
+class StandOptions(BackedOptions):
     """How many nodes to draft, and from what to begin."""
 
     nodes: int = option(80, "Most nodes of the tree; the least often useful go first.", low=1, high=80, unit="nodes")
     budget: str = budget_option()
     reads_prompt: bool = option(True, "Begin with what followed each n-gram in the prompt.")
     prompt_scores: bool = option(False, "Begin with what the target finds likely behind each n-gram of the prompt.")
-    fallback: str = fallback_option()
-    union: bool = union_option()
 
 
 class Stand(Drafter):
