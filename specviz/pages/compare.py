@@ -15,25 +15,9 @@ from specviz.decoding import request
 from specviz.decoding.device import PLAIN, Device, Method, runnable
 from specviz.decoding.session import Sessions
 from specviz.decoding.visitors import hashed
-from specviz.pages import own_model, recorded_race, scripts
-from specviz.pages.asking import (
-    asker,
-    beside,
-    example_chips,
-    follow_catalog,
-    follow_model,
-    model_menu,
-    pick,
-    prompt_box,
-    rejoined,
-    settings_form,
-    sharing_menu,
-    start_and_stop,
-    streamed,
-    told,
-    visitor_of,
-)
+from specviz.pages import asking, own_model, recorded_race, scripts
 from specviz.pages.drawn import QUIET, drawn
+from specviz.pages.running import OFF, ON, Controls, Running
 from specviz.pages.view import VIEWER
 from specviz.race.course import course
 from specviz.race.earlier import earlier
@@ -48,16 +32,16 @@ from specviz.text import printable, to_wire, without_surrogates
 
 FIRST_LANES = ("draft_model", "prompt_lookup", "aded")
 """Beside plain decoding, where they can run."""
-_BUSY = (gr.Button(interactive=False), gr.Button(interactive=True))
-_READY = (gr.Button(interactive=True), gr.Button(interactive=False))
 
 
 @dataclass(frozen=True)
-class Compare:
+class Compare(Running):
     """The page and its handlers."""
 
     id: ClassVar[str] = "compare"
     title: ClassVar[str] = "Compare"
+    busy = OFF, ON
+    ready = ON, OFF
     sessions: Sessions
     store: Store
     streams: Streams
@@ -97,14 +81,14 @@ class Compare:
         self, prompt: object, model: object, settings: object, visitor: str, address: str = "", sharing: object = ""
     ) -> Generator[str, None, None]:
         """One race as messages for the stage. Closing the generator stops it."""
-        yield from told(self._stream((prompt, model, settings, sharing), visitor, address))
+        yield from asking.told(self._stream((prompt, model, settings, sharing), visitor, address))
 
     def _stream(self, asked: tuple[object, object, object, object], visitor: str, address: str) -> Iterator[str]:
         lanes = request.parse_race(self.sessions.device, *asked)
         yield from self._shown(self.sessions.perform(course(lanes), visitor, self.id, address))
 
     def _shown(self, batches: Generator[list[Happening], None, None]) -> Iterator[str]:
-        return streamed(batches, self._open_stream(), RaceState(), fold_all)
+        return asking.streamed(batches, self._open_stream(), RaceState(), fold_all)
 
     def _open_stream(self) -> RaceStream:
         return self.streams.keep(RaceStream(self._methods()))
@@ -116,31 +100,22 @@ class Compare:
         self, prompt: object, model: object, settings: object, sharing: object, who: gr.Request
     ) -> Iterator[tuple[Any, ...]]:
         """The Race button: stage, Race, Stop, earlier races."""
-        page, address = asker(self.sessions, who)
+        page, address = asking.asker(self.sessions, who)
         yield from self._until_the_end(self.messages(prompt, model, settings, page, address, sharing), page)
 
     def join(self, event: gr.EventData, who: gr.Request) -> Iterator[tuple[Any, ...]]:
         """The view is seen for the first time: the race that goes on in its tab, else the recorded one."""
-        if (batches := rejoined(self.sessions, self.id, event, who)) is not None:
-            yield from self._until_the_end(told(self._shown(batches)), visitor_of(who))
+        if (batches := asking.rejoined(self.sessions, self.id, event, who)) is not None:
+            yield from self._until_the_end(asking.told(self._shown(batches)), asking.visitor_of(who))
             return
         yield gr.skip() if getattr(event, "ids", "") else self._recorded(is_offer=True), *(gr.skip(),) * 3
 
     def _until_the_end(self, messages: Generator[str, None, None], page: str) -> Iterator[tuple[Any, ...]]:
         """Stage, buttons, earlier races."""
-        yield from beside(messages, (*_BUSY, gr.skip()))
-        yield gr.skip(), *_READY, gr.skip()
+        yield from asking.beside(messages, (*self.busy, gr.skip()))
+        yield gr.skip(), *self.ready, gr.skip()
         self.store.flush()  # so that the list holds this race too
-        yield gr.skip(), *_READY, self.earlier(0, self.sessions.visitors.of_page(page))
-
-    def load_own(self, settings: object, event: gr.EventData, who: gr.Request) -> Iterator[tuple[Any, ...]]:
-        """The Load button of a visitor's own model: stage, Race, Stop, model, settings."""
-        form = own_model.OwnModel(self.sessions, self._shown)
-        yield from form.pressed(settings, event, who, _BUSY, _READY)
-
-    def stop(self, who: gr.Request) -> None:
-        """The Stop button."""
-        self.sessions.stop(visitor_of(who))
+        yield gr.skip(), *self.ready, self.earlier(0, self.sessions.visitors.of_page(page))
 
     def build(self) -> Sequence[Component]:
         """Lay the page out inside the current tab."""
@@ -157,38 +132,16 @@ class Compare:
         serves = {"snapshot": self.streams.snapshot}
         return drawn("race-stage", "raceback", self._open_stream().snapshot(), serves=serves)
 
-    def _wire(self, controls: _Controls, stage: gr.HTML, before: gr.HTML) -> None:
+    def _wire(self, controls: Controls, stage: gr.HTML, before: gr.HTML) -> None:
         inputs = [controls.prompt, controls.model, controls.settings, controls.sharing]
         outputs = [stage, controls.run, controls.stop, before]
         controls.run.click(None, None, None, js=_forget(), **QUIET)
         ran = controls.run.click(self.run, inputs, outputs, **QUIET)
-        self._wire_model(controls, stage, ran)
+        if self.sessions.device.takes_own:
+            controls.settings.load_own(None, None, None, js=_forget(), **QUIET)
+        self._wire_model(controls, outputs[:3], [ran])
         stage.join(self.join, None, outputs, **QUIET)
         controls.stop.click(self.stop, None, None, queue=False, **QUIET)
-        controls.examples.pick(pick, None, [controls.prompt], queue=False, **QUIET)
-        follow_model(controls.model, controls.prompt, controls.examples)
-
-    def _wire_model(self, controls: _Controls, stage: gr.HTML, ran: Any) -> None:
-        catalog, told_of = follow_catalog(self.sessions.device, controls.settings)
-        for event in (controls.model.change, ran.then):
-            event(told_of, [controls.model], [catalog], **QUIET)
-        if not self.sessions.device.takes_own:
-            return
-        outputs = [stage, controls.run, controls.stop, controls.model, controls.settings]
-        controls.settings.load_own(None, None, None, js=_forget(), **QUIET)
-        loaded = controls.settings.load_own(self.load_own, [controls.settings], outputs, **QUIET)
-        loaded.then(told_of, [controls.model], [catalog], **QUIET)
-
-
-@dataclass(frozen=True)
-class _Controls:
-    prompt: gr.Textbox
-    sharing: gr.Dropdown
-    examples: gr.HTML
-    model: gr.Dropdown
-    settings: gr.HTML
-    run: gr.Button
-    stop: gr.Button
 
 
 def first_settings(device: Device) -> str:
@@ -203,14 +156,14 @@ def _forget() -> str:
     return scripts.calling("address", "note", {"view": "compare"})
 
 
-def _controls(sessions: Sessions) -> _Controls:
+def _controls(sessions: Sessions) -> Controls:
     device = sessions.device
-    prompt = prompt_box(device, "race-prompt")
-    sharing = sharing_menu(sessions.policy, "race-sharing")
-    examples = example_chips(device, "race-examples")
+    prompt = asking.prompt_box(device, "race-prompt")
+    sharing = asking.sharing_menu(sessions.policy, "race-sharing")
+    examples = asking.example_chips(device, "race-examples")
     with gr.Row(elem_classes=["sv-actions"]):
-        run, stop = start_and_stop("Race", "race-run", "race-stop")
-    model = model_menu(device, "race-model")
+        run, stop = asking.start_and_stop("Race", "race-run", "race-stop")
+    model = asking.model_menu(device, "race-model")
     serves = own_model.serves(device)
-    settings = settings_form(device, "race-settings", first_settings(device), "contenders", serves=serves)
-    return _Controls(prompt, sharing, examples, model, settings, run, stop)
+    settings = asking.settings_form(device, "race-settings", first_settings(device), "contenders", serves=serves)
+    return Controls(prompt, sharing, examples, model, settings, run, stop)

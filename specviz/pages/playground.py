@@ -16,26 +16,9 @@ from engine.errors import BadInput
 from specviz.decoding import link, request
 from specviz.decoding.device import Device, first_method
 from specviz.decoding.session import Sessions
-from specviz.pages import own_model
-from specviz.pages.asking import (
-    asker,
-    beside,
-    example_chips,
-    first_prompt_of,
-    follow_catalog,
-    follow_model,
-    model_menu,
-    pick,
-    prompt_box,
-    rejoined,
-    settings_form,
-    sharing_menu,
-    start_and_stop,
-    streamed,
-    told,
-    visitor_of,
-)
+from specviz.pages import asking, own_model
 from specviz.pages.drawn import QUIET, drawn
+from specviz.pages.running import OFF, ON, Controls, Running
 from specviz.pages.stage import asked_of, make_stage, saved_run
 from specviz.showing.asked import conversation_of
 from specviz.showing.channel import Streams, alert
@@ -50,16 +33,16 @@ PATIENCE_S = 3.0
 LOOK_EVERY_S = 0.1
 GOES_ON = "This run is still going on in another page. Reload this one when it has ended: it will be here."
 _FOCUS = "() => document.querySelector('#prompt textarea')?.focus()"
-_BUSY = (gr.Button(interactive=False), gr.Button(interactive=False), gr.Button(interactive=True))
-_READY = (gr.Button(interactive=True), gr.Button(interactive=True), gr.Button(interactive=False))
 
 
 @dataclass(frozen=True)
-class Playground:
+class Playground(Running):
     """The page and its handlers. What belongs to one visitor is in that visitor's state."""
 
     id: ClassVar[str] = "play"
     title: ClassVar[str] = "Playground"
+    busy = OFF, OFF, ON
+    ready = ON, ON, OFF
     sessions: Sessions
     streams: Streams
     store: Reader
@@ -100,40 +83,35 @@ class Playground:
     ) -> Generator[str, None, None]:
         """One run as messages for the stage; `more`: address, sharing. Closing the generator stops the run."""
         address, sharing = (*more, "", "")[:2]
-        yield from told(self._stream((prompt, model, settings, baseline, sharing), visitor, str(address)))
+        yield from asking.told(self._stream((prompt, model, settings, baseline, sharing), visitor, str(address)))
 
     def _stream(self, asked: tuple[Any, ...], visitor: str, address: str) -> Iterator[str]:
         wanted = request.parse(self.sessions.device, *asked)
         yield from self._shown(self.sessions.run(wanted, visitor, self.id, address))
 
     def _shown(self, batches: Generator[list[Happening], None, None]) -> Iterator[str]:
-        return streamed(batches, self.streams.keep(Stream()), ViewState(), fold_all)
+        return asking.streamed(batches, self.streams.keep(Stream()), ViewState(), fold_all)
 
     def run(
         self, prompt: object, model: object, settings: object, baseline: object, sharing: object, who: gr.Request
     ) -> Iterator[tuple[Any, ...]]:
         """The Run button: stage, Run, Same again, Stop, and what was run."""
         asked = {"prompt": prompt, "model": model, "settings": settings, "baseline": baseline}
-        messages = self.messages(prompt, model, settings, baseline, *asker(self.sessions, who), sharing)
+        messages = self.messages(prompt, model, settings, baseline, *asking.asker(self.sessions, who), sharing)
         yield from self._until_the_end(messages, asked if request.is_short(prompt, settings) else None)
 
     def join(self, event: gr.EventData, who: gr.Request) -> Iterator[tuple[Any, ...]]:
         """A page has been loaded: the run that goes on in its tab, else the one that its address names."""
-        if (batches := rejoined(self.sessions, self.id, event, who)) is not None:
-            yield from self._until_the_end(told(self._shown(batches)), gr.skip())
+        if (batches := asking.rejoined(self.sessions, self.id, event, who)) is not None:
+            yield from self._until_the_end(asking.told(self._shown(batches)), gr.skip())
             return
         run_id = getattr(event, "run", "")
         yield self.saved(run_id) if run_id else gr.skip(), *(gr.skip(),) * 4
 
-    @staticmethod
-    def _until_the_end(messages: Generator[str, None, None], asked: object) -> Iterator[tuple[Any, ...]]:
+    def _until_the_end(self, messages: Generator[str, None, None], asked: object) -> Iterator[tuple[Any, ...]]:
         """Stage, buttons, and what was run."""
-        yield from beside(messages, (*_BUSY, asked))
-        yield gr.skip(), *_READY, asked
-
-    def stop(self, who: gr.Request) -> None:
-        """The Stop button."""
-        self.sessions.stop(visitor_of(who))
+        yield from asking.beside(messages, (*self.busy, asked))
+        yield gr.skip(), *self.ready, asked
 
     @staticmethod
     def restore(asked: dict[str, Any] | None) -> tuple[Any, ...]:
@@ -141,11 +119,6 @@ class Playground:
         if not asked:
             return gr.skip(), gr.skip(), gr.skip(), gr.skip()
         return asked["prompt"], asked["model"], asked["settings"], asked["baseline"]
-
-    def load_own(self, settings: object, event: gr.EventData, who: gr.Request) -> Iterator[tuple[Any, ...]]:
-        """The Load button of a visitor's own model: stage, Run, Same again, Stop, model, settings."""
-        form = own_model.OwnModel(self.sessions, self._shown)
-        yield from form.pressed(settings, event, who, _BUSY, _READY)
 
     def read(self, prompt: object, model: object, settings: object) -> str:
         """The prompt as the model would read it, for the page to list; a sentence where that cannot be said."""
@@ -198,11 +171,9 @@ class Playground:
         again = controls.again.click(self.restore, [last], inputs, **QUIET)
         ran_again = again.success(self.run, asked, outputs, **QUIET)
         self._wire_conversation(controls, stage)
-        self._wire_model(controls, stage, (ran, ran_again))
+        self._wire_model(controls, outputs[:4], (ran, ran_again))
         stage.join(self.join, None, outputs, **QUIET)
         controls.stop.click(self.stop, None, None, queue=False, api_name="stop", **public)
-        controls.examples.pick(pick, None, [controls.prompt], queue=False, **QUIET)
-        follow_model(controls.model, controls.prompt, controls.examples)
 
     def _wire_conversation(self, controls: _Controls, stage: gr.HTML) -> None:
         asked = [controls.prompt, controls.model, controls.settings]
@@ -210,29 +181,12 @@ class Playground:
         outputs = [stage, controls.prompt, controls.settings]
         stage.go_on(self.go_on, [controls.settings], outputs, **QUIET).then(None, None, None, js=_FOCUS, **QUIET)
 
-    def _wire_model(self, controls: _Controls, stage: gr.HTML, runs: Sequence[Any]) -> None:
-        catalog, told = follow_catalog(self.sessions.device, controls.settings)
-        for event in (controls.model.change, *(run.then for run in runs)):
-            event(told, [controls.model], [catalog], **QUIET)
-        if not self.sessions.device.takes_own:
-            return
-        outputs = [stage, controls.run, controls.again, controls.stop, controls.model, controls.settings]
-        loaded = controls.settings.load_own(self.load_own, [controls.settings], outputs, **QUIET)
-        loaded.then(told, [controls.model], [catalog], **QUIET)
-
 
 @dataclass(frozen=True)
-class _Controls:
-    prompt: gr.Textbox
-    sharing: gr.Dropdown
-    examples: gr.HTML
-    model: gr.Dropdown
-    settings: gr.HTML
+class _Controls(Controls):
     tokens: gr.HTML
     """The prompt as the model reads it."""
     baseline: gr.Checkbox
-    run: gr.Button
-    stop: gr.Button
     again: gr.Button
 
 
@@ -256,22 +210,22 @@ def continued(settings: object, run: RunRow) -> str:
 
 def _address(device: Device) -> gr.HTML:
     """The settings as a link; at first those that the controls begin with."""
-    values = {"prompt": first_prompt_of(device), "model": next(iter(device.models())), "baseline": True}
+    values = {"prompt": asking.first_prompt_of(device), "model": next(iter(device.models())), "baseline": True}
     first = json.dumps({"values": {**values, link.FORM: default_settings(device)}})
     return drawn("link", "link", first, known={"CONTROLS": link.CONTROLS})
 
 
 def _controls(sessions: Sessions) -> _Controls:
     device = sessions.device
-    prompt = prompt_box(device, "prompt")
-    sharing = sharing_menu(sessions.policy, "sharing")
-    examples = example_chips(device, "examples")
+    prompt = asking.prompt_box(device, "prompt")
+    sharing = asking.sharing_menu(sessions.policy, "sharing")
+    examples = asking.example_chips(device, "examples")
     with gr.Row(elem_classes=["sv-actions"]):
-        run, stop = start_and_stop("Run", "run", "stop")
+        run, stop = asking.start_and_stop("Run", "run", "stop")
         again = gr.Button("Same again", elem_id="again", interactive=False, min_width=96, scale=1)
     baseline = gr.Checkbox(label="Measure plain decoding too", value=True, elem_id="baseline")
-    model = model_menu(device, "model")
+    model = asking.model_menu(device, "model")
     serves = own_model.serves(device)
-    settings = settings_form(device, "settings", default_settings(device), "settings", serves=serves)
+    settings = asking.settings_form(device, "settings", default_settings(device), "settings", serves=serves)
     tokens = drawn("prompt-read", "promptread")
-    return _Controls(prompt, sharing, examples, model, settings, tokens, baseline, run, stop, again)
+    return _Controls(prompt, sharing, examples, model, settings, run, stop, tokens, baseline, again)
