@@ -12,38 +12,34 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from engine import drafters
 from engine.checkpoints import convert
 from engine.drafters.base import Context
 from engine.drafters.heads.dflash.method import DFlash
-from tests.engine.checkpoints.begun import begun
+from tests.engine.checkpoints.begun import Checkpoint, Tensors, attended, begun, mixed, normed, turned, written
 from tests.engine.checkpoints.eagle_layouts import (
     HEADS,
     NUM_DRAFTED,
     NUM_LAYERS,
     NUM_TOKENS,
     WIDTH,
-    Tensors,
     layer,
     norms,
     plain_model,
     reduced,
     some,
     target,
-    written,
 )
 
 MASK = NUM_TOKENS - 1
 
 
 @dataclass(frozen=True)
-class Published:
+class Published(Checkpoint):
     """A checkpoint, and what its description says of it."""
 
-    tensors: Tensors
-    config: dict[str, Any]
     taps: tuple[int, ...]
     head_dim: int
     block_size: int
@@ -53,7 +49,6 @@ class Published:
     is_anchor_asked: bool = False
     scales: tuple[float, float, float] = (1.0, 1.0, 0.0)
     """Of embeddings, of logits, and the logits' softcap."""
-    file: str = "model.safetensors"
 
 
 def backbone(size: int, states: int, dim: int) -> Tensors:
@@ -187,7 +182,7 @@ class Reference:
         given = self._norm(x, f"{name}.input_layernorm")
         x = x + self._around(f"{name}.attention", given, lambda rows: self._seen(rows, number))
         given = self._norm(x, f"{name}.post_attention_layernorm")
-        return x + self._around(f"{name}.mlp", given, lambda rows: self._mixed(rows, f"{name}.mlp"))
+        return x + self._around(f"{name}.mlp", given, lambda rows: mixed(rows, self.tensors, name))
 
     def _around(self, name: str, given: Tensor, part: Callable[[Tensor], Tensor]) -> Tensor:
         """What a part of a layer adds to rows, with whatever stands around it."""
@@ -196,21 +191,14 @@ class Reference:
     def _seen(self, given: Tensor, number: int) -> Tensor:
         return self._attended(given, number) @ self._of(f"layers.{number}.self_attn.o_proj").T
 
-    def _mixed(self, given: Tensor, name: str) -> Tensor:
-        gate, up, down = (self._of(f"{name}.{part}_proj") for part in ("gate", "up", "down"))
-        return (nn.functional.silu(given @ gate.T) * (given @ up.T)) @ down.T
-
     def _attended(self, given: Tensor, number: int) -> Tensor:
         """Features stand in front of the rows, for keys and values alone."""
         name, dim = f"layers.{number}.self_attn", self.published.head_dim
         rows, num = torch.cat((self.features, given)), len(self.features)
         heads = {part: (rows @ self._of(f"{name}.{part}_proj").T).view(len(rows), -1, dim) for part in "qkv"}
         query, key = (self._norm(heads[part], f"{name}.{part}_norm").transpose(0, 1) for part in "qk")
-        query, key, value = self._turned(query)[:, num:], self._turned(key), heads["v"].transpose(0, 1)
-        shared = len(query) // len(key)
-        key, value = (part.repeat_interleave(shared, dim=0) for part in (key, value))
-        scores = (query @ key.mT * dim**-0.5).masked_fill(~self._sees(len(rows), number)[num:], -torch.inf)
-        return (scores.softmax(dim=-1) @ value).transpose(0, 1).flatten(1)
+        query, key = (turned(part, self.published.theta) for part in (query, key))
+        return attended(query[:, num:], key, heads["v"].transpose(0, 1), self._sees(len(rows), number)[num:])
 
     def _sees(self, num_rows: int, number: int) -> Tensor:
         back = torch.arange(num_rows)[:, None] - torch.arange(num_rows)
@@ -218,14 +206,8 @@ class Reference:
         ahead = 1 if self.published.causal[number] else window
         return (back < window) & (back > -ahead)
 
-    def _turned(self, x: Tensor) -> Tensor:
-        half = x.shape[-1] // 2
-        angle = torch.arange(x.shape[1])[:, None] * self.published.theta ** -(torch.arange(half) / half)
-        low, high = x[..., :half], x[..., half:]
-        return torch.cat((low * angle.cos() - high * angle.sin(), high * angle.cos() + low * angle.sin()), dim=-1)
-
     def _of(self, name: str) -> Tensor:
         return self.tensors[f"{name}.weight"]
 
     def _norm(self, x: Tensor, name: str) -> Tensor:
-        return x * (x.square().mean(dim=-1, keepdim=True) + HEADS["rms_norm_eps"]).rsqrt() * self._of(name)
+        return normed(x, self._of(name), HEADS["rms_norm_eps"])

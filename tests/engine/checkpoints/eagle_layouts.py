@@ -6,15 +6,12 @@ Sizes tell parts apart: target 64 wide with 64 tokens and 8 layers; drafters of 
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 import transformers
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from toys import build, loaded
 from toys.families import sizes
@@ -24,9 +21,8 @@ from engine.checkpoints import convert
 from engine.drafters.base import Context
 from engine.drafters.heads.eagle.method import Eagle
 from engine.target import Target
-from tests.engine.checkpoints.begun import begun
+from tests.engine.checkpoints.begun import Checkpoint, Tensors, attended, begun, mixed, normed, turned, written
 
-Tensors = dict[str, Tensor]
 WIDTH, NUM_TOKENS, NUM_LAYERS, NUM_DRAFTED = 64, 64, 8, 20
 
 
@@ -85,16 +81,13 @@ HEADS = {"num_attention_heads": 4, "num_key_value_heads": 2, "rms_norm_eps": 1e-
 
 
 @dataclass(frozen=True)
-class Published:
+class Published(Checkpoint):
     """A checkpoint, and what its description says of it."""
 
-    tensors: Tensors
-    config: dict[str, Any]
     taps: tuple[int, ...]
     head_dim: int
     theta: float = 10_000.0
     flags: tuple[str, ...] = ()
-    file: str = "model.safetensors"
 
 
 def _eagle_1(*, has_bias: bool) -> Published:
@@ -157,15 +150,6 @@ PUBLISHED: dict[str, Callable[[], Published]] = {
     "speculators": _speculators,
     "EAGLE-3.1": _eagle_3_1,
 }
-
-
-def written(folder: Path, published: Published, **changes: Any) -> Path:
-    """The checkpoint as it is published, with other words in its config."""
-    folder.mkdir()
-    save = save_file if published.file.endswith("safetensors") else torch.save
-    save(published.tensors, folder / published.file)
-    (folder / "config.json").write_text(json.dumps({**published.config, **changes}))
-    return folder
 
 
 def made(tmp_path: Path, published: Published, **options: object) -> Eagle:
@@ -236,9 +220,7 @@ class Reference:
             bias = self.tensors.get("fc.bias")
             given = states = nn.functional.linear(torch.cat((embedded, states), -1), self.tensors["fc.weight"], bias)
         x = states + self._attended(given) @ self.tensors["layers.0.self_attn.o_proj.weight"].T
-        y = self._norm(x, "layers.0.post_attention_layernorm")
-        gate, up, down = (self.tensors[f"layers.0.mlp.{name}_proj.weight"] for name in ("gate", "up", "down"))
-        return x + (nn.functional.silu(y @ gate.T) * (y @ up.T)) @ down.T
+        return x + mixed(self._norm(x, "layers.0.post_attention_layernorm"), self.tensors, "layers.0")
 
     def _attended(self, given: Tensor) -> Tensor:
         dim, heads = self.published.head_dim, {}
@@ -247,22 +229,8 @@ class Reference:
             heads[name] = rows.view(len(given), -1, dim).transpose(0, 1)
             if f"layers.0.self_attn.{name}_norm.weight" in self.tensors:
                 heads[name] = self._norm(heads[name], f"layers.0.self_attn.{name}_norm")
-        query, key = self._turned(heads["q"]), self._turned(heads["k"])
-        shared = len(query) // len(key)
-        key, value = (part.repeat_interleave(shared, dim=0) for part in (key, heads["v"]))
-        scores = query @ key.mT * dim**-0.5
-        scores = scores.masked_fill(torch.ones(len(given), len(given)).triu(1).bool(), -torch.inf)
-        return (scores.softmax(dim=-1) @ value).transpose(0, 1).flatten(1)
-
-    def _turned(self, x: Tensor) -> Tensor:
-        half = x.shape[-1] // 2
-        angle = torch.arange(x.shape[1])[:, None] * self.published.theta ** -(torch.arange(half) / half)
-        low, high = x[..., :half], x[..., half:]
-        return torch.cat((low * angle.cos() - high * angle.sin(), high * angle.cos() + low * angle.sin()), dim=-1)
+        query, key = (turned(heads[part], self.published.theta) for part in "qk")
+        return attended(query, key, heads["v"], torch.ones(len(given), len(given)).tril().bool())
 
     def _norm(self, x: Tensor, name: str) -> Tensor:
-        eps = (
-            self.published.config.get("rms_norm_eps")
-            or self.published.config["transformer_layer_config"]["rms_norm_eps"]
-        )
-        return x * (x.square().mean(dim=-1, keepdim=True) + eps).rsqrt() * self.tensors[f"{name}.weight"]
+        return normed(x, self.tensors[f"{name}.weight"], HEADS["rms_norm_eps"])

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import copy
 import functools
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +24,9 @@ from engine.checkpoints import convert
 from engine.drafters.base import Context
 from engine.drafters.heads.hydra.method import Hydra
 from engine.target import Target
-from tests.engine.checkpoints.begun import begun
+from tests.engine.checkpoints.begun import Checkpoint, Tensors, begun, written
 
-Tensors = dict[str, Tensor]
 WIDTH, NUM_TOKENS, NUM_HEADS = 64, 64, 3
-FILE = "hydra_lm_head.pt"
 
 
 @functools.cache
@@ -83,12 +80,11 @@ def prefix_layer() -> transformers.LlamaModel:
 
 
 @dataclass(frozen=True)
-class Published:
+class Published(Checkpoint):
     """A checkpoint, and what its description says of it."""
 
-    tensors: Tensors
-    config: dict[str, Any]
     num_layers: int
+    file: str = field(default="hydra_lm_head.pt", kw_only=True)
 
 
 def _hydra() -> Published:
@@ -115,14 +111,6 @@ def config(arch: str, num_layers: int) -> dict[str, Any]:
 
 
 PUBLISHED: dict[str, Callable[[], Published]] = {"Hydra": _hydra, "Hydra++": _plus}
-
-
-def written(folder: Path, published: Published, **changes: Any) -> Path:
-    """The checkpoint as it is published, with other words in its config."""
-    folder.mkdir()
-    torch.save(published.tensors, folder / FILE)
-    (folder / "config.json").write_text(json.dumps({**published.config, **changes}))
-    return folder
 
 
 def made(tmp_path: Path, published: Published, **options: object) -> Hydra:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from toys import output_ids, prompt_ids
+from toys import prompt_ids
 
 from engine import drafters
 from engine.checkpoints import convert
-from engine.config import GenerationConfig
 from engine.drafters.base import Room
 from engine.errors import BadInput
-from engine.loop import generate
+from tests.engine.checkpoints import begun
+from tests.engine.checkpoints.begun import written
 from tests.engine.checkpoints.dflash_layouts import PUBLISHED, Published, Reference, made, started
-from tests.engine.checkpoints.eagle_layouts import NUM_TOKENS, some, target, written
+from tests.engine.checkpoints.eagle_layouts import NUM_TOKENS, some, target
 
 PROMPT = prompt_ids(11)
+changed = functools.partial(begun.changed, PUBLISHED)
 
 
 @pytest.mark.parametrize("layout", PUBLISHED)
@@ -35,22 +37,9 @@ def test_what_is_published_drafts_what_its_description_says(layout: str, tmp_pat
     assert tree.draft_probs == pytest.approx(probs, rel=1e-3)
 
 
-@pytest.mark.parametrize("layout", ["z-lab, windows", "speculators"])
-def test_its_text_is_the_targets(layout: str, tmp_path: Path) -> None:
-    """Also where the drafter has tokens that the target has not."""
-    drafter = made(tmp_path, PUBLISHED[layout]())
-    settings = GenerationConfig(max_new_tokens=10)
-    plain = output_ids(generate(target(), drafters.create("plain", {}, target()), PROMPT, settings))
-    assert output_ids(generate(target(), drafter, PROMPT, settings)) == plain
-    assert drafter.network.vocabulary.max() < NUM_TOKENS
-
-
-def changed(layout: str, drop: tuple[str, ...] = (), add: dict[str, Any] | None = None, **config: Any) -> Published:
-    found = PUBLISHED[layout]()
-    tensors = {name: tensor for name, tensor in found.tensors.items() if name not in drop} | (add or {})
-    nested = {**found.config.get("dflash_config", {}), **config.pop("nested", {})}
-    config |= {"dflash_config": nested} if nested else {}
-    return Published(tensors, {**found.config, **config}, found.taps, found.head_dim, found.block_size, found.theta)
+def nested(layout: str, own: dict[str, Any]) -> Published:
+    """With other words in z-lab's own part of the config."""
+    return changed(layout, dflash_config={**PUBLISHED[layout]().config["dflash_config"], **own})
 
 
 REFUSED: dict[str, tuple[Published, str]] = {
@@ -58,13 +47,13 @@ REFUSED: dict[str, tuple[Published, str]] = {
     "a norm is missing": (changed("z-lab", ("layers.1.input_layernorm.weight",)), r"lack layers\.1\.input_layernorm"),
     "no layer": (changed("z-lab", ("layers.0.self_attn.q_proj.weight",)), r"no matrix layers\.0\.self_attn\.q_proj"),
     "no layers": (changed("z-lab, windows", num_target_layers=None), "names no target_layer_ids"),
-    "layers of another number": (changed("z-lab", nested={"target_layer_ids": [1, 2, 3, 4, 5]}), "has 192 columns"),
+    "layers of another number": (nested("z-lab", {"target_layer_ids": [1, 2, 3, 4, 5]}), "has 192 columns"),
     "layers in words": (changed("speculators", aux_hidden_state_layer_ids="all"), "wanted a list of layers"),
-    "no mask": (changed("z-lab", nested={"mask_token_id": None}), "mask_token_id=None"),
+    "no mask": (nested("z-lab", {"mask_token_id": None}), "mask_token_id=None"),
     "no block": (changed("speculators", block_size=None), "block_size=None"),
     "kinds of layers": (changed("z-lab", layer_types=["full_attention", "mamba"]), "wanted 2 of full_attention"),
     "no window": (changed("z-lab, windows", sliding_window=None), "sliding_window is 0"),
-    "JetSpec": (changed("z-lab", nested={"causal_head": True}), "causal_head=True: these weights are no dflash"),
+    "JetSpec": (nested("z-lab", {"causal_head": True}), "causal_head=True: these weights are no dflash"),
     "Domino by its config": (changed("speculators", projector_type="domino"), "projector_type='domino'"),
     "Domino": (changed("speculators", add={"prefix_gru.weight_ih_l0": some(4, 4)}), "looks like Domino"),
     "marks": (changed("speculators", add={"d2t": some(20).long()}), "tokens that t2d marks"),
@@ -80,7 +69,7 @@ def test_a_refused_file_names_the_key_or_shape(case: str, tmp_path: Path) -> Non
 
 def test_a_mask_that_the_target_does_not_embed_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=f"mask_token_id in .* is {NUM_TOKENS}"):
-        made(tmp_path, changed("z-lab", nested={"mask_token_id": NUM_TOKENS}))
+        made(tmp_path, nested("z-lab", {"mask_token_id": NUM_TOKENS}))
 
 
 @pytest.mark.parametrize(

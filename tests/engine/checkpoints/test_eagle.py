@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from toys import output_ids, prompt_ids
+from toys import prompt_ids
 
-from engine import drafters
 from engine.checkpoints import convert
-from engine.config import GenerationConfig
 from engine.drafters.base import Room
 from engine.errors import BadInput
-from engine.loop import generate
+from tests.engine.checkpoints import begun
+from tests.engine.checkpoints.begun import written
 from tests.engine.checkpoints.eagle_layouts import (
     NUM_TOKENS,
     PUBLISHED,
@@ -26,11 +25,10 @@ from tests.engine.checkpoints.eagle_layouts import (
     made,
     some,
     started,
-    target,
-    written,
 )
 
 DEPTH, PROMPT = 4, prompt_ids(9)
+changed = functools.partial(begun.changed, PUBLISHED)
 
 
 @pytest.mark.parametrize("layout", PUBLISHED)
@@ -47,16 +45,6 @@ def test_what_is_published_drafts_what_its_description_says(layout: str, tmp_pat
     assert tree.draft_probs == pytest.approx(probs, rel=1e-3)
 
 
-@pytest.mark.parametrize("layout", ["EAGLE-1", "speculators"])
-def test_its_text_is_the_targets(layout: str, tmp_path: Path) -> None:
-    """Also where the drafter has tokens that the target has not."""
-    drafter = made(tmp_path, PUBLISHED[layout]())
-    settings = GenerationConfig(max_new_tokens=10)
-    plain = output_ids(generate(target(), drafters.create("plain", {}, target()), PROMPT, settings))
-    assert output_ids(generate(target(), drafter, PROMPT, settings)) == plain
-    assert drafter.network.vocabulary.max() < NUM_TOKENS
-
-
 def test_offsets_lead_to_tokens_and_none_beyond_the_targets(tmp_path: Path) -> None:
     published = PUBLISHED["speculators"]()
     published.tensors["d2t"][-1] += NUM_TOKENS + 10 - 58
@@ -70,12 +58,6 @@ def test_layers_that_are_not_named_are_the_targets_default(tmp_path: Path) -> No
     assert "hidden_layers" not in json.loads((tmp_path / "out" / "config.json").read_text())
     kept = load_file(tmp_path / "out" / "model.safetensors")
     assert {"layers.0.self_attn.q_proj.weight", "d2t", "lm_head.weight"} <= kept.keys()
-
-
-def changed(layout: str, drop: tuple[str, ...] = (), add: dict[str, Any] | None = None, **config: Any) -> Published:
-    found = PUBLISHED[layout]()
-    tensors = {name: tensor for name, tensor in found.tensors.items() if name not in drop} | (add or {})
-    return Published(tensors, {**found.config, **config}, found.taps, found.head_dim)
 
 
 REFUSED: dict[str, tuple[Published, str]] = {
@@ -101,23 +83,17 @@ REFUSED: dict[str, tuple[Published, str]] = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
-def test_a_refused_file_names_the_key_or_shape(case: str, tmp_path: Path) -> None:
-    published, told = REFUSED[case]
-    with pytest.raises(BadInput, match=told):
-        made(tmp_path, published)
-
-
 RUN: dict[str, tuple[Published, str]] = {
     "a reduced output layer without offsets": (changed("EAGLE-3", ("d2t", "t2d")), "score 20 tokens and lack d2t"),
     "a table": (changed("speculators", ("embed_tokens.weight",)), "lack embed_tokens.weight"),
     "an output layer": (changed("speculators", ("lm_head.weight", "d2t", "t2d")), "lack lm_head.weight"),
     "layers beyond": (changed("EAGLE-3.1", eagle_aux_hidden_state_layer_ids=[2, 4, 9]), r"read states \[9\]"),
 }
+"""What is converted, and refused for a target."""
 
 
-@pytest.mark.parametrize("case", RUN)
-def test_weights_that_cannot_run_for_a_target_are_refused(case: str, tmp_path: Path) -> None:
-    published, told = RUN[case]
+@pytest.mark.parametrize("case", REFUSED | RUN)
+def test_a_refused_file_names_the_key_or_shape(case: str, tmp_path: Path) -> None:
+    published, told = (REFUSED | RUN)[case]
     with pytest.raises(BadInput, match=told):
         made(tmp_path, published)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from safetensors.torch import load_file
-from toys import output_ids, prompt_ids
+from toys import prompt_ids
 
-from engine import drafters
 from engine.checkpoints import convert
-from engine.config import GenerationConfig
 from engine.drafters.base import Room
 from engine.drafters.heads import _layers
 from engine.errors import BadInput
-from engine.loop import generate
+from tests.engine.checkpoints import begun
+from tests.engine.checkpoints.begun import written
 from tests.engine.checkpoints.hydra_layouts import (
     PUBLISHED,
     WIDTH,
@@ -25,11 +24,10 @@ from tests.engine.checkpoints.hydra_layouts import (
     made,
     some,
     started,
-    target,
-    written,
 )
 
 PROMPT = prompt_ids(9)
+changed = functools.partial(begun.changed, PUBLISHED)
 
 
 @pytest.mark.parametrize("is_compiled", [True, False])
@@ -53,13 +51,6 @@ def test_what_is_published_drafts_what_its_description_says(
         assert tree.draft_probs[node] == pytest.approx(float(law[tree.tokens[node]]), rel=2e-3)
 
 
-def test_its_text_is_the_targets(tmp_path: Path) -> None:
-    drafter = made(tmp_path, PUBLISHED["Hydra++"]())
-    settings = GenerationConfig(max_new_tokens=10)
-    plain = output_ids(generate(target(), drafters.create("plain", {}, target()), PROMPT, settings))
-    assert output_ids(generate(target(), drafter, PROMPT, settings)) == plain
-
-
 def test_blocks_are_counted_and_what_is_not_the_drafters_is_left_out(tmp_path: Path) -> None:
     """Dropout's slots lie between blocks; embeddings and angles are the target's, or nobody's."""
     convert(written(tmp_path / "published", PUBLISHED["Hydra++"]()), tmp_path / "out")
@@ -75,12 +66,6 @@ def test_blocks_are_counted_and_what_is_not_the_drafters_is_left_out(tmp_path: P
 def test_states_before_the_last_layers_are_read_where_the_config_says_so(tmp_path: Path) -> None:
     published = changed("Hydra", hidden_state_offset=1)
     assert made(tmp_path, published).needs.hidden_layers == (-2,)
-
-
-def changed(layout: str, drop: tuple[str, ...] = (), add: dict[str, Any] | None = None, **config: Any) -> Published:
-    found = PUBLISHED[layout]()
-    tensors = {name: tensor for name, tensor in found.tensors.items() if name not in drop} | (add or {})
-    return Published(tensors, {**found.config, **config}, found.num_layers)
 
 
 LAYER = "prefix_embeding_layer.layers.0"

@@ -20,9 +20,7 @@ from engine.drafters.trust import Trust
 from engine.errors import BadInput
 from engine.loop import generate
 from engine.noise import Noise
-from engine.target import Scored
-from engine.tree import DraftTree
-from engine.verify import Verdict
+from tests.engine.checkpoints.begun import deepest, paths, step
 from tests.engine.checkpoints.dflash_layouts import PUBLISHED, Reference, made, started
 from tests.engine.checkpoints.eagle_layouts import target
 
@@ -40,15 +38,6 @@ def best_first(reference: Reference, top_k: int, num_nodes: int) -> dict[Tokens,
         for steps in itertools.product(*ranked[:depth])
     }
     return dict(sorted(pool.items(), key=lambda entry: -entry[1])[:num_nodes])
-
-
-def paths(tree: DraftTree) -> dict[Tokens, float]:
-    assert tree.draft_probs is not None
-    found = {}
-    for node in range(len(tree)):
-        path = tree.path_to(node)
-        found[tuple(tree.tokens[i] for i in path)] = math.prod(tree.draft_probs[i] or 0 for i in path)
-    return found
 
 
 @pytest.mark.parametrize("layout", ["z-lab", "speculators", "DeepSpec"])
@@ -90,12 +79,9 @@ def test_its_cache_is_that_of_the_text_whatever_was_drafted(tree: str, tmp_path:
 def test_a_path_that_was_accepted_is_read_from_the_targets_states(tmp_path: Path) -> None:
     drafter = made(tmp_path, PUBLISHED["z-lab"]())
     context = started(drafter, PROMPT)
-    context.tree = drafter.propose(context, Room(8))
-    scored = target().score(context.root_id, context.tree)
-    path = context.tree.path_to(max(range(len(context.tree)), key=context.tree.depths.__getitem__))
-    target().commit(path)
-    context.ids += [*(context.tree.tokens[node] for node in path), 7]
-    drafter.observe(Verdict(path, 7, "correction"), context.ids[-len(path) - 1 :], Scored(scored.logits, scored.hidden))
+    tree = drafter.propose(context, Room(8))
+    path = deepest(tree)
+    step(target(), drafter, context, tree, path, 7)
     drafter._catch_up()
     kept, num_read = drafter.cache.keys.clone(), drafter.num_read
     assert num_read == len(PROMPT) + len(path)

@@ -22,6 +22,7 @@ from engine.training.material import Material
 from engine.training.packing import rows_with_states
 from engine.training.recipes import RECIPES
 from engine.training.taps import documents, tapped
+from tests.engine.checkpoints import begun
 from tests.engine.checkpoints.dflash_layouts import started
 from tests.engine.checkpoints.eagle_layouts import plain_model, target
 
@@ -40,13 +41,9 @@ def made() -> training.DFlash:
 
 
 def loud() -> training.DFlash:
-    """Random weights in which every part matters."""
-    dflash, generator = made(), torch.Generator().manual_seed(5)
-    with torch.no_grad():
-        for parameter in dflash.parameters():
-            noise = torch.randn(parameter.shape, generator=generator)
-            parameter.copy_(1 + 0.3 * noise if parameter.ndim == 1 else noise * 2 * parameter.shape[1] ** -0.5)
-    return dflash.requires_grad_(False)
+    dflash = made()
+    begun.loud(dflash)
+    return dflash
 
 
 def text(num: int = 20, seed: int = 0) -> tuple[Tensor, Tensor]:

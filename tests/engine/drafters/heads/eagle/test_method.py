@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 
 import pytest
@@ -16,8 +15,7 @@ from engine.drafters.base import Room
 from engine.drafters.heads._trees import EAGLE_1
 from engine.drafters.heads.eagle import network
 from engine.loop import generate
-from engine.target import Scored
-from engine.verify import Verdict
+from tests.engine.checkpoints.begun import deepest, paths, step
 from tests.engine.checkpoints.eagle_layouts import PUBLISHED, Reference, made, started, target
 
 PROMPT = prompt_ids(9)
@@ -46,15 +44,7 @@ def test_the_tree_is_eagle_2s(layout: str, tmp_path: Path) -> None:
     drafter = made(tmp_path, published, depth=3, top_k=3, budget=10)
     context = started(drafter, PROMPT)
     tree = drafter.propose(context, Room(64))
-    assert tree.draft_probs is not None
-    found = {
-        tuple(tree.tokens[i] for i in tree.path_to(node)): math.prod(
-            tree.draft_probs[i] or 0 for i in tree.path_to(node)
-        )
-        for node in range(len(tree))
-    }
-    wanted = branches(Reference(published, context), 3, 3, 10)
-    assert found == pytest.approx(wanted, rel=1e-3)
+    assert paths(tree) == pytest.approx(branches(Reference(published, context), 3, 3, 10), rel=1e-3)
     assert tree.depth > 1
 
 
@@ -83,12 +73,9 @@ def test_its_cache_is_that_of_the_text_whatever_was_drafted(tmp_path: Path) -> N
 def test_a_path_that_was_accepted_is_read_anew_from_the_targets_states(tmp_path: Path) -> None:
     drafter = made(tmp_path, PUBLISHED["EAGLE-3"]())
     context = started(drafter, PROMPT)
-    context.tree = drafter.propose(context, Room(8))
-    scored = target().score(context.root_id, context.tree)
-    path = context.tree.path_to(max(range(len(context.tree)), key=context.tree.depths.__getitem__))
-    target().commit(path)
-    context.ids += [*(context.tree.tokens[node] for node in path), 7]
-    drafter.observe(Verdict(path, 7, "correction"), context.ids[-len(path) - 1 :], Scored(scored.logits, scored.hidden))
+    tree = drafter.propose(context, Room(8))
+    path = deepest(tree)
+    step(target(), drafter, context, tree, path, 7)
     drafter._catch_up(context.ids)
     kept, num_read = drafter.cache.keys.clone(), drafter.num_read
     assert num_read == len(PROMPT) + len(path)

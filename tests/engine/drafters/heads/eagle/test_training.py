@@ -23,6 +23,7 @@ from engine.training.material import Answers, Material
 from engine.training.packing import rows_with_states
 from engine.training.recipes import RECIPES, Progress
 from engine.training.taps import of_rows
+from tests.engine.checkpoints import begun
 from tests.engine.checkpoints.eagle_layouts import plain_model, started, target
 
 PLACE = 7
@@ -40,13 +41,9 @@ def made(version: int) -> training.Eagle:
 
 
 def loud(version: int) -> training.Eagle:
-    """Random weights in which every part matters: a fresh layer adds nothing."""
-    eagle, generator = made(version), torch.Generator().manual_seed(5)
-    with torch.no_grad():
-        for parameter in eagle.parameters():
-            noise = torch.randn(parameter.shape, generator=generator)
-            parameter.copy_(1 + 0.3 * noise if parameter.ndim == 1 else noise * 2 * parameter.shape[1] ** -0.5)
-    return eagle.requires_grad_(False)
+    eagle = made(version)
+    begun.loud(eagle)
+    return eagle
 
 
 def text() -> tuple[Tensor, Tensor]:

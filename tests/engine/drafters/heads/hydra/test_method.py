@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -18,9 +16,9 @@ from engine.drafters.heads import _layers
 from engine.drafters.heads._trees import MEDUSA_63
 from engine.drafters.heads.hydra.method import Hydra
 from engine.loop import generate
-from engine.target import Scored, Target
-from engine.tree import DraftTree, chain
-from engine.verify import Verdict
+from engine.target import Target
+from engine.tree import chain
+from tests.engine.checkpoints.begun import deepest, paths, step
 from tests.engine.checkpoints.hydra_layouts import PUBLISHED, Reference, made, opened, started, target
 
 PROMPT = prompt_ids(9)
@@ -42,10 +40,6 @@ def branches(reference: Reference, depth: int, top_k: int, num_nodes: int) -> di
     return dict(sorted(pool.items(), key=lambda entry: -entry[1])[:num_nodes])
 
 
-def tokens_to(tree: DraftTree, node: int) -> Node:
-    return tuple(tree.tokens[i] for i in tree.path_to(node))
-
-
 @pytest.mark.parametrize("is_compiled", [True, False])
 @pytest.mark.parametrize("layout", PUBLISHED)
 def test_the_likeliest_nodes_are_drafted(
@@ -57,10 +51,7 @@ def test_the_likeliest_nodes_are_drafted(
     drafter = made(tmp_path, published, top_k=2, budget=10)
     context = started(drafter, PROMPT)
     tree = drafter.propose(context, Room(64))
-    probs = tree.draft_probs
-    assert probs is not None
-    found = {tokens_to(tree, node): math.prod(probs[i] or 0 for i in tree.path_to(node)) for node in range(len(tree))}
-    assert found == pytest.approx(branches(Reference(published, context), 3, 2, 10), rel=2e-3)
+    assert paths(tree) == pytest.approx(branches(Reference(published, context), 3, 2, 10), rel=2e-3)
     assert tree.depth > 1
 
 
@@ -89,26 +80,15 @@ def test_a_prompt_of_one_token_is_not_drafted_behind(tmp_path: Path) -> None:
     assert second.nodes
 
 
-def step(drafter: Hydra, context: Context, tree: DraftTree, path: Sequence[int], next_token: int) -> None:
-    """A step in which the nodes of `path` are accepted, whatever the target thinks of them."""
-    context.tree = tree
-    scored = target().score(context.root_id, tree)
-    target().commit(path)
-    emitted = [*(tree.tokens[node] for node in path), next_token]
-    context.ids += emitted
-    drafter.observe(Verdict(tuple(path), next_token, "correction"), emitted, Scored(scored.logits, scored.hidden))
-
-
 def test_its_cache_is_that_of_verified_states(tmp_path: Path) -> None:
     """With nodes accepted and none, and with steps of another drafter one after another."""
     drafter = made(tmp_path, PUBLISHED["Hydra++"]())
     context = started(drafter, PROMPT)
-    deepest = drafter.propose(context, Room(8))
-    leaf = max(range(len(deepest)), key=deepest.depths.__getitem__)
-    step(drafter, context, deepest, deepest.path_to(leaf), 7)
-    step(drafter, context, drafter.propose(context, Room(8)), [], 5)
-    step(drafter, context, chain([11, 12]), [0, 1], 13)
-    step(drafter, context, chain([3]), [], 2)
+    tree = drafter.propose(context, Room(8))
+    step(target(), drafter, context, tree, deepest(tree), 7)
+    step(target(), drafter, context, drafter.propose(context, Room(8)), [], 5)
+    step(target(), drafter, context, chain([11, 12]), [0, 1], 13)
+    step(target(), drafter, context, chain([3]), [], 2)
     proposed = drafter.propose(context, Room(8))
     fresh = opened(tmp_path / "out")
     again = fresh.propose(started_beside(fresh, context), Room(8))

@@ -18,6 +18,7 @@ from engine.training import hydra as training
 from engine.training.activations import hidden_states
 from engine.training.material import Material
 from engine.training.recipes import RECIPES
+from tests.engine.checkpoints import begun
 from tests.engine.checkpoints.hydra_layouts import opened, plain_model, started, target
 
 PLACE = 7
@@ -36,13 +37,9 @@ def material() -> Material:
 
 
 def loud(variant: int) -> training.HydraHeads:
-    """Random weights in which every part matters: a fresh layer adds nothing."""
-    heads, generator = training.make(material(), RECIPE, variant), torch.Generator().manual_seed(5)
-    with torch.no_grad():
-        for parameter in heads.parameters():
-            noise = torch.randn(parameter.shape, generator=generator)
-            parameter.copy_(1 + 0.3 * noise if parameter.ndim == 1 else noise * 1.5 * parameter.shape[1] ** -0.5)
-    return heads.requires_grad_(False)
+    heads = training.make(material(), RECIPE, variant)
+    begun.loud(heads, 1.5)
+    return heads
 
 
 def text() -> tuple[Tensor, Tensor]:
