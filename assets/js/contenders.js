@@ -5,12 +5,12 @@ import { makeConversation, makeStopping } from './conversation.js';
 import { add, empty, make, makeButton } from './dom.js';
 import { methodStyles } from './drawings.js';
 import { followFallback, makeGroup, makeMethodMenu, makeSampling, methodSpecs, problemOf, watchCatalog } from './fields.js';
-import { makeOwnModel, takeLoaded } from './ownmodel.js';
+import { makeOwnModel, watchValue } from './ownmodel.js';
 import { makeSwatch } from './swatch.js';
 
 /** @param {import('./component').Component} component */
 export default function mountContenders(component) {
-const { element, props, server, trigger, watch, FIRST, CATALOG } = component;
+const { element, props, server, trigger, FIRST, CATALOG } = component;
 const MOST_LANES = 8;
 let catalog = JSON.parse(CATALOG);
 const EMPTY = () => ({ lanes: [], sampling: {} });
@@ -94,12 +94,6 @@ function draw() {
 
 element.appendChild(root);
 draw();
-watch('value', () => {
-  const next = takeLoaded(JSON.parse(props.value || '{}'));
-  if (JSON.stringify(next) === JSON.stringify(state)) return;
-  for (const name of Object.keys(state)) delete state[name];
-  Object.assign(state, EMPTY(), next);
-  draw();
-});
+watchValue(component, state, EMPTY, draw);
 watchCatalog(element, (next) => { catalog = next; draw(); });
 }

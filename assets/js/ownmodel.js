@@ -22,10 +22,17 @@ export function rememberModel(asked) { keepModels([asked, ...recentModels().filt
 
 function forgetModel(name) { keepModels(recentModels().filter((one) => one.model !== name)); }
 
-// A form's settings as the server gives them back; of a model that was just loaded, it is remembered.
-export function takeLoaded({ loaded, ...settings }) {
-  if (loaded) rememberModel(settings.loading);
-  return settings;
+// A form's settings as the server gives them back, its `state` drawn anew where they are others; a model that was just loaded
+// is remembered. `makeEmpty`: the settings of a form that says nothing.
+export function watchValue(component, state, makeEmpty, draw) {
+  component.watch('value', () => {
+    const { loaded, ...next } = JSON.parse(component.props.value || '{}');
+    if (loaded) rememberModel(next.loading);
+    if (JSON.stringify(next) === JSON.stringify(state)) return;
+    for (const name of Object.keys(state)) delete state[name];
+    Object.assign(state, makeEmpty(), next);
+    draw();
+  });
 }
 
 // `needs`: asks the server what a model would need; `load`: loads it and chooses it.

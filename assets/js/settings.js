@@ -4,11 +4,11 @@
 import { makeConversation, makeStopping } from './conversation.js';
 import { add, make } from './dom.js';
 import { followFallback, makeGroup, makeMethodMenu, makeSampling, methodSpecs, problemOf, watchCatalog } from './fields.js';
-import { makeOwnModel, takeLoaded } from './ownmodel.js';
+import { makeOwnModel, watchValue } from './ownmodel.js';
 
 /** @param {import('./component').Component} component */
 export default function mountSettings(component) {
-const { element, props, server, trigger, watch, FIRST, CATALOG } = component;
+const { element, props, server, trigger, FIRST, CATALOG } = component;
 let catalog = JSON.parse(CATALOG);
 const EMPTY = () => ({ method: '', options: {}, sampling: {} });
 const state = Object.assign(EMPTY(), JSON.parse(props.value || FIRST));
@@ -51,12 +51,6 @@ function draw() {
 
 element.appendChild(root);
 draw();
-watch('value', () => {
-  const next = takeLoaded(JSON.parse(props.value || '{}'));
-  if (JSON.stringify(next) === JSON.stringify(state)) return;
-  for (const name of Object.keys(state)) delete state[name];
-  Object.assign(state, EMPTY(), next);
-  draw();
-});
+watchValue(component, state, EMPTY, draw);
 watchCatalog(element, (next) => { catalog = next; draw(); });
 }
