@@ -79,6 +79,12 @@ def draft_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
+def seeded() -> None:
+    """A test's random numbers are the same whichever tests came before."""
+    torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
 def known_costs(monkeypatch: pytest.MonkeyPatch) -> None:
     """No drafter measures the machine, which takes seconds and shapes its trees otherwise each time.
 

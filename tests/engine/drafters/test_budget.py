@@ -11,6 +11,7 @@ from toys import Table, TableTarget, create, greedy_text, output_ids, prompt_ids
 from engine import drafters, options
 from engine.config import GenerationConfig
 from engine.drafters import Costs
+from engine.drafters.base import Drafter
 from engine.drafters.budget import EXPLORE_EVERY, FREE, MeasuredBudget
 from engine.drafters.tables.stand.shape import TREE, usefulness
 from engine.loop import generate
@@ -163,9 +164,16 @@ def test_a_smaller_tree_of_stand_keeps_parents_and_first_children() -> None:
         assert all(place[path] < place[other] for other in ordered if other[:-1] == path[:-1] and other > path)
 
 
-def test_every_other_method_is_as_it_was_with_a_budget_of_its_own(llama: Target) -> None:
-    assert set(FITTED) == {
-        *("copyspec", "draft_model", "iad", "jacobi", "lookahead", "prompt_lookup", "sam_decoding", "stand"),
-        *("dyspec", "gsd", "pard", "rsd", "sequoia", "spectr", "suffix_decoding", "token_recycling"),
+def test_a_budget_is_measured_where_it_is_no_number_of_its_own(llama: Target) -> None:
+    """Of every method in the registry; and one that is fitted takes what passes cost."""
+    budgets = {
+        name: spec
+        for name in drafters.names()
+        for spec in options.specs(drafters.get(name).Options)
+        if spec.name == "budget"
     }
+    assert len(FITTED) > 1
+    for name, spec in budgets.items():
+        assert spec.choices == ("measured", "fixed") if name in FITTED else spec.type is int and spec.high, name
+        assert name not in FITTED or drafters.get(name).fit is not Drafter.fit, name
     assert create("medusa", llama).options.budget == 12

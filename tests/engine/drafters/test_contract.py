@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -29,7 +28,7 @@ from toys import (
 from engine import drafters, options, verify
 from engine.config import GenerationConfig
 from engine.drafters.base import Context, Room
-from engine.errors import BadInput, UnknownName
+from engine.errors import BadInput
 from engine.events import Event, Prefilled, SessionFinished, Stepped
 from engine.loop import generate
 from engine.runtime.runner import ModelRunner
@@ -69,42 +68,7 @@ def steps_of(events: Sequence[Event]) -> list[Stepped]:
     return [event for event in events if isinstance(event, Stepped)]
 
 
-# What it says of itself
-
-
-@every_method
-def test_a_method_describes_itself(name: str) -> None:
-    drafter = drafters.get(name)
-    assert drafter.name == name
-    assert drafter.title
-    assert drafter.summary.endswith(".")
-    assert drafter.source
-    assert drafter.guarantee in ("exact", "lossy")
-    assert drafter.needs.describe()
-    reason = drafter.unavailable()
-    assert reason is None or reason.endswith(".")
-
-
-@every_method
-def test_options_are_frozen_data_with_help_and_bounds(name: str) -> None:
-    kind = drafters.get(name).Options
-    assert dataclasses.is_dataclass(kind)
-    assert kind.__dataclass_params__.frozen  # type: ignore[attr-defined]
-    default = options.parse(kind, {}, name)
-    assert len(options.specs(kind)) == len(dataclasses.fields(kind)), "an option without help or range"
-    for spec in options.specs(kind):
-        assert spec.help.endswith(".")
-        assert spec.parse(spec.default) == getattr(default, spec.name)
-        if spec.type in (int, float):
-            assert spec.low is not None
-            assert spec.high is not None
-    json.dumps(vars(default))
-
-
-@every_method
-def test_an_unknown_option_is_refused(name: str, llama: Target) -> None:
-    with pytest.raises(UnknownName, match="colour"):
-        drafters.create(name, {"colour": "red"}, llama)
+# Exactness
 
 
 def extremes(name: str) -> Iterator[dict[str, Any]]:
@@ -125,9 +89,6 @@ def test_at_the_ends_of_its_options_a_method_is_exact_or_says_why_not(name: str,
             continue
         found = list(generate(llama, drafter, REPEATING, config))
         assert output_ids(found) == text, given
-
-
-# Exactness
 
 
 @every_exact_method
@@ -293,11 +254,3 @@ def test_what_a_method_leaves_behind_when_it_fails_changes_no_text(
     events = list(generate(llama, drafter, REPEATING, config))
     assert output_ids(events) == plain_text(REPEATING, 12, **settings)
     assert len(calls) < 3 or "a fault behind the draft" in finished(events).message
-
-
-def test_the_registry_lists_files_and_refuses_other_names() -> None:
-    assert NAMES[0] == "plain"
-    assert {"plain", "draft_model", "prompt_lookup"} <= set(NAMES)
-    assert "base" not in NAMES
-    with pytest.raises(UnknownName, match=r"draft_model, .*plain, .*prompt_lookup"):
-        drafters.get("magic")

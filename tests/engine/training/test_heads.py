@@ -268,7 +268,6 @@ def test_heads_learn_a_text_by_heart(name: str) -> None:
     import importlib
     from types import SimpleNamespace
 
-    torch.manual_seed(0)
     vocab_size, width = 32, 32
     output = torch.randn(vocab_size, width)
     sizes = {"hidden_size": width, "vocab_size": vocab_size, "vocabulary": None}

@@ -29,12 +29,6 @@ from tests.engine.checkpoints.eagle_layouts import plain_model, target
 PLACE = 7
 
 
-@pytest.fixture(autouse=True)
-def seed() -> None:
-    """Layers begin the same whichever tests came before."""
-    torch.manual_seed(1)
-
-
 def made() -> training.DFlash:
     material = Material("eight", plain_model(), cast(Any, None), Path(), Path(), Path(), [])
     return training.make(material, RECIPES["dflash", "cpu"])

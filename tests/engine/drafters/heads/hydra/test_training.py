@@ -26,12 +26,6 @@ RECIPE = RECIPES["hydra", "cpu"]
 every_variant = pytest.mark.parametrize("variant", [training.PLAIN, training.PLUS])
 
 
-@pytest.fixture(autouse=True)
-def seed() -> None:
-    """Layers begin the same whichever tests came before."""
-    torch.manual_seed(1)
-
-
 def material() -> Material:
     return Material("tiny", plain_model(), cast(Any, None), Path(), Path(), Path(), [])
 

@@ -76,7 +76,6 @@ def test_the_mixing_ratio_is_that_of_the_published_models(num_heads: int, inner:
 @pytest.mark.parametrize("is_tied", [True, False], ids=["tied", "untied"])
 def test_stages_in_training_score_as_stages_that_draft(is_tied: bool, llama: Target, tmp_path: Path) -> None:
     """Forced along the same tokens."""
-    torch.manual_seed(0)
     heads = SpeculatorHeads(WIDTH, VOCAB_SIZE, INNER, NUM_HEADS, is_tied=is_tied)
     torch.nn.init.normal_(heads.norm_bias[0])
     folder = write_weights(tmp_path / "w", heads.tensors(), heads.config())
@@ -85,7 +84,6 @@ def test_stages_in_training_score_as_stages_that_draft(is_tied: bool, llama: Tar
 
 def test_stages_behind_the_targets_tables_score_as_in_training(llama: Target, tmp_path: Path) -> None:
     """Some of the target's tokens, of other order than its own."""
-    torch.manual_seed(0)
     named = [41, 7, 23, 50, 9]
     model = llama.loaded.model
     table, output = model.get_input_embeddings().weight, model.get_output_embeddings().weight[named]
