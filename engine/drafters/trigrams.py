@@ -120,12 +120,12 @@ class Overlay:
         """Add `increment` to the weight of every tri-gram in `ids`, up to `cap`."""
         if 2 * (self._num_pairs + len(ids)) > len(self.keys):
             self._grow()
-        self._num_pairs += _adapt(ids, increment, cap, *self.arrays)
+        self._num_pairs += _adapt(ids, increment, cap, self.arrays)
 
     def successors(self, first: int, second: int) -> list[tuple[int, float]]:
         """What may follow, in stored order: for tests and inspection."""
         buffer_tokens, buffer_weights = np.zeros(OVERLAY_SUCCESSORS, np.int32), np.zeros(OVERLAY_SUCCESSORS, np.float32)
-        num = find(first, second, buffer_tokens, buffer_weights, *self.arrays)
+        num = find(first, second, buffer_tokens, buffer_weights, self.arrays)
         return [(int(t), float(w)) for t, w in zip(buffer_tokens[:num], buffer_weights[:num], strict=True)]
 
     def _grow(self) -> None:
@@ -155,21 +155,9 @@ def _base_row(key: int, keys: Array) -> int:
 
 
 @njit(cache=True)
-def find(
-    first: int,
-    second: int,
-    found_tokens: Array,
-    found_weights: Array,
-    keys: Array,
-    offsets: Array,
-    tokens: Array,
-    weights: Array,
-    over_keys: Array,
-    over_counts: Array,
-    over_tokens: Array,
-    over_weights: Array,
-) -> int:
-    """Number of successors of a pair, which are written to the first two buffers."""
+def find(first: int, second: int, found_tokens: Array, found_weights: Array, table: Any) -> int:
+    """Number of successors of a pair, which are written to the two buffers; `table`: `Overlay.arrays`."""
+    keys, offsets, tokens, weights, over_keys, over_counts, over_tokens, over_weights = table
     key = (first << 32) | second
     slot = _slot(key, over_keys)
     if over_keys[slot] == key:
@@ -187,20 +175,9 @@ def find(
 
 
 @njit(cache=True)
-def _adapt(
-    ids: Array,
-    increment: float,
-    cap: float,
-    keys: Array,
-    offsets: Array,
-    tokens: Array,
-    weights: Array,
-    over_keys: Array,
-    over_counts: Array,
-    over_tokens: Array,
-    over_weights: Array,
-) -> int:
+def _adapt(ids: Array, increment: float, cap: float, table: Any) -> int:
     """Number of pairs that were new to the overlay."""
+    keys, offsets, tokens, weights, over_keys, over_counts, over_tokens, over_weights = table
     num_new = 0
     for place in range(len(ids) - 2):
         key = (ids[place] << 32) | ids[place + 1]

@@ -11,12 +11,13 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
+from engine.events import Judged
 from engine.noise import Noise
 from engine.tree import DraftTree
-from engine.verify.base import Rule, TargetRows, Verdict, ending, match
+from engine.verify.base import Descending, TargetRows, match
 
 
-class Lenient(Rule):
+class Lenient(Descending):
     """Descends by the target's draws, and past them where a child is tolerated: the likeliest of those."""
 
     guarantee = "lossy"
@@ -27,19 +28,13 @@ class Lenient(Rule):
     def tolerated(self, probs: Tensor, of_children: Tensor) -> Tensor:
         """Which children are good enough (c,) bool, by a distribution (v,) and their probabilities in it (c,)."""
 
-    def verify(self, tree: DraftTree, target: TargetRows, noise: Noise, position: int) -> Verdict:
-        path: list[int] = []
-        node = -1
-        while True:
-            probs = target[node + 1]
-            token = noise.draw(probs, position + len(path))
-            child = match(tree, node, token)
-            if child is None:
-                child = self._stand_in(tree, node, probs)
-            if child is None:
-                return Verdict(tuple(path), token, ending(tree, path))
-            path.append(child)
-            node = child
+    def _next(
+        self, tree: DraftTree, node: int, target: TargetRows, noise: Noise, place: int, judged: list[Judged] | None
+    ) -> tuple[int | None, int]:
+        probs = target[node + 1]
+        token = noise.draw(probs, place)
+        child = match(tree, node, token)
+        return self._stand_in(tree, node, probs) if child is None else child, token
 
     def _stand_in(self, tree: DraftTree, node: int, probs: Tensor) -> int | None:
         children = tree.children[node + 1]

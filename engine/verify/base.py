@@ -82,6 +82,32 @@ class Rule(ABC):
         """
 
 
+class Descending(Rule):
+    """Goes down from the root, from survivor to survivor. For any tree, or any that is drawn as the rule asks."""
+
+    @abstractmethod
+    def _next(
+        self, tree: DraftTree, node: int, target: TargetRows, noise: Noise, place: int, judged: list[Judged] | None
+    ) -> tuple[int | None, int]:
+        """The surviving child of a node, or None and the token that follows there.
+
+        `place` is that token's; `judged` gets each draw that is examined, where somebody asks.
+        """
+
+    def verify(self, tree: DraftTree, target: TargetRows, noise: Noise, position: int) -> Verdict:
+        if self.draft_mode == "drawn":
+            refuse_unless_drawn(type(self), tree)
+        judged: list[Judged] | None = [] if self.has_detail else None
+        path: list[int] = []
+        node = -1
+        while True:
+            child, token = self._next(tree, node, target, noise, position + len(path), judged)
+            if child is None:
+                return Verdict(tuple(path), token, ending(tree, path), tuple(judged or ()))
+            path.append(child)
+            node = child
+
+
 DRAWN: dict[Drawing, str] = {
     "in_turn": "sampled drafts",
     "iid": "siblings that are drawn independently of each other",

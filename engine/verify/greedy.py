@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from engine.events import Judged
 from engine.noise import Noise
 from engine.tree import DraftTree
-from engine.verify.base import Rule, TargetRows, Verdict, ending, match
+from engine.verify.base import Descending, TargetRows, match
 
 
-class Greedy(Rule):
+class Greedy(Descending):
     """Arg-max match, ties to the lowest id as in plain decoding. For any tree."""
 
     name = "greedy"
@@ -16,16 +17,11 @@ class Greedy(Rule):
     judges_by = "likeliest"
     default_at = "zero"
 
-    def verify(self, tree: DraftTree, target: TargetRows, noise: Noise, position: int) -> Verdict:
-        path: list[int] = []
-        node = -1
-        while True:
-            token = target.likeliest(node + 1)
-            child = match(tree, node, token)
-            if child is None:
-                return Verdict(tuple(path), token, ending(tree, path))
-            path.append(child)
-            node = child
+    def _next(
+        self, tree: DraftTree, node: int, target: TargetRows, noise: Noise, place: int, judged: list[Judged] | None
+    ) -> tuple[int | None, int]:
+        token = target.likeliest(node + 1)
+        return match(tree, node, token), token
 
 
 RULE = Greedy

@@ -20,14 +20,14 @@ from torch import Tensor
 from engine.events import Judged
 from engine.noise import Noise
 from engine.tree import DraftTree
-from engine.verify.base import Rule, TargetRows, Verdict, ending, refuse_unless_drawn
+from engine.verify.base import Descending, TargetRows
 
 _HALVINGS = 50
 """Of the interval that ρ lies in, down to a float64's own error."""
 Probs = np.ndarray[Any, np.dtype[np.float64]]
 
 
-class KSeq(Rule):
+class KSeq(Descending):
     """Within 1 - 1/e of the best acceptance that k independent drafts can have."""
 
     name = "k_seq"
@@ -36,19 +36,11 @@ class KSeq(Rule):
     is_reproducible = False
     needs_temperature = "above zero"
 
-    def verify(self, tree: DraftTree, target: TargetRows, noise: Noise, position: int) -> Verdict:
-        refuse_unless_drawn(type(self), tree)
-        judged: list[Judged] | None = [] if self.has_detail else None
-        path: list[int] = []
-        node = -1
-        while True:
-            place = position + len(path)
-            child, residual = select(tree, node, target[node + 1], noise.uniforms(place, "acceptance"), judged)
-            if child is None:
-                token = noise.draw(residual, place, "correction")
-                return Verdict(tuple(path), token, ending(tree, path), tuple(judged or ()))
-            path.append(child)
-            node = child
+    def _next(
+        self, tree: DraftTree, node: int, target: TargetRows, noise: Noise, place: int, judged: list[Judged] | None
+    ) -> tuple[int | None, int]:
+        child, residual = select(tree, node, target[node + 1], noise.uniforms(place, "acceptance"), judged)
+        return child, noise.draw(residual, place, "correction") if child is None else -1
 
 
 def select(

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from engine.events import Judged
 from engine.noise import Noise
 from engine.tree import DraftTree
-from engine.verify.base import DraftMode, Rule, TargetRows, Temperatures, Verdict, ending, match
+from engine.verify.base import Descending, DraftMode, TargetRows, Temperatures, match
 
 
-class NodeSampling(Rule):
+class NodeSampling(Descending):
     """One draw per node; the safe default for sampled decoding."""
 
     name = "node_sampling"
@@ -22,16 +23,11 @@ class NodeSampling(Rule):
     judges_by = "draw"
     default_at: ClassVar[Temperatures | None] = "above zero"
 
-    def verify(self, tree: DraftTree, target: TargetRows, noise: Noise, position: int) -> Verdict:
-        path: list[int] = []
-        node = -1
-        while True:
-            token = target.drawn(node + 1, noise, position + len(path))
-            child = match(tree, node, token)
-            if child is None:
-                return Verdict(tuple(path), token, ending(tree, path))
-            path.append(child)
-            node = child
+    def _next(
+        self, tree: DraftTree, node: int, target: TargetRows, noise: Noise, place: int, judged: list[Judged] | None
+    ) -> tuple[int | None, int]:
+        token = target.drawn(node + 1, noise, place)
+        return match(tree, node, token), token
 
 
 RULE = NodeSampling

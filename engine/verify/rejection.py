@@ -17,10 +17,10 @@ from torch import Tensor
 from engine.events import Judged
 from engine.noise import Noise
 from engine.tree import DraftTree
-from engine.verify.base import Rule, TargetRows, Verdict, ending, refuse_unless_drawn
+from engine.verify.base import Descending, TargetRows
 
 
-class Rejection(Rule):
+class Rejection(Descending):
     """Refuses a tree that does not say what its nodes were drawn from."""
 
     name = "rejection"
@@ -29,20 +29,12 @@ class Rejection(Rule):
     needs_temperature = "above zero"
     judges_by = "ratio"
 
-    def verify(self, tree: DraftTree, target: TargetRows, noise: Noise, position: int) -> Verdict:
-        refuse_unless_drawn(type(self), tree)
-        judged: list[Judged] | None = [] if self.has_detail else None
-        path: list[int] = []
-        node = -1
-        while True:
-            place = position + len(path)
-            uniforms = noise.uniforms(place, "acceptance")
-            child, residual = examine(tree, node, target[node + 1].double(), uniforms, judged)
-            if child is None:
-                token = noise.draw(residual, place, "correction")
-                return Verdict(tuple(path), token, ending(tree, path), tuple(judged or ()))
-            path.append(child)
-            node = child
+    def _next(
+        self, tree: DraftTree, node: int, target: TargetRows, noise: Noise, place: int, judged: list[Judged] | None
+    ) -> tuple[int | None, int]:
+        uniforms = noise.uniforms(place, "acceptance")
+        child, residual = examine(tree, node, target[node + 1].double(), uniforms, judged)
+        return child, noise.draw(residual, place, "correction") if child is None else -1
 
 
 def examine(

@@ -45,7 +45,7 @@ def _roll_out(
     """Sum of the weights of up to `num_left` tokens drawn in proportion to them."""
     total = 0.0
     for _ in range(num_left):
-        num = find(before, token, found_tokens, found_weights, *table)
+        num = find(before, token, found_tokens, found_weights, table)
         if num == 0:
             break
         mass = 0.0
@@ -88,7 +88,7 @@ def search(
             score += priors[node]
         if depths[node] < num_transitions and first_child[node] < 0:
             last = tokens[parents[node]] if node > 0 else before
-            num = find(last, tokens[node], found_tokens, found_weights, *table)
+            num = find(last, tokens[node], found_tokens, found_weights, table)
             first_child[node], num_children[node] = num_nodes, num
             for i in range(num):
                 child = num_nodes + i
@@ -142,7 +142,7 @@ def draft(
         if num == max_nodes:
             break
         last = tokens[parents[node]]
-        if find(last, tokens[node], found_tokens, found_weights, *table):
+        if find(last, tokens[node], found_tokens, found_weights, table):
             heaviest = found_tokens[_heaviest(found_tokens, found_weights, last, tokens[node], table)]
             num = max(num, _add(heaviest, place[node], num, out_tokens, out_parents) + 1)
         if num == max_nodes:
@@ -152,7 +152,7 @@ def draft(
 
 @njit(cache=True)
 def _heaviest(found_tokens: Array, found_weights: Array, before: int, token: int, table: Any) -> int:
-    num = find(before, token, found_tokens, found_weights, *table)
+    num = find(before, token, found_tokens, found_weights, table)
     return int(np.argmax(found_weights[:num]))
 
 
