@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import weakref
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import torch
 import transformers
 from model_folders import load, refusal, save_model
 from safetensors.torch import load_file, save_file
+from spoiling import Spoil, changed, cut_off, holding, lacking
 
 from engine import models
 from engine.errors import UnknownName
@@ -72,23 +72,6 @@ def test_a_hub_name_that_cannot_be_fetched_is_refused_and_presets_are_named(name
     assert "story" in message
 
 
-def cut_off(folder: Path) -> None:
-    path = folder / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:-5000])
-
-
-def replace_by_noise(folder: Path) -> None:
-    (folder / "model.safetensors").write_bytes(bytes(range(256)) * 20)
-
-
-def empty_the_weights(folder: Path) -> None:
-    (folder / "model.safetensors").write_bytes(b"")
-
-
-def lose_the_weights(folder: Path) -> None:
-    (folder / "model.safetensors").unlink()
-
-
 def lose_a_tensor(folder: Path) -> None:
     path = folder / "model.safetensors"
     tensors = load_file(path)
@@ -96,48 +79,26 @@ def lose_a_tensor(folder: Path) -> None:
     save_file(tensors, path, metadata={"format": "pt"})
 
 
-def other_shape(folder: Path) -> None:
-    path = folder / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "intermediate_size": 64}))
+WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
+SPOILT: dict[str, Spoil] = {
+    "cut off": cut_off(WEIGHTS, 5000),
+    "noise": holding(WEIGHTS, bytes(range(256)) * 20),
+    "empty weights": holding(WEIGHTS, b""),
+    "no weights": lacking(WEIGHTS),
+    "a tensor is missing": lose_a_tensor,
+    "another shape": changed(CONFIG, intermediate_size=64),
+    "broken config": holding(CONFIG, "{"),
+    "unknown architecture": holding(CONFIG, json.dumps({"model_type": "perceptron"})),
+    "broken tokenizer": holding(TOKENIZER, "{"),
+    "no tokenizer": lacking("*token*"),
+    "unknown tokenizer": changed(TOKENIZER, model={"type": "Banana"}),
+    "another program's tokenizer": holding(TOKENIZER, json.dumps(["no", "tokenizer"])),
+    "unreadable template": holding("chat_template.jinja", b"\xff\xfe\x00{{"),
+}
 
 
-def spoil_the_config(folder: Path) -> None:
-    (folder / "config.json").write_text("{")
-
-
-def unknown_architecture(folder: Path) -> None:
-    (folder / "config.json").write_text(json.dumps({"model_type": "perceptron"}))
-
-
-def spoil_the_tokenizer(folder: Path) -> None:
-    (folder / "tokenizer.json").write_text("{")
-
-
-def unknown_tokenizer(folder: Path) -> None:
-    path = folder / "tokenizer.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "model": {"type": "Banana"}}))
-
-
-def another_programs_tokenizer(folder: Path) -> None:
-    (folder / "tokenizer.json").write_text(json.dumps(["no", "tokenizer"]))
-
-
-def unreadable_template(folder: Path) -> None:
-    (folder / "chat_template.jinja").write_bytes(b"\xff\xfe\x00{{")
-
-
-def lose_the_tokenizer(folder: Path) -> None:
-    for path in folder.glob("*token*"):
-        path.unlink()
-
-
-SPOILT = [cut_off, replace_by_noise, empty_the_weights, lose_the_weights, lose_a_tensor, other_shape]
-SPOILT += [spoil_the_config, unknown_architecture, spoil_the_tokenizer, lose_the_tokenizer]
-SPOILT += [unknown_tokenizer, another_programs_tokenizer, unreadable_template]
-
-
-@pytest.mark.parametrize("spoil", SPOILT)
-def test_a_spoilt_folder_is_refused_and_named(spoil: Callable[[Path], None], folder: Path) -> None:
+@pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
+def test_a_spoilt_folder_is_refused_and_named(spoil: Spoil, folder: Path) -> None:
     spoil(folder)
     assert str(folder) in refusal(lambda: load(folder))
 

@@ -5,65 +5,32 @@ from __future__ import annotations
 import json
 import lzma
 from codecs import BOM_UTF8
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from spoiling import Spoil, holding, lacking
 
 from engine.errors import BadInput
 from engine.training import corpus
 from engine.training.corpus import Document
 from tests.engine.training.stories import STORIES
 
-
-def no_file(folder: Path) -> None:
-    pass
-
-
-def an_empty_file(folder: Path) -> None:
-    (folder / "a.txt").write_text(" \n")
-
-
-def another_kind_of_file(folder: Path) -> None:
-    (folder / "a.png").write_bytes(b"\x89PNG")
-
-
-def binary(folder: Path) -> None:
-    (folder / "a.txt").write_bytes(bytes(range(256)))
+SPOILT: dict[str, Spoil] = {
+    "no file": lacking("*"),
+    "an empty file": holding("a.txt", " \n"),
+    "another kind of file": holding("a.png", b"\x89PNG"),
+    "binary": holding("a.txt", bytes(range(256))),
+    "binary that decodes": holding("a.txt", b"text\x00text"),
+    "broken JSON": holding("a.jsonl", '{"text": "good"}\n{"text": \n'),
+    "JSON that is no object": holding("a.jsonl", '["text"]\n'),
+    "JSON whose text is a number": holding("a.jsonl", '{"text": 5}\n'),
+    "not compressed": holding("a.jsonl.xz", b"no xz"),
+    "cut off": holding("a.jsonl.xz", lzma.compress(json.dumps({"text": "a" * 999}).encode())[:-20]),
+}
 
 
-def binary_that_decodes(folder: Path) -> None:
-    (folder / "a.txt").write_bytes(b"text\x00text")
-
-
-def broken_json(folder: Path) -> None:
-    (folder / "a.jsonl").write_text('{"text": "good"}\n{"text": \n')
-
-
-def json_that_is_no_object(folder: Path) -> None:
-    (folder / "a.jsonl").write_text('["text"]\n')
-
-
-def json_whose_text_is_a_number(folder: Path) -> None:
-    (folder / "a.jsonl").write_text('{"text": 5}\n')
-
-
-def not_compressed(folder: Path) -> None:
-    (folder / "a.jsonl.xz").write_bytes(b"no xz")
-
-
-def cut_off(folder: Path) -> None:
-    (folder / "a.jsonl.xz").write_bytes(lzma.compress(json.dumps({"text": "a" * 999}).encode())[:-20])
-
-
-SPOILT = [no_file, an_empty_file, another_kind_of_file, binary, binary_that_decodes, broken_json]
-SPOILT += [json_that_is_no_object, json_whose_text_is_a_number, not_compressed, cut_off]
-
-
-@pytest.mark.parametrize("spoil", SPOILT)
-def test_a_folder_without_readable_text_is_refused_with_a_sentence(
-    spoil: Callable[[Path], None], tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
+def test_a_folder_without_readable_text_is_refused_with_a_sentence(spoil: Spoil, tmp_path: Path) -> None:
     spoil(tmp_path)
     with pytest.raises(BadInput) as caught:
         corpus.read_folder(tmp_path)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
+from spoiling import Spoil, cut_off, holding, lacking
 from toys import FAMILIES, build, tiny, write_weights
 
 from engine.drafters.heads._weights import find_weights, kinship, missing_reason
@@ -99,59 +101,24 @@ def test_a_target_of_a_family_has_the_familys_weights_by_any_name(
     assert weights_folder(llama.facts, "chimera") is None
 
 
-def cut_off(folder: Path) -> None:
-    path = folder / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:-8])
+WEIGHTS, CONFIG, INDEX = "model.safetensors", "config.json", "model.safetensors.index.json"
+SPOILT: dict[str, Spoil] = {
+    "cut off": cut_off(WEIGHTS, 8),
+    "empty": holding(WEIGHTS, b""),
+    "weights of another name": lambda folder: (folder / WEIGHTS).rename(folder / "pytorch_model.bin"),
+    "no config": lacking(CONFIG),
+    "broken config": holding(CONFIG, '{"n":'),
+    "nothing": shutil.rmtree,
+    "config of another kind": holding(CONFIG, "[1]"),
+    "index without names": holding(INDEX, '{"weight_map": {"a": ["x"], "b": 3}}'),
+    "index of another kind": holding(INDEX, '{"weight_map": "model.safetensors"}'),
+    "index of no file": holding(INDEX, '{"weight_map": {"a": "\\ud800"}}'),
+    "nested": holding(CONFIG, "[" * 100_000),
+}
 
 
-def empty(folder: Path) -> None:
-    (folder / "model.safetensors").write_bytes(b"")
-
-
-def no_weights(folder: Path) -> None:
-    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-
-
-def no_config(folder: Path) -> None:
-    (folder / "config.json").unlink()
-
-
-def broken_config(folder: Path) -> None:
-    (folder / "config.json").write_text('{"n":')
-
-
-def config_of_another_kind(folder: Path) -> None:
-    (folder / "config.json").write_text("[1]")
-
-
-def index_without_names(folder: Path) -> None:
-    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": ["x"], "b": 3}}')
-
-
-def index_of_another_kind(folder: Path) -> None:
-    (folder / "model.safetensors.index.json").write_text('{"weight_map": "model.safetensors"}')
-
-
-def index_of_no_file(folder: Path) -> None:
-    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": "\\ud800"}}')
-
-
-def nested(folder: Path) -> None:
-    (folder / "config.json").write_text("[" * 100_000)
-
-
-def nothing(folder: Path) -> None:
-    for path in folder.iterdir():
-        path.unlink()
-    folder.rmdir()
-
-
-SPOILT = [cut_off, empty, no_weights, no_config, broken_config, nothing, config_of_another_kind, index_without_names]
-SPOILT += [index_of_another_kind, index_of_no_file, nested]
-
-
-@pytest.mark.parametrize("spoil", SPOILT)
-def test_a_spoilt_folder_is_refused_with_a_sentence(spoil: Any, llama: Target, tmp_path: Path) -> None:
+@pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
+def test_a_spoilt_folder_is_refused_with_a_sentence(spoil: Spoil, llama: Target, tmp_path: Path) -> None:
     folder = write(tmp_path / "w")
     spoil(folder)
     with pytest.raises(BadInput) as caught:
