@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from toys.drafting import Script, ScriptedDrafter, random_trees, right, trees, wrong
+from toys.drafting import Script, ScriptedDrafter, random_trees, right, session_of, trees, wrong
 from toys.families import BORDER, FAMILIES, MAX_CONTEXT, REFUSED, VOCAB_SIZE, WINDOW
 from toys.heads import create, random_weights, untrained, write_weights
 from toys.letters import LetterTokenizer, loaded, stand_in
@@ -39,6 +39,7 @@ __all__ = [
     "random_trees",
     "random_weights",
     "right",
+    "session_of",
     "stand_in",
     "steps_of",
     "stock",

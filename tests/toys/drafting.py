@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from hypothesis import strategies as st
 
+from engine.config import GenerationConfig
 from engine.drafters.base import Context, Drafter, NoOptions, Room
+from engine.noise import Noise
 from engine.target import Scored
 from engine.tree import DraftTree, chain
 from engine.verify import Verdict
@@ -20,6 +23,14 @@ def trees(draw: st.DrawFn, max_nodes: int = 12, vocab_size: int = 3) -> DraftTre
     parents = tuple(draw(st.integers(-1, i - 1)) for i in range(num_nodes))
     tokens = tuple(draw(st.integers(0, vocab_size - 1)) for _ in range(num_nodes))
     return DraftTree(tokens, parents)
+
+
+def session_of(drafter: Drafter, ids: Sequence[int], seed: int = 0, **settings: Any) -> Context:
+    """A session whose text is these tokens (a list is kept as it is), of which the drafter has been told."""
+    kept = ids if isinstance(ids, list) else list(ids)
+    context = Context(kept, GenerationConfig(**settings), Noise(seed))
+    drafter.start(context)
+    return context
 
 
 class ScriptedDrafter(Drafter):

@@ -22,6 +22,7 @@ from toys import (
     greedy_text,
     output_ids,
     prompt_ids,
+    steps_of,
     tiny,
 )
 
@@ -62,10 +63,6 @@ def plain_text(prompt: Sequence[int], num_tokens: int = 24, **settings: Any) -> 
 @functools.cache
 def _plain_text(prompt: tuple[int, ...], num_tokens: int, settings: tuple[tuple[str, Any], ...]) -> list[int]:
     return greedy_text(Target(tiny("llama")), prompt, num_tokens, **dict(settings))[len(prompt) :]
-
-
-def steps_of(events: Sequence[Event]) -> list[Stepped]:
-    return [event for event in events if isinstance(event, Stepped)]
 
 
 # Exactness

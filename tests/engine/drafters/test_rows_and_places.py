@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from reciter import Reciter, recite
-from toys import LetterTokenizer, Table, TableTarget, create, output_ids, prompt_ids
+from toys import LetterTokenizer, Table, TableTarget, create, output_ids, prompt_ids, session_of
 
 from engine import drafters
 from engine.config import GenerationConfig
@@ -86,8 +86,7 @@ def test_stand_draws_each_level_with_the_noise_of_its_place() -> None:
 def test_stand_learns_each_accepted_row_at_its_own_place() -> None:
     drafter = create("stand", TableTarget(Table(8)), reads_prompt=False)
     assert isinstance(drafter, Stand)
-    context = Context([1, 2], GenerationConfig(), Noise(0))
-    drafter.start(context)
+    context = session_of(drafter, [1, 2])
     context.tree = DraftTree((3, 4, 5), (-1, -1, 1))
     logits = torch.zeros(4, 8)
     for row, token in enumerate((4, 0, 5, 6)):
@@ -106,8 +105,7 @@ def test_stand_learns_each_accepted_row_at_its_own_place() -> None:
 def test_aded_drafts_exactly_as_deep_as_it_is_asked_to(length: int) -> None:
     text = [1, 2, 3, 4, 5, 6, 7, 8, 1, 2]
     drafter = drafters.create("aded", {"table": "none", "nodes": 16, "length": length}, TableTarget(Table(64)))
-    context = Context(text, GenerationConfig(), Noise(0))
-    drafter.start(context)
+    context = session_of(drafter, text)
     assert drafter.propose(context, Room(64)).tokens == tuple(range(3, 3 + length))
 
 
@@ -161,8 +159,7 @@ def test_the_table_of_successors_leaves_out_what_is_no_token() -> None:
 def test_token_recycling_keeps_its_row_of_the_unknown_unknown() -> None:
     drafter: Any = create("token_recycling", TableTarget(Table(8)), reads_prompt=False)
     drafter._num_tokens = 5
-    context = Context([1, 2], GenerationConfig(), Noise(0))
-    drafter.start(context)
+    context = session_of(drafter, [1, 2])
     context.tree = chain([5, 7, 3])
     context.ids += [5, 7, 3, 6]
     logits = torch.randn(4, 8, generator=torch.Generator().manual_seed(0))

@@ -9,22 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from reciter import block_efficiency, prose, recite
-from toys import Table, TableTarget
+from toys import Table, TableTarget, create, session_of
 
-from engine import options
-from engine.config import GenerationConfig
 from engine.drafters.base import Context, Room
-from engine.drafters.copying.copyspec import CopySpec, RollingIndex
-from engine.noise import Noise
+from engine.drafters.copying.copyspec import RollingIndex
 
 TARGET = TableTarget(Table(10), eos_id=0)
 
 
-def drafter_for(ids: list[int], **given_options: Any) -> tuple[CopySpec, Context]:
-    context = Context(ids, GenerationConfig(), Noise(0))
-    drafter = CopySpec(options.parse(CopySpec.Options, given_options, "copyspec"), TARGET)
-    drafter.start(context)
-    return drafter, context
+def drafter_for(ids: list[int], **options: Any) -> tuple[Any, Context]:
+    drafter = create("copyspec", TARGET, **options)
+    return drafter, session_of(drafter, ids)
 
 
 HAND_WORKED: dict[str, tuple[list[int], dict[str, Any], list[int]]] = {

@@ -9,12 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from reciter import Reciter, recite
-from toys import create
+from toys import create, session_of
 
-from engine.config import GenerationConfig
 from engine.drafters.base import Context, Room
 from engine.drafters.copying.iad import Iad
-from engine.noise import Noise
 
 SOURCE = list(range(1, 41))
 TARGET = Reciter(range(64))
@@ -23,9 +21,7 @@ TARGET = Reciter(range(64))
 def started(prompt: Sequence[int], **options: Any) -> tuple[Iad, Context]:
     drafter = create("iad", TARGET, **options)
     assert isinstance(drafter, Iad)
-    context = Context(list(prompt), GenerationConfig(), Noise(0))
-    drafter.start(context)
-    return drafter, context
+    return drafter, session_of(drafter, list(prompt))
 
 
 def letters(ids: Sequence[int]) -> str:

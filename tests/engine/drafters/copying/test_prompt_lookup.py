@@ -7,23 +7,17 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from toys import Table, TableTarget
+from toys import Table, TableTarget, create, session_of
 
-from engine import options
-from engine.config import GenerationConfig
 from engine.drafters.base import Context, Room
-from engine.drafters.copying.prompt_lookup import PromptLookup
 from engine.errors import BadInput
-from engine.noise import Noise
 
 TARGET = TableTarget(Table(10), eos_id=0)
 
 
-def drafter_for(ids: list[int], **given_options: Any) -> tuple[PromptLookup, Context]:
-    context = Context(ids, GenerationConfig(), Noise(0))
-    drafter = PromptLookup(options.parse(PromptLookup.Options, given_options, "prompt_lookup"), TARGET)
-    drafter.start(context)
-    return drafter, context
+def drafter_for(ids: list[int], **options: Any) -> tuple[Any, Context]:
+    drafter = create("prompt_lookup", TARGET, **options)
+    return drafter, session_of(drafter, ids)
 
 
 def proposal(ids: list[int], budget: int = 64, **given_options: Any) -> list[int]:
@@ -126,6 +120,5 @@ def test_a_step_reads_the_new_tokens_and_not_the_whole_context(num_before: int) 
 
 def test_a_session_starts_with_an_empty_index() -> None:
     drafter, _ = drafter_for([1, 2, 3, 1, 2])
-    other = Context([1], GenerationConfig(), Noise(0))
-    drafter.start(other)
+    other = session_of(drafter, [1])
     assert len(drafter.propose(other, Room(9))) == 0

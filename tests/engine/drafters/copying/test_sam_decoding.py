@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from reciter import block_efficiency, prose, recite
-from toys import Table, TableTarget, create
+from toys import Table, TableTarget, create, session_of
 
 from engine.config import GenerationConfig
 from engine.drafters import corpus
@@ -28,8 +28,7 @@ texts = st.lists(st.integers(0, 2), min_size=1, max_size=60)
 def proposed(ids: Sequence[int], budget: int = 64, **options: Any) -> Any:
     drafter = create("sam_decoding", TARGET, **options)
     assert isinstance(drafter, SamDecoding)
-    context = Context(list(ids), GenerationConfig(), Noise(0))
-    drafter.start(context)
+    context = session_of(drafter, list(ids))
     return drafter.propose(context, Room(budget))
 
 

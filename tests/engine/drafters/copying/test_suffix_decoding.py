@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from reciter import block_efficiency, prose, recite
-from toys import Table, TableTarget, create
+from toys import Table, TableTarget, create, session_of
 
 from engine.config import GenerationConfig
 from engine.drafters import corpus
@@ -30,8 +30,7 @@ LIMITS = Limits(factor=1.0, offset=0.0, least=0.1, depth=24, nodes=64, is_path=F
 
 def proposed(ids: Sequence[int], room: Room | None = None, **options: Any) -> DraftTree:
     drafter = create("suffix_decoding", TARGET, **options)
-    context = Context(list(ids), GenerationConfig(), Noise(0))
-    drafter.start(context)
+    context = session_of(drafter, list(ids))
     return drafter.propose(context, room or Room(64))
 
 

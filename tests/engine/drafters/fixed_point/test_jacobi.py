@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from reciter import Reciter, prose
-from toys import Table, TableTarget, assert_fits, create, greedy_text, output_ids, prompt_ids
+from toys import Table, TableTarget, assert_fits, create, greedy_text, output_ids, prompt_ids, session_of
 
 from engine.config import GenerationConfig
 from engine.drafters.base import Context, Room
@@ -77,8 +77,7 @@ def test_the_guess_of_a_place_comes_from_the_row_before_it(rule: str, num_accept
 @pytest.mark.parametrize("start_from", ["ngram", "repeat", "random"])
 def test_where_first_guesses_come_from(start_from: str) -> None:
     drafter = made(TableTarget(Table(9)), window=4, start_from=start_from)
-    context = Context([1, 2, 3, 4, 1, 2], GenerationConfig(), Noise(0))
-    drafter.start(context)
+    context = session_of(drafter, [1, 2, 3, 4, 1, 2])
     tokens = list(drafter.propose(context, Room(64)).tokens)
     wanted = {"ngram": [3, 4, 1, 2], "repeat": [2, 2, 2, 2]}
     assert tokens == wanted.get(start_from, tokens)
@@ -163,8 +162,7 @@ def test_a_guess_is_kept_for_how_sure_its_law_was_not_for_its_own_share() -> Non
 def test_a_guess_that_was_not_examined_is_kept_at_its_place(num_accepted: int) -> None:
     """With `num_accepted` accepted and the next one refused, old guess k + 1 + i is guess i of the next draft."""
     drafter = made(TableTarget(Table(9)), window=6, keep_above=0.0)
-    context = Context([1, 2, 3], GenerationConfig(**RULES["rejection"]), Noise(4))
-    drafter.start(context)
+    context = session_of(drafter, [1, 2, 3], 4, **RULES["rejection"])
     drafter._vocab_size = 9
     for accepted in (0, num_accepted):
         before = context.tree = drafter.propose(context, Room(64))
@@ -184,8 +182,7 @@ def test_a_guess_that_was_not_examined_is_kept_at_its_place(num_accepted: int) -
 
 def test_guesses_of_another_drafters_step_are_forgotten() -> None:
     drafter = made(TableTarget(Table(9)), window=3)
-    context = Context([1, 2, 3], GenerationConfig(), Noise(0))
-    drafter.start(context)
+    context = session_of(drafter, [1, 2, 3])
     tree = drafter.propose(context, Room(9))
     context.tree = tree.pruned(0, 0)
     context.ids.append(8)

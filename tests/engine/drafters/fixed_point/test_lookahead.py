@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from toys import MAX_CONTEXT, Table, TableTarget, create, greedy_text, prompt_ids, stock, stock_logits
+from toys import MAX_CONTEXT, Table, TableTarget, create, greedy_text, prompt_ids, session_of, stock, stock_logits
 
 from engine.config import GenerationConfig
 from engine.drafters.base import Context, Room
@@ -77,8 +77,7 @@ def test_the_window_fills_a_level_a_step_and_then_moves_by_one() -> None:
     """Rows answer 40 + depth, so each new token says which row it came from."""
     target = TableTarget(Table(64))
     drafter = made(target, reads_text=False)
-    context = Context([1, 2, 3], GenerationConfig(), Noise(0))
-    drafter.start(context)
+    context = session_of(drafter, [1, 2, 3])
     assert [len(level) for level in drafter.levels] == [W + N - 3]
     for wanted in ([4, 5], [3, 4, 4], [3, 4, 4], [3, 4, 4]):
         before = [list(level) for level in drafter.levels]
@@ -107,8 +106,7 @@ def test_the_window_fills_a_level_a_step_and_then_moves_by_one() -> None:
 
 def test_a_window_that_was_cut_off_or_not_in_the_pass_stays() -> None:
     drafter = made(TableTarget(Table(64)))
-    context = Context([1, 2, 3], GenerationConfig(), Noise(0))
-    drafter.start(context)
+    context = session_of(drafter, [1, 2, 3])
     tree = drafter.propose(context, Room(128))
     before = [list(level) for level in drafter.levels]
     context.tree = tree.pruned(2, 1)
@@ -141,8 +139,7 @@ def test_the_pool_forgets_what_was_found_least_recently() -> None:
 
 def test_a_candidate_that_is_right_gives_all_its_tokens_and_one_more() -> None:
     drafter = made(TableTarget(Table(64)))
-    context = Context([1, 2, 3, 4, 5, 1], GenerationConfig(), Noise(0))
-    drafter.start(context)
+    context = session_of(drafter, [1, 2, 3, 4, 5, 1])
     tree = drafter.propose(context, Room(128))
     texts = {tuple(tree.tokens[i] for i in tree.path_to(node)) for node in range(len(tree))}
     assert (2, 3, 4) in texts, "the n-gram of the prompt that began with the root's token"
@@ -151,8 +148,7 @@ def test_a_candidate_that_is_right_gives_all_its_tokens_and_one_more() -> None:
 def test_candidates_that_begin_like_the_window_or_each_other_share_their_nodes() -> None:
     """Equal siblings would hide each other: the longest match wins, whichever was found first."""
     drafter = made(TableTarget(Table(64)), reads_text=False)
-    context = Context([1, 2, 3], GenerationConfig(), Noise(0))
-    drafter.start(context)
+    context = session_of(drafter, [1, 2, 3])
     drafter.levels = [[10, 11, 12, 13, 14]]
     for rest in ((20, 21, 22), (20, 21, 23), (10, 11, 30)):
         drafter.pool.add(3, rest)
@@ -200,8 +196,7 @@ def test_a_window_that_no_step_can_hold_is_refused() -> None:
 @pytest.mark.parametrize(("window", "ngram"), [(2, 3), (2, 16), (7, 5), (7, 16), (64, 3), (18, 8)])
 def test_an_accepted_window_runs_and_is_never_larger_than_was_said(window: int, ngram: int) -> None:
     drafter = made(TableTarget(Table(9), max_context=1000), window=window, ngram=ngram, reads_text=False)
-    context = Context([1, 2, 3], GenerationConfig(), Noise(0))
-    drafter.start(context)
+    context = session_of(drafter, [1, 2, 3])
     sizes = []
     for _ in range(ngram + 1):
         sizes.append(sum(map(len, drafter.levels)))

@@ -11,6 +11,7 @@ import pytest
 import torch
 import transformers
 from toys import assert_fits, build, create, loaded, output_ids, prompt_ids
+from toys.families import sizes
 from toys.heads import random_weights
 
 from engine import drafters, models
@@ -34,17 +35,8 @@ NUM_SESSIONS = 300
 @functools.cache
 def small_vocabulary() -> LoadedModel:
     """Sixteen tokens, of which few are likely: enough for a tree, few enough to count."""
-    config = transformers.LlamaConfig(
-        vocab_size=16,
-        hidden_size=64,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        max_position_embeddings=64,
-        initializer_range=0.5,
-        eos_token_id=None,
-        bos_token_id=None,
-    )
+    own = {"vocab_size": 16, "intermediate_size": 64, "num_key_value_heads": 4}
+    config = transformers.LlamaConfig(**sizes(**own, max_position_embeddings=64, initializer_range=0.5))
     return loaded(build(config), 16, 64, name="small")
 
 

@@ -23,6 +23,7 @@ from toys import (
     loaded,
     output_ids,
     prompt_ids,
+    session_of,
     steps_of,
 )
 
@@ -98,8 +99,7 @@ def test_what_is_drafted_is_what_a_draft_model_drafts(
     run(llama, drafter, 40, repetition_penalty=1.2)
     assert 0 < drafter.num_foreseen < len(asked) - 1
     for ids, room, tokens in asked:
-        context = Context(ids, GenerationConfig(repetition_penalty=1.2), Noise(0))
-        other.start(context)
+        context = session_of(other, ids, repetition_penalty=1.2)
         assert other.propose(context, room).tokens == tokens
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from model_folders import load, refusal, save_model
 from torch import Tensor
-from toys import VOCAB_SIZE, build, draft_for, loaded, output_ids, prompt_ids, steps_of, stock_logits
+from toys import VOCAB_SIZE, build, draft_for, loaded, output_ids, prompt_ids, session_of, steps_of, stock_logits
 from transformers import LlamaConfig
 
 from engine import drafters, models
@@ -22,7 +22,6 @@ from engine.drafters.base import Context, Room
 from engine.drafters.small_models.pard import Pard, mask_of
 from engine.events import Stepped
 from engine.loop import generate
-from engine.noise import Noise
 from engine.runtime.runner import ModelRunner
 from engine.sampling import warp
 from engine.target import Target
@@ -58,8 +57,7 @@ def masked(model: Any, ids: Sequence[int], depth: int) -> Tensor:
 
 
 def started(drafter: Pard, ids: Sequence[int], **settings: Any) -> Context:
-    context = Context(list(ids), GenerationConfig(**settings), Noise(0))
-    drafter.start(context)
+    context = session_of(drafter, list(ids), **settings)
     return context
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from toys import Table, TableTarget
+from toys import Table, TableTarget, session_of
 
 from engine import drafters, models
 from engine.config import GenerationConfig
@@ -21,7 +21,6 @@ from engine.drafters.trigrams import EMPTY_TABLE, MAX_SUCCESSORS, OVERLAY_SUCCES
 from engine.errors import BadInput
 from engine.events import Stepped
 from engine.loop import generate
-from engine.noise import Noise
 from engine.target import Target
 
 PHRASE = [7, 8, 9, 10, 11]
@@ -44,9 +43,7 @@ def search(overlay: Overlay, before: int, root: int, **given_options: Any) -> di
 def drafter_for(ids: list[int], **given_options: Any) -> tuple[Any, Context]:
     target = TableTarget(Table(64))
     drafter = drafters.create("aded", {"table": "none", "nodes": 16, **given_options}, target)
-    context = Context(ids, GenerationConfig(), Noise(0))
-    drafter.start(context)
-    return drafter, context
+    return drafter, session_of(drafter, ids)
 
 
 def test_a_table_counts_inside_entries_and_normalises() -> None:

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from reciter import block_efficiency
-from toys import Table, TableTarget, assert_fits, create, output_ids
+from toys import Table, TableTarget, assert_fits, create, output_ids, session_of
 
 from engine.config import GenerationConfig
 from engine.drafters.base import Context, Room
@@ -228,8 +228,7 @@ def test_a_session_that_was_given_nothing_begins_with_nothing() -> None:
     target = TableTarget(Table(16, seed=3), max_context=400)
     first, second = made(target), made(target)
     run(target, first, 40)
-    context = Context([0, 1, 0, 1], GenerationConfig(), Noise(0))
-    second.start(context)
+    session_of(second, [0, 1, 0, 1])
     assert second.memory is not first.memory
     assert set(second.memory.entries) == {(0, 1), (1, 0), (0, 1, 0)}
 

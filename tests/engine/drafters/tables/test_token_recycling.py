@@ -12,7 +12,7 @@ import pytest
 import torch
 from reciter import Reciter, block_efficiency, prose
 from torch import Tensor
-from toys import MAX_CONTEXT, Table, TableTarget, create, prompt_ids
+from toys import MAX_CONTEXT, Table, TableTarget, create, prompt_ids, session_of
 
 from engine.config import GenerationConfig
 from engine.drafters import corpus
@@ -21,7 +21,6 @@ from engine.drafters.tables.token_recycling import NUM_CHILDREN, K, TokenRecycli
 from engine.errors import BadInput
 from engine.events import Stepped
 from engine.loop import generate
-from engine.noise import Noise
 from engine.target import Target
 from engine.tree import DraftTree
 
@@ -31,9 +30,7 @@ TARGET = Reciter(prose(400))
 def started(ids: list[int], **options: Any) -> tuple[TokenRecycling, Context]:
     drafter = create("token_recycling", TARGET, **options)
     assert isinstance(drafter, TokenRecycling)
-    context = Context(ids, GenerationConfig(), Noise(0))
-    drafter.start(context)
-    return drafter, context
+    return drafter, session_of(drafter, ids)
 
 
 # The tree

@@ -10,6 +10,7 @@ import pytest
 import torch
 import transformers
 from toys import VOCAB_SIZE, build, prompt_ids, stock_logits
+from toys.families import sizes
 from transformers import PreTrainedModel
 
 from engine.runtime.cpu.decoder import interleaved, looks_of, supports
@@ -27,20 +28,7 @@ MISTRAL, QWEN2, QWEN3, LLAMA = (
 
 
 def config_of(kind: Any = LLAMA, **more: Any) -> Any:
-    sizes = {
-        "vocab_size": VOCAB_SIZE,
-        "hidden_size": 64,
-        "intermediate_size": 96,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "max_position_embeddings": 256,
-        "initializer_range": 0.2,
-        "bos_token_id": None,
-        "eos_token_id": None,
-        "pad_token_id": None,
-    }
-    return kind(**{**sizes, **more})
+    return kind(**{**sizes(max_position_embeddings=256), **more})
 
 
 def loud(model: PreTrainedModel) -> PreTrainedModel:

@@ -11,6 +11,7 @@ import pytest
 import torch
 import transformers
 from toys import build, prompt_ids
+from toys.families import sizes
 
 from engine.runtime.cpu import crew, decoder
 from engine.runtime.cpu.crew import CREW
@@ -34,18 +35,8 @@ def four_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def runner_of(dtype: str = "bfloat16", seed: int = 0, num_layers: int = 2) -> ModelRunner:
-    config = transformers.LlamaConfig(
-        vocab_size=VOCAB,
-        hidden_size=96,
-        intermediate_size=160,
-        num_hidden_layers=num_layers,
-        num_attention_heads=6,
-        num_key_value_heads=2,
-        max_position_embeddings=ROOM,
-        initializer_range=0.2,
-        bos_token_id=None,
-        eos_token_id=None,
-    )
+    own = {"vocab_size": VOCAB, "hidden_size": 96, "intermediate_size": 160, "num_attention_heads": 6}
+    config = transformers.LlamaConfig(**sizes(**own, num_hidden_layers=num_layers, max_position_embeddings=ROOM))
     return ModelRunner(build(config, dtype, seed), ROOM, is_row_invariant=True)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from toys import VOCAB_SIZE, assert_fits, stock_logits
+from toys import VOCAB_SIZE, assert_fits, session_of, stock_logits
 
 from engine import models
 from engine.config import GenerationConfig
@@ -49,15 +49,13 @@ def test_each_token_of_a_sampled_chain_is_a_draw_of_its_own(
 ) -> None:
     drafter = make(llama, depth=6, min_confidence=0.0)
     monkeypatch.setattr(drafter, "_scores", lambda rows: torch.zeros(1, VOCAB_SIZE))  # every token is as likely
-    context = Context(list(PROMPT), GenerationConfig(temperature=1.0, rule="rejection"), Noise(0))
-    drafter.start(context)
+    context = session_of(drafter, list(PROMPT), temperature=1.0, rule="rejection")
     assert len(set(drafter.propose(context, Room(9)).tokens)) > 2
 
 
 def test_greedy_drafts_do_not_claim_to_be_drawn(llama: Target, near: models.LoadedModel) -> None:
     drafter = make(llama)
-    context = Context(list(PROMPT), GenerationConfig(), Noise(0))
-    drafter.start(context)
+    context = session_of(drafter, list(PROMPT))
     assert not drafter.propose(context, Room(9)).is_sampled
 
 
