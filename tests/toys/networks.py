@@ -71,3 +71,13 @@ def prompt_ids(num_tokens: int, vocab_size: int = VOCAB_SIZE, seed: int = 1) -> 
     """Some tokens."""
     rng = random.Random(seed)
     return [rng.randrange(vocab_size) for _ in range(num_tokens)]
+
+
+def loud(module: torch.nn.Module, scale: float = 2.0) -> None:
+    """Random weights in which every part matters: a fresh layer adds nothing."""
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
+            parameter.copy_(1 + 0.3 * noise if parameter.ndim == 1 else noise * scale * parameter.shape[1] ** -0.5)
+    module.requires_grad_(False)

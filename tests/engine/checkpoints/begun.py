@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from engine.config import GenerationConfig
 from engine.drafters.base import Context, Drafter
@@ -93,16 +93,6 @@ def paths(tree: DraftTree) -> dict[tuple[int, ...], float]:
     return found
 
 
-def loud(module: nn.Module, scale: float = 2.0) -> None:
-    """Random weights in which every part matters: a fresh layer adds nothing."""
-    generator = torch.Generator().manual_seed(5)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            noise = torch.randn(parameter.shape, generator=generator)
-            parameter.copy_(1 + 0.3 * noise if parameter.ndim == 1 else noise * scale * parameter.shape[1] ** -0.5)
-    module.requires_grad_(False)
-
-
 def turned(x: Tensor, theta: float) -> Tensor:
     """Heads (h, t, d) turned by their places from 0, as the rotary embedding says."""
     half = x.shape[-1] // 2
@@ -121,9 +111,3 @@ def attended(query: Tensor, key: Tensor, value: Tensor, sees: Tensor) -> Tensor:
 
 def normed(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     return x * (x.square().mean(dim=-1, keepdim=True) + eps).rsqrt() * weight
-
-
-def mixed(y: Tensor, tensors: Tensors, prefix: str) -> Tensor:
-    """What a layer's MLP adds."""
-    gate, up, down = (tensors[f"{prefix}.mlp.{part}_proj.weight"] for part in ("gate", "up", "down"))
-    return (nn.functional.silu(y @ gate.T) * (y @ up.T)) @ down.T

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from engine import drafters
 from engine.checkpoints import convert
 from engine.drafters.base import Context
 from engine.drafters.heads.dflash.method import DFlash
-from tests.engine.checkpoints.begun import Checkpoint, Tensors, attended, begun, mixed, normed, turned, written
+from tests.engine.checkpoints.begun import Checkpoint, Tensors, attended, begun, normed, turned, written
 from tests.engine.checkpoints.eagle_layouts import (
     HEADS,
     NUM_DRAFTED,
@@ -182,7 +182,7 @@ class Reference:
         given = self._norm(x, f"{name}.input_layernorm")
         x = x + self._around(f"{name}.attention", given, lambda rows: self._seen(rows, number))
         given = self._norm(x, f"{name}.post_attention_layernorm")
-        return x + self._around(f"{name}.mlp", given, lambda rows: mixed(rows, self.tensors, name))
+        return x + self._around(f"{name}.mlp", given, lambda rows: self._mixed(rows, f"{name}.mlp"))
 
     def _around(self, name: str, given: Tensor, part: Callable[[Tensor], Tensor]) -> Tensor:
         """What a part of a layer adds to rows, with whatever stands around it."""
@@ -190,6 +190,10 @@ class Reference:
 
     def _seen(self, given: Tensor, number: int) -> Tensor:
         return self._attended(given, number) @ self._of(f"layers.{number}.self_attn.o_proj").T
+
+    def _mixed(self, given: Tensor, name: str) -> Tensor:
+        gate, up, down = (self._of(f"{name}.{part}_proj") for part in ("gate", "up", "down"))
+        return (nn.functional.silu(given @ gate.T) * (given @ up.T)) @ down.T
 
     def _attended(self, given: Tensor, number: int) -> Tensor:
         """Features stand in front of the rows, for keys and values alone."""

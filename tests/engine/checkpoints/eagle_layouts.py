@@ -21,7 +21,7 @@ from engine.checkpoints import convert
 from engine.drafters.base import Context
 from engine.drafters.heads.eagle.method import Eagle
 from engine.target import Target
-from tests.engine.checkpoints.begun import Checkpoint, Tensors, attended, begun, mixed, normed, turned, written
+from tests.engine.checkpoints.begun import Checkpoint, Tensors, attended, begun, normed, turned, written
 
 WIDTH, NUM_TOKENS, NUM_LAYERS, NUM_DRAFTED = 64, 64, 8, 20
 
@@ -220,7 +220,9 @@ class Reference:
             bias = self.tensors.get("fc.bias")
             given = states = nn.functional.linear(torch.cat((embedded, states), -1), self.tensors["fc.weight"], bias)
         x = states + self._attended(given) @ self.tensors["layers.0.self_attn.o_proj.weight"].T
-        return x + mixed(self._norm(x, "layers.0.post_attention_layernorm"), self.tensors, "layers.0")
+        y = self._norm(x, "layers.0.post_attention_layernorm")
+        gate, up, down = (self.tensors[f"layers.0.mlp.{name}_proj.weight"] for name in ("gate", "up", "down"))
+        return x + (nn.functional.silu(y @ gate.T) * (y @ up.T)) @ down.T
 
     def _attended(self, given: Tensor) -> Tensor:
         dim, heads = self.published.head_dim, {}

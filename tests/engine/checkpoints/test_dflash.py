@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,11 @@ from engine.checkpoints import convert
 from engine.drafters.base import Room
 from engine.errors import BadInput
 from tests.engine.checkpoints import begun
-from tests.engine.checkpoints.begun import written
+from tests.engine.checkpoints.begun import Tensors, written
 from tests.engine.checkpoints.dflash_layouts import PUBLISHED, Published, Reference, made, started
 from tests.engine.checkpoints.eagle_layouts import NUM_TOKENS, some, target
 
 PROMPT = prompt_ids(11)
-changed = functools.partial(begun.changed, PUBLISHED)
 
 
 @pytest.mark.parametrize("layout", PUBLISHED)
@@ -37,9 +35,17 @@ def test_what_is_published_drafts_what_its_description_says(layout: str, tmp_pat
     assert tree.draft_probs == pytest.approx(probs, rel=1e-3)
 
 
-def nested(layout: str, own: dict[str, Any]) -> Published:
-    """With other words in z-lab's own part of the config."""
-    return changed(layout, dflash_config={**PUBLISHED[layout]().config["dflash_config"], **own})
+def changed(
+    layout: str,
+    drop: tuple[str, ...] = (),
+    add: Tensors | None = None,
+    nested: dict[str, Any] | None = None,
+    **more: Any,
+) -> Published:
+    """`nested`: other words in z-lab's own part of the config."""
+    if nested:
+        more["dflash_config"] = {**PUBLISHED[layout]().config["dflash_config"], **nested}
+    return begun.changed(PUBLISHED, layout, drop, add, **more)
 
 
 REFUSED: dict[str, tuple[Published, str]] = {
@@ -47,13 +53,13 @@ REFUSED: dict[str, tuple[Published, str]] = {
     "a norm is missing": (changed("z-lab", ("layers.1.input_layernorm.weight",)), r"lack layers\.1\.input_layernorm"),
     "no layer": (changed("z-lab", ("layers.0.self_attn.q_proj.weight",)), r"no matrix layers\.0\.self_attn\.q_proj"),
     "no layers": (changed("z-lab, windows", num_target_layers=None), "names no target_layer_ids"),
-    "layers of another number": (nested("z-lab", {"target_layer_ids": [1, 2, 3, 4, 5]}), "has 192 columns"),
+    "layers of another number": (changed("z-lab", nested={"target_layer_ids": [1, 2, 3, 4, 5]}), "has 192 columns"),
     "layers in words": (changed("speculators", aux_hidden_state_layer_ids="all"), "wanted a list of layers"),
-    "no mask": (nested("z-lab", {"mask_token_id": None}), "mask_token_id=None"),
+    "no mask": (changed("z-lab", nested={"mask_token_id": None}), "mask_token_id=None"),
     "no block": (changed("speculators", block_size=None), "block_size=None"),
     "kinds of layers": (changed("z-lab", layer_types=["full_attention", "mamba"]), "wanted 2 of full_attention"),
     "no window": (changed("z-lab, windows", sliding_window=None), "sliding_window is 0"),
-    "JetSpec": (nested("z-lab", {"causal_head": True}), "causal_head=True: these weights are no dflash"),
+    "JetSpec": (changed("z-lab", nested={"causal_head": True}), "causal_head=True: these weights are no dflash"),
     "Domino by its config": (changed("speculators", projector_type="domino"), "projector_type='domino'"),
     "Domino": (changed("speculators", add={"prefix_gru.weight_ih_l0": some(4, 4)}), "looks like Domino"),
     "marks": (changed("speculators", add={"d2t": some(20).long()}), "tokens that t2d marks"),
@@ -69,7 +75,7 @@ def test_a_refused_file_names_the_key_or_shape(case: str, tmp_path: Path) -> Non
 
 def test_a_mask_that_the_target_does_not_embed_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=f"mask_token_id in .* is {NUM_TOKENS}"):
-        made(tmp_path, nested("z-lab", {"mask_token_id": NUM_TOKENS}))
+        made(tmp_path, changed("z-lab", nested={"mask_token_id": NUM_TOKENS}))
 
 
 @pytest.mark.parametrize(
