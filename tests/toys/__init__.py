@@ -6,7 +6,18 @@ from toys.drafting import Script, ScriptedDrafter, random_trees, right, session_
 from toys.families import BORDER, FAMILIES, MAX_CONTEXT, REFUSED, VOCAB_SIZE, WINDOW
 from toys.heads import create, random_weights, untrained, write_weights
 from toys.letters import LetterTokenizer, loaded, stand_in
-from toys.networks import DTYPES, build, draft_for, logits_of, loud, masking, prompt_ids, stock, stock_logits, tiny
+from toys.networks import (
+    DTYPES,
+    build,
+    draft_for,
+    logits_of,
+    masking,
+    prompt_ids,
+    randomised,
+    stock,
+    stock_logits,
+    tiny,
+)
 from toys.outcomes import finished, greedy_text, output_ids, steps_of
 from toys.statistics import assert_fits
 from toys.tables import Rows, Table, TableTarget
@@ -33,12 +44,12 @@ __all__ = [
     "greedy_text",
     "loaded",
     "logits_of",
-    "loud",
     "masking",
     "output_ids",
     "prompt_ids",
     "random_trees",
     "random_weights",
+    "randomised",
     "right",
     "session_of",
     "stand_in",

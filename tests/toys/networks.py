@@ -73,7 +73,7 @@ def prompt_ids(num_tokens: int, vocab_size: int = VOCAB_SIZE, seed: int = 1) -> 
     return [rng.randrange(vocab_size) for _ in range(num_tokens)]
 
 
-def loud(module: torch.nn.Module, scale: float = 2.0) -> None:
+def randomised(module: torch.nn.Module, scale: float = 2.0) -> None:
     """Random weights in which every part matters: a fresh layer adds nothing."""
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 import torch
 from torch import Tensor
-from toys import loud, prompt_ids, write_weights
+from toys import prompt_ids, randomised, write_weights
 
 from engine import drafters
 from engine.drafters.heads.dflash.method import DFlash
@@ -33,9 +33,9 @@ def made() -> training.DFlash:
     return training.make(material, RECIPES["dflash", "cpu"])
 
 
-def random() -> training.DFlash:
+def loud() -> training.DFlash:
     dflash = made()
-    loud(dflash)
+    randomised(dflash)
     return dflash
 
 
@@ -46,7 +46,7 @@ def text(num: int = 20, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 def test_every_slot_is_what_the_drafter_finds_behind_the_text(tmp_path: Path) -> None:
     """Positions, who sees whom, and which features: a block at every place at once, and one by itself."""
-    dflash, (ids, hidden) = random(), text()
+    dflash, (ids, hidden) = loud(), text()
     weights = write_weights(tmp_path / "w", dflash.tensors(), dflash.config())
     drafter = drafters.create("dflash", {"weights": str(weights)}, target())
     assert isinstance(drafter, DFlash)
@@ -66,7 +66,7 @@ def packed() -> tuple[Tensor, Tensor, list[Tensor]]:
 
 def test_texts_of_a_row_do_not_see_one_another() -> None:
     """Neither the target's states nor a block: the second text is scored as if it stood alone."""
-    dflash, (ids, hidden, own) = random(), packed()
+    dflash, (ids, hidden, own) = loud(), packed()
     assert documents(hidden)[0, :24].tolist() == [0] * 12 + [1] * 12
     first = ids[0, :12].tolist() == own[0][0].tolist()
     second = own[1 if first else 0]
@@ -96,7 +96,7 @@ def test_a_later_slot_counts_less_by_the_papers_decay() -> None:
 
 def test_the_loss_is_least_for_the_targets_own_distribution(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of all that could be foreseen: logits that are the target's own cost its entropy alone."""
-    dflash, (ids, hidden) = random(), text()
+    dflash, (ids, hidden) = loud(), text()
     loss = dflash(ids, hidden)
     monkeypatch.setattr(training, "TEXT_WEIGHT", 0.0)
 

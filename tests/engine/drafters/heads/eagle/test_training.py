@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from toys import loud, prompt_ids, write_weights
+from toys import prompt_ids, randomised, write_weights
 
 from engine import drafters
 from engine.drafters.heads.eagle.method import Eagle
@@ -33,9 +33,9 @@ def made(version: int) -> training.Eagle:
     return training.make(material, RECIPES["eagle", "cpu"], version)
 
 
-def random(version: int) -> training.Eagle:
+def loud(version: int) -> training.Eagle:
     eagle = made(version)
-    loud(eagle)
+    randomised(eagle)
     return eagle
 
 
@@ -47,7 +47,7 @@ def text() -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("version", [1, 3])
 def test_every_step_is_what_the_drafter_finds_when_it_is_fed_the_text(version: int, tmp_path: Path) -> None:
     """Positions, what a later step sees, and what a step hands the next."""
-    eagle, (ids, _) = random(version), text()
+    eagle, (ids, _) = loud(version), text()
     drafter = drafters.create("eagle", {"weights": str(write_weights(tmp_path / "w", *parts(eagle)))}, target())
     assert isinstance(drafter, Eagle)
     started(drafter, ids[0, : PLACE + 2].tolist())
@@ -143,7 +143,7 @@ def test_the_start_of_attention_adds_what_was_solved_for() -> None:
 def test_eagle_1_learns_states_and_eagle_3_the_targets_distribution_alone() -> None:
     """A state that is far off costs the one; what it is scored as costs both."""
     ids, hidden = text()
-    losses = {version: random(version) for version in (1, 3)}
+    losses = {version: loud(version) for version in (1, 3)}
     assert {version: eagle.config()["hidden_layers"] for version, eagle in losses.items()} == {1: [8], 3: [2, 4, 8]}
     losses[1].layers[0].mlp.down_proj.weight *= 100  # type: ignore[union-attr,operator]
     assert losses[1](ids, hidden) > 100 > 0.1 * float(losses[3](ids, hidden))

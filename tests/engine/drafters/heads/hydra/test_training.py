@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from toys import loud, prompt_ids, write_weights
+from toys import prompt_ids, randomised, write_weights
 
 from engine.drafters.heads.hydra.method import Branches
 from engine.errors import BadInput
@@ -29,9 +29,9 @@ def material() -> Material:
     return Material("tiny", plain_model(), cast(Any, None), Path(), Path(), Path(), [])
 
 
-def random(variant: int) -> training.HydraHeads:
+def loud(variant: int) -> training.HydraHeads:
     heads = training.make(material(), RECIPE, variant)
-    loud(heads, 1.5)
+    randomised(heads, 1.5)
     return heads
 
 
@@ -43,7 +43,7 @@ def text() -> tuple[Tensor, Tensor]:
 @every_variant
 def test_every_head_is_what_the_drafter_finds_when_it_is_fed_the_text(variant: int, tmp_path: Path) -> None:
     """Places, what a head reads, blocks that are kept once, and the layer's positions and sight."""
-    heads, (ids, _) = random(variant), text()
+    heads, (ids, _) = loud(variant), text()
     drafter = opened(write_weights(tmp_path / "w", heads.tensors(), heads.config()))
     started(drafter, ids[0, : PLACE + 2].tolist())
     hidden = target().prefill(ids[0, :-1].tolist())
@@ -59,7 +59,7 @@ def test_every_head_is_what_the_drafter_finds_when_it_is_fed_the_text(variant: i
 @every_variant
 def test_the_loss_is_that_of_the_scores(variant: int) -> None:
     """Places are chosen behind the layer, which looks at all before them."""
-    heads, (ids, hidden) = random(variant), text()
+    heads, (ids, hidden) = loud(variant), text()
     soft = (ids[:, 1:, None], torch.ones(1, 15, 1))
     wanted = sum(
         torch.nn.functional.cross_entropy(scores[0], ids[0, 2 + head : 2 + head + scores.shape[1]])
