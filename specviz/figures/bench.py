@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from specviz.figures.race import stacked_times
+
 Json = Mapping[str, Any]
 OVERALL = "all"
 PARTS = ("draft", "target", "host")
@@ -94,15 +96,8 @@ def time_split(report: Json, suite: str) -> dict[str, Any]:
         {"name": part, "role": role, "x": names, "y": [line[part] for line in lines], "isHatched": part == OUTSIDE}
         for part, role in (*((part, part) for part in PARTS), (OUTSIDE, "unreached"))
     ]
-    return {
-        "kind": "stacked",
-        "title": f"Time per emitted token: {suite}",
-        "terms": ["time-per-token-ms"],
-        "caption": "All runs of a method together. Peers do not say what they spend their time on.",
-        "x": {"categories": True},
-        "y": {"title": "Time per token", "unit": "ms", "zero": True},
-        "series": series,
-    }
+    caption = "All runs of a method together. Peers do not say what they spend their time on."
+    return stacked_times(f"Time per emitted token: {suite}", caption, series)
 
 
 def per_token_ms(cells: Sequence[Json]) -> dict[str, float]:

@@ -47,22 +47,4 @@ def differences(runs: Sequence[Sequence[Event]], rows: Sequence[Row]) -> dict[st
 def _row(events: Sequence[Event], label: str, method: str) -> Row:
     """As a lane of a race, of which only name and time split are drawn here."""
     total = tally(events)
-    return Row(
-        label=label,
-        method=method,
-        guarantee="",
-        turn=None,
-        phase="finished",
-        emitted=total.emitted,
-        limit=None,
-        decode_ms=0.0,
-        tokens_per_second=None,
-        speedup=None,
-        block_efficiency=None,
-        acceptance_rate=None,
-        wasted_drafts_per_token=None,
-        time_per_token=time_per_token(total),
-        verdict="",
-        verdict_text="",
-        problem="",
-    )
+    return Row(label, method, phase="finished", emitted=total.emitted, time_per_token=time_per_token(total))

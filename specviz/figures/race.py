@@ -71,11 +71,16 @@ def time_split(rows: Sequence[Row]) -> dict[str, Any]:
         {"name": phase, "role": phase, "x": names, "y": [getattr(row.time_per_token, name) for row in timed]}
         for phase, name in PHASES.items()
     ]
+    return stacked_times("Time per emitted token", DEFINITIONS["time_per_token_ms"], series)
+
+
+def stacked_times(title: str, caption: str, series: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """A bar for each of several runs, made of what a token's time went into."""
     return {
         "kind": "stacked",
-        "title": "Time per emitted token",
+        "title": title,
         "terms": ["time-per-token-ms"],
-        "caption": DEFINITIONS["time_per_token_ms"],
+        "caption": caption,
         "x": {"categories": True},
         "y": {"title": "Time per token", "unit": "ms", "zero": True},
         "series": series,

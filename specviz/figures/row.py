@@ -14,26 +14,25 @@ class Row:
 
     label: str
     method: str
-    guarantee: str
-    turn: int | None
+    guarantee: str = ""
+    turn: int | None = None
     """When it ran; 1 is first."""
-    phase: str
-    emitted: int
-    limit: int | None
+    phase: str = ""
+    emitted: int = 0
+    limit: int | None = None
     """Most tokens that were asked for."""
-    decode_ms: float
-    tokens_per_second: float | None
-    speedup: float | None
-    block_efficiency: float | None
-    acceptance_rate: float | None
-    wasted_drafts_per_token: float | None
-    time_per_token: TimePerToken | None
-    verdict: str
+    decode_ms: float = 0.0
+    tokens_per_second: float | None = None
+    speedup: float | None = None
+    block_efficiency: float | None = None
+    acceptance_rate: float | None = None
+    wasted_drafts_per_token: float | None = None
+    time_per_token: TimePerToken | None = None
+    verdict: str = ""
     """Empty where the run was not audited."""
-    verdict_text: str
-    problem: str
+    verdict_text: str = ""
+    problem: str = ""
     """Why it failed or was not run; empty where all is well."""
-
     is_claim: bool = False
     """Whether a file says so: see `specviz.showing.origin`."""
 

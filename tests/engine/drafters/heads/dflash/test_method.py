@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 from pathlib import Path
 
 import pytest
 import torch
-from toys import assert_fits, output_ids, prompt_ids
+from toys import assert_fits, prompt_ids
 
 from engine.config import GenerationConfig
-from engine.drafters import Costs
 from engine.drafters.base import Room
 from engine.drafters.heads import _trees
 from engine.drafters.heads.dflash.places import by_noise
 from engine.drafters.trust import Trust
 from engine.errors import BadInput
-from engine.loop import generate
 from engine.noise import Noise
-from tests.engine.checkpoints.begun import deepest, paths, step
+from tests.engine.checkpoints.begun import paths
 from tests.engine.checkpoints.dflash_layouts import PUBLISHED, Reference, made, started
-from tests.engine.checkpoints.eagle_layouts import target
 
 PROMPT = prompt_ids(9)
 Tokens = tuple[int, ...]
@@ -59,34 +55,6 @@ def test_room_and_options_bound_the_tree(tmp_path: Path) -> None:
     assert drafter.propose(context, Room(64, 1)).depth == 1
     assert len(drafter.propose(context, Room(2))) <= 2
     assert not len(drafter.propose(context, Room(0)))
-
-
-@pytest.mark.parametrize("tree", ["ddtree", "chain"])
-def test_its_cache_is_that_of_the_text_whatever_was_drafted(tree: str, tmp_path: Path) -> None:
-    """Rejected rows and masks leave nothing: drafts behind a verified text are those of a drafter that begins there."""
-    drafter = made(tmp_path, PUBLISHED["z-lab, windows"](), tree=tree)
-    events = list(generate(target(), drafter, PROMPT, GenerationConfig(max_new_tokens=12)))
-    text = [*PROMPT, *output_ids(events)]
-    proposed = drafter.propose(drafter.context, Room(12))
-    kept = [part[:, :, : drafter.num_read].clone() for part in (drafter.cache.keys, drafter.cache.values)]
-    context = started(drafter, text[: drafter.num_read + 1])
-    again = drafter.propose(context, Room(12))
-    for own, fresh in zip(kept, (drafter.cache.keys, drafter.cache.values), strict=True):
-        torch.testing.assert_close(own, fresh[:, :, : own.shape[2]], atol=1e-4, rtol=1e-3)
-    assert (again.tokens, again.parents) == (proposed.tokens, proposed.parents)
-
-
-def test_a_path_that_was_accepted_is_read_from_the_targets_states(tmp_path: Path) -> None:
-    drafter = made(tmp_path, PUBLISHED["z-lab"]())
-    context = started(drafter, PROMPT)
-    tree = drafter.propose(context, Room(8))
-    path = deepest(tree)
-    step(target(), drafter, context, tree, path, 7)
-    drafter._catch_up()
-    kept, num_read = drafter.cache.keys.clone(), drafter.num_read
-    assert num_read == len(PROMPT) + len(path)
-    started(drafter, context.ids)
-    torch.testing.assert_close(kept[:, :, :num_read], drafter.cache.keys[:, :, :num_read], atol=1e-4, rtol=1e-3)
 
 
 def test_a_drawn_chain_is_drawn_from_what_it_states(tmp_path: Path) -> None:
@@ -127,15 +95,3 @@ def test_places_are_ranked_by_the_noise_that_is_shared(tmp_path: Path) -> None:
     assert tokens[:, 0].tolist() == wanted
     assert probs == pytest.approx(laws.gather(1, torch.from_numpy(tokens)).numpy(), rel=1e-4)
     assert (chances[:, :-1] >= chances[:, 1:]).all()
-
-
-def test_as_many_nodes_as_pay_are_drafted(tmp_path: Path) -> None:
-    """By shares where they were measured with the weights, else by what is accepted meanwhile."""
-    drafter = made(tmp_path, PUBLISHED["z-lab"](), budget=0)
-    context = started(drafter, PROMPT)
-    assert len(drafter.propose(context, Room(64))) > 8
-    drafter.fit(Costs.known([1.0] + [99.0] * 128))
-    assert not len(drafter.propose(context, Room(64)))
-    (drafter.weights.folder / "shares.json").write_text(json.dumps([0.6, 0.2, 0.01]))
-    drafter.fit(Costs.known([1.0, 1.1, 1.2, 9.0], draft=0.1))
-    assert drafter.num_nodes == 2
