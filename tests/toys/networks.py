@@ -81,3 +81,16 @@ def randomised(module: torch.nn.Module, scale: float = 2.0) -> None:
             noise = torch.randn(parameter.shape, generator=generator)
             parameter.copy_(1 + 0.3 * noise if parameter.ndim == 1 else noise * scale * parameter.shape[1] ** -0.5)
     module.requires_grad_(False)
+
+
+def losses_of(module: torch.nn.Module, *given: torch.Tensor, num_steps: int, lr: float) -> list[float]:
+    """What a module's loss over these is in each of so many steps of its training."""
+    optimizer = torch.optim.AdamW([one for one in module.parameters() if one.requires_grad], lr=lr)
+    losses = []
+    for _ in range(num_steps):
+        optimizer.zero_grad()
+        loss = module(*given)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor
-from toys import VOCAB_SIZE, random_weights, tiny
+from toys import VOCAB_SIZE, losses_of, random_weights, tiny
 
 from engine.drafters.heads._weights import find_weights
 from engine.drafters.heads.chimera.method import triple_at
@@ -20,12 +20,7 @@ from tests.engine.drafters.heads.chimera.parts import network_of
 def test_the_first_c_comes_to_resemble_the_hidden_state_that_it_stands_in_for() -> None:
     network, ids, hidden = taught()
     before = resemblance(network, ids, hidden)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
-    for _ in range(40):
-        loss = network(ids, hidden)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
+    losses_of(network, ids, hidden, num_steps=40, lr=3e-3)
     assert resemblance(network, ids, hidden) > before + 0.1
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from toys import create, logits_of, stock, write_weights
+from toys import create, logits_of, losses_of, stock, write_weights
 
 from engine import drafters
 from engine.drafters.heads._candidates import likeliest
@@ -72,13 +72,6 @@ def test_corrections_learn_on_frozen_maps_what_maps_cannot_know() -> None:
     before = transfer.maps[0].weight.clone()
     ids = torch.tensor([[(start + i) % 60 for i in range(20)] for start in range(0, 60, 3)])
     hidden = stock("llama").model(input_ids=ids[:, :-1]).last_hidden_state.detach()
-    optimizer = torch.optim.Adam([p for p in transfer.parameters() if p.requires_grad], lr=0.02)
-    losses = []
-    for _ in range(30):
-        optimizer.zero_grad()
-        loss = transfer(ids, hidden)
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
+    losses = losses_of(transfer, ids, hidden, num_steps=30, lr=0.02)
     assert losses[-1] < 0.5 * losses[0]
     assert torch.equal(transfer.maps[0].weight, before)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from toys import logits_of, prompt_ids, stock, tiny
+from toys import logits_of, losses_of, prompt_ids, stock, tiny
 
 from engine.drafters.heads.hidden_transfer.maps import Maps
 from engine.errors import BadInput
@@ -70,14 +70,7 @@ def test_a_trained_map_foresees_what_an_untrained_one_does_not() -> None:
     transfer = transfer_for("llama", (1, 1))
     ids = torch.tensor([[5, 9, 2] * 12])
     hidden = stock("llama").model(input_ids=ids[:, :-1]).last_hidden_state
-    optimizer = torch.optim.Adam(transfer.parameters(), lr=0.02)
-    losses = []
-    for _ in range(40):
-        optimizer.zero_grad()
-        loss = transfer(ids, hidden)
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
+    losses = losses_of(transfer, ids, hidden, num_steps=40, lr=0.02)
     assert losses[-1] < 0.2 * losses[0]
 
 
