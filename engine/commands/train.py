@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import signal
+from dataclasses import fields
 from pathlib import Path
 
 from engine.errors import BadInput
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Declare the flags."""
+    """Declare the flags: each is a field of `Order`, but for those of `report`."""
     parser.add_argument(
         "name",
         metavar="NAME",
@@ -49,9 +50,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--draft", type=Path, help="for report: the draft model's folder")
     parser.add_argument("--before", type=Path, help="for report: an earlier target's folder, to compare with")
     parser.add_argument("--limit-minutes", type=float, help="end after this time, learning rate decayed")
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    parser.add_argument("--resume", dest="is_resumed", action="store_true", help="go on from the checkpoint in --out")
     parser.add_argument("--seed", type=int, default=1, help="same seed, same order of data (default: 1)")
-    parser.add_argument("--compile", action="store_true", help="torch.compile the model: faster; needs a C++ compiler")
+    parser.add_argument(
+        "--compile",
+        dest="is_compiled",
+        action="store_true",
+        help="torch.compile the model: faster; needs a C++ compiler",
+    )
     parser.set_defaults(run=run)
 
 
@@ -71,21 +77,5 @@ def run(args: argparse.Namespace) -> int:
         return 0
     # A run in the background is told to end by TERM; both ways it leaves a checkpoint.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    train(
-        Order(
-            name=args.name,
-            preset=args.preset,
-            data=args.data,
-            out=args.out,
-            target=args.target,
-            limit_minutes=args.limit_minutes,
-            is_resumed=args.resume,
-            seed=args.seed,
-            is_compiled=args.compile,
-            written=args.written,
-            begin=args.begin,
-            texts=args.texts,
-            variant=args.variant,
-        )
-    )
+    train(Order(**{field.name: getattr(args, field.name) for field in fields(Order)}))
     return 0
