@@ -33,7 +33,6 @@ from engine.drafters.heads._weights import Weights
 from engine.drafters.heads.hydra.network import Network, TorchNetwork, embedding_of
 from engine.drafters.heads.hydra.weights import MOST_HEADS, OFFSET, read_weights
 from engine.options import option
-from engine.runtime import crossings
 from engine.tree import EMPTY_TREE, DraftTree
 
 if TYPE_CHECKING:
