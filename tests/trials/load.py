@@ -2,10 +2,12 @@
 
     python app.py --port 7999 --db /tmp/load.db --public &
     python -m tests.trials.load http://127.0.0.1:7999 --visitors 1 8 32 --seconds 60
-    python -m tests.trials.load http://127.0.0.1:7999 --visitors 4 --seconds 7200 --pid PID
+    python -m tests.trials.load http://127.0.0.1:7999 --visitors 4 --seconds 7200 --pid PID --think 6 --curve soak.csv
 
-Each visitor does one thing after another, drawn by lot. A refusal in a sentence (the line is full, a run goes on) is
-counted apart; anything else that is no answer is an error. `--pid`: the server's memory, told each minute.
+Each visitor does one thing after another, drawn by lot, and thinks in between. A refusal in a sentence (the line is
+full, a run goes on) is counted apart; anything else that is no answer is an error. `--pid`: the server's memory, told
+each minute and kept as a row of `--curve`. A trial that is halted by a signal and goes on has the same number of
+seconds in it: what counts is time in which the visitors could act.
 """
 
 from __future__ import annotations
@@ -21,11 +23,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 import psutil
 
 PATIENCE_S = 300.0
+HALT_S = 10.0
 WEIGHTS = {"run": 3, "stop": 1, "browse": 6, "search": 3, "export": 2}
 
 
@@ -101,10 +105,27 @@ def _result(lines: Iterator[str]) -> object:
     raise ConnectionError("the answer broke off")
 
 
-def visit(address: str, number: int, until: float, told: Told) -> None:
+class Spell:
+    """So many seconds, of those in which this program was running: a look that comes late was a halt."""
+
+    def __init__(self, seconds: float) -> None:
+        self.left_s, self.ran_s = seconds, 0.0
+
+    def pass_by(self) -> None:
+        """Returns when they are over."""
+        looked = time.monotonic()
+        while self.left_s > 0:
+            time.sleep(min(1.0, self.left_s))
+            looked, before = time.monotonic(), looked
+            if looked - before < HALT_S:
+                self.left_s -= looked - before
+                self.ran_s += looked - before
+
+
+def visit(address: str, number: int, spell: Spell, think_s: float, told: Told) -> None:
     chance = random.Random(number)
     visitor = Visitor(address, chance)
-    while time.monotonic() < until:
+    while spell.left_s > 0:
         name = chance.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
         begun = time.monotonic()
         try:
@@ -118,24 +139,36 @@ def visit(address: str, number: int, until: float, told: Told) -> None:
         else:
             with told.guard:
                 told.times_s[name].append(time.monotonic() - begun)
-        time.sleep(chance.uniform(0.0, 0.3))
+        time.sleep(chance.uniform(0.0, 2 * think_s))
 
 
-def watch(pid: int, until: float) -> None:
+def watch(pid: int, spell: Spell, curve: Path | None) -> None:
+    """One line each minute: seconds of the trial, memory in MB, seconds of processor time, threads."""
     process = psutil.Process(pid)
-    while time.monotonic() < until:
-        memory = process.memory_info().rss / 1e6
-        print(f"{time.strftime('%H:%M:%S')} {memory:,.0f} MB, {process.num_threads()} threads", flush=True)
-        time.sleep(min(60.0, max(0.1, until - time.monotonic())))
+    if curve:
+        curve.write_text("clock,seconds,memory_mb,processor_s,threads\n")
+    while spell.left_s > 0:
+        used = process.cpu_times()
+        row = (spell.ran_s, process.memory_info().rss / 1e6, used.user + used.system, process.num_threads())
+        line = time.strftime("%H:%M:%S") + ",{:.0f},{:.0f},{:.1f},{}".format(*row)
+        print(line, flush=True)
+        if curve:
+            with curve.open("a") as file:
+                file.write(line + "\n")
+        time.sleep(min(60.0, max(0.1, spell.left_s)))
 
 
-def crowd(address: str, num_visitors: int, seconds: float, pid: int | None) -> Told:
-    told, until = Told(), time.monotonic() + seconds
-    threads = [threading.Thread(target=visit, args=(address, n, until, told)) for n in range(num_visitors)]
-    if pid is not None:
-        threads.append(threading.Thread(target=watch, args=(pid, until)))
+def crowd(address: str, num_visitors: int, flags: argparse.Namespace) -> Told:
+    told, spell = Told(), Spell(flags.seconds)
+    threads = [
+        threading.Thread(target=visit, args=(address, number, spell, flags.think, told))
+        for number in range(num_visitors)
+    ]
+    if flags.pid is not None:
+        threads.append(threading.Thread(target=watch, args=(flags.pid, spell, flags.curve)))
     for thread in threads:
         thread.start()
+    spell.pass_by()
     for thread in threads:
         thread.join()
     return told
@@ -158,10 +191,12 @@ def main() -> int:
     parser.add_argument("--visitors", type=int, nargs="+", default=[1, 8, 32])
     parser.add_argument("--seconds", type=float, default=60.0, help="for each number of visitors")
     parser.add_argument("--pid", type=int, help="the server's process, to tell its memory")
+    parser.add_argument("--curve", type=Path, help="a CSV file for what --pid tells")
+    parser.add_argument("--think", type=float, default=0.15, help="mean seconds between two acts of a visitor")
     flags = parser.parse_args()
     num_errors = 0
     for num_visitors in flags.visitors:
-        told = crowd(flags.address, num_visitors, flags.seconds, flags.pid)
+        told = crowd(flags.address, num_visitors, flags)
         report(num_visitors, told)
         num_errors += len(told.errors)
     return 1 if num_errors else 0
