@@ -55,7 +55,11 @@ def told(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
+MOST_TOLD = 300
+"""Characters of what went wrong elsewhere, which may repeat the whole of a broken file."""
+
+
 def first_line(error: Exception) -> str:
-    """The first line of what went wrong elsewhere, without its full stop."""
+    """The first line of what went wrong elsewhere, without its full stop; long ones cut."""
     lines = str(error).strip().splitlines()
-    return lines[0].rstrip(". ") if lines else type(error).__name__
+    return lines[0][:MOST_TOLD].rstrip(". ") if lines else type(error).__name__

@@ -6,18 +6,20 @@ message. A run goes on to its end even where the program that asked for it has g
 
 from __future__ import annotations
 
+import functools
 import json
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, ParamSpec, TypeVar, cast
 
 import gradio as gr
 from gradio.events import api as gradio_api
 
 from engine.errors import BadInput, EngineError
 from engine.run_report import run_report
+from specviz import arguments
 from specviz.archive import lines, tables
 from specviz.decoding import request
 from specviz.decoding.device import first_method
@@ -34,7 +36,21 @@ from specviz.text import printable
 
 MAX_RUNS = 200
 KINDS = ("jsonl", "csv")
-_Result = TypeVar("_Result")
+_P, _Result = ParamSpec("_P"), TypeVar("_Result")
+
+
+def _endpoint(asked: Callable[_P, _Result]) -> Callable[_P, _Result]:
+    """What programs call: sentences of ours become its error, and so does an argument of another kind."""
+    checked = arguments.checked(asked)
+
+    @functools.wraps(asked)
+    def answer(*given: _P.args, **named: _P.kwargs) -> _Result:
+        try:
+            return checked(*given, **named)
+        except (EngineError, StoreError) as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    return answer
 
 
 @dataclass(frozen=True)
@@ -44,6 +60,7 @@ class Api:
     sessions: Sessions
     store: Store
 
+    @_endpoint
     def generate(
         self,
         prompt: str,
@@ -91,21 +108,18 @@ class Api:
         """
         around = request.around(system, messages, template, thinking)
         sampling = request.sampling(max_new_tokens, temperature, seed, rule, timeout_s)
+        name, kept = method or first_method(self.sessions.device), request.kept(sharing)
+        asked = {"sampling": sampling, "conversation": around, "stop": stop, "loading": loading}
+        settings = {"method": name, "options": {name: options or {}}, **asked}
+        wanted = request.parse(
+            self.sessions.device, prompt, self._model(model), json.dumps(settings), measure_plain, kept
+        )
+        state = fold_run(ViewState(), _all(self.sessions.run(wanted, uuid.uuid4().hex, address=self._address(who))))
+        if state.started is None:
+            raise BadInput(state.alert or "Nothing was run.")
+        return {**self._run(state.started.session_id), "alert": state.alert}
 
-        def ask() -> dict[str, Any]:
-            name, kept = method or first_method(self.sessions.device), request.kept(sharing)
-            asked = {"sampling": sampling, "conversation": around, "stop": stop, "loading": loading}
-            settings = {"method": name, "options": {name: options or {}}, **asked}
-            wanted = request.parse(
-                self.sessions.device, prompt, self._model(model), json.dumps(settings), measure_plain, kept
-            )
-            state = fold_run(ViewState(), _all(self.sessions.run(wanted, uuid.uuid4().hex, address=self._address(who))))
-            if state.started is None:
-                raise BadInput(state.alert or "Nothing was run.")
-            return {**self._run(state.started.session_id), "alert": state.alert}
-
-        return _answer(ask)
-
+    @_endpoint
     def compare(
         self,
         prompt: str,
@@ -150,15 +164,12 @@ class Api:
         sampling = request.sampling(max_new_tokens, temperature, seed, rule, timeout_s)
         lanes = [{"method": name, "options": {}} for name in methods]
         settings = {"lanes": lanes, "sampling": sampling, "conversation": around, "stop": stop, "loading": loading}
+        given = json.dumps(settings), request.kept(sharing)
+        wanted = request.parse_race(self.sessions.device, prompt, self._model(model), *given)
+        batches = self.sessions.perform(course(wanted), uuid.uuid4().hex, address=self._address(who))
+        return self._race(fold_race(RaceState(), _all(batches)))
 
-        def ask() -> dict[str, Any]:
-            given = json.dumps(settings), request.kept(sharing)
-            wanted = request.parse_race(self.sessions.device, prompt, self._model(model), *given)
-            batches = self.sessions.perform(course(wanted), uuid.uuid4().hex, address=self._address(who))
-            return self._race(fold_race(RaceState(), _all(batches)))
-
-        return _answer(ask)
-
+    @_endpoint
     def read_prompt(
         self,
         prompt: str,
@@ -180,16 +191,13 @@ class Api:
 
         """
         around = request.around(system, messages, template, thinking)
+        device = self.sessions.device
+        settings = json.dumps({"conversation": around})
+        wanted = request.parse_reading(device, prompt, self._model(model), settings)
+        ids = device.read(wanted)
+        return {"model": wanted.model, "ids": ids, "texts": printable(device.texts(wanted.model, ids))}
 
-        def ask() -> dict[str, Any]:
-            device = self.sessions.device
-            settings = json.dumps({"conversation": around})
-            wanted = request.parse_reading(device, prompt, self._model(model), settings)
-            ids = device.read(wanted)
-            return {"model": wanted.model, "ids": ids, "texts": printable(device.texts(wanted.model, ids))}
-
-        return _answer(ask)
-
+    @_endpoint
     def list_runs(
         self, search: str = "", method: str = "", status: str = "", limit: int = 50, before: str = ""
     ) -> list[dict[str, Any]]:
@@ -205,14 +213,11 @@ class Api:
         """
         wanted = {"search": search, "method": method, "status": status}
         given = {name: value for name, value in wanted.items() if value}
+        if not 1 <= limit <= MAX_RUNS:
+            raise BadInput(f"limit is {limit}; wanted a whole number from 1 to {MAX_RUNS}.")
+        return self._rows(self.store.list_runs(limit, before=before or None, **cast(Any, given)))
 
-        def ask() -> list[dict[str, Any]]:
-            if not 1 <= limit <= MAX_RUNS:
-                raise BadInput(f"limit is {limit}; wanted a whole number from 1 to {MAX_RUNS}.")
-            return self._rows(self.store.list_runs(limit, before=before or None, **cast(Any, given)))
-
-        return _answer(ask)
-
+    @_endpoint
     def get_run(self, run_id: str) -> dict[str, Any]:
         """One saved run: settings, counts, ratios, verdict and text, acceptance as servers name it, spread of times.
 
@@ -220,8 +225,9 @@ class Api:
             run_id: As `list` and `generate` give it.
 
         """
-        return _answer(lambda: self._run(run_id))
+        return self._run(run_id)
 
+    @_endpoint
     def export_runs(self, run_ids: list[str], kind: Literal["jsonl", "csv"] = "jsonl") -> str:
         """Saved runs as the text of a file: every event (jsonl), or a row of figures each (csv).
 
@@ -230,19 +236,15 @@ class Api:
             kind: jsonl or csv.
 
         """
-
-        def ask() -> str:
-            if kind not in KINDS or not 1 <= len(run_ids) <= MAX_RUNS:
-                raise BadInput(
-                    f"{len(run_ids):,} runs were given, as {str(kind)[:40]}; wanted 1 to {MAX_RUNS} of them as "
-                    f"{' or '.join(KINDS)}. Export more in parts."
-                )
-            if kind == "csv":
-                runs = [self.store.get_run(run_id) for run_id in run_ids]
-                return tables.to_csv(runs, self.store.baselines(runs))
-            return lines.to_text(map(self.store.copy, run_ids))
-
-        return _answer(ask)
+        if kind not in KINDS or not 1 <= len(run_ids) <= MAX_RUNS:
+            raise BadInput(
+                f"{len(run_ids):,} runs were given, as {str(kind)[:40]}; wanted 1 to {MAX_RUNS} of them as "
+                f"{' or '.join(KINDS)}. Export more in parts."
+            )
+        if kind == "csv":
+            runs = [self.store.get_run(run_id) for run_id in run_ids]
+            return tables.to_csv(runs, self.store.baselines(runs))
+        return lines.to_text(map(self.store.copy, run_ids))
 
     def build(self) -> None:
         """Name the endpoints inside the current Blocks."""
@@ -291,11 +293,3 @@ def _all(batches: Any) -> Iterator[Happening]:
     with closing(batches):
         for batch in batches:
             yield from batch
-
-
-def _answer(ask: Callable[[], _Result]) -> _Result:
-    """Sentences of ours become the endpoint's error."""
-    try:
-        return ask()
-    except (EngineError, StoreError) as error:
-        raise gr.Error(str(error), print_exception=False) from error

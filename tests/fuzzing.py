@@ -10,25 +10,44 @@ import copy
 import json
 import random
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
+
+import gradio as gr
 
 from engine.drafters.heads import _weights
-from engine.errors import EngineError
+from engine.errors import BadInput, EngineError
 from engine.events import to_dict
 from engine.suites.questions import questions
 from specviz import ui
+from specviz.api import Api
 from specviz.archive import lines
 from specviz.bench import document, foreign, shelf
+from specviz.decoding import request
 from specviz.figures import bench as bench_figures
 from specviz.pages import exports, view
 from specviz.pages.inspector import Inspector
 from specviz.pages.saved import SavedRuns
 from specviz.pages.side_by_side import side_by_side
+from specviz.policy import PUBLIC
 from specviz.showing import listing
 from specviz.showing.channel import Streams
 from specviz.store import Store, StoreError
+from tests.fuzzed_checkpoints import Checkpoints
+from tests.right_inputs import (
+    ADDRESS,
+    CALLS,
+    EXPORT,
+    FILES,
+    FORM,
+    LISTING,
+    RACE,
+    REPORT,
+    SUITE,
+)
+from tests.scripted import ScriptedDevice
 from tests.specviz.stored import HOSTILE, copy_of, session
 
 ODD: tuple[Any, ...] = (
@@ -96,6 +115,10 @@ class Readers:
     def __init__(self, store: Store, folder: Path) -> None:
         self.store, self.folder = store, folder
         self.page, self.inspector = SavedRuns(store, Streams()), Inspector(store)
+        checkpoints = Checkpoints(folder, changed)
+        self.device = ScriptedDevice(most_tokens=PUBLIC.max_tokens)
+        asked = SimpleNamespace(device=self.device, policy=PUBLIC, run=_nothing, perform=_nothing)
+        self.api = Api(cast(Any, asked), store)
         store.add_copies([copy_of("a"), copy_of("b", method="plain")])
         self.rows = [to_dict(event) for event in session("new")]
         self.targets: dict[str, Callable[[random.Random], object]] = {
@@ -105,8 +128,12 @@ class Readers:
             "report": self.read_report,
             "address": self.follow,
             "page": self.ask,
+            "form": self.fill_in,
+            "api": self.call,
             "suite": self.read_suite,
             "checkpoint": self.read_checkpoint,
+            "published": checkpoints.convert,
+            "model": checkpoints.weigh,
         }
 
     def import_file(self, chance: random.Random) -> None:
@@ -153,6 +180,24 @@ class Readers:
         for read in (self.page.open, self.inspector.read):
             json.loads(read(changed(["a"], chance)))
 
+    def fill_in(self, chance: random.Random) -> None:
+        """What a page asks to have run, at home or in public."""
+        self.device.takes_own = chance.random() < 0.5
+        parse, right = chance.choice(((request.parse, FORM), (request.parse_race, RACE)))
+        text = json.dumps(changed(right, chance, chance.randrange(1, 4)))
+        asked = ["Hi", "toy", spoilt(text, chance) if chance.random() < 0.3 else text, "private"]
+        parse(self.device, *(changed([value], chance, chance.random() < 0.1)[0] for value in asked))
+
+    def call(self, chance: random.Random) -> None:
+        """A named endpoint with any JSON as its arguments; nothing is decoded behind it."""
+        name, right = chance.choice(list(CALLS.items()))
+        given = {key: changed([value], chance)[0] if chance.random() < 0.3 else value for key, value in right.items()}
+        try:
+            getattr(self.api, name)(**given)
+        except gr.Error as error:
+            if error.message != "Nothing was run.":
+                raise BadInput(error.message) from error
+
     def read_suite(self, chance: random.Random) -> None:
         file = self.folder / "suite.jsonl"
         text = "\n".join(map(json.dumps, changed(SUITE, chance, 2))) if chance.random() < 0.8 else "[" * 5_000
@@ -177,6 +222,11 @@ class Readers:
                     read()
 
 
+def _nothing(*_: object, **__: object) -> Iterator[Any]:
+    """In place of a run."""
+    yield from ()
+
+
 def tried(target: Callable[[random.Random], object], chance: random.Random) -> bool:
     """Whether the input was taken; what it was refused with is as it should be, or raised."""
     refusal = ""
@@ -187,67 +237,3 @@ def tried(target: Callable[[random.Random], object], chance: random.Random) -> b
     assert "\n" not in refusal, refusal
     assert len(refusal) < 1_000, refusal
     return not refusal
-
-
-LISTING = {
-    "search": "fox",
-    "method": "plain",
-    "model": "m",
-    "task": "t",
-    "tag": "x",
-    "status": "finished",
-    "sampling": "greedy",
-    "origin": "imported",
-    "since": "2026-01-01",
-    "until": "2026-02-01",
-    "sort": "speed",
-    "is_descending": True,
-    "page": 0,
-    "mine": True,
-    "visitor": "a" * 32,
-}
-EXPORT = {"kind": "csv", "ids": ["a", "b"], "listing": LISTING}
-CELL = {
-    "suite": "s",
-    "category": "",
-    "prompt_index": 0,
-    "repeat": 0,
-    "method": "plain",
-    "seconds": 1.0,
-    "num_turns": 1,
-    "num_emitted": 3,
-    "target_passes": 3,
-    "draft_ms": 1.0,
-    "target_ms": 2.0,
-    "host_ms": 0.5,
-    "is_same_text": True,
-    "acceptance_histogram": [1, 2],
-    "num_draft_tokens": 3,
-}
-REPORT = {
-    "model": "m",
-    "dtype": "bf16",
-    "device": "cpu",
-    "commit": "c",
-    "weights": "w",
-    "created_at": "2026-01-01",
-    "machine": {"processor": "p", "num_threads": 2},
-    "config": {"temperature": 0.0},
-    "is_complete": True,
-    "row_cost": {"num_context": 100, "passes": [{"num_rows": 1, "ms": 1.0, "ratio": 1.0}]},
-    "cells": [CELL, {**CELL, "method": "aded", "seconds": 0.5}],
-}
-ADDRESS = "?view=sessions&run=a&step=3&ids=a,b&group=g&method=plain&task=t"
-SUITE = [
-    {"prompt": "p"},
-    {"turns": ["a", "b"], "category": "math"},
-    {"question": "q"},
-    {"text": "t", "test_list": ["x"]},
-]
-FILES: dict[str, Any] = {
-    _weights.CONFIG_FILE: {"method": "medusa", "vocab_size": 100, "num_heads": 3, "target_fingerprint": "x"},
-    _weights.INDEX_FILE: {"weight_map": {"a": "model.safetensors", "b": "other.safetensors"}},
-    _weights.SHAPE_FILE: [[[0], 0.5], [[0, 1], 0.25]],
-    _weights.SHARES_FILE: [0.5, 0.25],
-    _weights.VOCABULARY_FILE: [1, 2, 3],
-}

@@ -52,12 +52,13 @@ def _rope(config: Config) -> Config:
 def vocabulary(tensors: Mapping[str, Tensor], config: Config) -> int:
     """Tokens of the target that it was made for. Raises BadInput where offsets lead to others than those marked."""
     if "d2t" in tensors and "t2d" in tensors:
-        ids = torch.arange(len(tensors["d2t"])) + tensors["d2t"].long()
-        marked = tensors["t2d"].bool().nonzero().flatten()
-        if not torch.equal(ids.sort().values, marked):
+        offsets, marks = tensors["d2t"], tensors["t2d"]
+        is_list = offsets.dim() == marks.dim() == 1
+        ids = torch.arange(len(offsets)) + offsets.long() if is_list else offsets
+        if not is_list or not torch.equal(ids.sort().values, marks.bool().nonzero().flatten()):
             raise BadInput("d2t, added to row numbers, does not give the tokens that t2d marks.")
     for name in ("t2d", "embed_tokens.weight"):
-        if name in tensors:
+        if name in tensors and tensors[name].dim():
             return len(tensors[name])
     found = config.get("vocab_size")
     if type(found) is not int or found < 1:

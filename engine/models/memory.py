@@ -16,6 +16,10 @@ from transformers import AutoModelForCausalLM, PretrainedConfig
 _MEMINFO = Path("/proc/meminfo")
 
 
+MOST_LAYERS = 1_000
+"""Of a model whose layers are made to count them: no model has so many, and each takes time."""
+
+
 def weight_bytes(location: str, config: PretrainedConfig, dtype: torch.dtype, makes: Any = AutoModelForCausalLM) -> int:
     """Of a model's weights in a dtype: counted in its folder's files, or else in what `makes` makes of its config."""
     return (_num_stored(Path(location)) or _num_described(config, makes)) * dtype.itemsize
@@ -62,9 +66,11 @@ def _num_stored(folder: Path) -> int:
 
 def _num_described(config: PretrainedConfig, makes: Any) -> int:
     """Parameters of the model that a config describes, made without memory; 0 where it describes none."""
+    if not 0 < config.get_text_config().num_hidden_layers <= MOST_LAYERS:
+        return 0
     try:
         with torch.device("meta"):
             model: Any = makes.from_config(config)
-    except (ValueError, TypeError, AttributeError, KeyError):
+    except (ValueError, TypeError, AttributeError, KeyError, RuntimeError):
         return 0  # likewise
     return sum(parameter.numel() for parameter in model.parameters())

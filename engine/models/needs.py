@@ -22,6 +22,9 @@ from engine.models.locating import GGUF, HUB_FILE, local_file, locate
 from engine.models.presets import presets
 from engine.runtime.device import choose_device, choose_dtype
 
+MOST_BYTES = 2**60
+"""No model has more; a config may say anything."""
+
 
 @dataclass(frozen=True)
 class Needs:
@@ -93,9 +96,12 @@ def _download(source: str) -> int:
 def _memory(name: str, location: str, dtype: torch.dtype, packing: str = "") -> int:
     try:
         config = AutoConfig.from_pretrained(location, trust_remote_code=False)
-    except Exception as error:  # broken files make transformers raise all kinds
+        room = min(ROOM_TOKENS, context_length(config.get_text_config()))
+        weights = memory.weight_bytes(location, config, dtype)
+        weights = quantised.num_bytes(packing, weights, dtype) if packing else weights
+        total = weights + memory.kv_bytes(config, dtype, room)
+    except Exception as error:  # broken files make transformers raise all kinds, and what they say may be no size
         raise BadInput(f"The config of {name} cannot be read: {first_line(error)}.") from error
-    room = min(ROOM_TOKENS, context_length(config.get_text_config()))
-    weights = memory.weight_bytes(location, config, dtype)
-    weights = quantised.num_bytes(packing, weights, dtype) if packing else weights
-    return weights + memory.kv_bytes(config, dtype, room)
+    if not 0 <= total <= MOST_BYTES:
+        raise BadInput(f"The config of {name} tells of a model of no possible size.")
+    return total

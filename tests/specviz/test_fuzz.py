@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from specviz.store import open_store
 from tests.fuzzing import Readers, tried
 
-TARGETS = ("import", "list", "export", "report", "address", "page", "suite", "checkpoint")
+TARGETS = ("import", "list", "export", "report", "address", "page", "form", "api", "suite", "checkpoint")
 
 
 @pytest.fixture(scope="module")

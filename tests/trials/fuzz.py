@@ -19,6 +19,8 @@ import traceback
 from pathlib import Path
 
 from specviz.store import open_store
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # as pytest has it
 from tests.fuzzing import Readers, tried
 
 SLOWEST_S = 5.0

@@ -9,7 +9,7 @@ never changed.
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +73,7 @@ class Weights:
     def real(self, key: str, default: float) -> float:
         """A number of the config. Raises BadInput."""
         value = self.config.get(key, default)
-        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= sys.float_info.max:
             raise BadInput(f"{key} in {self.folder / CONFIG_FILE} is {value!r:.60}; wanted a number.")
         return float(value)
 
