@@ -153,9 +153,10 @@ def serve(flags: argparse.Namespace) -> None:
             "max_context": flags.max_context,
         }
         device = LocalDevice(model, **how) if SPACES is None else ZeroDevice(SPACES, model, **how)
-        device.hold(model)
+        first = next(iter(device.models()))
+        device.hold(first)
         sessions = Sessions(device, store, Visitors(policy))
-        sessions.warm_up(model, PLAIN)
+        sessions.warm_up(first, PLAIN)
         page = ui.build(sessions, store, note="" if flags.public else why)
         print(*filter(None, (warning(flags.host, flags.public, bool(credentials())), policy.in_words())), sep="\n")
         if flags.metrics:

@@ -18,6 +18,7 @@ from engine.target import Target
 from engine.text import TokenTexts
 from engine.warming import is_warm, warm_up_method
 from specviz.decoding.device import AS_STARTED, Loading, Method, Request
+from specviz.decoding.places import Places
 from specviz.policy import HOME, Policy
 
 
@@ -40,7 +41,8 @@ class LocalDevice:
         `max_context`: most tokens of any model's context; 0 as many as it can attend to.
         Raises UnknownName where the policy offers a model that there is not.
         """
-        self._default_model, self._started, self._weights = default_model, loading, tuple(weights)
+        self._places = Places((default_model, loading.draft, *weights) if policy.is_public else ())
+        self._default_model, self._started, self._weights = self._places.name(default_model), loading, tuple(weights)
         self._takes_own, self._policy, self._max_context = takes_own, policy, max_context
         for name in policy.offered() or ():
             if name not in models.presets():
@@ -71,18 +73,18 @@ class LocalDevice:
 
     def draft_models(self) -> tuple[str, ...]:
         """Those of the presets on offer, and the default model's where it was named."""
-        named, presets = {self._started.draft} - {"auto"}, models.presets()
+        named, presets = {self._places.name(self._started.draft)} - {"auto"}, models.presets()
         offered = (presets[name].draft for name in self.models() if name in presets)
         return tuple(sorted(named | {draft for draft in offered if draft}))
 
     def weights_folders(self) -> tuple[str, ...]:
         """Those that the program was started with."""
-        return self._weights
+        return tuple(map(self._places.name, self._weights))
 
     def needs(self, model: str, loading: Loading) -> Needs:
         """Read from its files' headers."""
         how = self._how(model, loading)
-        return needs_of(model, how.device, how.dtype)
+        return needs_of(self._places.place(model), how.device, how.dtype)
 
     def has_thinking_switch(self, model: str) -> bool | None:
         """What the loaded tokenizer's template holds."""
@@ -114,7 +116,7 @@ class LocalDevice:
     def caveat(self, request: Request) -> str:
         """What the target says of its passes, and the method of its weights."""
         target = self.load(request.model, request.loading)
-        drafter = drafters.create(request.method, request.options, target)
+        drafter = drafters.create(request.method, self._places.meant(request.options), target)
         return " ".join(filter(None, (target.caveat, drafter.caveat)))
 
     def is_ready(self, request: Request) -> bool:
@@ -122,11 +124,11 @@ class LocalDevice:
         target = self._loaded(request.model)
         if target is None or self._loading != self._how(request.model, request.loading):
             return False
-        return is_warm(target, request.method, request.options, request.config)
+        return is_warm(target, request.method, self._places.meant(request.options), request.config)
 
     def prepare(self, request: Request) -> None:
         """Load the target, and run a few tokens whose times are dropped."""
-        warm_up_method(self.load(request.model, request.loading), request.method, request.options, request.config)
+        self._warm_up(self.load(request.model, request.loading), request)
 
     def generate(
         self,
@@ -146,8 +148,8 @@ class LocalDevice:
         should_stop: Callable[[], bool],
         prompt_ids: Sequence[int] | None,
     ) -> Iterator[Event]:
-        drafter = drafters.create(request.method, request.options, target)
-        return generate(
+        drafter = drafters.create(request.method, self._places.meant(request.options), target)
+        events = generate(
             target,
             drafter,
             request.prompt,
@@ -157,6 +159,10 @@ class LocalDevice:
             session_id=session_id,
             should_stop=should_stop,
         )
+        return map(self._places.told, events)
+
+    def _warm_up(self, target: Target, request: Request) -> None:
+        warm_up_method(target, request.method, self._places.meant(request.options), request.config)
 
     def audit(self, request: Request, plain: Sequence[Event], events: Sequence[Event]) -> Audit:
         """The engine's audit on the loaded target."""
@@ -174,7 +180,9 @@ class LocalDevice:
 
     def _weights_of(self, model: str, how: Loading) -> LoadedModel:
         """A model loaded so, with its draft model's name. Raises BadInput, UnknownName or LoadingStopped."""
-        loaded = models.load(model, how.device, how.dtype).held_to(self._max_context)
+        loaded = models.load(self._places.place(model), how.device, how.dtype).held_to(self._max_context)
+        if loaded.name != model and model == self._default_model:
+            loaded = replace(loaded, name=model)
         return loaded if how.draft == "auto" else replace(loaded, draft=how.draft)
 
     def hold(self, model: str, loading: Loading = AS_STARTED) -> None:

@@ -25,7 +25,6 @@ from engine.facts import TargetFacts
 from engine.metrics import Tally
 from engine.runtime.prepared import why_eager
 from engine.target import Target
-from engine.warming import warm_up_method
 from specviz.decoding.device import AS_STARTED, Loading, Request
 from specviz.decoding.local import LocalDevice
 
@@ -123,7 +122,7 @@ class ZeroDevice(LocalDevice):
         """A session as lines; what is wrong with the input is a line too, since errors do not cross as they are."""
         try:
             target = self._target_alone(request)
-            warm_up_method(target, request.method, request.options, request.config)
+            self._warm_up(target, request)
             for event in self._events(target, request, session_id, lambda: False, prompt_ids):
                 yield to_json(event)
         except EngineError as error:
