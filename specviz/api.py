@@ -36,7 +36,8 @@ from specviz.text import printable
 
 MAX_RUNS = 200
 KINDS = ("jsonl", "csv")
-_P, _Result = ParamSpec("_P"), TypeVar("_Result")
+_P = ParamSpec("_P")
+_Result = TypeVar("_Result")
 
 
 def _endpoint(asked: Callable[_P, _Result]) -> Callable[_P, _Result]:

@@ -13,8 +13,12 @@ from collections.abc import Collection, Sequence
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from specviz.mishaps import broke
 
 MOST_BYTES = 2_000_000
 """Of a body that carries no file."""
@@ -80,6 +84,13 @@ class Guard:
             if has_begun:
                 raise
             await JSONResponse({"detail": str(refusal)}, refusal.status)(scope, receive, said)
+        except Exception as error:
+            if not has_begun:
+                await JSONResponse({"detail": broke("This request")}, 500)(scope, receive, said)
+            elif isinstance(error.__cause__, HTTPException):  # Gradio has told it as the stream's last event
+                await send({"type": "http.response.body"})
+            else:
+                raise
 
     def _with_its_path(self, scope: Scope) -> Scope:
         """What a proxy cut off our own routes' paths put back, as the standard has it.
@@ -141,6 +152,18 @@ class Guard:
             if headers.get("content-type", "").startswith("text/event-stream"):
                 headers["X-Accel-Buffering"] = "no"  # nginx hands events on as they come
         return message
+
+
+async def unlike_any(request: Request, error: Exception) -> JSONResponse:
+    """Of a call by name: no such endpoint, or other arguments. Gradio raises for these as if the server broke."""
+    if "/call/v2/" not in request.url.path:
+        raise error
+    told = "There is no such endpoint, or it has other arguments; /gradio_api/info says which there are."
+    return JSONResponse({"detail": told}, 422)
+
+
+UNLIKE_ANY = dict.fromkeys((KeyError, TypeError), unlike_any)
+"""Handlers, by what is raised."""
 
 
 def own_names() -> set[str]:

@@ -15,7 +15,7 @@ from specviz import ASSETS, routes, vitals
 from specviz.api import Api
 from specviz.bench import Benchmarks, Shelf
 from specviz.decoding.session import Sessions
-from specviz.guard import Guard
+from specviz.guard import UNLIKE_ANY, Guard
 from specviz.pages import files, scripts
 from specviz.pages.asking import greet as greet_visitor
 from specviz.pages.asking import visitor_of
@@ -144,7 +144,7 @@ def launch_options(
         "share": False,
         "max_file_size": 1,
         "state_session_capacity": MOST_SESSIONS,
-        "app_kwargs": {"routes": own, "middleware": [guard]},
+        "app_kwargs": {"routes": own, "middleware": [guard], "exception_handlers": UNLIKE_ANY},
     }
 
 

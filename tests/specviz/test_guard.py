@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from specviz.guard import Guard, own_names
+from specviz.guard import UNLIKE_ANY, Guard, own_names
 
 HERE = "http://127.0.0.1:7860"
 EVIL = "https://evil.example"
@@ -26,11 +28,29 @@ async def events(request: Request) -> Response:
     return StreamingResponse(iter(["data: 1\n\n"]), media_type="text/event-stream")
 
 
+async def broken(request: Request) -> Response:
+    raise KeyError("/home/me/secret.py")
+
+
+async def refused(request: Request) -> Response:
+    def told() -> Iterator[str]:
+        yield "event: error\n\n"
+        raise HTTPException(404)
+
+    return StreamingResponse(told(), media_type="text/event-stream")
+
+
 def client(base_url: str = HERE, **options: Any) -> TestClient:
     """Of a server whose page is at 127.0.0.1:7860 and, by a proxy, at page.example."""
     guard = Middleware(Guard, hosts=["page.example"], most_bytes=1_000, **options)
     routes = [Route("/{path:path}", echo, methods=["GET", "POST"])]
-    app = Starlette(routes=[Route("/events", events), *routes], middleware=[guard])
+    own = [
+        Route("/events", events),
+        Route("/call/v2/{name}", broken),
+        Route("/broken", broken),
+        Route("/refused", refused),
+    ]
+    app = Starlette(routes=[*own, *routes], middleware=[guard], exception_handlers=UNLIKE_ANY)
     return TestClient(app, base_url=base_url)
 
 
@@ -100,6 +120,26 @@ def test_a_body_has_its_limit_whatever_it_says_of_its_length() -> None:
     for body in (b"x" * 1_001, iter([b"x" * 600, b"x" * 600])):
         answer = client().post("/", content=body, headers=json)
         assert (answer.status_code, answer.json()["detail"][:14]) == (413, "That is more t")
+
+
+def test_what_breaks_is_one_sentence_and_its_text_goes_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    answer = client().get("/broken")
+    told = answer.json()["detail"]
+    assert (answer.status_code, told[:20]) == (500, "This request broke; ")
+    assert "secret" not in answer.text
+    assert told.removesuffix(".")[-8:] in caplog.text
+    assert "secret" in caplog.text
+
+
+def test_a_stream_that_ends_with_a_refusal_ends_whole() -> None:
+    """Gradio answers who asks for the events of an unknown run so."""
+    answer = client().get("/refused")
+    assert (answer.status_code, answer.text) == (200, "event: error\n\n")
+
+
+def test_a_call_that_no_endpoint_takes_is_the_askers_mistake() -> None:
+    answer = client().get("/call/v2/nothing")
+    assert (answer.status_code, answer.json()["detail"][:25]) == (422, "There is no such endpoint")
 
 
 def test_nothing_is_uploaded() -> None:

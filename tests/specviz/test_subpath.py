@@ -1,4 +1,4 @@
-"""Behind a proxy on a path of its own: whatever the page names lies below that path."""
+"""Behind a proxy on a path of its own: whatever the page names lies below that path, and is answered there."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def client(store: Store) -> TestClient:
     return TestClient(app, headers=told)
 
 
-def test_whatever_the_page_names_lies_below_its_path(client: TestClient) -> None:
+def test_whatever_the_page_names_lies_below_its_path_and_calls_are_looked_at(client: TestClient) -> None:
     page = client.get("/")
     assert page.status_code == 200
     assert client.get("/config").json()["root"] == f"https://page.example{PATH}"
@@ -45,3 +45,6 @@ def test_whatever_the_page_names_lies_below_its_path(client: TestClient) -> None
     slashes, own = zip(*re.findall(r"[\"'](/?)(specviz/js-\w+/\w+\.js)", page.text), strict=True)
     assert set(slashes) == {""}, "from the page's own address, whatever that is"
     assert client.get(f"/{own[0]}").status_code == 200, "also where it stands on a path of the same name"
+    for name in ("generate", "nothing"):
+        answer = client.post(f"/gradio_api/call/v2/{name}", json={"unknown": 1})
+        assert (answer.status_code, answer.json()["detail"][:8]) == (422, "There is"), "Gradio raises for these"
