@@ -1,4 +1,4 @@
-"""What SpecViz runs on: locked by hash, listed with licences, as a bill of materials, looked up for known faults; and its image.
+"""What SpecViz runs on: locked by hash, listed with licences, as a bill of materials, looked up for known faults.
 
     python scripts/supply_chain.py lock      requirements.lock from what is asked for; asks the package index
     python scripts/supply_chain.py notice    NOTICE's table from the packages that are installed here; asks nobody
