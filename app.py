@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import os
 import signal
 import socket
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -133,9 +135,12 @@ def serve(flags: argparse.Namespace) -> None:
     check_address(flags.host, flags.port)
     if flags.mcp:
         check_mcp()
-    from specviz.store import Retention, open_store  # what fails soonest is imported first
+    from specviz.store import Retention, copied_to, open_store  # what fails soonest is imported first
 
-    with open_store(flags.db) as store:
+    copied = copied_to(Path(flags.copy_to), flags.db) if flags.copy_to else contextlib.nullcontext(0)
+    with copied as num_back, open_store(flags.db) as store:
+        if num_back:
+            print(f"{num_back:,} runs were read back from the copy in {flags.copy_to}.", flush=True)
         store.keep_only(Retention(policy.keep_days or None, int(policy.keep_gb * 1e9) or None))
         from specviz import ui
         from specviz.decoding.device import PLAIN, Loading

@@ -29,7 +29,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1]
 PATIENCE_S = 900
-BORROWED = ("/etc/resolv.conf", "/etc/hosts", "/etc/xdg/pip", "/etc/ssl/certs")
+BORROWED = ("/etc/resolv.conf", "/etc/hosts", "/etc/xdg/pip", "/etc/ssl/certs/ca-certificates.crt")
 """Of this machine: how its package index is found."""
 
 
@@ -135,9 +135,10 @@ def lend(image: Image) -> None:
         if Path(place).exists():
             at = image.root / place.lstrip("/")
             at.parent.mkdir(parents=True, exist_ok=True)
-            copy = shutil.copytree if Path(place).is_dir() else shutil.copyfile
-            with contextlib.suppress(FileExistsError):
-                copy(place, at)
+            if Path(place).is_dir():
+                shutil.copytree(place, at, dirs_exist_ok=True)
+            else:
+                shutil.copyfile(place, at)
 
 
 def build(image: Image) -> None:
@@ -157,8 +158,8 @@ def ask(port: int, path: str, body: object = None) -> str:
         return str(answer.read().decode())
 
 
-def call(port: int, name: str, *values: object) -> dict[str, object]:
-    event = json.loads(ask(port, f"/gradio_api/call/{name}", {"data": values}))["event_id"]
+def call(port: int, name: str, **values: object) -> dict[str, object]:
+    event = json.loads(ask(port, f"/gradio_api/call/v2/{name}", values))["event_id"]
     *_, last = ask(port, f"/gradio_api/call/{name}/{event}").strip().split("\n\n")
     return dict(json.loads(last.partition("data: ")[2])[0])
 
@@ -174,7 +175,7 @@ def serve(image: Image, port: int, known: str = "") -> str:
                 break
             time.sleep(1)
         print("page:", len(ask(port, "/")), "characters", flush=True)
-        run = call(port, "get", known) if known else call(port, "generate", "A story of a fox.", "", 16)
+        run = call(port, "get", run_id=known) if known else call(port, "generate", prompt="A story.", max_new_tokens=16)
         print("run:", run["id"], run["status"], run["emitted"], "tokens", run.get("verdict"), flush=True)
         return str(run["id"])
     finally:

@@ -92,6 +92,8 @@ def add_models(flags: Flags) -> None:
 def add_what_is_kept_and_offered(flags: Flags) -> None:
     """The store, whose it is, and what is served beside the page."""
     flags.add("db", "database file or URL (default: specviz.db in your data folder; in a Space, in /data)")
+    about = "folder, such as a bucket's, where a closed copy of all runs is kept and read back at the start"
+    flags.add("copy-to", f"{about} (default: none)")
     flags.add_switch(
         "public",
         "many visitors: only the browser that made a run may tag, note or delete it, nobody may name a model, "

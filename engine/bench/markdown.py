@@ -109,7 +109,7 @@ def _spec_bench_cells(method: str, categories: Sequence[str], found: Mapping[tup
     whole = found[method, ""]
     return [
         f"`{method}`",
-        *(_both(found[method, category]) for category in categories),
+        *(_both(found[method, category]) if (method, category) in found else "–" for category in categories),
         _number(whole["block_efficiency"]),
         _both(whole),
         _times(whole["spec_bench_speedup_over_generate"]),

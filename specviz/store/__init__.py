@@ -4,6 +4,7 @@ This is the doorway; nothing else of the folder is imported from outside.
 """
 
 from specviz.store.backup import restore_backup, save_backup
+from specviz.store.closed import copied_to
 from specviz.store.copies import RunCopy
 from specviz.store.errors import StoreError, UnknownGroup, UnknownRun
 from specviz.store.housekeeping import Retention
@@ -31,6 +32,7 @@ __all__ = [
     "StoreError",
     "UnknownGroup",
     "UnknownRun",
+    "copied_to",
     "open_store",
     "restore_backup",
     "save_backup",

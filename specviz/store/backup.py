@@ -45,11 +45,20 @@ def restore_backup(file: Path, target: str | os.PathLike[str] | None) -> int:
         _opened(_copied(file, Path(folder))) as theirs,
         _opened(target) as ours,
     ):
-        with ours.reading() as connection:
-            num_there = connection.scalar(select(func.count()).select_from(RUNS))
-        if num_there:
+        if num_there := _num_runs(ours):
             raise StoreError(f"{ours.name} holds {num_there:,} runs; restore into a new one, then open that.")
         return _copy(theirs, ours)
+
+
+def holds_runs(target: str | os.PathLike[str] | None) -> bool:
+    """Whether there are any. Raises StoreError."""
+    with _opened(target) as ours:
+        return _num_runs(ours) > 0
+
+
+def _num_runs(database: Database) -> int:
+    with database.reading() as connection:
+        return int(connection.scalar(select(func.count()).select_from(RUNS)) or 0)
 
 
 def _copied(file: Path, folder: Path) -> Path:

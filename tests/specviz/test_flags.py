@@ -23,7 +23,7 @@ def test_flags_have_defaults_and_spaces_listen_to_everyone(monkeypatch: pytest.M
 def test_every_flag_has_a_name_in_the_environment_and_a_flag_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     given = {"host": "::1", "port": "99", "model": "m", "draft": "d", "dtype": "fp32", "device": "cpu", "db": "x.db"}
     given |= {"weights": "/a:/b", "metrics": "9", "public": "yes", "mcp": "1", "hosts": "a,b", "frames": "https://c"}
-    given |= {"max_context": "512"}
+    given |= {"max_context": "512", "copy_to": "/kept"}
     given |= {spec.name: str(spec.default) or "a" for spec in SPECS}
     for name, value in given.items():
         monkeypatch.setenv(f"SPECVIZ_{name.upper()}", value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +11,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from specviz.bench import document, foreign, shelf
 from specviz.store import open_store
 from tests.fuzzing import Readers, tried
+from tests.right_inputs import CELL, REPORT
 
-TARGETS = ("import", "list", "export", "report", "address", "page", "form", "api", "suite", "checkpoint")
+TARGETS = (
+    "import",
+    "list",
+    "export",
+    "report",
+    "address",
+    "page",
+    "form",
+    "api",
+    "suite",
+    "checkpoint",
+    "published",
+    "model",
+)
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +46,15 @@ def test_whatever_comes_is_taken_or_refused_with_a_sentence(name: str, readers: 
         tried(readers.targets[name], chance)
 
     trial()
+
+
+def test_of_a_report_one_method_may_lack_a_category() -> None:
+    """Found by the 512,163rd report."""
+    cells = [
+        {**CELL, "method": name, "category": kind} for name, kind in (("plain", "a"), ("aded", "a"), ("plain", "b"))
+    ]
+    report = shelf.with_figures(foreign.read(json.dumps({**REPORT, "cells": cells})))
+    assert "–" in str(document.write(report, "md"))
 
 
 def test_every_reader_is_tried(readers: Readers) -> None:
