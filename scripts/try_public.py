@@ -31,6 +31,8 @@ PATIENCE_S = 400.0
 STRANGER, BYSTANDER = "203.0.113.7", "198.51.100.9"
 EVIL = "https://evil.example"
 NUM_RACES, NUM_PLACES = 17, 2
+TOO_MUCH = ("wanted at most 2,000", "takes no files", "more than this server takes")
+"""What a file of such a step may be refused with."""
 NUM_NODES = 30_000
 
 
@@ -197,7 +199,10 @@ def hostile_import(instance: Instance) -> None:
     """A file with a run of the year 9999 and a step of very many nodes."""
     answer = instance.serve("runs", "import_runs", {"text": hostile_file(), "visitor": "a" * 32})
     sentence = json.loads(answer.json()).get("error", "") if answer.is_success else answer.text
-    instance.note(f"a file of the year 9999, {NUM_NODES:,} nodes in a step", sentence[:200], bool(sentence))
+    is_right = any(map(sentence.count, TOO_MUCH))
+    instance.note(f"a file of the year 9999, {NUM_NODES:,} nodes in a step", sentence[:200], is_right)
+        f"a file of the year 9999, {NUM_NODES:,} nodes in a step", sentence[:200], any(map(sentence.count, TOO_MUCH))
+    )
 
 
 def broken_requests(instance: Instance) -> None:
@@ -232,8 +237,9 @@ def hostile_file() -> str:
     started |= {"created_at": "9999-12-31T00:00:00+00:00", "prompt_ids": [1], "method_options": {}, "model": "story"}
     started |= {"guarantee": "exact", "device": "cpu", "dtype": "float32", "config": {}, "machine": {}}
     node = {"token_id": 1, "text": "x", "parent": -1, "status": "rejected", "draft_prob": None, "target_prob": None}
-    step = {"kind": "stepped", "schema_version": 1, "step": 0, "root": 1, "nodes": [node] * NUM_NODES, "path": []}
-    step |= {"emitted": [], "draft_ns": 1, "target_ns": 1, "verify_ns": 1, "commit_ns": 1, "host_ns": 1, "kv_length": 1}
+    token = {"token_id": 1, "text": "x", "origin": "correction", "node": None, "target_prob": None, "alternatives": []}
+    step = {"kind": "stepped", "step": 0, "root_id": 1, "nodes": [node] * NUM_NODES, "path": [], "emitted": [token]}
+    step |= {"draft_ns": 1, "target_ns": 1, "verify_ns": 1, "commit_ns": 1, "host_ns": 1, "kv_length": 1}
     return "\n".join(map(json.dumps, (started, step)))
 
 
