@@ -201,8 +201,6 @@ def hostile_import(instance: Instance) -> None:
     sentence = json.loads(answer.json()).get("error", "") if answer.is_success else answer.text
     is_right = any(map(sentence.count, TOO_MUCH))
     instance.note(f"a file of the year 9999, {NUM_NODES:,} nodes in a step", sentence[:200], is_right)
-        f"a file of the year 9999, {NUM_NODES:,} nodes in a step", sentence[:200], any(map(sentence.count, TOO_MUCH))
-    )
 
 
 def broken_requests(instance: Instance) -> None:
