@@ -9,6 +9,7 @@ config keys; reads no file.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,6 +33,8 @@ _OTHERS: dict[str, tuple[object, ...]] = {
     "dspark_bonus_anchor": (False,),
 }
 """Keys by which other drafters are told, and what DFlash has there."""
+MOST_LAYERS = 1_000
+"""Of a target; a config may say anything."""
 _SCALES = {
     "embedding_scale": "input_embedding_scale",
     "logit_scale": "output_multiplier",
@@ -73,7 +76,7 @@ def backbone(tensors: Mapping[str, Tensor], config: Config, method: str, *, is_a
         "mask_token_id": _number(told, "mask_token_id"),
         "sample_from_anchor": bool(told.get("sample_from_anchor", is_anchor_asked)),
         **_windows(config, layers, num_layers),
-        **{own: float(told[key]) for own, key in _SCALES.items() if told.get(key)},
+        **{own: _real(told, key) for own, key in _SCALES.items() if told.get(key)},
     }
     taps = _taps(told, states, size)
     if not taps or states % len(taps):
@@ -88,7 +91,7 @@ def _taps(told: Config, states: int, size: int) -> list[int]:
     if (given := layers_named(told, "target_layer_ids")) is not None:
         return [layer + 1 for layer in given]
     num_layers, num = told.get("num_target_layers"), states // size
-    if type(num_layers) is not int or num_layers < 4 or num < 1:
+    if type(num_layers) is not int or not 4 <= num_layers <= MOST_LAYERS or num < 1:
         raise BadInput(f"The config names no target_layer_ids, and num_target_layers is {num_layers!r:.40}.")
     if num == 1:
         return [num_layers // 2 + 1]
@@ -100,7 +103,7 @@ def _windows(config: Config, layers: Config, num_layers: int) -> Config:
     kinds: Any = layers.get("layer_types") or ["full_attention"] * num_layers
     window = layers.get("sliding_window") or 0
     known = {"full_attention": 0, "sliding_attention": window}
-    if not isinstance(kinds, list) or len(kinds) != num_layers or any(kind not in known for kind in kinds):
+    if not isinstance(kinds, list) or len(kinds) != num_layers or any(kind not in [*known] for kind in kinds):
         raise BadInput(f"layer_types is {kinds!r:.80}; wanted {num_layers} of {', '.join(known)}.")
     windows = [known[kind] for kind in kinds]
     if "sliding_attention" in kinds and (type(window) is not int or window < 1):
@@ -117,6 +120,13 @@ def _number(told: Config, key: str) -> int:
     if type(found) is not int or found < 0:
         raise BadInput(f"The config says {key}={found!r:.40}; wanted a whole number.")
     return found
+
+
+def _real(told: Config, key: str) -> float:
+    found = told[key]
+    if type(found) not in (int, float) or not abs(found) <= sys.float_info.max:
+        raise BadInput(f"The config says {key}={found!r:.40}; wanted a number.")
+    return float(found)
 
 
 DFLASH_LAYOUTS = (
