@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,13 @@ def test_what_is_no_model_gets_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{")
     assert "The config of" in refusal(lambda: needs_of(str(tmp_path)))
     assert "Unknown model '/nowhere'" in refusal(lambda: needs_of("/nowhere"))
+
+
+@pytest.mark.parametrize("change", [{"hidden_size": 10**400}, {"num_key_value_heads": -(2**40)}])
+def test_a_config_of_no_possible_size_gets_a_sentence(change: dict[str, int], tmp_path: Path) -> None:
+    right = {"model_type": "llama", "vocab_size": 8, "hidden_size": 8, "num_attention_heads": 2}
+    right |= {"num_hidden_layers": 2, "intermediate_size": 8}
+    (tmp_path / "config.json").write_text(json.dumps(right | change))
+    told = refusal(lambda: needs_of(str(tmp_path)))
+    assert f"The config of {tmp_path}" in told
+    assert len(told) < 1_000
