@@ -55,7 +55,9 @@ class Visitor:
         self.client = httpx.Client(base_url=address, timeout=httpx.Timeout(PATIENCE_S, connect=30.0))
         self.endpoints = self.client.get("/gradio_api/info").json()["named_endpoints"]
         self.acts: dict[str, Callable[[], object]] = {
-            "run": lambda: self.ask("generate", prompt="A story of a fox.", max_new_tokens=16, measure_plain=False),
+            "run": lambda: self.ask(
+                "generate", prompt="A story of a fox.", max_new_tokens=16, measure_plain=False, sharing="listed"
+            ),
             "stop": self.go_away,
             "browse": self.browse,
             "search": lambda: self.ask("list", search=self.chance.choice(("fox", "story", "nothing"))),
