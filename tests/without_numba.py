@@ -25,6 +25,8 @@ METHODS: dict[str, dict[str, int]] = {
     "chimera": {"budget": 6},
     "eagle": {"budget": 6},
     "dflash": {"budget": 6},
+    "dflash2": {"budget": 6},
+    "dspark": {"budget": 6},
     "hydra": {"budget": 6},
     "hidden_transfer": {"budget": 6},
 }

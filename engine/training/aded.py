@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 from engine import models
 from engine.drafters.tables.aded.method import TABLE_FILE
 from engine.drafters.trigrams import TrigramTable, build_table
-from engine.training import corpus, material, tasks
+from engine.training import asked, corpus, material, tasks
 from engine.training.pretrain import encode
 from engine.training.runs import Order
 
@@ -20,7 +20,7 @@ MIN_COUNT = 2
 def train(order: Order) -> None:
     """What `train aded` does."""
     loaded = models.load(str(order.target), "cpu")
-    if material.is_asked_requests(order, loaded.tokenizer):
+    if asked.is_asked_requests(order, loaded.tokenizer):
         chats, source = material.answers_of(order, order.recipe("heads")), "the target's own answers to requests"
     else:
         chats, source = _practised(order, loaded.tokenizer), "the target's training chats"

@@ -12,8 +12,8 @@ from transformers import LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerB
 from engine.training import corpus, narrow_draft, written
 from engine.training.acceptance import write_acceptance
 from engine.training.align import Alignment
+from engine.training.asked import is_asked_requests
 from engine.training.card import write_card
-from engine.training.material import is_asked_requests
 from engine.training.pretrain import Pretraining, encode_epoch
 from engine.training.runs import Order, has_checkpoint, len_vocabulary, load_target, run_trainer
 from engine.training.trainer import Trainer

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,15 +17,14 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from engine import models, suites
-from engine.training import acceptance, activations, corpus, demand, packing, requests, taps, tasks, written
+from engine import models
+from engine.training import activations, corpus, demand, packing, taps, tasks, written
+from engine.training.asked import is_asked_requests, practised, requested
 from engine.training.pretrain import encode
 from engine.training.recipes import Progress, Recipe, stage_at
 from engine.training.runs import Order, load_target
 from engine.training.trainer import Micro
 
-NUM_HELDOUT = 20
-"""Held-out prompts of each task or kind that the target answers."""
 CHATS_AT_ONCE = 200
 TEXTS, STATES = "written.jsonl", "activations"
 MOST_SCORED = 8192
@@ -187,9 +185,9 @@ def gather(order: Order, recipe: Recipe) -> Material:
     folder.mkdir(parents=True, exist_ok=True)
     is_chat = is_asked_requests(order, tokenizer)
     if is_chat:
-        asked = _requested(order, recipe, target, tokenizer, documents)
+        asked = requested(order, recipe, target, tokenizer, documents)
     else:
-        asked = _practised(order, recipe, target, tokenizer, documents, heldout)
+        asked = practised(order, recipe, target, tokenizer, documents, heldout)
     states, texts = folder / STATES, folder / TEXTS
     left = [len(ids) for ids in asked.prompts[written.num_rows(texts) :]]
     rows, limit = written.BATCH_ROWS, recipe.limit_minutes
@@ -209,69 +207,6 @@ def answers_of(order: Order, recipe: Recipe) -> list[list[int]]:
     if not texts.is_file():
         gather(order, recipe)
     return [row.ids[row.num_prompt :] for row in written.read(texts)]
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What the target is asked, as token ids up to where its answers begin."""
-
-    prompts: list[list[int]]
-    heldout: list[tuple[str, list[int]]]
-    """Prompts that nothing is learnt from, each with its task."""
-
-
-def is_asked_requests(order: Order, tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Whether the target is asked as any chat model is, and not the story model's tasks."""
-    if order.texts == "auto":
-        return bool(tokenizer.chat_template) and order.target_name != models.STORY
-    return order.texts == "requests"
-
-
-def _practised(
-    order: Order,
-    recipe: Recipe,
-    target: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    documents: list[corpus.Document],
-    heldout: list[corpus.Document],
-) -> Asked:
-    """The tasks that the story model was trained on."""
-    max_tokens = models.context_length(target.config.get_text_config()) - written.MAX_NEW_TOKENS
-    asked = [
-        (task, prompt)
-        for task in acceptance.TASKS
-        for prompt in acceptance.heldout_prompts(tokenizer, task, heldout, max_tokens, NUM_HELDOUT)
-    ]
-    return Asked(written.prompts(documents, tokenizer, recipe.num_written, order.seed), asked)
-
-
-def _requested(
-    order: Order,
-    recipe: Recipe,
-    target: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    documents: list[corpus.Document],
-) -> Asked:
-    """Requests of many kinds, kept in a file; the first of each kind are held out."""
-    path = order.material / "requests.jsonl"
-    if not path.is_file():
-        own = requests.asked_by(target, tokenizer, round(recipe.num_written * requests.OWN_SHARE), order.seed)
-        found = requests.gather(order.data, documents, own, recipe.num_written, order.seed)
-        requests.save(requests.apart(found, _suite_texts()), path)
-    most = models.context_length(target.config.get_text_config()) - written.MAX_NEW_TOKENS
-    seen: Counter[str] = Counter()
-    prompts: list[tuple[str, list[int]]] = []
-    kept: list[tuple[str, list[int]]] = []
-    for request in requests.load(path):
-        ids = tasks.prompt_ids([{"role": "user", "content": request.text}], tokenizer)
-        seen[request.kind] += 1
-        if len(ids) <= min(most, written.MAX_PROMPT_TOKENS):
-            (kept if seen[request.kind] <= NUM_HELDOUT else prompts).append((request.kind, ids))
-    return Asked(written.batched_by_length([ids for _, ids in prompts], order.seed), kept)
-
-
-def _suite_texts() -> list[str]:
-    return [text for name in suites.names() for question in suites.questions(name) for text in question.turns]
 
 
 def _chats(

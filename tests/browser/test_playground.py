@@ -1,4 +1,4 @@
-"""The Playground on a real page: runs and their figures, keys, hostile texts, two visitors."""
+"""The Playground on a real page: runs and their figures, keys, two visitors."""
 
 from __future__ import annotations
 
@@ -12,10 +12,6 @@ Open = Callable[..., Any]
 SAM = (
     "Repeat this text.\n\nSam has a big dog. The dog likes to run in the park. Sam likes to run with the dog. "
     "Every day, Sam and the dog run in the park."
-)
-HOSTILE = (
-    'Repeat this text.\n\n<img src=x onerror="window.hacked=1"> ${Object.assign(window,{hacked:2})} {{hacked}} '
-    '<a href="https://example.com/">link</a> \u202eright to left\u202c <script>window.hacked=3</script>'
 )
 
 
@@ -198,47 +194,6 @@ def test_bad_input_is_a_sentence_and_loses_nothing(visit: Open) -> None:
     alert.get_by_text("The prompt has 5000 tokens.").wait_for()
     assert seen.text == text
     assert seen.page.input_value("#prompt textarea").startswith("too long a story")
-
-
-def test_a_hostile_prompt_runs_nothing(visit: Open) -> None:
-    seen = visit()
-    seen.decode("scripted", 30, baseline=True, prompt=HOSTILE)
-    seen.page.get_by_role("tab", name="Sessions").click()
-    newest = seen.page.locator("#runs .sv-run-prompt").first
-    newest.filter(has_text="<img src=x").wait_for()
-    seen.page.locator("#runs .sv-open").first.click()
-    seen.page.wait_for_selector('#saved-stage [data-phase="finished"]')
-    assert seen.page.evaluate("window.hacked") is None
-    assert seen.page.locator(".sv-root img, .sv-root a:not(.sv-tip-link), .sv-root script").count() == 0
-
-
-def test_lone_surrogates_in_a_prompt_are_shown_as_text(visit: Open) -> None:
-    seen = visit()
-    seen.choose("plain", 4)
-    seen.page.evaluate(
-        """() => { const box = document.querySelector('#prompt textarea');
-        box.value = 'Say \\ud800 again'; box.dispatchEvent(new Event('input', {bubbles: true})); }"""
-    )
-    seen.run()
-    seen.wait()
-    seen.page.get_by_role("tab", name="Sessions").click()
-    newest = seen.page.locator("#runs .sv-run-prompt").first
-    newest.filter(has_text="Say").filter(has_text="again").wait_for()
-
-
-def test_the_model_may_write_anything(visit: Open) -> None:
-    seen = visit()
-    seen.page.click("#run")
-    seen.wait()
-    shown = seen.text
-    assert '<img src=x onerror="window.hacked=1">' in shown
-    assert "${Object.assign(window,{hacked:2})}" in shown
-    assert "⟨U+202E⟩right to left⟨U+202C⟩" in shown
-    assert "\\ud800" in shown
-    assert seen.page.evaluate("window.hacked") is None
-    assert seen.page.locator(".sv-root img, .sv-root a:not(.sv-tip-link), .sv-root script").count() == 0
-    seen.stage.locator(".sv-text .sv-token").first.focus()
-    assert "<img" in seen.stage.locator(".sv-card-token").inner_text()
 
 
 def test_a_page_that_misses_messages_asks_for_a_snapshot(visit: Open) -> None:

@@ -100,7 +100,7 @@ def test_runs_that_are_plain_decodings_token_for_token_see_more_with_fewer_token
 def test_a_text_that_parts_from_plain_decodings_is_weighed_by_statistics(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PlainTexts, "of", lambda *given: [0])
     assert audited("node_sampling", likeliest).verdict == "fits"
-    monkeypatch.setattr(NodeSampling, "verify", Greedy.verify)
+    monkeypatch.setattr(NodeSampling, "_next", Greedy._next)
     assert audited("node_sampling", likeliest).verdict == "DIFFERENT"
 
 

@@ -45,6 +45,12 @@ READING = {
 """Nothing runs, is kept or changes by these; or only the asking page's own run, which it stops."""
 
 
+def named(function: Callable[..., Any]) -> str:
+    """A view's own and what it takes over alike, by the view's name."""
+    view = getattr(function, "__self__", None)
+    return function.__qualname__ if view is None else f"{type(view).__name__}.{function.__name__}"
+
+
 def lanes(**sampling: Any) -> str:
     return json.dumps({"lanes": [{"method": "scripted", "options": {}}], "sampling": sampling})
 
@@ -108,7 +114,7 @@ class Built:
 
     def endpoints(self) -> dict[str, Callable[..., Any]]:
         """By name, those of a view's own buttons and of programs; and server functions by component."""
-        found = {fn.fn.__qualname__: fn.fn for fn in self.page.fns.values() if fn.fn is not None}
+        found = {named(fn.fn): fn.fn for fn in self.page.fns.values() if fn.fn is not None}
         for block in self.page.blocks.values():
             for name, function in vars(block).items():
                 if getattr(function, "_is_server_fn", False):

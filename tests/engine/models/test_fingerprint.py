@@ -24,7 +24,17 @@ def test_a_fingerprint_is_the_same_in_every_dtype(stored: str, folder: Path) -> 
 
 def test_the_embedded_drafters_name_the_embedded_targets_weights() -> None:
     own = {models.load("story", "cpu", dtype).weights_fingerprint for dtype in ("bf16", "fp16")}
-    for method in ("medusa", "mlp_speculator", "chimera", "hidden_transfer", "eagle", "dflash", "hydra"):
+    for method in (
+        "medusa",
+        "mlp_speculator",
+        "chimera",
+        "hidden_transfer",
+        "eagle",
+        "dflash",
+        "dflash2",
+        "dspark",
+        "hydra",
+    ):
         folder = models.ASSETS / "models" / f"story-{method}"
         assert {json.loads((folder / "config.json").read_text())["target_fingerprint"]} == own
         assert next(iter(own)) in (folder / "README.md").read_text()

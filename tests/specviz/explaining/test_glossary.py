@@ -48,7 +48,7 @@ def test_every_column_tile_and_measure_has_its_entry() -> None:
 @pytest.mark.parametrize("path", FIGURES, ids=lambda path: path.stem)
 def test_every_chart_has_its_entries(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    told = re.findall(r'"title": f?"[^"]+",\n +"terms": \[([^\]]+)\]', text)
+    told = re.findall(r'"title": (?:f?"[^"]+"|title),\n +"terms": \[([^\]]+)\]', text)
     assert len(told) == text.count('"caption": '), "a chart has a title, its terms and a caption"
     assert unknown(re.findall(r'"([^"]+)"', " ".join(told))) == set()
 
