@@ -21,7 +21,7 @@ from engine.drafters.heads._weights import WEIGHTS_FILE
 from engine.errors import BadInput
 from engine.loop import generate
 from engine.target import Target
-from engine.training import acceptance, activations, head_training, material, recipes, requests, runs, written
+from engine.training import acceptance, activations, asked, head_training, material, recipes, requests, runs, written
 from engine.training.heads import Heads, labels_of, placed
 from engine.training.packing import IGNORED
 from engine.training.recipes import Progress
@@ -121,7 +121,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(recipes.RECIPES, (name, "cpu"), tiny)
     monkeypatch.setattr(written, "MAX_NEW_TOKENS", 24)
     monkeypatch.setattr(acceptance, "MAX_NEW_TOKENS", 24)
-    monkeypatch.setattr(material, "NUM_HELDOUT", 4)
+    monkeypatch.setattr(asked, "NUM_HELDOUT", 4)
 
 
 @pytest.fixture(scope="module")
