@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from engine.target import Target
 
 PLAIN = "plain"
+MOST_REASONS = 2
+"""Why methods cannot run that are told at length; the Playground tells each."""
 PREFERRED_METHODS = {
     "story": ("mlp_speculator", "medusa", "token_recycling", "draft_model", "prompt_lookup"),
     "general": ("token_recycling", "mlp_speculator", "medusa", "draft_model", "prompt_lookup"),
@@ -182,6 +184,14 @@ def problems(device: Device, model: str = "") -> dict[str, str]:
     title = titles.get(model, model)
     reasons = {method.name: device.cannot_run(model, method.name) for method in device.methods()}
     return {name: f"Cannot run on {title}: {reason}" for name, reason in reasons.items() if reason is not None}
+
+
+def told_of(lacking: Mapping[str, str]) -> str:
+    """Why methods cannot run, from each one's sentence: a wall of them is read by nobody."""
+    sentences = list(dict.fromkeys(lacking.values()))
+    if len(sentences) <= MOST_REASONS:
+        return " ".join(sentences)
+    return f"{len(lacking)} of these cannot run on the first model; the Playground says of each why, once it is chosen."
 
 
 def runnable(device: Device) -> list[str]:

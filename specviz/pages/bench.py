@@ -14,7 +14,7 @@ from engine import models, suites
 from engine.errors import BadInput, EngineError
 from specviz.bench import EXAMPLE, Asked, Benchmarks, Progress, document, pairs, parse, sheet, speeds
 from specviz.bench.keeping import Keeping
-from specviz.decoding.device import PLAIN, Device, problems, runnable
+from specviz.decoding.device import PLAIN, Device, problems, runnable, told_of
 from specviz.pages import own_model
 from specviz.pages.asking import model_menu, start_and_stop, visitor_of
 from specviz.pages.drawn import QUIET, drawn
@@ -250,7 +250,7 @@ class BenchView:
                 known,
                 value=first,
                 label="Methods, besides plain decoding",
-                info=" ".join(lacking.values()) or None,
+                info=told_of(lacking) or None,
                 elem_id="bench-methods",
             ),
             gr.Textbox(

@@ -15,7 +15,7 @@ import pytest
 from scripted import ScriptedDevice, ScriptedRecorder
 
 from specviz.bench import Benchmarks, Shelf
-from specviz.decoding.device import Method, first_method, problems, runnable
+from specviz.decoding.device import Method, first_method, problems, runnable, told_of
 from specviz.decoding.local import LocalDevice
 from specviz.decoding.request import parse
 from specviz.decoding.session import Sessions
@@ -125,3 +125,9 @@ def test_the_loaded_target_says_what_cannot_run_on_it(model: str, monkeypatch: p
 @pytest.mark.parametrize(("model", "first"), [("story", "mlp_speculator"), ("smollm2-135m", "token_recycling")])
 def test_a_first_run_drafts_a_tree_by_what_was_quickest_on_the_model(model: str, first: str) -> None:
     assert first_method(LocalDevice(model)) == first
+
+
+def test_many_reasons_are_not_told_in_one_breath() -> None:
+    assert told_of({}) == ""
+    assert told_of({"a": "No a.", "b": "No b."}) == "No a. No b."
+    assert told_of({"a": "No a.", "b": "No b.", "c": "No c."}).startswith("3 of these cannot run on the first model;")
