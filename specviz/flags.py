@@ -85,7 +85,8 @@ def add_models(flags: Flags) -> None:
     flags.add("device", "where models run: auto, cpu, cuda, cuda:1 … (default: auto)", "auto")
     about = "most tokens of prompt and answer together (default: all that a model can attend to)"
     flags.add("max-context", about, 0, type=int)
-    about = f"folders of trained drafters that the page offers, parted by {os.pathsep!r}; at home any may be typed"
+    about = "folders or hub ids of trained drafters that the page offers, parted by"
+    about = f"{about} {os.pathsep!r}; at home any may be typed"
     flags.add("weights", about, "")
 
 

@@ -53,7 +53,7 @@ def convert(source: Path, folder: Path) -> Converted:
         raise BadInput(f"{folder} is there already; name a new folder.")
     tensors, config = files.read(source)
     layout, renamed = _recognised(tensors, source)
-    told = {**layout.config(renamed, config), "converted_from": layout.origin}
+    told = {**layout.config(renamed, config), "method": layout.method, "converted_from": layout.origin}
     _write(folder, renamed, told)
     return Converted(layout.method, layout.origin, folder, len(renamed))
 

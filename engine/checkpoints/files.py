@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,10 @@ from torch import Tensor
 from engine.errors import BadInput
 
 CONFIG_FILE, SAFE, PICKLED = "config.json", ".safetensors", (".bin", ".pt", ".pth")
-MOST_CONFIG_CHARS = 1_000_000
+ENDINGS = (SAFE, *PICKLED)
+INDEX = ".index.json"
+"""How a file ends that says which of several files holds which tensor."""
+MOST_JSON_CHARS = 20_000_000
 
 
 def read(source: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -31,7 +34,7 @@ def read(source: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors |= _tensors(file)
     if not tensors:
         raise BadInput(f"{source} holds no tensors.")
-    return tensors, _config(files[0].with_name(CONFIG_FILE))
+    return tensors, config_of(files[0].parent)
 
 
 def _files(source: Path) -> list[Path]:
@@ -40,11 +43,26 @@ def _files(source: Path) -> list[Path]:
         return [source]
     if not source.is_dir():
         raise BadInput(f"There is no file or folder {source}; give one with published weights.")
-    for endings in ((SAFE,), PICKLED):
-        found = sorted(path for path in source.iterdir() if path.suffix in endings and path.is_file())
-        if found:
-            return found
-    raise BadInput(f"The folder {source} holds no weights; wanted files that end in {', '.join((SAFE, *PICKLED))}.")
+    found = weights_among([path.name for path in source.iterdir() if path.is_file()])
+    if not found:
+        raise BadInput(f"The folder {source} holds no weights; wanted files that end in {', '.join(ENDINGS)}.")
+    _check_parts(source, found)
+    return [source / name for name in found]
+
+
+def _check_parts(folder: Path, found: list[str]) -> None:
+    """Raises BadInput where one of several files is not there, whose tensors nobody would miss."""
+    for index in folder.glob(f"*{Path(found[0]).suffix}{INDEX}"):
+        parts = _object(index).get("weight_map")
+        named = {str(part) for part in parts.values()} if isinstance(parts, dict) else set()
+        if lacking := sorted(named.difference(found)):
+            raise BadInput(f"{index} names {lacking[0]!r:.80}, which is not there; fetch it again.")
+
+
+def weights_among(names: Iterable[str]) -> list[str]:
+    """Of a folder's files those that hold its weights."""
+    own = sorted(name for name in names if "/" not in name)
+    return [name for name in own if name.endswith(SAFE)] or [name for name in own if name.endswith(PICKLED)]
 
 
 def _tensors(file: Path) -> dict[str, Tensor]:
@@ -60,12 +78,16 @@ def _tensors(file: Path) -> dict[str, Tensor]:
     return {str(name): value for name, value in found.items()}
 
 
-def _config(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        return {}
+def config_of(folder: Path) -> dict[str, Any]:
+    """The config of a folder, empty where there is none. Raises BadInput."""
+    file = folder / CONFIG_FILE
+    return _object(file) if file.is_file() else {}
+
+
+def _object(file: Path) -> dict[str, Any]:
     try:
         text = file.read_text(encoding="utf-8")
-        found = json.loads(text) if len(text) <= MOST_CONFIG_CHARS else None
+        found = json.loads(text) if len(text) <= MOST_JSON_CHARS else None
     except (OSError, ValueError, RecursionError) as error:
         raise BadInput(f"{file} cannot be read ({error}).") from error
     if not isinstance(found, dict):

@@ -10,12 +10,13 @@ from engine import checkpoints
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
-    parser.add_argument("source", type=Path, help="folder or file of published weights: .safetensors, .bin or .pt")
+    about = "published weights: a folder, a .safetensors, .bin or .pt file, or an id on the Hub (owner/name)"
+    parser.add_argument("source", help=about)
     parser.add_argument("folder", type=Path, help="the folder to make")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Do it; returns the exit status."""
-    print(checkpoints.convert(args.source.expanduser(), args.folder.expanduser()).text)
+    print(checkpoints.convert(checkpoints.source_of(args.source), args.folder.expanduser()).text)
     return 0

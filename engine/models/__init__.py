@@ -10,7 +10,7 @@ from engine.conversation import Message
 from engine.models.chat import thinking_switch
 from engine.models.default import Default, default_model
 from engine.models.fingerprint import fingerprint_of
-from engine.models.kin import is_kin, origin
+from engine.models.kin import is_kin, origin, published_heads
 from engine.models.loaded import LoadedModel, context_length, end_ids
 from engine.models.loading import DraftSpec, forget, load, load_draft, own_draft
 from engine.models.locating import locate, weights_folder
@@ -38,6 +38,7 @@ __all__ = [
     "origin",
     "own_draft",
     "presets",
+    "published_heads",
     "thinking_switch",
     "weights_folder",
 ]

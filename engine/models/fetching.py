@@ -6,6 +6,7 @@ transformers would fetch them too, but says nothing while it does, and cannot be
 from __future__ import annotations
 
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,11 +56,34 @@ class Missing:
         return sum(size for _, size in self.files)
 
 
+@dataclass(frozen=True)
+class Listed:
+    """All files that a model or drafter has on the Hub, with their sizes in bytes, and of which version."""
+
+    hub_id: str
+    version: str | None
+    files: tuple[tuple[str, int], ...]
+
+    def missing(self, names: Collection[str]) -> Missing:
+        """Those of these files that are not here."""
+        wanted = (file for file in self.files if file[0] in names)
+        return Missing(self.hub_id, tuple(f for f in wanted if not _is_here(self.hub_id, f[0], self.version)))
+
+
 def missing(hub_id: str, only: str = "") -> Missing:
     """What there is to fetch; `only` one file of this name.
 
     Raises BadInput where the Hub does not let us, HubSilent where it cannot be asked.
     """
+    told = listed(hub_id)
+    names = [name for name, _ in told.files if _is_wanted(name, only)]
+    if only and not names:
+        raise BadInput(f"The model {hub_id} has no file {only} on the Hub.")
+    return told.missing(names)
+
+
+def listed(hub_id: str) -> Listed:
+    """What the Hub has. Raises BadInput where it does not let us, HubSilent where it cannot be asked."""
     try:
         told = HfApi().model_info(hub_id, files_metadata=True, timeout=TIMEOUT_S)
     except GatedRepoError as error:
@@ -72,10 +96,13 @@ def missing(hub_id: str, only: str = "") -> Missing:
         ) from error
     except Exception as error:  # without a network each layer below fails in its own way
         raise HubSilent(f"The Hub cannot be asked for {hub_id}: {first_line(error)}.") from error
-    names = [(file.rfilename, file.size or 0) for file in told.siblings or [] if _is_wanted(file.rfilename, only)]
-    if only and not names:
-        raise BadInput(f"The model {hub_id} has no file {only} on the Hub.")
-    return Missing(hub_id, tuple((name, size) for name, size in names if not _is_here(hub_id, name, told.sha)))
+    return Listed(hub_id, told.sha, tuple((file.rfilename, file.size or 0) for file in told.siblings or []))
+
+
+def local_path(hub_id: str, name: str, version: str | None = None) -> Path | None:
+    """Where a file is in the Hub's cache, of this version or of the last one known; None where it is not there."""
+    found = try_to_load_from_cache(hub_id, name, revision=version)
+    return Path(found) if isinstance(found, str) else None
 
 
 def fetch(wanted: Missing) -> None:
@@ -103,7 +130,7 @@ def _is_wanted(name: str, only: str) -> bool:
 
 
 def _is_here(hub_id: str, name: str, revision: str | None) -> bool:
-    return isinstance(try_to_load_from_cache(hub_id, name, revision=revision), str)
+    return local_path(hub_id, name, revision) is not None
 
 
 def _check_disk(wanted: Missing) -> None:

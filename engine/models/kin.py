@@ -7,6 +7,7 @@ are checked where heads are read (docs/decisions/0015).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,11 @@ def is_kin(fingerprint: str, name: object, target: TargetFacts) -> bool:
     if family is None:
         return False
     return fingerprint in family.fingerprints.values() or name in (family.name, family.target)
+
+
+def published_heads(target: TargetFacts) -> Mapping[str, str]:
+    """Ids on the Hub of heads that others have trained for a preset's target, by method; none for other targets."""
+    return next((p.heads for p in presets().values() if p.heads and _is_called(target.name, p)), {})
 
 
 def origin(fingerprint: str) -> str:

@@ -53,6 +53,8 @@ class Preset:
     """Fingerprint of its vocabulary, where `fingerprints` are told."""
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     """Of weights of this one model, by where they come from."""
+    heads: Mapping[str, str] = field(default_factory=dict)
+    """Weights on the Hub that others have trained for it, by method."""
 
 
 @functools.cache

@@ -28,7 +28,9 @@ T = TypeVar("T")
 class TrainedOptions:
     """Which weights, and how much they draft. Methods add `depth` and `top_k`, in their own words."""
 
-    weights: str = option("auto", "Weights: the target's own (auto), or a folder.", kind="weights", words=("auto",))
+    weights: str = option(
+        "auto", "Weights: the target's own (auto), a folder, or a hub id.", kind="weights", words=("auto",)
+    )
     budget: int = option(0, "Most nodes to draft; 0 fits this machine.", low=0, high=64, unit="nodes")
 
 

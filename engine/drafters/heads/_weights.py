@@ -21,10 +21,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from engine.checkpoints import is_hub_id, published
 from engine.drafters import shapes
 from engine.drafters.shapes import Shape
 from engine.errors import BadInput
-from engine.models import is_kin, origin, weights_folder
+from engine.models import is_kin, origin, published_heads, weights_folder
 
 if TYPE_CHECKING:
     from engine.models import LoadedModel
@@ -141,19 +142,33 @@ class Weights:
 
 
 def find_weights(target: Target, method: str, given: str) -> Weights:
-    """The weights of a method for a target: its own ("auto"), or those of a folder.
+    """The weights of a method for a target: its own ("auto"), those of a folder, or published ones by their hub id.
 
-    Raises BadInput where there are none, where they cannot be read, or where they are another target's.
+    Raises BadInput where there are none, where they cannot be read, or where they are another target's, and
+    LoadingStopped.
     """
-    folder = weights_folder(target.facts, method) if given == "auto" else Path(given).expanduser()
-    if folder is None:
-        raise BadInput(_how_to_train(target, method))
-    if not folder.is_dir():
-        raise BadInput(f"There is no folder {given}; give auto, or a folder that `engine train {method}` wrote.")
+    folder = _folder(target, method, given)
     weights = target.facts.keep(("weights", method, folder, _stamp(folder)), lambda: _load(method, folder))
     if reason := _is_for_another(weights.config, folder, target, method):
         raise BadInput(reason)
     return weights
+
+
+def _folder(target: Target, method: str, given: str) -> Path:
+    if given == "auto":
+        found = weights_folder(target.facts, method)
+        if found is None:
+            raise BadInput(_how_to_get(target, method))
+        return found
+    folder = Path(given).expanduser()
+    if folder.is_dir():
+        return folder
+    if is_hub_id(given):  # the Hub is asked once for each loaded target
+        return target.facts.keep(("published", method, given), lambda: published(given, method))
+    raise BadInput(
+        f"There is no folder {given}; give auto, a folder that `engine train {method}` wrote, or the id of published "
+        "weights on the Hub (owner/name)."
+    )
 
 
 def missing_reason(target: Target | None, method: str) -> str | None:
@@ -162,15 +177,17 @@ def missing_reason(target: Target | None, method: str) -> str | None:
         return None
     folder = weights_folder(target.facts, method)
     if folder is None:
-        return _how_to_train(target, method)
+        return _how_to_get(target, method)
     try:
         return _is_for_another(_read_config(folder), folder, target, method)
     except BadInput as error:
         return str(error)
 
 
-def _how_to_train(target: Target, method: str) -> str:
+def _how_to_get(target: Target, method: str) -> str:
     name = target.facts.name
+    if hub_id := published_heads(target.facts).get(method):
+        return f"The {method} weights for {name} are published as {hub_id}: name that with the option weights."
     return (
         f"No {method} weights are known for {name}; train them with python -m engine train {method} --target {name} "
         "--data TEXTS --out FOLDER, and name the folder with the option weights."

@@ -120,6 +120,7 @@ def test_numbers_of_a_config_that_a_method_reads_are_kept_and_others_are_not(wri
     )
     convert(source, tmp_path / "out")
     assert json.loads((tmp_path / "out" / "config.json").read_text()) == {
+        "method": "mlp_speculator",
         "n_predict": 2,
         "emb_dim": WIDTH,
         "inner_dim": INNER,

@@ -52,7 +52,7 @@ class HiddenTransferOptions(TrainedOptions):
     """Size of the tree, and who looks ahead."""
 
     weights: str = option(
-        "auto", "Trained maps: the target's own (auto), or a folder.", kind="weights", words=("auto",)
+        "auto", "Trained maps: the target's own (auto), a folder, or a hub id.", kind="weights", words=("auto",)
     )
     depth: int = option(0, "Steps to use; 0 fits this machine, or is all for a budget.", low=0, high=8, unit="tokens")
     top_k: int = option(0, "Candidates of a step; 0 takes all in the tree.", low=0, high=16, unit="tokens")
