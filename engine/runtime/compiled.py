@@ -40,13 +40,19 @@ def njit(**options: Any) -> Callable[[F], F]:
 def _in_turns(loop: Any) -> Any:
     """The same loop, compiled while no other process compiles: whoever comes second reads what the first has kept.
 
-    Its callees are compiled within its turn.
+    Its callees are compiled within its turn. The first parallel loop makes numba's pool, and that sets OpenMP's number
+    of threads, which is torch's: it is put back.
     """
     compile_now = loop.compile
 
     def compile_in_turn(signature: Any) -> Any:
-        with numba.core.compiler_lock.global_compiler_lock, _TURNS:  # numba's lets one thread in
-            return compile_now(signature)
+        num_threads = torch.get_num_threads()
+        try:
+            with numba.core.compiler_lock.global_compiler_lock, _TURNS:  # numba's lets one thread in
+                return compile_now(signature)
+        finally:
+            if torch.get_num_threads() != num_threads:
+                torch.set_num_threads(num_threads)
 
     loop.compile = compile_in_turn
     return loop
