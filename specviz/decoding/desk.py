@@ -90,8 +90,11 @@ class Desk:
 
     def _told(self, work: Callable[[], object]) -> None:
         """Load in a thread of its own, its progress on the page."""
-        waits = Watch(lambda text: self.put(Preparing(text)), self.should_stop)
-        stoppable(lambda: _watched(waits, work), self.should_stop, self.unfinished)
+        stoppable(lambda: _watched(self._waits(), work), self.should_stop, self.unfinished)
+
+    def _waits(self) -> Watch:
+        """The page as somebody who waits for what a run needs."""
+        return Watch(lambda text: self.put(Preparing(text)), self.should_stop)
 
     def record(
         self, request: Request, role: Role = "method", *, group_id: str | None = None, run_id: str = ""
@@ -124,7 +127,9 @@ class Desk:
         asked = request.model, request.prompt
         run_id = run_id or uuid.uuid4().hex
         with self.allowance.session():
-            for event in self.device.generate(request, run_id, self._must_end, self.prompts.get(asked)):
+            with watched(self._waits()):
+                events = self.device.generate(request, run_id, self._must_end, self.prompts.get(asked))
+            for event in events:
                 if isinstance(event, SessionStarted):
                     self.prompts[asked] = event.prompt_ids
                 yield self._as_told(event) if isinstance(event, SessionFinished) else event

@@ -23,6 +23,7 @@ from engine.errors import BadInput, EngineError, RunFailed, first_line
 from engine.events import Event, SessionFinished, from_json, to_json
 from engine.facts import TargetFacts
 from engine.metrics import Tally
+from engine.models.watch import report
 from engine.runtime.prepared import why_eager
 from engine.target import Target
 from specviz.decoding.device import AS_STARTED, Loading, Request
@@ -34,7 +35,8 @@ CAVEAT = (
     "This GPU is lent for a run and shared with others: times vary from run to run. Near-tie possible: scores depend "
     "in their last places on how many rows share a pass."
 )
-_REFUSED = "refused"
+_REFUSED, _TOLD = "refused", "told"
+"""Keys of lines that are no events: why there is no run, and what its drafter says beforehand."""
 _MARKUP = re.compile(r"<[^>]*>")
 
 
@@ -100,8 +102,11 @@ class ZeroDevice(LocalDevice):
         """A lending's events. Raises BadInput before the first, also where no GPU is lent."""
         self.hold(request.model, request.loading)
         lines = self._decode(request, session_id, None if prompt_ids is None else tuple(prompt_ids))
-        first = _read(_lent(lambda: next(lines)))
-        return _until_stopped(first, lines, should_stop)
+        line = _lent(lambda: next(lines))
+        if told := json.loads(line).get(_TOLD):
+            report(f"{self.caveat(request)} {told}")
+            line = _lent(lambda: next(lines))
+        return _until_stopped(_read(line), lines, should_stop)
 
     def audit(self, request: Request, plain: Sequence[Event], events: Sequence[Event]) -> Audit:
         """The engine's audit, on a lending of its own."""
@@ -123,6 +128,8 @@ class ZeroDevice(LocalDevice):
         try:
             target = self._target_alone(request)
             self._warm_up(target, request)
+            if told := drafters.create(request.method, self._places.meant(request.options), target).caveat:
+                yield json.dumps({_TOLD: told})
             for event in self._events(target, request, session_id, lambda: False, prompt_ids):
                 yield to_json(event)
         except EngineError as error:

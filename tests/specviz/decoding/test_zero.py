@@ -13,10 +13,12 @@ from toys import steps_of
 from toys.forking_spaces import ForkingSpaces, QuotaExceeded
 from toys.static_passes import run_static
 
+from engine import drafters
 from engine.audit import output_ids
 from engine.config import GenerationConfig
 from engine.errors import BadInput
 from engine.events import Event, SessionFinished, SessionStarted
+from engine.models.watch import Watch, watched
 from specviz.decoding import zero
 from specviz.decoding.device import Loading, Request
 from specviz.decoding.local import LocalDevice
@@ -149,6 +151,18 @@ def test_what_the_page_asks_is_answered_from_the_weights(
     assert device.caveat(request_) == zero.CAVEAT
     monkeypatch.setattr(zero, "why_eager", lambda model: "the gpt2 family has no static pass")
     assert device.caveat(request_).endswith("launched kernel by kernel, because the gpt2 family has no static pass.")
+
+
+def test_what_a_drafter_says_beforehand_is_told_from_the_lent_process(
+    device: ZeroDevice, request_: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drafters.get(request_.method), "caveat", "Its weights are another's.", raising=False)
+    told: list[str] = []
+    with watched(Watch(told.append)):
+        events = list(device.generate(request_, "s", never))
+    assert told[-1] == f"{zero.CAVEAT} Its weights are another's."
+    assert isinstance(events[0], SessionStarted)
+    assert isinstance(events[-1], SessionFinished)
 
 
 @pytest.mark.parametrize(("tokens", "seconds"), [(10, 21), (1000, 80), (100_000, 120)])
