@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,11 +17,14 @@ if TYPE_CHECKING:
 
 
 def add_model_flags(parser: argparse.ArgumentParser) -> None:
-    """--model, --device, --dtype and --max-context."""
+    """--model, --draft, --device, --dtype and --max-context."""
     parser.add_argument(
         "--model",
         help="preset, hub id, folder, folder/file.gguf or hub-id:file.gguf (default: SPECVIZ_MODEL, else "
         "smollm2-135m where it is there, else story)",
+    )
+    parser.add_argument(
+        "--draft", default="auto", help="draft model that goes with it: hub id or folder (default: the preset's own)"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 … (default: auto)")
     parser.add_argument("--dtype", default="auto", help="auto, bf16, fp16, fp32, int8 or int4 (default: auto)")
@@ -39,7 +43,8 @@ def load_target(args: argparse.Namespace) -> Target:
 
     if args.max_context:
         check_at_least("--max-context", args.max_context, 2)
-    return Target(models.load(chosen_model(args), args.device, args.dtype).held_to(args.max_context))
+    loaded = models.load(chosen_model(args), args.device, args.dtype).held_to(args.max_context)
+    return Target(loaded if args.draft == "auto" else replace(loaded, draft=args.draft))
 
 
 def chosen_model(args: argparse.Namespace) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine import drafters, suites
-from tests.engine.commands.conftest import Shell
+from tests.engine.commands.conftest import PROMPT, Shell
 
 ROOT = Path(__file__).parents[3]
 
@@ -129,3 +129,12 @@ def test_the_module_runs_as_a_program() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert [row["name"] for row in json.loads(done.stdout)] == drafters.names()
     assert done.stderr == ""
+
+
+def test_a_draft_model_is_named_once_for_all_methods_that_need_one(shell: Shell) -> None:
+    fixed = ["--model", shell.model, "--dtype", "fp32", "--device", "cpu", "--max-new-tokens", 8, "--prompt", PROMPT]
+    status, out, err = shell.run("generate", "--method", "rsd", "--draft", shell.draft, "--json", *fixed)
+    assert (status, err) == (0, "")
+    assert json.loads(out)["counts"]["proposed"] > 0
+    status, _, err = shell.run("generate", "--method", "rsd", *fixed)
+    assert (status, err.count("No draft model is known")) == (2, 1)
