@@ -100,6 +100,10 @@ for _preset, _tokens in (("cpu", 12_000_000), ("gpu", 200_000_000)):
     RECIPES["narrow_draft", _preset] = replace(
         RECIPES["align", _preset], shape=Shape(96, 4, 3, 288), num_tokens=_tokens, batch_tokens=8192, limit_minutes=20
     )
+# Of the few tokens that a CPU can show it, many small steps make more than few large ones (docs/log.md, 2026-12-01).
+RECIPES["narrow_draft", "cpu"] = replace(
+    RECIPES["narrow_draft", "cpu"], batch_tokens=1024, micro_tokens=1024, eval_every_seconds=1800
+)
 # Chimera's passes are dear: many small steps of few tokens.
 RECIPES["chimera", "cpu"] = replace(
     RECIPES["heads", "cpu"], batch_tokens=2048, lr=3e-3, stages=_MOSTLY_WRITTEN, decay_from=0.1

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from tests.browser.conftest import Held
+
 Open = Callable[..., Any]
 READY = '#settings input[name="max_new_tokens"]'
 COPIED = "navigator.clipboard.writeText = async (text) => { window.copied = text; }"
@@ -17,7 +19,7 @@ def settings(address: str) -> dict[str, str]:
     return {key: text for key, text in parse_qsl(urlsplit(address).query) if key.startswith("set.")}
 
 
-def held(seen: Any) -> tuple[str, ...]:
+def set_for(seen: Any) -> tuple[str, ...]:
     """What the controls show."""
     page = seen.page
     number = page.locator(READY).input_value()
@@ -47,10 +49,10 @@ def test_a_copied_link_opens_with_the_same_settings(visit: Open) -> None:
         "set.sampling.seed": "7",
     }
     assert settings(link) == settings(page.url) == expected
-    shown = held(seen)
+    shown = set_for(seen)
     other = visit("?" + urlsplit(link).query)
     other.page.wait_for_function("document.querySelector('#settings input[name=depth]').value === '5'")
-    assert held(other) == shown
+    assert set_for(other) == shown
     assert not other.page.locator("#baseline input").is_checked()
 
 
@@ -122,10 +124,10 @@ def test_only_my_runs_are_listed(visit: Open) -> None:
     assert json.loads(mine.page.evaluate("JSON.stringify(document.querySelectorAll('#runs .sv-open').length)")) == 1
 
 
-def test_keys_run_stop_and_are_listed(visit: Open) -> None:
+def test_keys_run_stop_and_are_listed(visit: Open, held: Held) -> None:
     seen = visit()
     page = seen.page
-    seen.choose("scripted", 2_000, prompt="slowly count for keys")
+    seen.choose("scripted", 2_000, prompt=held.prompt())
     page.locator("#prompt textarea").press("Control+Enter")
     page.wait_for_selector('#stage .sv-stage[data-phase="running"]')
     page.keyboard.press("?")
