@@ -3,8 +3,9 @@
     python scripts/readme_bench.py            rewrites both pages between their bench marks
     python scripts/readme_bench.py --check    exit status 1 where a page says anything else
 
-The README shows a general chat model decoding greedily, by category; docs/bench.md the story model and what was
-measured above temperature 0. Until there is a report of a general model, the README shows the story model's. Newest is
+The README shows a general chat model decoding greedily, by category; docs/bench.md the story model, what was measured
+above temperature 0, and the last run of a general model beside llama.cpp. Until there is a report of a general model,
+the README shows the story model's. Newest is
 by `created_at`; a report of an interrupted bench is passed over.
 """
 
@@ -61,7 +62,9 @@ class Place:
 
     @property
     def marked(self) -> re.Pattern[str]:
-        return re.compile(rf"(?<=<!-- {self.mark}:start -->\n).*?(?=<!-- {self.mark}:end -->)", re.DOTALL)
+        return re.compile(
+            rf"(?<=<!-- {re.escape(self.mark)}:start -->\n).*?(?=<!-- {re.escape(self.mark)}:end -->)", re.DOTALL
+        )
 
     def updated(self, text: str, reports: list[Report]) -> str:
         """The page's text with the newest fit report; nothing between the marks where there is none."""
@@ -114,8 +117,17 @@ def _is_greedy_story(report: Report) -> bool:
     return report.kind == "story" and not report.is_sampled
 
 
+def _is_greedy_general(report: Report) -> bool:
+    return report.kind != "story" and not report.is_sampled
+
+
+def _is_beside_llama_cpp(report: Report) -> bool:
+    return _is_greedy_general(report) and any(row["method"].startswith("llama.cpp") for row in report.values["rows"])
+
+
 PLACES = (
-    Place("README.md", "bench", lambda report: report.kind != "story" and not report.is_sampled, by_category),
+    Place("README.md", "bench", _is_greedy_general, by_category),
+    Place("docs/bench.md", "llama.cpp", _is_beside_llama_cpp, by_category),
     Place("docs/bench.md", "story", _is_greedy_story, markdown.table),
     Place("docs/bench.md", "sampled", lambda report: report.is_sampled, by_category),
 )

@@ -9,6 +9,7 @@ preferred ("FR-Spec", arXiv 2502.14856, for the first; sampled softmax, arXiv 14
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,7 +25,7 @@ from engine.training.card import write_card
 from engine.training.losses import divergence
 from engine.training.material import Material, gather
 from engine.training.pretrain import build_model
-from engine.training.recipes import Recipe
+from engine.training.recipes import Progress, Recipe
 from engine.training.runs import Order, has_checkpoint, run_trainer
 from engine.training.trainer import Micro, Trainer, num_parameters
 
@@ -42,10 +43,15 @@ class NarrowDraft(Alignment):
         stream = torch.cat([ids for answers in material.heldout for _, ids, _ in answers.rows])
         name, folder = f"{material.name}-draft", material.written
         super().__init__(name, recipe, draft, material.target, material.tokenizer, folder, stream)
+        self.material = material
         self.output = cast(nn.Linear, material.target.get_output_embeddings()).weight
         everything = torch.arange(material.vocab_size, device=self.output.device)
         self.frequent = everything if material.vocabulary is None else material.vocabulary
         self.others = everything[~torch.isin(everything, self.frequent)]
+
+    def batches(self, progress: Progress) -> Iterator[list[Micro]]:
+        """The material's, of as many tokens as the recipe says: few steps of a whole shard teach it little."""
+        return self.material.batches(self.recipe, progress)
 
     def loss(self, network: Any, micro: Micro) -> Tensor:
         """Mean KL(target ‖ draft) in nats over the tokens that are scored in this pass, padding left out."""

@@ -63,11 +63,13 @@ def test_each_report_stands_where_its_model_and_temperature_belong(tmp_path: Pat
     assert between(first["docs/bench.md"], "sampled") == ""
     made(tmp_path, "greedy", 2, "smollm2-135m")
     made(tmp_path, "sampled", 3, "smollm2-135m", 0.8)
+    made(tmp_path, "beside", 1, "smollm2-135m", rows=[ROW, {**ROW, "method": "llama.cpp"}])
     found = readme_bench.updated(first, readme_bench.whole_reports(tmp_path))
     assert "| `magic` | 2.00× | 1/1 |" in between(found["README.md"], "bench")
     assert "greedy.json" in between(found["README.md"], "bench")
     assert between(found["docs/bench.md"], "story") == between(first["docs/bench.md"], "story")
     assert "temperature 0.8" in between(found["docs/bench.md"], "sampled")
+    assert "beside.json" in between(found["docs/bench.md"], "llama.cpp"), "the last one that has it, not the newest"
 
 
 def test_a_new_report_changes_a_page_between_its_marks_only(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ def job_of(frequent: list[int]) -> narrow_draft.NarrowDraft:
         tokenizer=TOKENIZER,
         vocab_size=12,
         vocabulary=torch.tensor(frequent),
+        batches=lambda recipe, progress: iter([[recipe.batch_tokens]]),
     )
     draft = build_model(Shape(8, 1, 2, 16), TOKENIZER, 12)
     return narrow_draft.NarrowDraft(recipes.RECIPES["narrow_draft", "cpu"], draft, material)
@@ -61,3 +62,8 @@ def test_other_tokens_are_drawn_anew_and_never_twice(monkeypatch: pytest.MonkeyP
     drawn = [job._scored().tolist() for _ in range(20)]
     assert all(row[:3] == [4, 2, 9] and len(set(row)) == 8 for row in drawn)
     assert {token for row in drawn for token in row} == set(range(12))
+
+
+def test_a_step_is_of_as_many_tokens_as_the_recipe_says_and_not_of_a_shard() -> None:
+    job = job_of([4, 2, 9])
+    assert next(job.batches(recipes.Progress())) == [recipes.RECIPES["narrow_draft", "cpu"].batch_tokens]
