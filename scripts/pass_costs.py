@@ -19,21 +19,23 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
-from numba import njit
 
 from engine import models
+from engine.runtime.compiled import njit
 from engine.runtime.cpu.crew import CREW, DONE, NEXT, enter, finish, leave
 from engine.runtime.cpu.vectors import atomic_add
+from engine.runtime.cpu.whole_pass import ATTEND, DOWN, GATE_UP, MLP_NORM, NORM, NUM_PHASES, OUTPUT, QKV, ROTATE
 from engine.target import Target
 from engine.tree import EMPTY_TREE, chain
 from engine.warming import warm_up
 
 NUM_ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
-PHASES = ("norm", "qkv", "rotate", "attention", "output", "norm 2", "gate and up", "down", "final norm", "output layer")
+FINAL_NORM, OUTPUT_LAYER = NUM_PHASES, NUM_PHASES + 1
+"""Where a pass counts what comes behind its layers."""
 PARTS = {
-    "products": (1, 4, 6, 7, 9),
-    "attention": (3,),
-    "norms, rotation": (0, 2, 5, 8),
+    "products": (QKV, OUTPUT, GATE_UP, DOWN, OUTPUT_LAYER),
+    "attention": (ATTEND,),
+    "norms, rotation": (NORM, ROTATE, MLP_NORM, FINAL_NORM),
 }
 ROUNDS = 15
 PARTS_OF_A_MATRIX = 64
@@ -95,7 +97,7 @@ def shares(target: Target, num_rows: int) -> dict[str, float]:
     decoder.memory.spent[:] = 0
     for _ in range(ROUNDS):
         passes(target, num_rows)()
-    spent = decoder.memory.spent.sum(axis=0)[: len(PHASES)]
+    spent = decoder.memory.spent.sum(axis=0)
     return {name: float(spent[list(phases)].sum() / spent.sum()) for name, phases in PARTS.items()}
 
 

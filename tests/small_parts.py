@@ -100,9 +100,9 @@ def gated(gate: Floats, up: Floats) -> Floats:
     """silu(gate) · up, unrounded."""
     size = width_of(len(gate), LANES)
     parts = np.stack([np.pad(part, (0, size - len(part))).reshape(-1, LANES) for part in (gate, up)], axis=1)
-    out = np.zeros(size, np.float32)
-    activate(np.ascontiguousarray(parts).reshape(-1), size // LANES, out, np.zeros(1, np.float32), False)
-    return out[: len(gate)]
+    out = np.zeros((1, size), np.float32)
+    activate(np.ascontiguousarray(parts).reshape(1, -1), size // LANES, out, np.zeros((1, 1), np.float32), False)
+    return out[0, : len(gate)]
 
 
 def scale(x: Floats, epsilon: float = 1e-5) -> float:

@@ -32,8 +32,8 @@ from engine.runtime.cpu.vectors import (
     widened,
 )
 
-QUERIES = 4
-"""Queries that share one reading of keys and values."""
+QUERIES = 6 if IS_WIDE else 4
+"""Queries that share one reading of keys and values: as many as there are registers for their sums."""
 BLOCKS = 4 if IS_WIDE else 2
 """Blocks of keys whose scores are summed at once."""
 STEP = BLOCKS * LANES

@@ -17,7 +17,7 @@ from engine.runtime.cpu.products import COLUMNS, GROUP, empty, width_of
 from engine.runtime.cpu.records import Shape, Weights, Work
 from engine.runtime.cpu.rows import Floats
 from engine.runtime.cpu.vectors import LANES
-from engine.runtime.cpu.whole_pass import DOWN, GATE_UP, NUM_PHASES, OUTPUT, QKV, ROWS_AT_ONCE
+from engine.runtime.cpu.whole_pass import DOWN, GATE_UP, NUM_PHASES, OUTPUT, QKV, ROWS_AT_ONCE, num_turning
 
 _UNITS_A_THREAD = 16
 _PAGE_OFFSET = 16
@@ -41,7 +41,7 @@ class Memory:
         self.num_rows = self.num_columns = self.num_threads = 0
         self.x: Floats
         self.normed: Floats
-        self._units: dict[tuple[int, bool, int], tuple[Any, Any]] = {}
+        self._units: dict[tuple[int, bool, int, int], tuple[Any, Any]] = {}
 
     @staticmethod
     def padded(num_rows: int) -> int:
@@ -86,7 +86,7 @@ class Memory:
 
     def work(self, shape: Shape, num_threads: int, logits: Floats) -> Work:
         """The memory of a pass and its units of work."""
-        key = shape.num_rows, shape.num_scored > 0, num_threads
+        key = shape.num_rows, shape.num_scored > 0, num_threads, num_turning(shape)
         if key not in self._units:
             self._units[key] = self._share_out(shape, num_threads)
         units, spans = self._units[key]
@@ -118,8 +118,8 @@ class Memory:
         blocks |= {GATE_UP: weights.gate_up.shape[1], DOWN: weights.down.shape[1], NUM_PHASES: len(weights.head)}
         spans = {phase: 2 * max(1, count // (2 * num_threads * _UNITS_A_THREAD)) for phase, count in blocks.items()}
         units = {phase: -(-count // spans[phase]) for phase, count in blocks.items()}
-        attend = shape.num_kv_heads * queries
-        counts = [few_rows, units[QKV], few_rows, attend, units[OUTPUT], few_rows, units[GATE_UP], units[DOWN], 0]
+        turn, attend = num_turning(shape), shape.num_kv_heads * queries
+        counts = [few_rows, units[QKV], turn, attend, units[OUTPUT], few_rows, units[GATE_UP], units[DOWN], 0]
         head = units[NUM_PHASES] if shape.num_scored else 0
         ends = np.array([*np.cumsum(counts), few_rows, head])
         return ends, np.array([spans.get(phase, 1) for phase in range(NUM_PHASES + 1)])

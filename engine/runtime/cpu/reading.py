@@ -22,7 +22,17 @@ from engine.runtime.cpu.linear import unpacked
 from engine.runtime.cpu.products import COLUMNS, Matrix
 from engine.runtime.cpu.records import Rows
 from engine.runtime.cpu.rows import Floats
-from engine.runtime.cpu.whole_pass import ACTIVATE, ATTEND, MLP_NORM, NORM, NUM_PHASES, ROTATE, ROWS_AT_ONCE, run
+from engine.runtime.cpu.whole_pass import (
+    ACTIVATE,
+    ATTEND,
+    MLP_NORM,
+    NORM,
+    NUM_PHASES,
+    ROTATE,
+    ROWS_AT_ONCE,
+    num_turning,
+    run,
+)
 from engine.runtime.device import has_fast_bf16
 from engine.runtime.passes import Inputs
 
@@ -109,8 +119,9 @@ class _Block:
         """A phase of the pass that is no product."""
         shape, few = self.shape._replace(first_layer=layer, end_layer=layer + 1), -(-self.num_rows // ROWS_AT_ONCE)
         queries = -(-self.num_rows * shape.num_heads // shape.num_kv_heads // QUERIES)
+        shares = {ATTEND: shape.num_kv_heads * queries, ROTATE: num_turning(shape)}
         units = np.zeros(NUM_PHASES + 2, np.int64)
-        units[phase:NUM_PHASES] = shape.num_kv_heads * queries if phase == ATTEND else few
+        units[phase:NUM_PHASES] = shares.get(phase, few)
         work = self.work._replace(units=units, logits=self.work.logits if gates is None else gates)
         CREW.run(
             run,

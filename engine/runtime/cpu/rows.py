@@ -110,29 +110,37 @@ def _powers(context: Any, line: Any, num: Any, lanes: Any) -> Any:
     return types.void(*[types.int64] * 3), generate
 
 
-def _activated(context: Any, found: Any, out: Any, num: Any) -> Any:
+def _activated(context: Any, found: Any, found_stride: Any, out: Any, out_stride: Any, num: Any, rows: Any) -> Any:
     def body(builder: Any, arguments: list[Any]) -> None:
-        found, out, num = arguments
+        found, found_stride, out, out_stride, num, rows = arguments
 
-        def pair(index: Any, _: list[Any]) -> list[Any]:
-            begin = builder.add(found, times(builder, index, 8 * LANES))
-            gate, up = (loaded(builder, at(builder, begin, offset), VECTOR) for offset in (0, 4 * LANES))
-            place = at(builder, out, times(builder, index, 4 * LANES))
-            stored(builder, place, builder.fmul(_silu(builder, gate), up))
+        def row(number: Any, _: list[Any]) -> list[Any]:
+            gates = builder.add(found, builder.mul(number, found_stride))
+            results = builder.add(out, builder.mul(number, out_stride))
+
+            def pair(index: Any, _: list[Any]) -> list[Any]:
+                begin = builder.add(gates, times(builder, index, 8 * LANES))
+                gate, up = (loaded(builder, at(builder, begin, offset), VECTOR) for offset in (0, 4 * LANES))
+                place = at(builder, results, times(builder, index, 4 * LANES))
+                stored(builder, place, builder.fmul(_silu(builder, gate), up))
+                return []
+
+            loop(builder, num, [], pair)
             return []
 
-        loop(builder, num, [], pair)
+        loop(builder, rows, [], row)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.call(define(builder.module, "specviz_activate", 3, body), args)
+        builder.call(define(builder.module, "specviz_activate", 6, body), args)
         return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 3), generate
+    return types.void(*[types.int64] * 6), generate
 
 
 _exponentiate: Any = intrinsic(_powers)
 activated: Any = intrinsic(_activated)
-"""In compiled code: (gates and what they let through, 16 numbers in turn; out; pairs of 16) → silu(gate) · up."""
+"""In compiled code: (gates and what they let through, 16 numbers in turn; row stride; out; row stride; pairs of 16;
+rows) → silu(gate) · up, in addresses and bytes."""
 
 
 @inner

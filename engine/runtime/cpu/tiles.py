@@ -29,6 +29,7 @@ from engine.runtime.cpu.vectors import (
     at,
     declared,
     define,
+    fetch,
     flush_denormals,
     loop,
     restore_denormals,
@@ -36,9 +37,11 @@ from engine.runtime.cpu.vectors import (
 )
 
 TILE_ROWS = 16
-FEW_ROWS = MOST_ROWS
+FEW_ROWS = 2
 """Up to so many rows, multiply-add is as quick."""
 _LINE = 64
+_AHEAD = 4096
+"""Bytes between what is multiplied and what is asked for (docs/log.md, 2026-12-01)."""
 _ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA = 158, 0x1023, 18
 _GROUP_BYTES = GROUP * COLUMNS * 2
 CAN_COMPILE = (
@@ -71,6 +74,8 @@ def _tile(module: Any, row_tiles: int) -> Any:
         def group(index: Any, _: list[Any]) -> list[Any]:
             x_group = builder.add(x, times(builder, index, 2 * GROUP))
             w_group = builder.add(w, times(builder, index, _GROUP_BYTES))
+            for line in range(0, _GROUP_BYTES, _LINE):
+                fetch(builder, at(builder, w_group, _AHEAD + line))
             for r, number in enumerate(rows):
                 begin = builder.add(x_group, times(builder, x_stride, TILE_ROWS * r))
                 call("tileloadd64", [I8, POINTER, I64], tile(number), at(builder, begin), x_stride)

@@ -30,6 +30,11 @@ _ZERO = np.float32(0.0)
 NORM, QKV, ROTATE, ATTEND, OUTPUT, MLP_NORM, GATE_UP, DOWN, ACTIVATE, NUM_PHASES = range(10)
 
 
+def num_turning(shape: Shape) -> int:
+    """Units of the rotation: blocks of the cache that the rows' keys go to."""
+    return (shape.first_column % LANES + shape.num_rows - 1) // LANES + 1
+
+
 @compiled
 def run(
     thread: int,
@@ -157,9 +162,14 @@ def _qkv(unit: int, matrix: Matrix, shape: Shape, work: Work) -> None:
 def turn_rows(
     thread: int, unit: int, layer: int, shape: Shape, weights: Weights, keys: Any, values: Any, rows: Rows, work: Work
 ) -> None:
-    """Biases, norms and rotation of some rows' queries and keys; keys and values into the cache."""
+    """Biases, norms and rotation of some rows' queries and keys; keys and values into the cache.
+
+    The rows of a unit are those whose keys share a block of the cache: two threads that write to one block would wait
+    for each other at every number (docs/log.md, 2026-12-01).
+    """
     dim, num_turned = shape.head_dim, shape.num_heads + shape.num_kv_heads
-    for row in range(unit * ROWS_AT_ONCE, min((unit + 1) * ROWS_AT_ONCE, shape.num_rows)):
+    begin = unit * LANES - shape.first_column % LANES
+    for row in range(max(begin, 0), min(begin + LANES, shape.num_rows)):
         qkv = work.qkv[row]
         if shape.has_bias:
             for i in range(weights.qkv_bias.shape[1]):
@@ -173,9 +183,11 @@ def turn_rows(
         for head in range(shape.num_kv_heads):
             key = qkv[(shape.num_heads + head) * dim :]
             value = qkv[(num_turned + head) * dim :]
+            lane, line = keys[head, column // LANES, :, column % LANES], values[head, column]
             for e in range(dim):
-                store(keys[head, column // LANES, e], column % LANES, key[e])
-                store(values[head, column], e, value[e])
+                store(lane, e, key[e])
+            for e in range(dim):
+                store(line, e, value[e])
         for i in range(shape.num_heads * dim):
             qkv[i] = qkv[i] * shape.scale
 
@@ -215,23 +227,24 @@ def _gate_up(thread: int, unit: int, matrix: Matrix, shape: Shape, work: Work) -
         blocks = min(2, len(matrix) - block)
         product(work.normed, work.normed_bits, shape.num_rows, matrix, block, blocks, results, column, shape.uses_tiles)
         begin = block * COLUMNS // 2
-        for row in range(shape.num_rows):
-            activate(results[row], blocks, work.active[row, begin:], work.active_bits[row, begin:], shape.uses_tiles)
+        out, bits = work.active[: shape.num_rows, begin:], work.active_bits[: shape.num_rows, begin:]
+        activate(results, blocks, out, bits, shape.uses_tiles)
 
 
 @inner
 def _activate_rows(unit: int, shape: Shape, work: Work) -> None:
     """Gates of some rows that stand where logits would."""
-    for row in range(unit * ROWS_AT_ONCE, min((unit + 1) * ROWS_AT_ONCE, shape.num_rows)):
-        blocks = work.logits.shape[1] // (2 * LANES)
-        activate(work.logits[row], blocks, work.active[row], work.active_bits[row], shape.uses_tiles)
+    begin, end = unit * ROWS_AT_ONCE, min((unit + 1) * ROWS_AT_ONCE, shape.num_rows)
+    blocks = work.logits.shape[1] // (2 * LANES)
+    activate(work.logits[begin:end], blocks, work.active[begin:end], work.active_bits[begin:end], shape.uses_tiles)
 
 
 @compiled
 def activate(found: Floats, blocks: int, out: Floats, bits: Any, with_bits: bool) -> None:
-    """Gates, 16 in turn with what they let through → activated numbers, rounded to what the next product reads."""
-    activated(found.ctypes.data, out.ctypes.data, blocks)
-    round_row(out, bits, blocks * LANES, with_bits)
+    """Rows of gates, 16 in turn with what they let through → activated, rounded to what the next product reads."""
+    activated(found.ctypes.data, found.strides[0], out.ctypes.data, out.strides[0], blocks, len(out))
+    for row in range(len(out)):
+        round_row(out[row], bits[row], blocks * LANES, with_bits)
 
 
 @inner
