@@ -82,6 +82,14 @@ def multiply(x: Floats, num_rows: int, numbers: Matrix, scales: Floats, out: Flo
 
 
 @compiled
+def affine(x: Floats, num_rows: int, maps: Layers, out: Floats) -> None:
+    """The first rows of `x` through an affine map → `out`; both are of `row_buffer`."""
+    multiply(x, num_rows, maps.numbers, maps.scales, out)
+    for row in range(num_rows):
+        out[row, : len(maps.scales)] += maps.biases
+
+
+@compiled
 def read_out(y: Floats, num_rows: int, blocks: Layers, output: Scaled, tokens: Integers, log_probs: Doubles) -> None:
     """The likeliest tokens, (num_rows, k), of rows that pass residual blocks y + SiLU(W y + b) and an output layer.
 

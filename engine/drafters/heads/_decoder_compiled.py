@@ -79,7 +79,7 @@ def encode(layer: Layer, rows: Floats, where: Pass, keys: Floats, values: Floats
         normalise(rows[row], layer.eps, normed[row, :size])
     multiply(normed, num_rows, layer.qkv.numbers, layer.qkv.scales, qkv)
     queries = np.empty((num_rows, num_heads, width), np.float32)
-    _place(qkv, layer.cos, layer.sin, where, keys, values, queries)
+    place(qkv, layer.cos, layer.sin, where, keys, values, queries)
     attended = np.empty((num_asked, num_heads, width), np.float32)
     attend(queries[num_rows - num_asked :], keys, values, where.mask, _ONE, _ZERO, attended)
     x, y = row_buffer(num_asked, max(inner, size)), row_buffer(num_asked, size)
@@ -88,7 +88,7 @@ def encode(layer: Layer, rows: Floats, where: Pass, keys: Floats, values: Floats
     for row in range(num_asked):
         out[row] = rows[num_rows - num_asked + row] + y[row, :size]
         normalise(out[row], layer.eps, x[row, :size])
-    _feed_forward(layer, x, out)
+    feed_forward(layer.gate_up, layer.down, x, out)
 
 
 @compiled
@@ -103,36 +103,40 @@ def normalise(x: Floats, eps: np.float32, out: Floats) -> None:
 
 
 @compiled
-def _feed_forward(layer: Layer, normed: Floats, out: Floats) -> None:
-    """Add down(SiLU(gate) · up) of the normed rows to `out (q, d)`."""
-    (num_rows, size), width = out.shape, len(layer.gate_up.scales) // 2
+def feed_forward(gates: Scaled, down: Scaled, normed: Floats, out: Floats) -> None:
+    """Add down(SiLU(gate) · up) of the normed rows to `out (q, d)`; `gates`: gate above up."""
+    (num_rows, size), width = out.shape, len(gates.scales) // 2
     gate_up, mixed, found = row_buffer(num_rows, 2 * width), row_buffer(num_rows, width), row_buffer(num_rows, size)
-    multiply(normed, num_rows, layer.gate_up.numbers, layer.gate_up.scales, gate_up)
+    multiply(normed, num_rows, gates.numbers, gates.scales, gate_up)
     for row in range(num_rows):
         mixed[row, :width] = gate_up[row, :width]
         silu(mixed[row, :width])
         mixed[row, :width] *= gate_up[row, width : 2 * width]
-    multiply(mixed, num_rows, layer.down.numbers, layer.down.scales, found)
+    multiply(mixed, num_rows, down.numbers, down.scales, found)
     for row in range(num_rows):
         out[row] += found[row, :size]
 
 
 @compiled
-def _place(qkv: Floats, cos: Floats, sin: Floats, where: Pass, keys: Floats, values: Floats, queries: Floats) -> None:
-    """Rotate queries and keys of rows of 3 · h · e numbers; keep keys and values; `queries (m, h, e)` are written."""
-    num_heads, width, _ = keys.shape
-    half, size = width // 2, num_heads * width
+def place(qkv: Floats, cos: Floats, sin: Floats, where: Pass, keys: Floats, values: Floats, queries: Floats) -> None:
+    """Rotate queries and keys of rows, (h + 2 · kv) · e numbers each; keep keys (kv, e, c) and values (kv, c, e).
+
+    `queries (m, h, e)` are written.
+    """
+    (num_kv, width, _), num_heads = keys.shape, queries.shape[1]
+    half, behind = width // 2, (num_heads + num_kv) * width
     for row in range(len(queries)):
         column, position = where.columns[row], where.positions[row]
-        for head in range(num_heads):
+        for head in range(num_heads + num_kv):
             first = head * width
             for e in range(half):
                 c, s = cos[position, e], sin[position, e]
                 low, high = qkv[row, first + e], qkv[row, first + half + e]
-                queries[row, head, e] = low * c - high * s
-                queries[row, head, half + e] = high * c + low * s
-                low, high = qkv[row, size + first + e], qkv[row, size + first + half + e]
-                keys[head, e, column] = low * c - high * s
-                keys[head, half + e, column] = high * c + low * s
+                lower, upper = low * c - high * s, high * c + low * s
+                if head < num_heads:
+                    queries[row, head, e], queries[row, head, half + e] = lower, upper
+                else:
+                    keys[head - num_heads, e, column], keys[head - num_heads, half + e, column] = lower, upper
+        for head in range(num_kv):
             for e in range(width):
-                values[head, column, e] = qkv[row, 2 * size + first + e]
+                values[head, column, e] = qkv[row, behind + head * width + e]

@@ -46,6 +46,16 @@ class Form:
     """transformers' `rope_parameters`, the drafter's own."""
     max_position_embeddings: int = 4096
 
+    def largest_matrix(self, num_scored: int) -> int:
+        """Numbers in the largest matrix that drafted rows go through, of a network that scores so many tokens."""
+        num_heads = self.num_attention_heads + 2 * self.num_key_value_heads
+        width = self.hidden_size if self.version == 1 else 2 * self.hidden_size
+        sizes = (
+            num_heads * self.head_dim * width,
+            *(size * self.hidden_size for size in (2 * self.intermediate_size, num_scored)),
+        )
+        return max(sizes)
+
     def config(self) -> dict[str, Any]:
         """As `read_form` reads it."""
         return {"method": "eagle", **asdict(self), "hidden_layers": list(self.hidden_layers)}

@@ -151,9 +151,13 @@ class Branches:
 
 def cache_of(network: EagleNetwork, num_columns: int) -> EagleCache:
     """A session's, in the form in which the network runs."""
-    if network.rooms is None:
+    if network.rooms is not None:
+        return network.rooms.lend(partial(PlayedCache, network))
+    if network.maps is None:
         return CalledCache(network, num_columns)
-    return network.rooms.lend(partial(PlayedCache, network))
+    from engine.drafters.heads.eagle.compiled import CompiledCache
+
+    return CompiledCache(network, network.maps, num_columns)
 
 
 DRAFTER = Eagle

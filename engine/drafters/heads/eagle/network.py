@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from engine.drafters.heads import _borrowed
 from engine.drafters.heads._candidates import Candidates, Looks, Tokens, likeliest
-from engine.drafters.heads._layers import is_played, linear, normed, player, rooms, rotated
+from engine.drafters.heads._layers import is_compiled, is_played, linear, normed, player, rooms, rotated
 from engine.drafters.heads._weights import Weights
 from engine.drafters.heads.eagle.form import read_form
 from engine.errors import BadInput
@@ -26,6 +26,7 @@ from engine.runtime import crossings
 from engine.runtime.attention import attend_fused
 
 if TYPE_CHECKING:
+    from engine.drafters.heads.eagle.compiled import Maps
     from engine.models import LoadedModel
 
 LAYER = "layers.0"
@@ -51,12 +52,19 @@ class EagleNetwork:
         self._angles: dict[int, Turns] = {}
         self._read_entry(weights, loaded)
         self._read_layer(weights, loaded)
-        self._norm = self._take(weights, "norm.weight", form.hidden_size) if form.version == 3 else None
+        self.norm = self._take(weights, "norm.weight", form.hidden_size) if form.version == 3 else None
         self.player = player(loaded)
         heads = form.num_key_value_heads, form.head_dim
         self.rooms = rooms(loaded, 1, *heads, self.dtype) if is_played(loaded) else None
         """Where it is played."""
         self.output, self.vocabulary = _borrowed.output(weights, loaded, form.hidden_size, form.vocab_size)
+        self.maps = self._packed() if is_compiled(loaded, form.largest_matrix(len(self.vocabulary))) else None
+        """Where drafts are compiled."""
+
+    def _packed(self) -> Maps:
+        from engine.drafters.heads.eagle.compiled import maps_of
+
+        return maps_of(self)
 
     def angles(self, num_positions: int) -> Turns:
         """Of places from 0 on; the same tensors for the same number."""
@@ -83,8 +91,8 @@ class EagleNetwork:
         if self.form.version == 1:
             joined = self.fc.forward(torch.cat((embedded, states), dim=1))
             return joined, joined
-        own = normed(states, self.form.rms_norm_eps) * self._hidden_norm
-        given = torch.cat((normed(embedded, self.form.rms_norm_eps) * self._embedding_norm, own), dim=1)
+        own = normed(states, self.form.rms_norm_eps) * self.hidden_norm
+        given = torch.cat((normed(embedded, self.form.rms_norm_eps) * self.embedding_norm, own), dim=1)
         return given, own if self.form.norm_before_residual else states
 
     def through(self, states: Tensor, tokens: Tensor, turn: Turns, attend: Attend) -> Tensor:
@@ -98,24 +106,24 @@ class EagleNetwork:
         """Queries, keys and values (m, heads, e) of what attention reads, not turned yet."""
         parts = self.qkv.forward(given).split([*self._sizes.values()], 1)
         query, key, value = (part.view(len(given), -1, self.form.head_dim) for part in parts)
-        if self._head_norms:
-            query, key = (self._normed(*pair) for pair in zip((query, key), self._head_norms, strict=True))
+        if self.head_norms:
+            query, key = (self._normed(*pair) for pair in zip((query, key), self.head_norms, strict=True))
         return query, key, value
 
     def finish(self, states: Tensor, attended: Tensor) -> Tensor:
         """The layer's output (m, d)."""
         x = self.o_proj.forward(attended) + states
-        gate, up = self.gate_up.forward(self._normed(x, self._mlp_norm)).chunk(2, dim=1)
+        gate, up = self.gate_up.forward(self._normed(x, self.mlp_norm)).chunk(2, dim=1)
         found: Tensor = self.down.forward(nn.functional.silu(gate) * up) + x
         return found
 
     def handed_on(self, states: Tensor) -> Tensor:
         """What the slots behind read of a layer's output."""
-        return self._normed(states, self._norm) if self.form.norm_output and self._norm is not None else states
+        return self._normed(states, self.norm) if self.form.norm_output and self.norm is not None else states
 
     def scores(self, states: Tensor) -> Tensor:
         """(m, n) of the vocabulary's tokens, from a layer's output."""
-        scored: Tensor = self.output.forward(states if self._norm is None else self._normed(states, self._norm))
+        scored: Tensor = self.output.forward(states if self.norm is None else self._normed(states, self.norm))
         return scored
 
     def _normed(self, x: Tensor, weight: Tensor) -> Tensor:
@@ -142,15 +150,15 @@ class EagleNetwork:
         self.o_proj = linear(loaded, weights.take(f"{own}.o_proj.weight", size, queries))
         names = [f"{own}.{name}_norm.weight" for name in "qk"]
         has_norms = names[0] in weights.tensors
-        self._head_norms = [self._take(weights, name, form.head_dim) for name in names] if has_norms else []
+        self.head_norms = [self._take(weights, name, form.head_dim) for name in names] if has_norms else []
         mlp, width = f"{LAYER}.mlp", form.intermediate_size
         pair = [weights.take(f"{mlp}.{name}_proj.weight", width, size) for name in ("gate", "up")]
         self.gate_up = linear(loaded, torch.cat(pair))
         self.down = linear(loaded, weights.take(f"{mlp}.down_proj.weight", size, width))
-        self._mlp_norm = self._take(weights, f"{LAYER}.post_attention_layernorm.weight", size)
+        self.mlp_norm = self._take(weights, f"{LAYER}.post_attention_layernorm.weight", size)
         if form.version == 3:
-            self._embedding_norm = self._take(weights, f"{LAYER}.input_layernorm.weight", size)
-            self._hidden_norm = self._take(weights, f"{LAYER}.hidden_norm.weight", size)
+            self.embedding_norm = self._take(weights, f"{LAYER}.input_layernorm.weight", size)
+            self.hidden_norm = self._take(weights, f"{LAYER}.hidden_norm.weight", size)
 
     def _joined(self, weights: Weights, own: str, width: int) -> tuple[Tensor, Tensor | None]:
         """Queries', keys' and values' matrices one below the other, and their biases where there are any."""

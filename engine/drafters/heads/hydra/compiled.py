@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from engine.drafters.heads._candidates import Candidates, Tokens
-from engine.drafters.heads._compiled import Layers, compiled, layers_of, multiply, ranked
+from engine.drafters.heads._compiled import Layers, affine, compiled, layers_of, ranked
 from engine.drafters.heads._decoder_compiled import CompiledCache, CompiledLayer
 from engine.drafters.heads._decoder_layer import LayerCache
 from engine.drafters.heads.hydra.network import Network
@@ -101,23 +101,16 @@ def foresee(
         row_buffer(num_rows, size),
         row_buffer(num_rows, len(head.output.scales)),
     )
-    _affine(given, num_rows, head.first, both)
+    affine(given, num_rows, head.first, both)
     for row in range(num_rows):
         y[row, :size] = both[row, size : 2 * size]
         silu(y[row, :size])
         y[row, :size] += both[row, :size]
     for block in range(len(head.blocks.biases)):
         maps = Layers(head.blocks.numbers[block], head.blocks.scales[block], head.blocks.biases[block])
-        _affine(y, num_rows, maps, both)
+        affine(y, num_rows, maps, both)
         for row in range(num_rows):
             silu(both[row, :size])
             y[row, :size] += both[row, :size]
-    _affine(y, num_rows, head.output, scores)
+    affine(y, num_rows, head.output, scores)
     likeliest(scores, num_rows, len(head.output.scales), tokens, log_probs)
-
-
-@compiled
-def _affine(x: Floats, num_rows: int, maps: Layers, out: Floats) -> None:
-    multiply(x, num_rows, maps.numbers, maps.scales, out)
-    for row in range(num_rows):
-        out[row, : len(maps.scales)] += maps.biases
