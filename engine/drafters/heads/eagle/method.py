@@ -14,7 +14,7 @@ temperature 0 the tree is made as at 0 and judged by node-sampling, which the re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -37,6 +37,7 @@ from engine.tree import EMPTY_TREE, DraftTree
 
 if TYPE_CHECKING:
     from engine.drafters.costs import Costs
+    from engine.models import LoadedModel
     from engine.target import Target
 
 DEPTH, MOST_NODES, MOST_DEPTH, MOST_TOP_K = 6, 59, 16, 16
@@ -77,6 +78,7 @@ class Eagle(Tapped):
     def __init__(self, options: EagleOptions, target: Target) -> None:
         super().__init__(options, target)
         self.network = self._shared(target, EagleNetwork)
+        self._new_cache = caches_of(self.network, target.loaded)
         self.needs = Needs(weights=True, hidden_layers=self.network.form.hidden_layers)
         self.depth = options.depth or DEPTH
         num_tokens = len(self.network.vocabulary)
@@ -95,7 +97,7 @@ class Eagle(Tapped):
 
     def start(self, context: Context) -> None:
         super().start(context)
-        self.cache = cache_of(self.network, self._most_tokens(context) + MAX_DRAFT_COLUMNS)
+        self.cache = self._new_cache(self._most_tokens(context) + MAX_DRAFT_COLUMNS)
         self.num_read = 0
         """Slots of the text that the cache holds."""
         self._last: Tensor | None = None
@@ -149,15 +151,16 @@ class Branches:
         return found
 
 
-def cache_of(network: EagleNetwork, num_columns: int) -> EagleCache:
-    """A session's, in the form in which the network runs."""
+def caches_of(network: EagleNetwork, loaded: LoadedModel) -> Callable[[int], EagleCache]:
+    """What makes a session's cache of so many columns, in the form in which the network runs."""
     if network.rooms is not None:
-        return network.rooms.lend(partial(PlayedCache, network))
-    if network.maps is None:
-        return CalledCache(network, num_columns)
-    from engine.drafters.heads.eagle.compiled import CompiledCache
+        lend = network.rooms.lend
+        return lambda num_columns: lend(partial(PlayedCache, network))
+    if not network.is_compiled:
+        return partial(CalledCache, network)
+    from engine.drafters.heads.eagle.compiled import CompiledCache, maps_of
 
-    return CompiledCache(network, network.maps, num_columns)
+    return partial(CompiledCache, network, loaded.keep((maps_of, network), partial(maps_of, network)))
 
 
 DRAFTER = Eagle

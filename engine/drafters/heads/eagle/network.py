@@ -26,7 +26,6 @@ from engine.runtime import crossings
 from engine.runtime.attention import attend_fused
 
 if TYPE_CHECKING:
-    from engine.drafters.heads.eagle.compiled import Maps
     from engine.models import LoadedModel
 
 LAYER = "layers.0"
@@ -58,13 +57,8 @@ class EagleNetwork:
         self.rooms = rooms(loaded, 1, *heads, self.dtype) if is_played(loaded) else None
         """Where it is played."""
         self.output, self.vocabulary = _borrowed.output(weights, loaded, form.hidden_size, form.vocab_size)
-        self.maps = self._packed() if is_compiled(loaded, form.largest_matrix(len(self.vocabulary))) else None
-        """Where drafts are compiled."""
-
-    def _packed(self) -> Maps:
-        from engine.drafters.heads.eagle.compiled import maps_of
-
-        return maps_of(self)
+        self.is_compiled = is_compiled(loaded, form.largest_matrix(len(self.vocabulary)))
+        """Whether drafts are."""
 
     def angles(self, num_positions: int) -> Turns:
         """Of places from 0 on; the same tensors for the same number."""
