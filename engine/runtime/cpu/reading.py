@@ -1,8 +1,8 @@
 """A prompt read with the library's products, many rows at once, into the cache that compiled passes go on with.
 
-Plain and drafted decoding share what is read here, so these sums may run in any order; for few rows the compiled pass
-is as quick and reads them itself. Weights are unpacked for the moment that they are multiplied; all but products is the
-compiled pass's own.
+Plain and drafted decoding share what is read here, so these sums may run in any order; for few rows, and for all where
+tiles multiply, the compiled pass is as quick and reads them itself. Weights are unpacked for the moment that they are
+multiplied; all but products is the compiled pass's own.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.runtime.cpu import tiles
 from engine.runtime.cpu.attention import QUERIES
 from engine.runtime.cpu.crew import CREW
 from engine.runtime.cpu.decoder import CompiledDecoder
@@ -39,6 +40,15 @@ from engine.runtime.passes import Inputs
 ROWS = 1024
 """Of a block: unpacking costs little beside them."""
 FEWEST_ROWS = 128
+OWN_ROWS = 256
+"""Of a block where tiles multiply, no more than can wait for a verdict."""
+
+
+def limits(decoder: CompiledDecoder) -> tuple[int, int]:
+    """Rows of a block of a prompt, and the fewest that the library reads: none where tiles do (docs/decisions/0053)."""
+    if decoder.dtype == torch.bfloat16 and tiles.can_read():
+        return OWN_ROWS, OWN_ROWS + 1
+    return ROWS, FEWEST_ROWS
 
 
 @torch.inference_mode()

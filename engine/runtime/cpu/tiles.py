@@ -44,12 +44,9 @@ _AHEAD = 4096
 """Bytes between what is multiplied and what is asked for (docs/log.md, 2026-12-01)."""
 _ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA = 158, 0x1023, 18
 _GROUP_BYTES = GROUP * COLUMNS * 2
-CAN_COMPILE = (
-    platform.system() == "Linux"
-    and not os.environ.get("NUMBA_CPU_NAME")
-    and not os.environ.get("NUMBA_CPU_FEATURES")
-    and bool(llvm.get_host_cpu_features().get("amx-bf16"))
-)
+HAS_TILES = platform.system() == "Linux" and bool(llvm.get_host_cpu_features().get("amx-bf16"))
+"""Whether this processor has them."""
+CAN_COMPILE = HAS_TILES and not os.environ.get("NUMBA_CPU_NAME") and not os.environ.get("NUMBA_CPU_FEATURES")
 
 
 def _tile(module: Any, row_tiles: int) -> Any:
@@ -138,6 +135,15 @@ def can_use() -> bool:
     if ctypes.CDLL(None).syscall(_ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA):
         return False
     return _agree()
+
+
+def can_read() -> bool:
+    """Whether prompts are multiplied here too: with tiles it is quicker than the library, and threads change no bit.
+
+    Where tiles are there and gone without on purpose, the same bits are wanted, not the time.
+    """
+    is_gone_without = bool(os.environ.get("SPECVIZ_NO_AMX")) or not CAN_COMPILE
+    return can_use() or (HAS_TILES and is_gone_without)
 
 
 def _agree() -> bool:

@@ -124,3 +124,15 @@ def test_hidden_states_are_those_that_were_asked_for() -> None:
         for layer, hidden in zip(asked, found, strict=True):
             assert torch.equal(hidden, every[layer % 3])
     assert runner.prefill(text) is None
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_where_tiles_multiply_the_pass_reads_whole_prompts(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    library = reading.read
+    monkeypatch.setattr(reading, "read", lambda *given: read.append(len(given[1])) or library(*given))
+    monkeypatch.setattr(reading.tiles, "can_read", lambda: True)
+    runner = runner_of(dtype=dtype)
+    runner.prefill(prompt_ids(300))
+    assert runner.num_committed == 300
+    assert read == ([] if dtype == "bfloat16" else [300])

@@ -142,6 +142,24 @@ def test_they_can_be_gone_without(monkeypatch: pytest.MonkeyPatch, asked_anew: N
     assert asked == [], "the system is not even asked"
 
 
+def test_prompts_are_read_by_tiles_where_there_are_any_even_if_they_are_gone_without(
+    monkeypatch: pytest.MonkeyPatch, asked_anew: None
+) -> None:
+    """So that the same text has the same bits with tiles and without; refused ones are as none."""
+    monkeypatch.delenv("SPECVIZ_NO_AMX", raising=False)
+    ready(monkeypatch)
+    monkeypatch.setattr(tiles, "HAS_TILES", True)
+    assert tiles.can_read()
+    can_use.cache_clear()
+    ready(monkeypatch, is_refused=True)
+    assert not tiles.can_read()
+    can_use.cache_clear()
+    monkeypatch.setenv("SPECVIZ_NO_AMX", "1")
+    assert tiles.can_read()
+    monkeypatch.setattr(tiles, "HAS_TILES", False)
+    assert not tiles.can_read()
+
+
 # The rows of a product
 
 
