@@ -14,6 +14,8 @@ from engine.errors import BadInput, first_line
 
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 _DRIVER = Path("/proc/driver/nvidia/version")
+_BF16 = frozenset(("amx_bf16", "avx512_bf16"))
+"""What a processor may multiply bfloat16 with."""
 _FIRST_WITH_BF16 = 8
 """Compute capability; cards before it (T4, V100) imitate bfloat16."""
 _SHORT = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
@@ -66,7 +68,12 @@ def _card_has_bf16(device: torch.device) -> bool:
 
 def has_fast_bf16() -> bool:
     """Whether this processor multiplies bfloat16 natively (avx512_bf16 or AMX)."""
-    return bool({"avx512_bf16", "amx_bf16"} & _cpu_flags())
+    return bool(_BF16 & _cpu_flags())
+
+
+def instructions() -> str:
+    """The widest that this processor multiplies with, by the kernel's name for it: tiles before vectors."""
+    return min(_BF16 & _cpu_flags(), default=torch.backends.cpu.get_cpu_capability().lower())
 
 
 @functools.cache
@@ -98,7 +105,7 @@ def machine(device: torch.device) -> dict[str, Any]:
     return {
         **(_gpu(device) if device.type == "cuda" else {}),
         "processor": processor(device),
-        "instructions": "avx512_bf16" if has_fast_bf16() else torch.backends.cpu.get_cpu_capability().lower(),
+        "instructions": instructions(),
         "num_threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "transformers": transformers.__version__,

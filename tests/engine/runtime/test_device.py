@@ -64,3 +64,15 @@ def test_only_devices_that_work_on_their_own_are_waited_for(monkeypatch: pytest.
     for name in ("cpu", "cuda:0", "mps"):
         synchronise(torch.device(name))
     assert waited == ["cuda:0", "mps"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "wanted"),
+    [({"avx512_bf16", "amx_bf16"}, "amx_bf16"), ({"avx512_bf16", "avx2"}, "avx512_bf16"), ({"avx2"}, "beads")],
+)
+def test_a_machine_is_known_by_its_widest_products(
+    flags: set[str], wanted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "_cpu_flags", lambda: frozenset(flags))
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: "BEADS")
+    assert device.instructions() == wanted
