@@ -28,6 +28,7 @@ def test_the_tables_of_the_pages_are_the_newest_reports(
 
 
 ROW = {"suite": "novel", "category": "", "method": "magic", "tokens_per_second": 9.0, "speedup": 2.0}
+MACHINE = {"processor": "Abacus", "num_threads": 2, "torch": "2", "transformers": "5"}
 ROW |= {"speedup_low": None, "speedup_high": None, "block_efficiency": None, "same_text": "1/1"}
 
 
@@ -61,20 +62,20 @@ def test_each_report_stands_where_its_model_and_temperature_belong(tmp_path: Pat
     assert line in between(first["README.md"], "bench"), "the story model's until there is another"
     assert line in between(first["docs/bench.md"], "story")
     assert between(first["docs/bench.md"], "sampled") == ""
-    made(tmp_path, "greedy", 2, "smollm2-135m")
+    made(tmp_path, "greedy", 2, "smollm2-135m", machine={**MACHINE, "instructions": "amx_bf16"})
     made(tmp_path, "sampled", 3, "smollm2-135m", 0.8)
-    made(tmp_path, "beside", 1, "smollm2-135m", rows=[ROW, {**ROW, "method": "llama.cpp"}])
+    made(tmp_path, "beside", 1, "smollm2-135m", machine={**MACHINE, "instructions": "beads"})
     found = readme_bench.updated(first, readme_bench.whole_reports(tmp_path))
     assert "| `magic` | 2.00× | 1/1 |" in between(found["README.md"], "bench")
     assert "greedy.json" in between(found["README.md"], "bench")
     assert between(found["docs/bench.md"], "story") == between(first["docs/bench.md"], "story")
     assert "temperature 0.8" in between(found["docs/bench.md"], "sampled")
-    assert "beside.json" in between(found["docs/bench.md"], "llama.cpp"), "the last one that has it, not the newest"
+    assert "beside.json" in between(found["docs/bench.md"], "without-amx"), "the last one without, not the newest"
 
 
 def around_marks(page: str) -> str:
     """A page without what stands between marks of measurements."""
-    return re.sub(r"(<!-- ([a-z.]+):start -->\n).*?(?=<!-- \2:end -->)", r"\1", page, flags=re.DOTALL)
+    return re.sub(r"(<!-- ([a-z-]+):start -->\n).*?(?=<!-- \2:end -->)", r"\1", page, flags=re.DOTALL)
 
 
 def test_a_new_report_changes_a_page_between_its_marks_only(tmp_path: Path) -> None:
