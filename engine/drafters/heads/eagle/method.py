@@ -37,6 +37,7 @@ from engine.tree import EMPTY_TREE, DraftTree
 
 if TYPE_CHECKING:
     from engine.drafters.costs import Costs
+    from engine.drafters.heads._weights import Weights
     from engine.models import LoadedModel
     from engine.target import Target
 
@@ -77,8 +78,7 @@ class Eagle(Tapped):
 
     def __init__(self, options: EagleOptions, target: Target) -> None:
         super().__init__(options, target)
-        self.network = self._shared(target, EagleNetwork)
-        self._new_cache = caches_of(self.network, target.loaded)
+        self.network, self._new_cache = self._shared(target, load_network)
         self.needs = Needs(weights=True, hidden_layers=self.network.form.hidden_layers)
         self.depth = options.depth or DEPTH
         num_tokens = len(self.network.vocabulary)
@@ -151,16 +151,16 @@ class Branches:
         return found
 
 
-def caches_of(network: EagleNetwork, loaded: LoadedModel) -> Callable[[int], EagleCache]:
-    """What makes a session's cache of so many columns, in the form in which the network runs."""
-    if network.rooms is not None:
-        lend = network.rooms.lend
-        return lambda num_columns: lend(partial(PlayedCache, network))
+def load_network(weights: Weights, loaded: LoadedModel) -> tuple[EagleNetwork, Callable[[int], EagleCache]]:
+    """The network, and what makes a cache of so many columns in the form in which it runs. Raises BadInput."""
+    network = EagleNetwork(weights, loaded)
+    if (rooms := network.rooms) is not None:
+        return network, lambda num_columns: rooms.lend(partial(PlayedCache, network))
     if not network.is_compiled:
-        return partial(CalledCache, network)
+        return network, partial(CalledCache, network)
     from engine.drafters.heads.eagle.compiled import CompiledCache, maps_of
 
-    return partial(CompiledCache, network, loaded.keep((maps_of, network), partial(maps_of, network)))
+    return network, partial(CompiledCache, network, maps_of(network))
 
 
 DRAFTER = Eagle
