@@ -30,22 +30,19 @@ torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 settings.register_profile("suite", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
 
-MOST_WORKERS = 5
-"""The browser's tests are three workers', and last as long as two others need for the rest."""
-WALKS = {
-    "on the real app": frozenset({"api", "compare", "inspector", "playground", "stream"}),
-    "on runs that are kept": frozenset({"bench", "links", "own_model", "sessions", "ways_back"}),
-}
-"""Files of walks that share a Chromium and its servers; those named nowhere share another."""
+MOST_WORKERS = 4
+"""The browser's tests are two workers', and last as long as two others need for the rest."""
+ON_THE_REAL_APP = frozenset({"api", "compare", "inspector", "playground", "stream"})
+"""Files of walks on the app with the embedded model, which one worker alone starts."""
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """What `-n auto` means: a process for each core that this one may use and two more. On one core none but this one.
+    """What `-n auto` means: a process for each core that this one may use and one more. On one core none but this one.
 
     A walk waits for its page for half of its time, in which another process may have the core (docs/log.md).
     """
     num_cores = usable_cores()
-    return min(num_cores + 2, MOST_WORKERS) if num_cores > 1 else 0
+    return min(num_cores + 1, MOST_WORKERS) if num_cores > 1 else 0
 
 
 class SharingChromium(LoadScopeScheduling):
@@ -56,7 +53,7 @@ class SharingChromium(LoadScopeScheduling):
         if not path.startswith("tests/browser/"):
             return path
         name = Path(path).stem.removeprefix("test_")
-        return next((f"walks {where}" for where, names in WALKS.items() if name in names), "other walks")
+        return "walks on the real app" if name in ON_THE_REAL_APP else "other walks"
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> SharingChromium:
