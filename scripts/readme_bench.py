@@ -62,9 +62,7 @@ class Place:
 
     @property
     def marked(self) -> re.Pattern[str]:
-        return re.compile(
-            rf"(?<=<!-- {re.escape(self.mark)}:start -->\n).*?(?=<!-- {re.escape(self.mark)}:end -->)", re.DOTALL
-        )
+        return re.compile(rf"(?<=<!-- {self.mark}:start -->\n).*?(?=<!-- {self.mark}:end -->)", re.DOTALL)
 
     def updated(self, text: str, reports: list[Report]) -> str:
         """The page's text with the newest fit report; nothing between the marks where there is none."""

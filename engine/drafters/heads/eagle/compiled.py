@@ -143,6 +143,12 @@ class CompiledCache(EagleCache):
 
 
 @compiled
+def _norm(x: Floats, weight: Floats, eps: np.float32, out: Floats) -> None:
+    normalise(x, eps, out)
+    out *= weight
+
+
+@compiled
 def foresee(
     maps: Maps,
     turns: tuple[Floats, Floats],
@@ -161,8 +167,7 @@ def foresee(
     for row in range(len(rows)):
         states[row] = before[rows[row]]
         if maps.hands_on_normed:
-            normalise(states[row], maps.eps, states[row])
-            states[row] *= maps.norms[2]
+            _norm(states[row], maps.norms[2], maps.eps, states[row])
     encode(maps, turns, states, ends, where, keys, values, given)
     score(maps, given, tokens, log_probs)
 
@@ -195,8 +200,7 @@ def encode(
     multiply(x, num_asked, maps.output.numbers, maps.output.scales, y)
     for row in range(num_asked):
         out[row] = kept[num_rows - num_asked + row] + y[row, :size]
-        normalise(out[row], maps.eps, x[row, :size])
-        x[row, :size] *= maps.mlp_norm
+        _norm(out[row], maps.mlp_norm, maps.eps, x[row, :size])
     feed_forward(maps.gate_up, maps.down, x, out)
 
 
@@ -211,8 +215,7 @@ def _enter(maps: Maps, states: Floats, tokens: Integers, given: Floats, kept: Fl
         if len(maps.norms) > 0:
             for part in range(2):
                 own = given[row, part * size : (part + 1) * size]
-                normalise(own, maps.eps, own)
-                own *= maps.norms[part]
+                _norm(own, maps.norms[part], maps.eps, own)
             if maps.adds_to_normed:
                 kept[row] = given[row, size : 2 * size]
     if len(maps.entry.scales) > 0:
@@ -228,8 +231,7 @@ def _norm_heads(maps: Maps, qkv: Floats, num_heads: int, num_turned: int, width:
     for row in range(len(qkv)):
         for head in range(num_turned):
             own = qkv[row, head * width : (head + 1) * width]
-            normalise(own, maps.eps, own)
-            own *= maps.head_norms[0 if head < num_heads else 1]
+            _norm(own, maps.head_norms[0 if head < num_heads else 1], maps.eps, own)
 
 
 @compiled
@@ -240,7 +242,6 @@ def score(maps: Maps, states: Floats, tokens: Integers, log_probs: Doubles) -> N
     for row in range(num_rows):
         x[row, :size] = states[row]
         if len(maps.norms) > 0:
-            normalise(states[row], maps.eps, x[row, :size])
-            x[row, :size] *= maps.norms[2]
+            _norm(states[row], maps.norms[2], maps.eps, x[row, :size])
     affine(x, num_rows, maps.scores, scores)
     likeliest(scores, num_rows, len(maps.scores.scales), tokens, log_probs)
