@@ -37,12 +37,12 @@ ON_THE_REAL_APP = frozenset({"api", "compare", "inspector", "playground", "strea
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """What `-n auto` means: a process for each core that this one may use and one more. On one core none but this one.
+    """What `-n auto` means: a process for each core that this one may use and two more. On one core none but this one.
 
     A walk waits for its page for half of its time, in which another process may have the core (docs/log.md).
     """
     num_cores = usable_cores()
-    return min(num_cores + 1, MOST_WORKERS) if num_cores > 1 else 0
+    return min(num_cores + 2, MOST_WORKERS) if num_cores > 1 else 0
 
 
 class SharingChromium(LoadScopeScheduling):
