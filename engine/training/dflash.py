@@ -74,11 +74,11 @@ class DFlash(Borrowing):
 
     def forward(self, ids: Tensor, hidden: Tensor, soft: Soft | None = None) -> Tensor:
         """Weighted sum of the slots' losses over (b, t + 1) ids, padding below zero, and states as in `foreseen`."""
-        labels, last = self.labels(ids), self.last(hidden)
+        labels = self.labels(ids)
         places = self.draw_anchors(labels[0] != IGNORED)
         losses = []
         for slot, logits in enumerate(self.foreseen(ids.clamp(min=0), hidden, places)):
-            wanted = self.expected(last, places + slot + 1)
+            wanted = self.expected(hidden, places + slot + 1)
             loss = soft_cross_entropy(logits, wanted, labels[slot].gather(1, places), TEXT_WEIGHT)
             losses.append(self.head_weight(slot) * loss)
         return torch.stack(losses).sum()

@@ -89,16 +89,16 @@ class Eagle(Stepped):
 
     def forward(self, ids: Tensor, hidden: Tensor, soft: Soft | None = None) -> Tensor:
         """Sum of the steps' losses over (b, t + 1) ids, padding below zero, and states as `steps` has them."""
-        labels, last = self.labels(ids), self.last(hidden)
+        labels = self.labels(ids)
         places, later = self.draw_places(labels[0] != IGNORED)
         losses = []
         for number, step in enumerate(self.steps(ids.clamp(min=0), hidden, places, later)):
             label = labels[number].gather(1, step.places)
             after = step.places + number + 1
-            loss = soft_cross_entropy(step.logits, self.expected(last, after), label, TEXT_WEIGHT)
+            loss = soft_cross_entropy(step.logits, self.expected(hidden, after), label, TEXT_WEIGHT)
             if not self.is_fused:
                 loss = EAGLE_1_WEIGHT * loss
-                loss = loss + STATE_WEIGHT * distance(step.states, at(last, after), label != IGNORED)
+                loss = loss + STATE_WEIGHT * distance(step.states, at(self.last(hidden), after), label != IGNORED)
             losses.append(DECAY**number * loss)
         return torch.stack(losses).sum()
 

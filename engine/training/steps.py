@@ -63,9 +63,10 @@ class Borrowing(Heads):
         return hidden[..., -self.output.shape[1] :]
 
     def expected(self, hidden: Tensor, places: Tensor) -> Tensor:
-        """The target's distribution (b, r, v) behind places (b, r)."""
+        """The target's distribution (b, r, v) behind places (b, r), of the last of states (b, t, d) or (b, t, n · d)."""
         with torch.no_grad():
-            return nn.functional.linear(at(hidden, places).to(self.output.dtype), self.output).softmax(dim=-1)
+            last = at(self.last(hidden), places).to(self.output.dtype)
+            return nn.functional.linear(last, self.output).softmax(dim=-1)
 
 
 class Stepped(Borrowing):

@@ -15,7 +15,7 @@ from toys import prompt_ids, write_weights
 from engine import drafters
 from engine.drafters.heads.dflash.walks import Walked
 from engine.errors import BadInput
-from engine.training import dflash, dflash2, dspark, following
+from engine.training import dflash, dflash2, dspark, eagle, following, taps
 from engine.training.activations import hidden_states
 from engine.training.block_heads import Headed
 from engine.training.head_training import _stored
@@ -159,3 +159,16 @@ def test_a_token_outside_the_candidates_takes_the_last_place_in_the_selectors_lo
     )
     assert np.isfinite(outside)
     assert outside > inside
+
+
+@pytest.mark.parametrize("kind", [dflash, dspark, dflash2, eagle])
+def test_states_of_several_layers_on_disk_give_the_loss_of_those_computed_meanwhile(kind: Any) -> None:
+    """Side by side they are wider than the target, whose law is that of the last alone."""
+    heads, (ids, last) = kind.make(material(), RECIPES[kind.__name__.rpartition(".")[2], "cpu"]), round_text()
+    kept = taps.of_rows(plain_model(), heads.taps, ids, last)
+    assert kept.shape[2] == 3 * last.shape[2]
+    losses = []
+    for hidden in (last, kept):
+        heads.num_passes.zero_()
+        losses.append(float(heads(ids, hidden).detach()))
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
