@@ -63,7 +63,7 @@ class Borrowing(Heads):
         return hidden[..., -self.output.shape[1] :]
 
     def expected(self, hidden: Tensor, places: Tensor) -> Tensor:
-        """The target's distribution (b, r, v) behind places (b, r), of the last of states (b, t, d) or (b, t, n · d)."""
+        """The target's law (b, r, v) behind places (b, r), by the last of states (b, t, d) or (b, t, n · d)."""
         with torch.no_grad():
             last = at(self.last(hidden), places).to(self.output.dtype)
             return nn.functional.linear(last, self.output).softmax(dim=-1)
