@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from engine.runtime.compiled import entry
 from engine.runtime.cpu import softmax
@@ -53,6 +53,11 @@ def layers_of(weights: Tensor, biases: Tensor, dtype: torch.dtype) -> Layers:
 def scaled_of(weights: Tensor, dtype: torch.dtype) -> Scaled:
     """Of weights (…, o, i)."""
     return Scaled(*packed_small(weights, dtype))
+
+
+def matrix_of(module: nn.Module) -> Tensor:
+    """A linear layer's weight (o, i)."""
+    return torch.as_tensor(module.weight).detach()
 
 
 def run(kernel: Callable[..., None], *numbers: Any) -> None:

@@ -103,6 +103,23 @@ def normalise(x: Floats, eps: np.float32, out: Floats) -> None:
 
 
 @compiled
+def norm(x: Floats, weight: Floats, eps: np.float32, out: Floats) -> None:
+    """As `normalise`, times weights (d,)."""
+    normalise(x, eps, out)
+    out *= weight
+
+
+@compiled
+def norm_heads(rows: Floats, weights: Floats, eps: np.float32) -> None:
+    """The first heads of rows (m, …), each by weights of its own, (h, e)."""
+    width = weights.shape[1]
+    for row in range(len(rows)):
+        for head in range(len(weights)):
+            own = rows[row, head * width : (head + 1) * width]
+            norm(own, weights[head], eps, own)
+
+
+@compiled
 def feed_forward(gates: Scaled, down: Scaled, normed: Floats, out: Floats) -> None:
     """Add down(SiLU(gate) · up) of the normed rows to `out (q, d)`; `gates`: gate above up."""
     (num_rows, size), width = out.shape, len(gates.scales) // 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -72,7 +72,7 @@ class TrainedDrafter(Drafter):
         """That the session's text can have."""
         return min(self.max_context, len(context.ids) + context.config.max_new_tokens)
 
-    def _shared(self, target: Target, make: Callable[..., T], *settings: Hashable) -> T:
+    def _shared(self, target: Target, make: Callable[..., T], *settings: Any) -> T:
         """What `make(weights, loaded, *settings)` gives, made once for all sessions of a target. Raises BadInput."""
         key = (make, self.weights, *settings)
         return target.loaded.keep(key, lambda: make(self.weights, target.loaded, *settings))

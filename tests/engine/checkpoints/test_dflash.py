@@ -22,7 +22,7 @@ PROMPT = prompt_ids(11)
 
 
 @pytest.mark.parametrize("layout", PUBLISHED)
-def test_what_is_published_drafts_what_its_description_says(layout: str, tmp_path: Path) -> None:
+def test_what_is_published_drafts_what_its_description_says(layout: str, in_either_form: None, tmp_path: Path) -> None:
     """Tokens through d2t and their probabilities; layers counted as each format does; windows; who is asked."""
     published = PUBLISHED[layout]()
     drafter = made(tmp_path, published, tree="chain")

@@ -54,6 +54,18 @@ class Form:
         """Places that a block foresees."""
         return self.block_size if self.sample_from_anchor else self.block_size - 1
 
+    @property
+    def largest_matrix(self) -> int:
+        """Numbers in the largest matrix that rows and features go through, before they are scored."""
+        num_columns = 2 * self.num_key_value_heads * self.head_dim
+        rows = (
+            len(self.hidden_layers) * self.target_hidden_size,
+            self.num_hidden_layers * num_columns,
+            self.num_attention_heads * self.head_dim + num_columns,
+            2 * self.intermediate_size,
+        )
+        return self.hidden_size * max(rows)
+
     def config(self) -> dict[str, Any]:
         """As `read_form` reads it."""
         return {"method": "dflash", **asdict(self), **{name: list(getattr(self, name)) for name in LISTS}}

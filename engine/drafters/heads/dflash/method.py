@@ -14,7 +14,7 @@ depends on the text and the noise alone; a chain is also drawn from the laws, wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
@@ -39,6 +39,8 @@ from engine.tree import EMPTY_TREE, DraftTree, chain
 
 if TYPE_CHECKING:
     from engine.drafters.costs import Costs
+    from engine.drafters.heads._weights import Weights
+    from engine.models import LoadedModel
     from engine.target import Scored, Target
     from engine.verify import Verdict
 
@@ -66,7 +68,7 @@ class DFlash(Tapped):
 
     def __init__(self, options: DFlashOptions, target: Target) -> None:
         super().__init__(options, target)
-        self.network = self._shared(target, self.Network)
+        self.network, self._new_cache = self._shared(target, load_network, self.Network)
         self.needs = Needs(weights=True, hidden_layers=self.network.form.hidden_layers)
         self.depth = min(options.depth or MOST_BLOCK, self.network.form.num_slots)
         self.num_nodes = options.budget or (self.depth if options.tree == "chain" else shapes.MAX_NODES)
@@ -83,7 +85,7 @@ class DFlash(Tapped):
 
     def start(self, context: Context) -> None:
         super().start(context)
-        self.cache = cache_of(self.network, self._most_tokens(context) + self.network.form.block_size)
+        self.cache = self._new_cache(self._most_tokens(context) + self.network.form.block_size)
         self.num_read = 0
         """Places of the text whose states the cache holds."""
         self._trust = Trust()
@@ -132,11 +134,18 @@ class DFlash(Tapped):
         return Ranked(tokens, probs, probs)
 
 
-def cache_of(network: DFlashNetwork, num_columns: int) -> DFlashCache:
-    """A session's, in the form in which the network runs."""
-    if network.rooms is None:
-        return CalledCache(network, num_columns)
-    return network.rooms.lend(partial(PlayedCache, network))
+def load_network(
+    weights: Weights, loaded: LoadedModel, kind: type[DFlashNetwork]
+) -> tuple[DFlashNetwork, Callable[[int], DFlashCache]]:
+    """The network, and what makes a cache of so many columns in the form in which it runs. Raises BadInput."""
+    network = kind(weights, loaded)
+    if (rooms := network.rooms) is not None:
+        return network, lambda num_columns: rooms.lend(partial(PlayedCache, network))
+    if not network.is_compiled:
+        return network, partial(CalledCache, network)
+    from engine.drafters.heads.dflash.compiled import CompiledCache, maps_of
+
+    return network, partial(CompiledCache, network, maps_of(network))
 
 
 DRAFTER = DFlash

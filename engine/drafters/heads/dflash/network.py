@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from engine.drafters.heads import _borrowed
 from engine.drafters.heads._candidates import Candidates, likeliest, ranked, read
-from engine.drafters.heads._layers import is_played, linear, normed, player, rooms, rotated
+from engine.drafters.heads._layers import is_compiled, is_played, linear, normed, player, rooms, rotated
 from engine.drafters.heads._weights import Weights
 from engine.drafters.heads.dflash.form import Form, read_form
 from engine.errors import BadInput
@@ -52,12 +52,15 @@ class DFlashNetwork:
         self.rooms = rooms(loaded, *layers, self.dtype) if is_played(loaded) else None
         """Where it is played."""
         size = form.hidden_size
-        self._fc = linear(loaded, weights.take("fc.weight", size, len(form.hidden_layers) * form.target_hidden_size))
+        self.fc = linear(loaded, weights.take("fc.weight", size, len(form.hidden_layers) * form.target_hidden_size))
         self.layers = [self.layer(weights, loaded, number) for number in range(form.num_hidden_layers)]
-        self._context = linear(loaded, torch.cat([part for layer in self.layers for part in layer.context]))
+        is_plain = all(type(layer) is Layer for layer in self.layers)
+        self.is_compiled = is_plain and is_compiled(loaded, form.largest_matrix)
+        """Whether blocks are."""
+        self.context = linear(loaded, torch.cat([part for layer in self.layers for part in layer.context]))
         self._key_norms = torch.stack([layer.key_norm for layer in self.layers])[:, None, None]
-        self._mask = self._own_mask(weights)
-        self._feature_norm, self._norm = (
+        self.mask = self._own_mask(weights)
+        self.feature_norm, self._norm = (
             weights.take(f"{name}.weight", size).to(self.device, self.dtype) for name in ("hidden_norm", "norm")
         )
         self._output, self.vocabulary = _borrowed.output(weights, loaded, size, form.vocab_size)
@@ -75,18 +78,18 @@ class DFlashNetwork:
 
     def features(self, hidden: Tensor) -> Tensor:
         """The target's states of places (m, n · h) → what their columns are made of, (m, d)."""
-        return normed(self._fc.forward(hidden.to(self.dtype)), self.form.rms_norm_eps) * self._feature_norm
+        return normed(self.fc.forward(hidden.to(self.dtype)), self.form.rms_norm_eps) * self.feature_norm
 
     def columns(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Each layer's keys, not turned yet, and values of places, (layers, m, heads, e) each."""
         shape = (len(features), len(self.layers), 2, self.form.num_key_value_heads, self.form.head_dim)
-        keys, values = self._context.forward(features).view(shape).permute(2, 1, 0, 3, 4)
+        keys, values = self.context.forward(features).view(shape).permute(2, 1, 0, 3, 4)
         return normed(keys, self.form.rms_norm_eps) * self._key_norms, values
 
     def rows(self, root_id: Tensor) -> Tensor:
         """What enters the first layer behind a root (1,), (r, d)."""
         root = nn.functional.embedding(root_id, self.embedding)
-        rows = torch.cat((root.to(self.dtype), self._mask.expand(self.form.block_size - 1, -1)))
+        rows = torch.cat((root.to(self.dtype), self.mask.expand(self.form.block_size - 1, -1)))
         return rows if self.form.embedding_scale == 1 else rows * self.form.embedding_scale
 
     def finished(self, states: Tensor) -> Tensor:
@@ -158,19 +161,19 @@ class Layer:
         query, *context = (weights.take(f"{own}.{part}_proj.weight", rows, size) for part, rows in sizes)
         self.context = tuple(context)
         """Of keys and values, (kv · e, d) each."""
-        self._qkv = linear(loaded, torch.cat((query, *context)))
-        self._o_proj = linear(loaded, weights.take(f"{own}.o_proj.weight", size, queries))
-        self._gate_up = linear(
+        self.qkv = linear(loaded, torch.cat((query, *context)))
+        self.o_proj = linear(loaded, weights.take(f"{own}.o_proj.weight", size, queries))
+        self.gate_up = linear(
             loaded, torch.cat([weights.take(f"{mlp}.{part}_proj.weight", width, size) for part in ("gate", "up")])
         )
-        self._down = linear(loaded, weights.take(f"{mlp}.down_proj.weight", size, width))
+        self.down = linear(loaded, weights.take(f"{mlp}.down_proj.weight", size, width))
         norms = {f"{own}.q_norm": form.head_dim, f"{own}.k_norm": form.head_dim}
         norms |= dict.fromkeys((f"{name}.input_layernorm", f"{name}.post_attention_layernorm"), size)
-        query_norm, self.key_norm, self._input_norm, self._mlp_norm = (
+        query_norm, self.key_norm, self.input_norm, self.mlp_norm = (
             weights.take(f"{norm}.weight", length).to(loaded.device, loaded.dtype) for norm, length in norms.items()
         )
         num_heads, num_keys = form.num_attention_heads, form.num_key_value_heads
-        self._head_norms = torch.cat((query_norm.expand(num_heads, -1), self.key_norm.expand(num_keys, -1)))
+        self.head_norms = torch.cat((query_norm.expand(num_heads, -1), self.key_norm.expand(num_keys, -1)))
         self.window = form.windows[number] if form.windows else 0
         self.is_causal = bool(form.causal[number]) if form.causal else False
 
@@ -181,22 +184,22 @@ class Layer:
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, look: Look) -> Tensor:
         """Its output (m, d) of rows (m, d), turned by cosines and sines (m, 1, e ÷ 2)."""
-        x = x + self.attended(normed(x, self.form.rms_norm_eps) * self._input_norm, cos, sin, look)
-        return x + self.mixed(normed(x, self.form.rms_norm_eps) * self._mlp_norm)
+        x = x + self.attended(normed(x, self.form.rms_norm_eps) * self.input_norm, cos, sin, look)
+        return x + self.mixed(normed(x, self.form.rms_norm_eps) * self.mlp_norm)
 
     def attended(self, given: Tensor, cos: Tensor, sin: Tensor, look: Look) -> Tensor:
         """What attention adds to rows, (m, d)."""
-        form, heads = self.form, len(self._head_norms)
-        found = self._qkv.forward(given).view(len(given), -1, form.head_dim)
-        turned = rotated(normed(found[:, :heads], form.rms_norm_eps) * self._head_norms, cos, sin)
+        form, heads = self.form, len(self.head_norms)
+        found = self.qkv.forward(given).view(len(given), -1, form.head_dim)
+        turned = rotated(normed(found[:, :heads], form.rms_norm_eps) * self.head_norms, cos, sin)
         seen = look(turned[:, : form.num_attention_heads], turned[:, form.num_attention_heads :], found[:, heads:])
-        added: Tensor = self._o_proj.forward(seen.reshape(len(given), -1))
+        added: Tensor = self.o_proj.forward(seen.reshape(len(given), -1))
         return added
 
     def mixed(self, given: Tensor) -> Tensor:
         """What the MLP adds to rows, (m, d)."""
-        gate, up = self._gate_up.forward(given).chunk(2, dim=1)
-        added: Tensor = self._down.forward(nn.functional.silu(gate) * up)
+        gate, up = self.gate_up.forward(given).chunk(2, dim=1)
+        added: Tensor = self.down.forward(nn.functional.silu(gate) * up)
         return added
 
     def mask(self, first: int, num_rows: int, device: torch.device) -> Tensor | None:

@@ -20,12 +20,13 @@ from engine.drafters.heads._compiled import (
     affine,
     compiled,
     layers_of,
+    matrix_of,
     multiply,
     ranked,
     run,
     scaled_of,
 )
-from engine.drafters.heads._decoder_compiled import Pass, feed_forward, normalise, place
+from engine.drafters.heads._decoder_compiled import Pass, feed_forward, norm, norm_heads, place
 from engine.drafters.heads.eagle.network import MOST_ROWS, EagleCache, EagleNetwork
 from engine.runtime.cpu.rowwise_attention import attend
 from engine.runtime.cpu.small_products import Matrix, numbers_of, row_buffer, widened
@@ -51,7 +52,7 @@ class Maps(NamedTuple):
     """EAGLE-3's, (3, d): of embeddings, of states and the last."""
     mlp_norm: Floats
     head_norms: Floats
-    """(2, e): of queries and of keys."""
+    """(heads + kv heads, e)."""
     eps: np.float32
     scale: np.float32
     """Of scores of keys."""
@@ -64,6 +65,9 @@ def maps_of(network: EagleNetwork) -> Maps:
     """A network's weights, packed."""
     form, dtype, size = network.form, network.dtype, network.form.hidden_size
     is_first = form.version == 1
+
+    counts = form.num_attention_heads, form.num_key_value_heads
+    heads = [norm for norm, count in zip(network.head_norms, counts, strict=False) for _ in range(count)]
 
     def layers(module: nn.Module) -> Layers:
         weight, bias = matrix_of(module), module.bias
@@ -85,17 +89,12 @@ def maps_of(network: EagleNetwork) -> Maps:
         scores=layers(network.output),
         norms=rows([] if network.norm is None else [network.embedding_norm, network.hidden_norm, network.norm], size),
         mlp_norm=numbers_of(network.mlp_norm.float()),
-        head_norms=rows(network.head_norms, form.head_dim),
+        head_norms=rows(heads, form.head_dim),
         eps=np.float32(form.rms_norm_eps),
         scale=np.float32(form.head_dim**-0.5),
         adds_to_normed=form.norm_before_residual,
         hands_on_normed=form.norm_output and not is_first,
     )
-
-
-def matrix_of(module: nn.Module) -> Tensor:
-    """A linear layer's weight (o, i)."""
-    return torch.as_tensor(module.weight).detach()
 
 
 class CompiledCache(EagleCache):
@@ -143,12 +142,6 @@ class CompiledCache(EagleCache):
 
 
 @compiled
-def _norm(x: Floats, weight: Floats, eps: np.float32, out: Floats) -> None:
-    normalise(x, eps, out)
-    out *= weight
-
-
-@compiled
 def foresee(
     maps: Maps,
     turns: tuple[Floats, Floats],
@@ -167,7 +160,7 @@ def foresee(
     for row in range(len(rows)):
         states[row] = before[rows[row]]
         if maps.hands_on_normed:
-            _norm(states[row], maps.norms[2], maps.eps, states[row])
+            norm(states[row], maps.norms[2], maps.eps, states[row])
     encode(maps, turns, states, ends, where, keys, values, given)
     score(maps, given, tokens, log_probs)
 
@@ -190,7 +183,7 @@ def encode(
     _enter(maps, states, tokens, given, kept)
     affine(given, num_rows, maps.qkv, qkv)
     if len(maps.head_norms) > 0:
-        _norm_heads(maps, qkv[:num_rows], num_heads, num_heads + len(keys), width)
+        norm_heads(qkv[:num_rows], maps.head_norms, maps.eps)
     queries = np.empty((num_rows, num_heads, width), np.float32)
     attended = np.empty((num_asked, num_heads, width), np.float32)
     place(qkv, turns[0], turns[1], where, keys, values, queries)
@@ -200,7 +193,7 @@ def encode(
     multiply(x, num_asked, maps.output.numbers, maps.output.scales, y)
     for row in range(num_asked):
         out[row] = kept[num_rows - num_asked + row] + y[row, :size]
-        _norm(out[row], maps.mlp_norm, maps.eps, x[row, :size])
+        norm(out[row], maps.mlp_norm, maps.eps, x[row, :size])
     feed_forward(maps.gate_up, maps.down, x, out)
 
 
@@ -215,7 +208,7 @@ def _enter(maps: Maps, states: Floats, tokens: Integers, given: Floats, kept: Fl
         if len(maps.norms) > 0:
             for part in range(2):
                 own = given[row, part * size : (part + 1) * size]
-                _norm(own, maps.norms[part], maps.eps, own)
+                norm(own, maps.norms[part], maps.eps, own)
             if maps.adds_to_normed:
                 kept[row] = given[row, size : 2 * size]
     if len(maps.entry.scales) > 0:
@@ -227,14 +220,6 @@ def _enter(maps: Maps, states: Floats, tokens: Integers, given: Floats, kept: Fl
 
 
 @compiled
-def _norm_heads(maps: Maps, qkv: Floats, num_heads: int, num_turned: int, width: int) -> None:
-    for row in range(len(qkv)):
-        for head in range(num_turned):
-            own = qkv[row, head * width : (head + 1) * width]
-            _norm(own, maps.head_norms[0 if head < num_heads else 1], maps.eps, own)
-
-
-@compiled
 def score(maps: Maps, states: Floats, tokens: Integers, log_probs: Doubles) -> None:
     """The likeliest tokens, (m, k), behind rows of the layer's output (m, d)."""
     num_rows, size = states.shape
@@ -242,6 +227,6 @@ def score(maps: Maps, states: Floats, tokens: Integers, log_probs: Doubles) -> N
     for row in range(num_rows):
         x[row, :size] = states[row]
         if len(maps.norms) > 0:
-            _norm(states[row], maps.norms[2], maps.eps, x[row, :size])
+            norm(states[row], maps.norms[2], maps.eps, x[row, :size])
     affine(x, num_rows, maps.scores, scores)
     likeliest(scores, num_rows, len(maps.scores.scales), tokens, log_probs)

@@ -12,7 +12,10 @@ from toys import assert_fits, prompt_ids
 
 from engine.config import GenerationConfig
 from engine.drafters.base import Room
-from engine.drafters.heads import _trees
+from engine.drafters.heads import _layers, _trees
+from engine.drafters.heads.dflash import compiled
+from engine.drafters.heads.dflash.compiled import CompiledCache
+from engine.drafters.heads.dflash.network import CalledCache, DFlashCache
 from engine.drafters.heads.dflash.places import by_noise
 from engine.drafters.trust import Trust
 from engine.errors import BadInput
@@ -46,6 +49,28 @@ def test_the_tree_is_of_the_likeliest_paths(layout: str, tmp_path: Path, monkeyp
     tree = drafter.propose(context, Room(64))
     assert paths(tree) == pytest.approx(best_first(Reference(published, context), 3, 12), rel=1e-3)
     assert tree.depth > 1
+
+
+def test_a_long_prompt_is_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drafter = made(tmp_path, PUBLISHED["z-lab, windows"]())
+    whole = drafter.propose(started(drafter, PROMPT), Room(8))
+    monkeypatch.setattr(compiled, "MOST_ROWS", 3)
+    parts = drafter.propose(started(drafter, PROMPT), Room(8))
+    assert (whole.tokens, whole.parents) == (parts.tokens, parts.parents)
+    assert whole.draft_probs == pytest.approx(parts.draft_probs, rel=1e-4)
+
+
+@pytest.mark.parametrize(("room", "form"), [(0, CompiledCache), (-1, CalledCache)])
+def test_blocks_run_compiled_beside_small_targets(
+    room: int, form: type[DFlashCache], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published = PUBLISHED["z-lab"]()
+    largest = published.tensors["fc.weight"].numel()  # three states of the target in, one out
+    monkeypatch.setattr(_layers, "MOST_COMPILED", largest + room)
+    drafter = made(tmp_path, published)
+    assert drafter.network.form.largest_matrix == largest
+    started(drafter, PROMPT)
+    assert isinstance(drafter.cache, form)
 
 
 def test_room_and_options_bound_the_tree(tmp_path: Path) -> None:

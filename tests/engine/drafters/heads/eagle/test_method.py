@@ -8,7 +8,6 @@ import pytest
 from toys import prompt_ids
 
 from engine.drafters.base import Room
-from engine.drafters.heads import _layers
 from engine.drafters.heads._trees import EAGLE_1
 from engine.drafters.heads.eagle import compiled, network
 from tests.engine.checkpoints.begun import paths
@@ -31,12 +30,6 @@ def branches(reference: Reference, depth: int, top_k: int, num_nodes: int) -> di
         pool |= level
         frontier = dict(sorted(level.items(), key=lambda entry: -entry[1])[:top_k])
     return dict(sorted(pool.items(), key=lambda entry: -entry[1])[:num_nodes])
-
-
-@pytest.fixture(params=["compiled", "torch"])
-def in_either_form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param == "torch":
-        monkeypatch.setattr(_layers, "MOST_COMPILED", 0)
 
 
 @pytest.mark.parametrize("layout", PUBLISHED)
