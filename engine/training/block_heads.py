@@ -24,6 +24,14 @@ from engine.training.runs import Order
 
 HEAD_ALONE = 1
 """The variant that leaves the backbone as it is."""
+MOST_RANK, LEAST_RANK, RANK_STEP = 128, 32, 16
+MOST_NUMBERS = 2_000_000
+"""Of a table with a row for each token of the target; where its vocabulary is large, rows are shorter."""
+
+
+def rank_for(num_tokens: int) -> int:
+    """Numbers of a token's row in the tables that heads have of the token before."""
+    return min(MOST_RANK, max(LEAST_RANK, MOST_NUMBERS // num_tokens // RANK_STEP * RANK_STEP))
 
 
 class Headed(DFlash):
@@ -32,7 +40,11 @@ class Headed(DFlash):
     most_bytes = 6_000_000
     own: ClassVar[tuple[str, ...]]
     """How the names of the head's parameters begin."""
-    rank: ClassVar[int]
+
+    @property
+    def rank(self) -> int:
+        """Of what the token before adds."""
+        return rank_for(self.form.vocab_size)
 
     @abstractmethod
     def law(self, states: Tensor, before: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ from engine.training.packing import IGNORED
 from engine.training.recipes import Recipe
 from engine.training.runs import Order
 
-RANK, TOP_K = 128, 16
+TOP_K = 16
 TAPS, MOST_GROUP = 2, 16
 
 
@@ -38,13 +38,12 @@ class DFlash2(Headed):
 
     added = (network.SELECTOR, "_conv.")
     own = ("embed_", "projection")
-    rank = RANK
 
     def __init__(self, form: Form, embedding: Tensor, output: Tensor, target: PreTrainedModel | None = None) -> None:
         super().__init__(form, embedding, output, target)
-        self.embed_before = nn.Parameter(torch.randn(form.vocab_size, RANK) * RANK**-0.5)
-        self.embed_behind = nn.Parameter(torch.zeros(form.vocab_size, RANK))
-        self.projection = nn.Linear(form.hidden_size, RANK, bias=False)
+        self.embed_before = nn.Parameter(torch.randn(form.vocab_size, self.rank) * self.rank**-0.5)
+        self.embed_behind = nn.Parameter(torch.zeros(form.vocab_size, self.rank))
+        self.projection = nn.Linear(form.hidden_size, self.rank, bias=False)
 
     def layer(self, form: Form) -> ConvolvedLayer:
         return ConvolvedLayer(form, THETA, TAPS, group_of(form))
@@ -103,7 +102,9 @@ class DFlash2(Headed):
         some, states = ids[:2].clamp(min=0), hidden[:2].float()
         places = torch.arange(states.shape[1] - self.num_heads, device=ids.device).expand(len(some), -1)
         found = torch.cat([part.flatten(0, 1) for part in self.states(some, states, places)]).float()
-        self.projection.weight.copy_(least_squares(found, found.new_ones(len(found), 1), ridge=0.01).expand(RANK, -1))
+        self.projection.weight.copy_(
+            least_squares(found, found.new_ones(len(found), 1), ridge=0.01).expand(self.rank, -1)
+        )
 
     def tensors(self) -> dict[str, Tensor]:
         """Weights by their published names."""
@@ -116,7 +117,7 @@ class DFlash2(Headed):
 
     def config(self) -> dict[str, Any]:
         """Sizes and flags."""
-        own = {"method": "dflash2", "selector_rank": RANK, "selector_top_k": TOP_K}
+        own = {"method": "dflash2", "selector_rank": self.rank, "selector_top_k": TOP_K}
         own |= {"conv_kernel_size": TAPS, "conv_group_size": group_of(self.form)}
         return {**super().config(), "architectures": ["DFlash2DraftModel"], **own}
 

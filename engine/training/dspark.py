@@ -26,7 +26,6 @@ from engine.training.packing import IGNORED
 from engine.training.recipes import Recipe
 from engine.training.runs import Order
 
-RANK = 128
 TEXT, DISTANCE, CONFIDENCE = 0.1, 0.9, 1.0
 """What the parts of the loss count."""
 
@@ -36,15 +35,14 @@ class DSpark(Headed):
 
     added = ("markov_head", "confidence_head")
     own = ("embed_before", "lm_head_behind", "sure")
-    rank = RANK
 
     def __init__(self, form: Form, embedding: Tensor, output: Tensor, target: PreTrainedModel | None = None) -> None:
         super().__init__(form, embedding, output, target)
-        self.embed_before = nn.Embedding(form.vocab_size, RANK)
-        self.lm_head_behind = nn.Linear(RANK, len(output), bias=False)
-        nn.init.normal_(self.embed_before.weight, std=RANK**-0.5)
+        self.embed_before = nn.Embedding(form.vocab_size, self.rank)
+        self.lm_head_behind = nn.Linear(self.rank, len(output), bias=False)
+        nn.init.normal_(self.embed_before.weight, std=self.rank**-0.5)
         nn.init.zeros_(self.lm_head_behind.weight)
-        self.sure = nn.Parameter(torch.zeros(form.hidden_size + RANK))
+        self.sure = nn.Parameter(torch.zeros(form.hidden_size + self.rank))
         self.sure_bias = nn.Parameter(torch.zeros(1))
 
     def forward(self, ids: Tensor, hidden: Tensor, soft: Soft | None = None) -> Tensor:
@@ -101,7 +99,7 @@ class DSpark(Headed):
 
     def config(self) -> dict[str, Any]:
         """Sizes and flags."""
-        own = {"method": "dspark", "markov_rank": RANK, "markov_head_type": "vanilla"}
+        own = {"method": "dspark", "markov_rank": self.rank, "markov_head_type": "vanilla"}
         return {**super().config(), "architectures": ["DSparkDraftModel"], **own, "confidence_head_with_markov": True}
 
 

@@ -17,7 +17,7 @@ from engine.drafters.heads.dflash.walks import Walked
 from engine.errors import BadInput
 from engine.training import dflash, dflash2, dspark, eagle, following, taps
 from engine.training.activations import hidden_states
-from engine.training.block_heads import Headed
+from engine.training.block_heads import Headed, rank_for
 from engine.training.head_training import _stored
 from engine.training.material import Material
 from engine.training.recipes import RECIPES
@@ -172,3 +172,11 @@ def test_states_of_several_layers_on_disk_give_the_loss_of_those_computed_meanwh
         heads.num_passes.zero_()
         losses.append(float(heads(ids, hidden).detach()))
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("num_tokens", "rank"), [(64, 128), (4_096, 128), (15_625, 128), (15_626, 112), (49_152, 32), (151_936, 32)]
+)
+def test_rows_of_the_token_before_are_shorter_where_there_are_many(num_tokens: int, rank: int) -> None:
+    """A table with 128 numbers for each of SmolLM2's 49,152 tokens would be larger than the block under it."""
+    assert rank_for(num_tokens) == rank
