@@ -76,7 +76,11 @@ class Target:
 
     @property
     def caveat(self) -> str:
-        """What is to be said before a run whose text may part from plain decoding without an error; else empty."""
+        """What is to be said before a run: that its text may part from plain decoding without an error, advice."""
+        return " ".join(filter(None, (self._near_tie, self.loaded.advice)))
+
+    @property
+    def _near_tie(self) -> str:
         if self.runner.is_row_invariant:
             return ""
         near_tie = (

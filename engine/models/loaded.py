@@ -17,6 +17,16 @@ from engine.models.fingerprint import fingerprint_of_vocabulary
 
 T = TypeVar("T")
 
+_SAMPLING = {
+    "temperature": "temperature",
+    "top_k": "top-k",
+    "top_p": "top-p",
+    "min_p": "min-p",
+    "repetition_penalty": "repetition penalty",
+}
+_NOTHING = (None, 0, 1)
+"""Values that leave the model's distribution as it is, under each of these names but top-k 1, which is greedy."""
+
 
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
@@ -79,6 +89,15 @@ class LoadedModel:
     def eos_ids(self) -> frozenset[int]:
         """Tokens that end a text, from the generation config or the tokenizer."""
         return frozenset(end_ids(self.model, self.tokenizer))
+
+    @functools.cached_property
+    def advice(self) -> str:
+        """A sentence where the model's own config asks for sampling that no run takes by itself; else empty."""
+        given = getattr(self.model.generation_config, "to_diff_dict", dict)()
+        asked = [f"{words} {given[key]}" for key, words in _SAMPLING.items() if given.get(key) not in _NOTHING]
+        if not asked:
+            return ""
+        return f"The config of {self.name} asks for {', '.join(asked)}; a run takes what you set, and not that."
 
     def encode(self, prompt: str | Sequence[Message], *, is_raw: bool = False, thinks: bool | None = None) -> list[int]:
         """A prompt, or a conversation that ends with the user's message, to token ids.

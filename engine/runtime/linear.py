@@ -44,7 +44,7 @@ def pack_linears(model: PreTrainedModel) -> None:
 def are_row_invariant(model: PreTrainedModel) -> bool:
     """Whether a packed model's rows are the same bits among any number of rows.
 
-    Not where a product is neither ours nor made a row at a time, as a mixture's experts are (rowwise.py); and not
+    Not where a product is neither ours nor made a row at a time, as a mixture's experts are (experts.py); and not
     where a width leaves torch's elementwise kernels a remainder.
     """
     from engine.runtime.cpu.experts import has_bare_matrices, runs_row_by_row

@@ -6,6 +6,7 @@ import dataclasses
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import toys
@@ -14,6 +15,7 @@ from model_folders import load, refusal, save_model
 from toys import loaded
 
 from engine import models
+from engine.target import Target
 
 
 def test_a_tokenizer_of_a_larger_model_is_refused_when_it_says_so(folder: Path) -> None:
@@ -76,3 +78,25 @@ def test_the_first_token_without_a_row_is_refused() -> None:
     last, beyond = found.tokenizer.decode([toys.VOCAB_SIZE - 1]), found.tokenizer.decode([toys.VOCAB_SIZE])
     assert found.encode(last) == [toys.VOCAB_SIZE - 1]
     assert f"gives token {toys.VOCAB_SIZE}" in refusal(lambda: found.encode(beyond))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, ""),
+        ({"temperature": 1.0, "top_p": 1.0, "repetition_penalty": 1.0, "do_sample": True}, ""),
+        (
+            {"temperature": 0.7, "top_k": 20, "top_p": 0.8, "repetition_penalty": 1.05},
+            "The config of it asks for temperature 0.7, top-k 20, top-p 0.8, repetition penalty 1.05; "
+            "a run takes what you set, and not that.",
+        ),
+    ],
+)
+def test_sampling_that_a_config_asks_for_is_told_and_not_taken(
+    given: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Qwen2.5's: who decodes it greedily and compares with its makers' figures is to know."""
+    found = dataclasses.replace(toys.tiny("llama"), name="it")
+    monkeypatch.setattr(found.model, "generation_config", transformers.GenerationConfig(**given))
+    assert found.advice == said
+    assert Target(found).caveat == said

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from racing import Racer, contenders, methods, run_all
 from scripted import ScriptedDevice, ScriptedRecorder
-from scripted_kinds import Watched
+from scripted_kinds import ClockedDevice, Watched
 
 from engine.errors import RunFailed
 from engine.events import Event, SessionFinished, SessionStarted, Stepped
@@ -70,6 +70,16 @@ def test_a_warm_up_is_the_lane_itself_but_shorter() -> None:
     for (warm, warm_id), (measured, run_id) in zip(device.asked_for[::2], device.asked_for[1::2], strict=True):
         assert warm == replace(measured, config=replace(measured.config, max_new_tokens=WARM_UP_TOKENS))
         assert warm_id != run_id, "nobody keeps it under the lane's id"
+
+
+def test_a_race_reads_its_prompt_once_and_the_next_one_anew() -> None:
+    """Lanes that each asked a template with a clock in it would race on texts that differ."""
+    device = ClockedDevice()
+    for tick in (1, 2):
+        recorder = ScriptedRecorder()
+        run_all(device, recorder, contenders(device))
+        begun = [event for run in recorder.runs.values() for event in run if isinstance(event, SessionStarted)]
+        assert [started.prompt_ids for started in begun] == [(tick,)] * 4
 
 
 def test_a_warm_up_is_never_longer_than_the_run() -> None:

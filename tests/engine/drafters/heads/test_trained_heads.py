@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
-from toys import assert_fits, build, create, loaded, output_ids, prompt_ids
+from toys import assert_fits, build, create, loaded, output_ids, prompt_ids, tiny
 from toys.families import sizes
 from toys.heads import random_weights
 
@@ -55,6 +55,33 @@ def test_the_law_of_the_first_tokens_is_the_targets(name: str) -> None:
         config = GenerationConfig(max_new_tokens=2, temperature=1.0, seed=seed, has_detail=False)
         counts[tuple(output_ids(generate(target, create(name, target), prompt, config)))] += 1
     assert_fits(counts, law)
+
+
+def held_by(cache: object) -> int:
+    """Numbers that a cache holds for a session; what it shares with others, its network, is not among them."""
+    if isinstance(cache, torch.Tensor):
+        return cache.numel()
+    if isinstance(cache, (list, tuple)):
+        return sum(map(held_by, cache))
+    own = {name: part for name, part in getattr(cache, "__dict__", {}).items() if name not in ("network", "layer")}
+    return held_by(list(own.values()))
+
+
+@every_trained_method
+@pytest.mark.parametrize("is_compiled", [True, False])
+def test_a_session_holds_what_its_text_can_need_and_not_the_context(
+    name: str, is_compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A context of 131,072 tokens would be gigabytes for each visitor."""
+    if not is_compiled:
+        monkeypatch.setattr(_layers, "MOST_COMPILED", 0)
+    model, sizes_held = tiny("llama").model, []
+    for length in (40, 40_000):
+        target = Target(loaded(model, len(tiny("llama").tokenizer), length))
+        drafter = create(name, target)
+        list(generate(target, drafter, prompt_ids(9), GenerationConfig(max_new_tokens=4)))
+        sizes_held.append(held_by(getattr(drafter, "cache", None)))
+    assert sizes_held[0] == sizes_held[1]
 
 
 @every_trained_method

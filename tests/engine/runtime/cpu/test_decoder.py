@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import threading
-from typing import Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ from toys import VOCAB_SIZE, build, prompt_ids, stock_logits
 from toys.families import sizes
 from transformers import PreTrainedModel
 
+from engine.runtime.cpu import decoder
 from engine.runtime.cpu.decoder import interleaved, looks_of, supports
 from engine.runtime.cpu.memory import Memory
 from engine.runtime.cpu.products import COLUMNS
@@ -198,3 +201,16 @@ def test_a_pass_has_room_for_the_idle_rows_of_its_last_tile() -> None:
     for num_rows in range(1, 600):
         room = Memory.padded(num_rows)
         assert num_rows + 15 <= room <= num_rows + 31
+
+
+def test_the_first_start_says_that_it_compiles_and_later_ones_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index: str = cast(Any, decoder.run)._cache._cache_file._index_name
+    monkeypatch.setattr(decoder, "run", SimpleNamespace(_cache=SimpleNamespace(cache_path=str(tmp_path))))
+    announce = decoder.announce_compiling.__wrapped__
+    announce()
+    assert capsys.readouterr().err.startswith("specviz: compiling the model's pass for this processor, once")
+    (tmp_path / index).touch()
+    announce()
+    assert capsys.readouterr().err == ""
