@@ -24,7 +24,7 @@ from engine import models
 from engine.runtime.compiled import njit
 from engine.runtime.cpu.crew import CREW, DONE, NEXT, enter, finish, leave
 from engine.runtime.cpu.vectors import atomic_add
-from engine.runtime.cpu.whole_pass import ATTEND, DOWN, GATE_UP, MLP_NORM, NORM, NUM_PHASES, OUTPUT, QKV, ROTATE
+from engine.runtime.cpu.whole_pass import ATTEND, DOWN, GATE_UP, MLP_NORM, NORM, NUM_PHASES, OUTPUT, PACK, QKV, ROTATE
 from engine.target import Target
 from engine.tree import EMPTY_TREE, chain
 from engine.warming import warm_up
@@ -34,7 +34,7 @@ FINAL_NORM, OUTPUT_LAYER = NUM_PHASES, NUM_PHASES + 1
 """Where a pass counts what comes behind its layers."""
 PARTS = {
     "products": (QKV, OUTPUT, GATE_UP, DOWN, OUTPUT_LAYER),
-    "attention": (ATTEND,),
+    "attention": (PACK, ATTEND),
     "norms, rotation": (NORM, ROTATE, MLP_NORM, FINAL_NORM),
 }
 ROUNDS = 15

@@ -93,7 +93,7 @@ class LoadedModel:
     @functools.cached_property
     def advice(self) -> str:
         """A sentence where the model's own config asks for sampling that no run takes by itself; else empty."""
-        given = getattr(self.model.generation_config, "to_diff_dict", dict)()
+        given: dict[str, Any] = getattr(self.model.generation_config, "to_diff_dict", dict)()
         asked = [f"{words} {given[key]}" for key, words in _SAMPLING.items() if given.get(key) not in _NOTHING]
         if not asked:
             return ""

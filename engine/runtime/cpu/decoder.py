@@ -95,6 +95,7 @@ class CompiledDecoder:
                 attended=self.num_heads * self.head_dim,
                 active=self.intermediate_size,
                 head_dim=self.head_dim,
+                num_kv_heads=self.num_kv_heads,
             ),
         )
         self.lock = threading.Lock()
@@ -214,6 +215,7 @@ class CompiledDecoder:
             has_head_norms=self.has_head_norms,
             has_head_bias=len(self.weights.head_bias) > 1,
             uses_tiles=self.dtype == torch.bfloat16 and num_rows > tiles.FEW_ROWS and tiles.can_use(),
+            is_prompt=False,
         )
 
     def _run(self, shape: Shape, rows: Rows, cache: CompiledCache, memory: Memory, logits: Floats) -> None:

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.runtime.cpu import tiles
+from engine.runtime.cpu import prompt_attention, tiles
 from engine.runtime.cpu.attention import QUERIES
 from engine.runtime.cpu.products import COLUMNS, GROUP, empty, width_of
+from engine.runtime.cpu.prompt_attention import num_attending, num_packing
 from engine.runtime.cpu.records import Shape, Weights, Work
 from engine.runtime.cpu.rows import Floats
 from engine.runtime.cpu.vectors import LANES
@@ -31,6 +32,7 @@ class Sizes(NamedTuple):
     attended: int
     active: int
     head_dim: int
+    num_kv_heads: int
 
 
 class Memory:
@@ -42,6 +44,7 @@ class Memory:
         self.x: Floats
         self.normed: Floats
         self._units: dict[tuple[int, bool, int, int], tuple[Any, Any]] = {}
+        self._reserve_prompt(0, 1)
 
     @staticmethod
     def padded(num_rows: int) -> int:
@@ -65,6 +68,21 @@ class Memory:
         self.lanes = np.zeros((threads, 4 * LANES), np.float32)
         self.spent = np.zeros((threads, 2 * _PAGE_OFFSET), np.int64)
 
+    def reserve_prompt(self, num_columns: int, num_threads: int) -> None:
+        """Make room for a prompt's attention."""
+        if num_columns > self.num_prompt_columns or num_threads > self.num_prompt_threads:
+            self._reserve_prompt(max(num_columns, self.num_prompt_columns), max(num_threads, self.num_prompt_threads))
+
+    def _reserve_prompt(self, num_columns: int, num_threads: int) -> None:
+        self.num_prompt_columns, self.num_prompt_threads = num_columns, num_threads
+        heads, width = self.sizes.num_kv_heads, width_of(self.sizes.head_dim, GROUP)
+        blocks, kind = -(-num_columns // COLUMNS), self.weights.qkv.dtype
+        self.packed_keys = empty((heads, blocks, width * COLUMNS), kind)
+        self.packed_values = empty((heads, width // COLUMNS, blocks * GROUP * COLUMNS), kind)
+        shapes = [width + _PAGE_OFFSET, blocks * COLUMNS + _PAGE_OFFSET, width + _PAGE_OFFSET]
+        self.prompt = [np.zeros((num_threads, prompt_attention.ROWS, size), np.float32) for size in shapes]
+        self.prompt_bits = [np.zeros(numbers.shape, kind) for numbers in self.prompt[:2]]
+
     def _floats(self, rows: int, width: int) -> Floats:
         found = empty((rows, width_of(width, GROUP) + _PAGE_OFFSET), np.float32)
         found[:] = 0
@@ -87,9 +105,12 @@ class Memory:
     def work(self, shape: Shape, num_threads: int, logits: Floats) -> Work:
         """The memory of a pass and its units of work."""
         key = shape.num_rows, shape.num_scored > 0, num_threads, num_turning(shape)
-        if key not in self._units:
-            self._units[key] = self._share_out(shape, num_threads)
-        units, spans = self._units[key]
+        if shape.is_prompt:  # of any length, and shared out once for many rows
+            units, spans = self._share_out(shape, num_threads)
+        elif key in self._units:
+            units, spans = self._units[key]
+        else:
+            units, spans = self._units[key] = self._share_out(shape, num_threads)
         return Work(
             units=units,
             spans=spans,
@@ -105,6 +126,13 @@ class Memory:
             scores=self.scores,
             outputs=self.outputs,
             lanes=self.lanes,
+            packed_keys=self.packed_keys,
+            packed_values=self.packed_values,
+            prompt_queries=self.prompt[0],
+            prompt_query_bits=self.prompt_bits[0],
+            prompt_rows=self.prompt[1],
+            prompt_bits=self.prompt_bits[1],
+            prompt_outputs=self.prompt[2],
             logits=logits,
             spent=self.spent,
         )
@@ -118,8 +146,11 @@ class Memory:
         blocks |= {GATE_UP: weights.gate_up.shape[1], DOWN: weights.down.shape[1], NUM_PHASES: len(weights.head)}
         spans = {phase: 2 * max(1, count // (2 * num_threads * _UNITS_A_THREAD)) for phase, count in blocks.items()}
         units = {phase: -(-count // spans[phase]) for phase, count in blocks.items()}
-        turn, attend = num_turning(shape), shape.num_kv_heads * queries
-        counts = [few_rows, units[QKV], turn, attend, units[OUTPUT], few_rows, units[GATE_UP], units[DOWN], 0]
+        pack, attend = (
+            (num_packing(shape), num_attending(shape)) if shape.is_prompt else (0, shape.num_kv_heads * queries)
+        )
+        counts = [few_rows, units[QKV], num_turning(shape), pack, attend]
+        counts += [units[OUTPUT], few_rows, units[GATE_UP], units[DOWN], 0]
         head = units[NUM_PHASES] if shape.num_scored else 0
         ends = np.array([*np.cumsum(counts), few_rows, head])
         return ends, np.array([spans.get(phase, 1) for phase in range(NUM_PHASES + 1)])

@@ -21,7 +21,7 @@ from engine.runtime.cpu.decoder import CompiledDecoder
 from engine.runtime.cpu.kv import CompiledCache
 from engine.runtime.cpu.linear import unpacked
 from engine.runtime.cpu.products import COLUMNS, Matrix
-from engine.runtime.cpu.records import Rows
+from engine.runtime.cpu.records import Rows, Work
 from engine.runtime.cpu.rows import Floats
 from engine.runtime.cpu.whole_pass import (
     ACTIVATE,
@@ -40,15 +40,17 @@ from engine.runtime.passes import Inputs
 ROWS = 1024
 """Of a block: unpacking costs little beside them."""
 FEWEST_ROWS = 128
-OWN_ROWS = 256
-"""Of a block where tiles multiply, no more than can wait for a verdict."""
+TILED_ROWS = 1024
+"""Of a block where tiles multiply: as many as stay in the caches."""
 
 
 def limits(decoder: CompiledDecoder) -> tuple[int, int]:
-    """Rows of a block of a prompt, and the fewest that the library reads: none where tiles do (docs/decisions/0053)."""
-    if decoder.dtype == torch.bfloat16 and tiles.can_read():
-        return OWN_ROWS, OWN_ROWS + 1
-    return ROWS, FEWEST_ROWS
+    """Rows of a block of a prompt, and the fewest that are read here."""
+    return TILED_ROWS if _is_tiled(decoder) else ROWS, FEWEST_ROWS
+
+
+def _is_tiled(decoder: CompiledDecoder) -> bool:
+    return decoder.dtype == torch.bfloat16 and tiles.can_read()
 
 
 @torch.inference_mode()
@@ -58,7 +60,7 @@ def read(
     """Keys and values of a text's tokens, or states, from place `start` on; their hidden states (t, h) if asked for."""
     cache.reserve(start + len(inputs))
     with decoder.lock:
-        block = _Block(decoder, inputs, start, cache)
+        block = (_TiledBlock if _is_tiled(decoder) else _Block)(decoder, inputs, start, cache)
         found = block.read([layer % (decoder.num_layers + 1) for layer in hidden_layers])
     return found if hidden_layers else None
 
@@ -127,15 +129,17 @@ class _Block:
 
     def _do(self, phase: int, layer: int, gates: Floats | None = None) -> None:
         """A phase of the pass that is no product."""
-        shape, few = self.shape._replace(first_layer=layer, end_layer=layer + 1), -(-self.num_rows // ROWS_AT_ONCE)
+        shape, few = self.shape, -(-self.num_rows // ROWS_AT_ONCE)
         queries = -(-self.num_rows * shape.num_heads // shape.num_kv_heads // QUERIES)
         shares = {ATTEND: shape.num_kv_heads * queries, ROTATE: num_turning(shape)}
         units = np.zeros(NUM_PHASES + 2, np.int64)
         units[phase:NUM_PHASES] = shares.get(phase, few)
-        work = self.work._replace(units=units, logits=self.work.logits if gates is None else gates)
+        self._run(layer, self.work._replace(units=units, logits=self.work.logits if gates is None else gates))
+
+    def _run(self, layer: int, work: Work) -> None:
         CREW.run(
             run,
-            shape,
+            self.shape._replace(first_layer=layer, end_layer=layer + 1),
             self.decoder.weights,
             self.cache.keys,
             self.cache.values,
@@ -143,3 +147,16 @@ class _Block:
             work,
             num_threads=self.num_threads,
         )
+
+
+class _TiledBlock(_Block):
+    """Rows that go through the pass itself, with a prompt's attention: the same bits on every processor."""
+
+    def __init__(self, decoder: CompiledDecoder, inputs: Inputs, start: int, cache: CompiledCache) -> None:
+        super().__init__(decoder, inputs, start, cache)
+        self.memory.reserve_prompt(start + len(inputs), self.num_threads)
+        self.shape = self.shape._replace(uses_tiles=tiles.can_use(), is_prompt=True)
+        self.work = self.memory.work(self.shape, self.num_threads, np.zeros((1, 1), np.float32))
+
+    def _layer(self, layer: int) -> None:
+        self._run(layer, self.work)

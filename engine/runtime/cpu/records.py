@@ -34,6 +34,8 @@ class Shape(NamedTuple):
     has_head_norms: bool
     has_head_bias: bool
     uses_tiles: bool
+    is_prompt: bool
+    """Whether rows attend as a prompt's do (prompt_attention.py): all of one text, behind what is kept."""
 
 
 class Weights(NamedTuple):
@@ -90,6 +92,18 @@ class Work(NamedTuple):
     """(threads, 2 · QUERIES, a head's width and a sum): results, then the queries themselves."""
     lanes: Floats
     """(threads, 16)."""
+    packed_keys: Any
+    """(key heads, blocks of 32 columns, numbers of a block): of a prompt."""
+    packed_values: Any
+    """(key heads, 32 of a head's dimensions each, numbers of all columns)."""
+    prompt_queries: Floats
+    """(threads, 32, a head's width); and the same as bits."""
+    prompt_query_bits: Any
+    prompt_rows: Floats
+    """(threads, 32, columns): scores, then weights; and the same as bits."""
+    prompt_bits: Any
+    prompt_outputs: Floats
+    """(threads, 32, a head's width and a sum)."""
     logits: Floats
     """Of scored rows; of a prompt's rows their gates, 16 in turn with what they let through."""
     spent: Any

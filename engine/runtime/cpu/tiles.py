@@ -50,12 +50,13 @@ CAN_COMPILE = HAS_TILES and not os.environ.get("NUMBA_CPU_NAME") and not os.envi
 
 
 def _tile(module: Any, row_tiles: int) -> Any:
-    """(configuration, out, row stride, x as bfloat16, row stride, block, groups): 16 or 32 rows times 32 columns."""
+    """(configuration, out, row stride, x as bfloat16, row stride, first block, blocks, groups): 16 or 32 rows."""
     sums = [(r, c) for r in range(row_tiles) for c in range(2)]
     rows = [4, 5][:row_tiles]
 
     def body(builder: Any, arguments: list[Any]) -> None:
-        settings, out, out_stride, x, x_stride, w, num_groups = arguments
+        settings, out, out_stride, x, x_stride, first, num_blocks, num_groups = arguments
+        block_size = times(builder, num_groups, _GROUP_BYTES)
         immediate = [I8]
 
         def call(name: str, kinds: list[Any], *values: Any) -> None:
@@ -64,32 +65,38 @@ def _tile(module: Any, row_tiles: int) -> Any:
         def tile(number: int) -> Any:
             return ir.Constant(I8, number)
 
-        call("ldtilecfg", [POINTER], at(builder, settings))
-        for i in range(len(sums)):
-            call("tilezero", immediate, tile(i))
+        def block(number: Any, _: list[Any]) -> list[Any]:
+            w = builder.add(first, builder.mul(number, block_size))
+            for i in range(len(sums)):
+                call("tilezero", immediate, tile(i))
 
-        def group(index: Any, _: list[Any]) -> list[Any]:
-            x_group = builder.add(x, times(builder, index, 2 * GROUP))
-            w_group = builder.add(w, times(builder, index, _GROUP_BYTES))
-            for line in range(0, _GROUP_BYTES, _LINE):
-                fetch(builder, at(builder, w_group, _AHEAD + line))
-            for r, number in enumerate(rows):
-                begin = builder.add(x_group, times(builder, x_stride, TILE_ROWS * r))
-                call("tileloadd64", [I8, POINTER, I64], tile(number), at(builder, begin), x_stride)
-            for c in range(2):
-                place = at(builder, w_group, _LINE * c)
-                call("tileloadd64", [I8, POINTER, I64], tile(6 + c), place, ir.Constant(I64, 4 * COLUMNS))
+            def group(index: Any, _: list[Any]) -> list[Any]:
+                x_group = builder.add(x, times(builder, index, 2 * GROUP))
+                w_group = builder.add(w, times(builder, index, _GROUP_BYTES))
+                for line in range(0, _GROUP_BYTES, _LINE):
+                    fetch(builder, at(builder, w_group, _AHEAD + line))
+                for r, place in enumerate(rows):
+                    begin = builder.add(x_group, times(builder, x_stride, TILE_ROWS * r))
+                    call("tileloadd64", [I8, POINTER, I64], tile(place), at(builder, begin), x_stride)
+                for c in range(2):
+                    columns = at(builder, w_group, _LINE * c)
+                    call("tileloadd64", [I8, POINTER, I64], tile(6 + c), columns, ir.Constant(I64, 4 * COLUMNS))
+                for i, (r, c) in enumerate(sums):
+                    call("tdpbf16ps", [I8] * 3, tile(i), tile(rows[r]), tile(6 + c))
+                return []
+
+            loop(builder, num_groups, [], group)
+            into = builder.add(out, times(builder, number, 4 * COLUMNS))
             for i, (r, c) in enumerate(sums):
-                call("tdpbf16ps", [I8] * 3, tile(i), tile(rows[r]), tile(6 + c))
+                begin = builder.add(into, times(builder, out_stride, TILE_ROWS * r))
+                call("tilestored64", [I8, POINTER, I64], tile(i), at(builder, begin, _LINE * c), out_stride)
             return []
 
-        loop(builder, num_groups, [], group)
-        for i, (r, c) in enumerate(sums):
-            begin = builder.add(out, times(builder, out_stride, TILE_ROWS * r))
-            call("tilestored64", [I8, POINTER, I64], tile(i), at(builder, begin, _LINE * c), out_stride)
+        call("ldtilecfg", [POINTER], at(builder, settings))
+        loop(builder, num_blocks, [], block)
         call("tilerelease", [])
 
-    return define(module, f"specviz_amx_{row_tiles}", 7, body)
+    return define(module, f"specviz_amx_{row_tiles}", 8, body)
 
 
 def _configured(builder: Any) -> Any:
@@ -104,15 +111,24 @@ def _configured(builder: Any) -> Any:
 
 
 def _multiply(
-    context: Any, out: Any, out_stride: Any, x: Any, x_stride: Any, num_tiles: Any, matrix: Any, block: Any, groups: Any
+    context: Any,
+    out: Any,
+    out_stride: Any,
+    x: Any,
+    x_stride: Any,
+    num_tiles: Any,
+    matrix: Any,
+    block: Any,
+    blocks: Any,
+    groups: Any,
 ) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = signature.args[5]
         if CAN_COMPILE and kind.dtype == types.uint16:
-            out, out_stride, x, x_stride, num_tiles, matrix, block, groups = args
+            out, out_stride, x, x_stride, num_tiles, matrix, block, blocks, groups = args
             data = builder.ptrtoint(context.make_array(kind)(context, builder, matrix).data, I64)
             begin = builder.add(data, builder.mul(block, times(builder, groups, _GROUP_BYTES)))
-            arguments = [_configured(builder), out, out_stride, x, x_stride, begin, groups]
+            arguments = [_configured(builder), out, out_stride, x, x_stride, begin, blocks, groups]
             with builder.if_else(builder.icmp_signed(">", num_tiles, ir.Constant(I64, 1))) as (many, one):
                 with many:
                     builder.call(_tile(builder.module, 2), arguments)
@@ -120,11 +136,12 @@ def _multiply(
                     builder.call(_tile(builder.module, 1), arguments)
         return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 5, matrix, types.int64, types.int64), generate
+    return types.void(*[types.int64] * 5, matrix, *[types.int64] * 3), generate
 
 
 multiply: Any = intrinsic(_multiply)
-"""In compiled code: (out, row stride, x's bits, row stride, 1 or 2 tiles of rows, matrix, block, groups)."""
+"""In compiled code: (out, row stride, x's bits, row stride, 1 or 2 tiles of rows, matrix, block, how many
+blocks, at least 1, groups)."""
 
 
 @functools.cache
@@ -160,7 +177,7 @@ def _agree() -> bool:
 def _multiply_both_ways(x: Any, bits: Any, matrix: Any, found: Any, wanted: Any) -> None:
     before = flush_denormals()
     groups = x.shape[1] // GROUP
-    multiply(found.ctypes.data, found.strides[0], bits.ctypes.data, bits.strides[0], 2, matrix, 0, groups)
+    multiply(found.ctypes.data, found.strides[0], bits.ctypes.data, bits.strides[0], 2, matrix, 0, 1, groups)
     for row in range(len(x)):
         multiply_tile(
             wanted.ctypes.data + row * wanted.strides[0],
@@ -187,23 +204,23 @@ def product(
     column: int | np.int64,
     uses_tiles: bool,
 ) -> None:
-    """Rows times one or two neighbouring blocks → `out` from a column on; for a bare 0 all is compiled once more."""
+    """Rows times neighbouring blocks, at least one → `out` from a column on; for a bare 0 all is compiled once more."""
     groups = matrix.shape[1] // (GROUP * COLUMNS)
     row = 0
     if uses_tiles:
         while num_rows - row > FEW_ROWS:
             num_tiles = 2 if num_rows - row > TILE_ROWS else 1
-            for b in range(blocks):
-                multiply(
-                    out.ctypes.data + row * out.strides[0] + 4 * (column + b * COLUMNS),
-                    out.strides[0],
-                    bits.ctypes.data + row * bits.strides[0],
-                    bits.strides[0],
-                    num_tiles,
-                    matrix,
-                    block + b,
-                    groups,
-                )
+            multiply(
+                out.ctypes.data + row * out.strides[0] + 4 * column,
+                out.strides[0],
+                bits.ctypes.data + row * bits.strides[0],
+                bits.strides[0],
+                num_tiles,
+                matrix,
+                block,
+                blocks,
+                groups,
+            )
             row += num_tiles * TILE_ROWS
     while row < num_rows:
         num_parts = (num_rows - row + MOST_ROWS - 1) // MOST_ROWS

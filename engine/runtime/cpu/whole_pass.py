@@ -18,6 +18,7 @@ import numpy as np
 from engine.runtime.cpu.crew import DONE, NEXT, Control, enter, finish, leave, take, wait
 from engine.runtime.cpu.pass_attention import attend
 from engine.runtime.cpu.products import COLUMNS, Matrix
+from engine.runtime.cpu.prompt_attention import attend_rows, pack_columns
 from engine.runtime.cpu.records import Rows, Shape, Weights, Work
 from engine.runtime.cpu.rounding import round_row, store
 from engine.runtime.cpu.rows import Floats, activated, compiled, inner, part, rotate, scale_of
@@ -27,7 +28,7 @@ from engine.runtime.cpu.vectors import LANES, atomic_add, atomic_load, cycles, f
 ROWS_AT_ONCE = 4
 """Rows of a unit of work where each is little."""
 _ZERO = np.float32(0.0)
-NORM, QKV, ROTATE, ATTEND, OUTPUT, MLP_NORM, GATE_UP, DOWN, ACTIVATE, NUM_PHASES = range(10)
+NORM, QKV, ROTATE, PACK, ATTEND, OUTPUT, MLP_NORM, GATE_UP, DOWN, ACTIVATE, NUM_PHASES = range(11)
 
 
 def num_turning(shape: Shape) -> int:
@@ -113,8 +114,13 @@ def _do(
         _qkv(unit, weights.qkv[layer], shape, work)
     elif phase == ROTATE:
         turn_rows(thread, unit, layer, shape, weights, keys[layer], values[layer], rows, work)
+    elif phase == PACK:
+        pack_columns(unit, shape, keys[layer], values[layer], work)
     elif phase == ATTEND:
-        attend(thread, unit, shape, keys[layer], values[layer], rows, work)
+        if shape.is_prompt:
+            attend_rows(thread, unit, shape, work)
+        else:
+            attend(thread, unit, shape, keys[layer], values[layer], rows, work)
     elif phase == OUTPUT:
         _add_product(
             thread, unit, work.attended, work.attended_bits, weights.output[layer], work.spans[OUTPUT], shape, work

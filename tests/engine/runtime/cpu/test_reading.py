@@ -1,4 +1,4 @@
-"""A prompt that the library multiplies: near what the compiled pass computes, and decoding goes on behind it."""
+"""A prompt read many rows at once: near what the compiled pass computes, and decoding goes on behind it."""
 
 from __future__ import annotations
 
@@ -126,13 +126,61 @@ def test_hidden_states_are_those_that_were_asked_for() -> None:
     assert runner.prefill(text) is None
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
-def test_where_tiles_multiply_the_pass_reads_whole_prompts(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    read: list[int] = []
-    library = reading.read
-    monkeypatch.setattr(reading, "read", lambda *given: read.append(len(given[1])) or library(*given))
+@pytest.fixture
+def tiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where tiles multiply; without them the same is computed a row at a time."""
     monkeypatch.setattr(reading.tiles, "can_read", lambda: True)
-    runner = runner_of(dtype=dtype)
+
+
+@pytest.mark.usefixtures("tiled")
+@pytest.mark.parametrize("family", CONFIGS)
+@pytest.mark.parametrize("num_tokens", [128, 159, 161, 330])
+def test_by_tiles_it_is_near_what_the_pass_computes(
+    family: str, num_tokens: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner, text = runner_of(family, "bfloat16"), prompt_ids(num_tokens)
+    found, wanted = prefilled(runner, text), by_the_pass(runner, text, monkeypatch)
+    for one, other in zip(found[0], wanted[0], strict=True):
+        torch.testing.assert_close(one, other, atol=0.06, rtol=0.06)
+    torch.testing.assert_close(found[1], wanted[1], atol=0.06, rtol=0.06)
+    torch.testing.assert_close(found[2], wanted[2], atol=0.1, rtol=0.1)
+    assert [len(layer) for layer in found[1]] == [num_tokens] * len(LAYERS)
+
+
+@pytest.mark.usefixtures("tiled")
+@pytest.mark.parametrize("family", CONFIGS)
+def test_by_tiles_bits_depend_on_nothing_but_the_text_before(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither on blocks and what follows, nor on threads, nor on whether tiles are there."""
+    runner, text = runner_of(family, "bfloat16"), prompt_ids(333)
+    wanted = prefilled(runner, text)
+    for change in (("TILED_ROWS", 150), ("TILED_ROWS", 204)):
+        with monkeypatch.context() as patched:
+            patched.setattr(reading, *change)
+            patched.setattr(reading, "FEWEST_ROWS", 2)
+            torch.testing.assert_close(prefilled(runner, text), wanted, atol=0, rtol=0)
+    with monkeypatch.context() as patched:
+        patched.setattr(reading.tiles, "can_use", lambda: False)
+        torch.testing.assert_close(prefilled(runner, text), wanted, atol=0, rtol=0)
+    with monkeypatch.context() as patched:
+        patched.setattr(type(reading.CREW), "size", 1)
+        torch.testing.assert_close(prefilled(runner, text), wanted, atol=0, rtol=0)
+    longer = prefilled(runner, [*text[:140], *prompt_ids(150, seed=2)])
+    for pair, whole in zip(longer[0], wanted[0], strict=True):
+        for part, other in zip(pair, whole, strict=True):
+            assert torch.equal(part[:, :140], other[:, :140])
+
+
+@pytest.mark.usefixtures("tiled")
+def test_by_tiles_what_another_text_left_behind_is_not_seen() -> None:
+    """A longer text's keys, values and rows are still in the memory that this one is read in."""
+    runner, text = runner_of(dtype="bfloat16"), prompt_ids(170)
+    wanted = prefilled(runner_of(dtype="bfloat16"), text)
+    prefilled(runner, prompt_ids(900, seed=4))
+    torch.testing.assert_close(prefilled(runner, text), wanted, atol=0, rtol=0)
+
+
+def test_float32_is_read_by_the_library_where_tiles_multiply_too(tiled: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_TiledBlock", None)
+    runner = runner_of()
     runner.prefill(prompt_ids(300))
     assert runner.num_committed == 300
-    assert read == ([] if dtype == "bfloat16" else [300])

@@ -77,7 +77,7 @@ def emitted(monkeypatch: pytest.MonkeyPatch, can_compile: bool) -> set[str]:
 
     monkeypatch.setattr(tiles, "CAN_COMPILE", can_compile)
     matrix = types.Array(types.uint16, 2, "C")
-    signature, generate = tiles._multiply(None, *[None] * 5, matrix, None, None)
+    signature, generate = tiles._multiply(None, *[None] * 5, matrix, None, None, None)
     context: cpu.CPUContext = cpu_target.target_context
     module = ir.Module()
     kinds = [context.get_value_type(kind) for kind in signature.args]
