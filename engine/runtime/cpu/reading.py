@@ -1,8 +1,8 @@
-"""A prompt read with the library's products, many rows at once, into the cache that compiled passes go on with.
+"""A prompt read many rows at once, into the cache that compiled passes go on with; few rows are a pass like any other.
 
-Plain and drafted decoding share what is read here, so these sums may run in any order; for few rows, and for all where
-tiles multiply, the compiled pass is as quick and reads them itself. Weights are unpacked for the moment that they are
-multiplied; all but products is the compiled pass's own.
+Where tiles multiply, rows go through the pass itself, with a prompt's attention. Elsewhere the library multiplies them,
+sooner: plain and drafted decoding share what is read here, so these sums may run in any order. Weights are unpacked for
+the moment that they are multiplied, and all but products is the compiled pass's own.
 """
 
 from __future__ import annotations
