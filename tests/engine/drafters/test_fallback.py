@@ -11,6 +11,7 @@ import pytest
 import torch
 from reciter import Reciter, prose
 from toys import ScriptedDrafter, create, greedy_text, output_ids, prompt_ids, stock
+from toys.heads import random_weights
 
 from engine import drafters, options
 from engine.config import GenerationConfig
@@ -46,6 +47,25 @@ def test_with_any_fallback_the_text_is_that_of_plain_decoding(
         assert output_ids(found) == text, second
         makers = {step.proposed_by for step in found if isinstance(step, Stepped) and step.nodes}
         assert makers <= {name, second}
+
+
+@pytest.mark.parametrize("settings", [{}, SAMPLED], ids=["greedy", "sampled"])
+@pytest.mark.parametrize("name", [name for name in NAMES if drafters.get(name).needs.weights])
+def test_a_head_is_asked_where_what_is_copied_scores_too_low(
+    name: str, settings: dict[str, Any], llama: Target
+) -> None:
+    """The hybrid of SuffixDecoding's paper, and both in every step; the text is plain decoding's."""
+    weights = str(random_weights(name, llama.facts.width, len(llama.loaded.tokenizer)))
+    own = {"fallback": name, "fallback.weights": weights, "fallback.budget": 8}
+    text = greedy_text(llama, PROMPT, 30, **settings)[len(PROMPT) :]
+    both, union = "suffix_decoding", f"suffix_decoding + {name}"
+    for more, wanted in (({"min_score": 64.0}, {name}), ({}, {both, name}), ({"union": True}, {both, name, union})):
+        drafter = drafters.create("suffix_decoding", {**own, **more}, llama)
+        found = list(generate(llama, drafter, PROMPT, GenerationConfig(max_new_tokens=30, **settings)))
+        assert output_ids(found) == text
+        makers = {step.proposed_by for step in found if isinstance(step, Stepped) and step.nodes}
+        assert name in makers or union in makers
+        assert makers <= wanted
 
 
 @pytest.mark.parametrize("settings", [{}, SAMPLED], ids=["greedy", "sampled"])
