@@ -78,7 +78,7 @@ def reading_of(decoder: Decoder) -> tuple[int, int, Read]:
         return static.ROWS, 1, static.read
     from engine.runtime.cpu import reading
 
-    return *reading.limits(decoder), reading.read
+    return reading.ROWS, reading.FEWEST_ROWS, reading.read
 
 
 def _decoder_of(model: PreTrainedModel) -> Decoder | None:

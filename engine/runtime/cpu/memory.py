@@ -105,7 +105,7 @@ class Memory:
     def work(self, shape: Shape, num_threads: int, logits: Floats) -> Work:
         """The memory of a pass and its units of work."""
         key = shape.num_rows, shape.num_scored > 0, num_threads, num_turning(shape)
-        if shape.is_prompt:  # of any length, and shared out once for many rows
+        if shape.is_prompt:  # whose lengths are too many to keep
             units, spans = self._share_out(shape, num_threads)
         elif key in self._units:
             units, spans = self._units[key]
@@ -146,9 +146,9 @@ class Memory:
         blocks |= {GATE_UP: weights.gate_up.shape[1], DOWN: weights.down.shape[1], NUM_PHASES: len(weights.head)}
         spans = {phase: 2 * max(1, count // (2 * num_threads * _UNITS_A_THREAD)) for phase, count in blocks.items()}
         units = {phase: -(-count // spans[phase]) for phase, count in blocks.items()}
-        pack, attend = (
-            (num_packing(shape), num_attending(shape)) if shape.is_prompt else (0, shape.num_kv_heads * queries)
-        )
+        pack, attend = 0, shape.num_kv_heads * queries
+        if shape.is_prompt:
+            pack, attend = num_packing(shape), num_attending(shape)
         counts = [few_rows, units[QKV], num_turning(shape), pack, attend]
         counts += [units[OUTPUT], few_rows, units[GATE_UP], units[DOWN], 0]
         head = units[NUM_PHASES] if shape.num_scored else 0

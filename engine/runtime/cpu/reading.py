@@ -38,15 +38,8 @@ from engine.runtime.device import has_fast_bf16
 from engine.runtime.passes import Inputs
 
 ROWS = 1024
-"""Of a block: unpacking costs little beside them."""
+"""Of a block: enough that unpacking costs little beside them, and few enough to stay in the caches."""
 FEWEST_ROWS = 128
-TILED_ROWS = 1024
-"""Of a block where tiles multiply: as many as stay in the caches."""
-
-
-def limits(decoder: CompiledDecoder) -> tuple[int, int]:
-    """Rows of a block of a prompt, and the fewest that are read here."""
-    return TILED_ROWS if _is_tiled(decoder) else ROWS, FEWEST_ROWS
 
 
 def _is_tiled(decoder: CompiledDecoder) -> bool:

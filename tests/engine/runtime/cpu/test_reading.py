@@ -153,9 +153,9 @@ def test_by_tiles_bits_depend_on_nothing_but_the_text_before(family: str, monkey
     """Neither on blocks and what follows, nor on threads, nor on whether tiles are there."""
     runner, text = runner_of(family, "bfloat16"), prompt_ids(333)
     wanted = prefilled(runner, text)
-    for change in (("TILED_ROWS", 150), ("TILED_ROWS", 204)):
+    for num_rows in (150, 204):
         with monkeypatch.context() as patched:
-            patched.setattr(reading, *change)
+            patched.setattr(reading, "ROWS", num_rows)
             patched.setattr(reading, "FEWEST_ROWS", 2)
             torch.testing.assert_close(prefilled(runner, text), wanted, atol=0, rtol=0)
     with monkeypatch.context() as patched:
