@@ -1,4 +1,4 @@
-"""EAGLE's published layouts: SafeAILab's of EAGLE-1, -2 and -3, SpecForge's, and vLLM's `speculators`.
+"""EAGLE's published layouts: SafeAILab's of EAGLE-1, -2 and -3, SpecForge's, DeepSpec's, and vLLM's `speculators`.
 
 Sizes come from tensors, flags from the config; which EAGLE it is the tensors tell. What a file leaves open is never
 guessed: taps that are not named are the default of the target that it is loaded for, and a SpecForge file has to say
@@ -15,7 +15,7 @@ from engine.checkpoints.decoder import layer_sizes, layers_named, nested, vocabu
 from engine.checkpoints.layouts import Config, Layout, sizes
 from engine.errors import BadInput
 
-LAYER, TAPS = "layers.0", "eagle_aux_hidden_state_layer_ids"
+LAYER, TAPS, TAPPED = "layers.0", "eagle_aux_hidden_state_layer_ids", "target_layer_ids"
 _SHARED = {
     r"(?:model\.)?(fc)\.(weight|bias)": r"\1.\2",
     r"(?:model\.)?(embed_tokens)\.weight": r"\1.weight",
@@ -61,7 +61,8 @@ def _fused(tensors: Mapping[str, Tensor], config: Config) -> Config:
     if taps is None and states == 3 * of_target:
         return found
     if taps is None or len(taps) * of_target != states:
-        raise BadInput(f"{TAPS} is {taps!r:.60}, and fc.weight reads {states // of_target} states.")
+        key = TAPPED if TAPPED in config and TAPS not in config else TAPS
+        raise BadInput(f"{key} is {config.get(key)!r:.60}, and fc.weight reads {states // of_target} states.")
     return found | {"hidden_layers": taps}
 
 
@@ -74,9 +75,12 @@ def _sizes(tensors: Mapping[str, Tensor], config: Config, size: int, given: int)
 
 
 def _taps(config: Config) -> list[int] | None:
-    """As indices into transformers' hidden_states; SpecForge counts the layers that give them, from 0."""
-    own = layers_named(nested(config, "eagle_config"), TAPS)
-    return layers_named(config, TAPS) if own is None else [tap + 1 for tap in own]
+    """As indices into transformers' hidden_states; SpecForge and DeepSpec count the layers that give them, from 0."""
+    counted = layers_named(nested(config, "eagle_config"), TAPS)
+    if counted is None and (taps := layers_named(config, TAPS)) is not None:
+        return taps
+    counted = layers_named(config, TAPPED) if counted is None else counted
+    return None if counted is None else [layer + 1 for layer in counted]
 
 
 def _norm_output(config: Config) -> bool:
@@ -92,5 +96,11 @@ def _norm_output(config: Config) -> bool:
 
 EAGLE_LAYOUTS = (
     Layout("eagle", "SafeAILab/EAGLE 1 and 2", _SHARED, _first, needs="fc.weight"),
-    Layout("eagle", "EAGLE-3: SafeAILab, SpecForge, vLLM speculators", _SHARED | _FUSED, _fused, needs="fc.weight"),
+    Layout(
+        "eagle",
+        "EAGLE-3: SafeAILab, SpecForge, DeepSpec, vLLM speculators",
+        _SHARED | _FUSED,
+        _fused,
+        needs="fc.weight",
+    ),
 )

@@ -124,6 +124,7 @@ FOREIGN = {
     "Domino": r"(?:prefix_gru|embed_proj)\..*",
     "a block drafter": r"hidden_norm\.weight",
     "a whole model": r"(?:model\.)?layers\.\d+\.self_attn\..*",
+    "MTP, a layer of the target's own for the next tokens": r"(?:mtp|mtp_layers\.\d+)\..*",
 }
 """What other checkpoints are told by, to be named when they are refused."""
 

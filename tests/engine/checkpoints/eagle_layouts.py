@@ -111,6 +111,13 @@ def _specforge() -> Published:
     return Published(found.tensors, config, (1, 3, 7), 16, theta=500.0, flags=("norm_output",))
 
 
+def _deepspec() -> Published:
+    """Five taps, counted as layers, and all tokens drafted."""
+    tensors = fused("layers.0", WIDTH, 5 * WIDTH, queries=64, keys=32)
+    tensors["lm_head.weight"] = 4 * some(NUM_TOKENS, WIDTH)
+    return Published(tensors, {**HEADS, "target_layer_ids": [0, 2, 3, 5, 6]}, (1, 3, 4, 6, 7), 16)
+
+
 def _speculators() -> Published:
     """Another width than the target's, heads of a width of their own, a table padded longer than the target's."""
     size, padded = 48, NUM_TOKENS + 16
@@ -147,6 +154,7 @@ PUBLISHED: dict[str, Callable[[], Published]] = {
     "EAGLE-1": functools.partial(_eagle_1, has_bias=False),
     "EAGLE-3": _eagle_3,
     "SpecForge": _specforge,
+    "DeepSpec": _deepspec,
     "speculators": _speculators,
     "EAGLE-3.1": _eagle_3_1,
 }

@@ -60,6 +60,17 @@ def test_layers_that_are_not_named_are_the_targets_default(tmp_path: Path) -> No
     assert {"layers.0.self_attn.q_proj.weight", "d2t", "lm_head.weight"} <= kept.keys()
 
 
+@pytest.mark.parametrize("said", ["LlamaForCausalLMEagle3", "LlamaForCausalLM", "Eagle3DraftModel", None])
+@pytest.mark.parametrize("layout", ["EAGLE-1", "EAGLE-3", "DeepSpec"])
+def test_what_an_architecture_is_called_decides_nothing(layout: str, said: str | None, tmp_path: Path) -> None:
+    """One name stands for several models in what is published; tensors and keys tell them apart."""
+    names = [] if said is None else [said]
+    for folder, published in (("plain", PUBLISHED[layout]()), ("named", changed(layout, architectures=names))):
+        convert(written(tmp_path / f"{folder}-given", published), tmp_path / folder)
+    plain, named = (json.loads((tmp_path / folder / "config.json").read_text()) for folder in ("plain", "named"))
+    assert plain == named
+
+
 REFUSED: dict[str, tuple[Published, str]] = {
     "no fc": (changed("EAGLE-3", ("fc.weight",)), "in no layout that is known"),
     "a norm is missing": (changed("EAGLE-3", ("midlayer.hidden_norm.weight",)), r"lack layers\.0\.hidden_norm\.weight"),
@@ -72,12 +83,18 @@ REFUSED: dict[str, tuple[Published, str]] = {
     "heads": (changed("EAGLE-1", num_attention_heads=5), "num_attention_heads=5"),
     "no heads": (changed("EAGLE-3", num_attention_heads=None), "num_attention_heads=None"),
     "taps": (changed("speculators", eagle_aux_hidden_state_layer_ids=[1]), r"is \[1\], and fc\.weight reads 2"),
+    "layers": (changed("DeepSpec", target_layer_ids=[1, 2]), r"target_layer_ids is \[1, 2\], and fc\.weight reads 5"),
     "taps, words": (changed("speculators", eagle_aux_hidden_state_layer_ids="all"), "wanted a list of layers"),
     "marks": (changed("EAGLE-3", add={"d2t": torch.zeros(20).long()}), "tokens that t2d marks"),
     "target width": (changed("speculators", target_hidden_size=50), "target_hidden_size is 50"),
     "norm_output": (changed("SpecForge", norm_output=None), "does not say norm_output"),
     "vocabulary": (changed("EAGLE-3.1", vocab_size=None), "vocab_size=None"),
     "P-EAGLE": (changed("EAGLE-3", add={"mask_hidden": some(1, 1, 64)}), "looks like P-EAGLE"),
+    "MTP": (Published({"mtp.fc.weight": some(64, 128), "mtp.norm.weight": some(64)}, {}, (), 16), "looks like MTP"),
+    "MTP of speculators": (
+        Published({"mtp_layers.0.input_proj.weight": some(64, 128)}, {"speculators_model_type": "mtp"}, (), 16),
+        "looks like MTP",
+    ),
     "EAGLE-4": (changed("EAGLE-3", add={"efficient_lm_head.weight": some(4, 4)}), "looks like EAGLE-4"),
     "an object": (changed("EAGLE-3", rope_scaling="llama3"), "rope_scaling='llama3'"),
 }
