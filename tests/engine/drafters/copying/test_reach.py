@@ -77,6 +77,21 @@ def test_what_a_copy_reached_tells_of_the_matches_that_it_passed() -> None:
     assert size(reach, 5) <= 1, "at five that agree it went wrong each time"
 
 
+def test_behind_the_first_wrong_token_nothing_is_learnt() -> None:
+    """Where another's drafts were accepted, tokens behind may agree by chance; nobody had come so far."""
+    reach, places = Reach(CPU), range(MAX_AGREED)
+    told(reach, 4, 6, times=20)
+    for _ in range(60):
+        reach.draft(range(15), 4, 15)
+        reach.learn([-1])
+    other = Reach(CPU)
+    told(other, 4, 6, times=20)
+    for _ in range(60):
+        other.draft(range(15), 4, 15)
+        other.learn([-1, *range(1, 15)])
+    assert (other._agreement.shares(places) == reach._agreement.shares(places)).all()
+
+
 def test_another_drafters_step_teaches_too() -> None:
     """Nothing was copied, and several tokens were emitted."""
     reach = Reach([1.0 + 5 * n for n in range(129)])
