@@ -144,7 +144,7 @@ def test_compare_opens_with_a_recorded_race(visit: Open, scripted_server: str) -
     note.get_by_text("A recording, not a run of this machine: smollm2-135m").wait_for()
     assert "press Race" in str(note.text_content())
     page.locator(".sv-lane").nth(3).wait_for()
-    page.locator(".sv-clock-play").click()
+    page.locator(".sv-clock-slider").press("Home")
     page.wait_for_selector(".sv-lane .is-later", state="attached")
     page.locator(".sv-lane-inspect").nth(1).click()
     page.locator("#inspector").get_by_text("prime").first.wait_for()
