@@ -33,8 +33,6 @@ from specviz.store import Store
 from specviz.text import printable, to_wire
 
 MAX_QUEUED = 64
-LOOK_FOR_EVENTS_EVERY_S = 0.01
-"""Gradio's queue by itself looks a thousand times a second: a twentieth of a core, and the interpreter's lock."""
 RUN_AND_STOP = [["#run", "#stop"], ["#race-run", "#race-stop"], ["#bench-start", "#bench-stop"]]
 """The buttons that Ctrl+Enter and Escape press, in each view that runs something."""
 MOST_SESSIONS = 1_000
@@ -91,7 +89,6 @@ def build(sessions: Sessions, store: Store, note: str = "") -> gr.Blocks:
         address.go(go, None, outputs, **QUIET)
         address.greet(greet, None, None, queue=False, **QUIET)
     page.queue(max_size=MAX_QUEUED)
-    page._queue.sleep_when_free = LOOK_FOR_EVENTS_EVERY_S
     return page
 
 

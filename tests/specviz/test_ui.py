@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import gradio as gr
-import pytest
 from scripted import ScriptedDevice, ScriptedRecorder, started, stepped
 
 from engine.events import Counts, SessionFinished
@@ -99,17 +98,3 @@ def test_templates_are_static(store: Store) -> None:
         if isinstance(block, gr.HTML) and block.html_template != "${value}":
             assert block.html_template == files.TEMPLATE
     assert not {"${", "{{"} & {files.TEMPLATE[i : i + 2] for i in range(len(files.TEMPLATE))}
-
-
-def test_an_idle_page_leaves_the_processor_alone(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Gradio's queue, as it is started: what it sleeps between two looks for events, counted over ten of them."""
-    queue, slept = built(store)._queue, list[float]()
-
-    async def sleep(seconds: float) -> None:
-        slept.append(seconds)
-        queue.stopped = len(slept) == 10
-
-    monkeypatch.setattr(asyncio, "sleep", sleep)
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(asyncio.run, queue.start_processing()).result()
-    assert slept == [ui.LOOK_FOR_EVENTS_EVERY_S] * 10
