@@ -2,9 +2,9 @@
 
 Tensors have the same names in both; the config says what they cannot: the block, the mask, the target's layers, heads,
 windows. z-lab counts the layers whose outputs are read, from 0; `speculators` gives indices into transformers'
-hidden_states, one more. A layer with a window sees the block causally unless its config says otherwise, one without
-never does. Drafters that are DFlash in name only (Domino's and JetSpec's heads) are refused. Knows names, shapes and
-config keys; reads no file.
+hidden_states, one more. Where the config says nothing of order, a layer with a window sees the block causally and one
+without does not. Drafters that are DFlash in name only (Domino's and JetSpec's heads) are refused. Knows names, shapes
+and config keys; reads no file.
 """
 
 from __future__ import annotations
@@ -33,6 +33,10 @@ _OTHERS: dict[str, tuple[object, ...]] = {
     "dspark_bonus_anchor": (False,),
 }
 """Keys by which other drafters are told, and what DFlash has there."""
+_ORDERS = ("is_causal", "causal")
+"""Keys that say of all layers whether their rows see none behind them, the stronger first."""
+_NON_CAUSAL = "sliding_window_non_causal"
+"""Of layers with a window; those without see the whole block either way."""
 MOST_LAYERS = 1_000
 """Of a target; a config may say anything."""
 _SCALES = {
@@ -108,11 +112,18 @@ def _windows(config: Config, layers: Config, num_layers: int) -> Config:
     windows = [known[kind] for kind in kinds]
     if "sliding_attention" in kinds and (type(window) is not int or window < 1):
         raise BadInput(f"layer_types has windows, and sliding_window is {window!r:.40}.")
-    is_causal = config.get("is_causal")
-    if is_causal is None and "sliding_window_non_causal" in config:
-        is_causal = False if config["sliding_window_non_causal"] else None
+    is_causal = _is_causal(told_of(config))
     causal = [int(bool(window) if is_causal is None else is_causal) for window in windows]
     return {"windows": windows if any(windows) else [], "causal": causal if any(causal) else []}
+
+
+def _is_causal(told: Config) -> bool | None:
+    """What is said of all layers; None where it goes by each layer's window, which may see back only."""
+    for key in (*_ORDERS, _NON_CAUSAL):
+        if told.get(key) is not None and type(told[key]) is not bool:
+            raise BadInput(f"The config says {key}={told[key]!r:.40}; wanted true or false.")
+    said = next((bool(told[key]) for key in _ORDERS if told.get(key) is not None), None)
+    return False if said is None and told.get(_NON_CAUSAL) else said
 
 
 def _number(told: Config, key: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,37 @@ def changed(
     return begun.changed(PUBLISHED, layout, drop, add, **more)
 
 
+CAUSAL: dict[str, tuple[Published, tuple[bool, bool]]] = {
+    "windows, and nothing said": (changed("speculators", sliding_window_non_causal=None), (True, True)),
+    "non-causal windows denied": (changed("speculators", sliding_window_non_causal=False), (True, True)),
+    "denied, and one has no window": (changed("z-lab, windows", sliding_window_non_causal=False), (True, False)),
+    "denied, and none has a window": (changed("z-lab", sliding_window_non_causal=False), (False, False)),
+    "is_causal denied": (changed("z-lab, windows", is_causal=False), (False, False)),
+    "is_causal": (changed("z-lab", is_causal=True), (True, True)),
+    "is_causal against the windows' key": (changed("speculators", is_causal=True), (True, True)),
+    "is_causal, nested": (changed("z-lab, windows", nested={"is_causal": False}), (False, False)),
+    "causal, nested": (changed("z-lab", nested={"causal": True}), (True, True)),
+    "is_causal against causal": (changed("z-lab", is_causal=False, nested={"causal": True}), (False, False)),
+}
+
+
+@pytest.mark.parametrize("case", CAUSAL)
+def test_whether_a_block_is_causal_is_as_its_config_says(case: str, in_either_form: None, tmp_path: Path) -> None:
+    """Said of all layers, said of those with a window, or not said; another reading gives other probabilities."""
+    published, causal = CAUSAL[case]
+    drafter = made(tmp_path, published, tree="chain")
+    context = started(drafter, PROMPT)
+    found = drafter.propose(context, Room(16))
+    tokens, probs = Reference(dataclasses.replace(published, causal=causal), context).chain()
+    assert (list(found.tokens), found.draft_probs) == (tokens, pytest.approx(probs, rel=1e-3))
+    others = {(is_first, is_second) for is_first in (True, False) for is_second in (True, False)} - {causal}
+    for other in others:
+        assert Reference(dataclasses.replace(published, causal=other), context).chain()[1] != pytest.approx(probs, 1e-3)
+
+
 REFUSED: dict[str, tuple[Published, str]] = {
+    "order in words": (changed("z-lab", is_causal="false"), "is_causal='false'; wanted true or false"),
+    "windows' order in numbers": (changed("speculators", sliding_window_non_causal=0), "non_causal=0; wanted true or"),
     "no features": (changed("z-lab", ("hidden_norm.weight",)), "looks like a whole model"),
     "a norm is missing": (changed("z-lab", ("layers.1.input_layernorm.weight",)), r"lack layers\.1\.input_layernorm"),
     "no layer": (changed("z-lab", ("layers.0.self_attn.q_proj.weight",)), r"no matrix layers\.0\.self_attn\.q_proj"),
