@@ -62,8 +62,9 @@ def _recognised(tensors: Mapping[str, Tensor], source: Path) -> tuple[Layout, di
     for layout in KNOWN:
         if (renamed := layout.renamed(tensors)) is not None:
             return layout, renamed
-    if whose := foreign(tensors):
-        raise BadInput(f"{source} looks like {whose}, for which no method here reads weights.")
+    if told := foreign(tensors):
+        whose, name = told
+        raise BadInput(f"{source} holds {name:.60} and looks like {whose}, for which no method here reads weights.")
     known = sorted({f"{layout.method} ({layout.origin})" for layout in KNOWN})
     some = ", ".join(f"{name[:60]} {tuple(tensor.shape)}" for name, tensor in list(tensors.items())[:MOST_NAMED])
     raise BadInput(f"{source} is in no layout that is known: {', '.join(known)}. It holds {some}.")

@@ -122,14 +122,15 @@ FOREIGN = {
     "P-EAGLE": r"mask_hidden",
     "Hydra of another kind (cross-attention, EAGLE-style)": r"(?:hydra_head\.|hydra_mlp\.|hydra_lm_head\.).*",
     "Domino": r"(?:prefix_gru|embed_proj)\..*",
+    "MTP, a layer of the target's own for the next tokens": r"(?:mtp|mtp_layers\.\d+)\..*",
     "a block drafter": r"hidden_norm\.weight",
     "a whole model": r"(?:model\.)?layers\.\d+\.self_attn\..*",
-    "MTP, a layer of the target's own for the next tokens": r"(?:mtp|mtp_layers\.\d+)\..*",
 }
 """What other checkpoints are told by, to be named when they are refused."""
 
 
-def foreign(names: Iterable[str]) -> str | None:
-    """Whose tensors these are, where it is known and there is no method for it here."""
+def foreign(names: Iterable[str]) -> tuple[str, str] | None:
+    """Whose tensors these are and the name that tells, where it is known and there is no method for it here."""
     names = list(names)
-    return next((whose for whose, pattern in FOREIGN.items() if any(re.fullmatch(pattern, n) for n in names)), None)
+    told = ((whose, name) for whose, pattern in FOREIGN.items() for name in names if re.fullmatch(pattern, name))
+    return next(told, None)

@@ -90,10 +90,14 @@ REFUSED: dict[str, tuple[Published, str]] = {
     "norm_output": (changed("SpecForge", norm_output=None), "does not say norm_output"),
     "vocabulary": (changed("EAGLE-3.1", vocab_size=None), "vocab_size=None"),
     "P-EAGLE": (changed("EAGLE-3", add={"mask_hidden": some(1, 1, 64)}), "looks like P-EAGLE"),
-    "MTP": (Published({"mtp.fc.weight": some(64, 128), "mtp.norm.weight": some(64)}, {}, (), 16), "looks like MTP"),
+    "MTP": (
+        Published({"mtp.fc.weight": some(64, 128), "mtp.layers.0.self_attn.q_proj.weight": some(64, 64)}, {}, (), 16),
+        r"holds mtp\.fc\.weight and looks like MTP, a layer of the target's own",
+    ),
+    "MTP beside a drafter": (changed("EAGLE-3", add={"mtp.norm.weight": some(64)}), r"holds mtp\.norm\.weight and"),
     "MTP of speculators": (
         Published({"mtp_layers.0.input_proj.weight": some(64, 128)}, {"speculators_model_type": "mtp"}, (), 16),
-        "looks like MTP",
+        r"holds mtp_layers\.0\.input_proj\.weight and looks like MTP",
     ),
     "EAGLE-4": (changed("EAGLE-3", add={"efficient_lm_head.weight": some(4, 4)}), "looks like EAGLE-4"),
     "an object": (changed("EAGLE-3", rope_scaling="llama3"), "rope_scaling='llama3'"),
