@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from torch import Tensor, nn
 
 from engine import drafters
@@ -136,10 +137,12 @@ def started(drafter: DFlash, ids: Sequence[int], seed: int = 1, **settings: Any)
 class Reference:
     """The drafter's forward on one block as its description says, in float32."""
 
-    def __init__(self, published: Published, context: Context) -> None:
-        """Of a text whose places but the last have the target's states."""
+    def __init__(
+        self, published: Published, context: Context, model: transformers.PreTrainedModel | None = None
+    ) -> None:
+        """Of a text whose places but the last have the states of this target."""
         assert context.prompt_hidden is not None
-        self.published, model, self.ids = published, plain_model(), context.ids
+        self.published, model, self.ids = published, model or plain_model(), context.ids
         self.tensors = {name: tensor.float() for name, tensor in published.tensors.items()}
         table = model.get_input_embeddings().weight  # type: ignore[operator]
         self.embedding = self.tensors.get("embed_tokens.weight", table)

@@ -175,10 +175,12 @@ def started(drafter: Eagle, ids: Sequence[int]) -> Context:
 class Reference:
     """The drafter's forward over a whole text, row by row as its description says, in float32."""
 
-    def __init__(self, published: Published, context: Context) -> None:
-        """Of a text whose places but the last have the target's states."""
+    def __init__(
+        self, published: Published, context: Context, model: transformers.PreTrainedModel | None = None
+    ) -> None:
+        """Of a text whose places but the last have the states of this target."""
         assert context.prompt_hidden is not None
-        self.published, model, self.ids = published, plain_model(), context.ids
+        self.published, model, self.ids = published, model or plain_model(), context.ids
         self.tensors = {
             name.removeprefix("model.").replace("midlayer.", "layers.0."): tensor.float()
             for name, tensor in published.tensors.items()
