@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -18,32 +20,42 @@ from engine import cli, drafters
 from engine.audit import audit
 from engine.checkpoints import convert
 from engine.config import GenerationConfig
+from engine.drafters.heads.medusa.method import Medusa
+from engine.drafters.heads.mlp_speculator.method import MlpSpeculator
 from engine.errors import BadInput
 from engine.loop import generate
 from engine.target import Target
 
 WIDTH, INNER = 64, 24
 Tensors = dict[str, Tensor]
+Array = np.ndarray[Any, np.dtype[np.float64]]
+Arrays = dict[str, Array]
 
 
-def some(*shape: int) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape))) / 8
+def some(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(100 * seed + sum(shape))) / 8
 
 
 def medusa(num_heads: int = 2, num_blocks: int = 1) -> Tensors:
-    """As FasterDecoding's file has it, and this project."""
-    blocks = [(head, block) for head in range(num_heads) for block in range(num_blocks)]
-    found = {f"{head}.{block}.linear.weight": some(WIDTH, WIDTH) + head for head, block in blocks}
-    found |= {f"{head}.{block}.linear.bias": some(WIDTH) + head for head, block in blocks}
-    return found | {f"{head}.{num_blocks}.weight": some(VOCAB_SIZE, WIDTH) + head for head in range(num_heads)}
+    """As FasterDecoding's file has it, and this project; no two tensors are alike."""
+    places = [(head, block) for head in range(num_heads) for block in range(num_blocks)]
+    found = {f"{head}.{block}.linear.weight": some(WIDTH, WIDTH, seed=9 * head + block) for head, block in places}
+    found |= {f"{head}.{block}.linear.bias": some(WIDTH, seed=9 * head + block) for head, block in places}
+    return found | {
+        f"{head}.{num_blocks}.weight": some(VOCAB_SIZE, WIDTH, seed=9 * head + 8) for head in range(num_heads)
+    }
 
 
 def accelerator(stages: int = 2) -> Tensors:
-    """As IBM's, without their prefix."""
-    found = {f"emb.{i}.weight": some(VOCAB_SIZE, INNER) + i for i in range(stages)}
-    found |= {f"head.{i}.weight": some(VOCAB_SIZE, INNER) + i for i in range(stages)}
-    found |= {f"proj.{i}.weight": some(INNER, INNER if i else WIDTH) for i in range(stages)}
-    return found | {f"ln.{i}.{part}": some(INNER) for i in range(stages) for part in ("weight", "bias")}
+    """As IBM's, without their prefix; no two tensors are alike."""
+    found = {}
+    for i in range(stages):
+        found[f"emb.{i}.weight"] = some(VOCAB_SIZE, INNER, seed=9 * i)
+        found[f"head.{i}.weight"] = some(VOCAB_SIZE, INNER, seed=9 * i + 1)
+        found[f"proj.{i}.weight"] = some(INNER, INNER if i else WIDTH, seed=9 * i + 2)
+        found[f"ln.{i}.weight"] = 1 + some(INNER, seed=9 * i + 3)
+        found[f"ln.{i}.bias"] = some(INNER, seed=9 * i + 4)
+    return found
 
 
 def as_vllm(tensors: Tensors, num_blocks: int) -> Tensors:
@@ -57,6 +69,10 @@ def as_vllm(tensors: Tensors, num_blocks: int) -> Tensors:
 
 def prefixed(prefix: str, tensors: Tensors) -> Tensors:
     return {prefix + name: tensor for name, tensor in tensors.items()}
+
+
+def arrays(tensors: Tensors) -> Arrays:
+    return {name: tensor.double().numpy() for name, tensor in tensors.items()}
 
 
 Written = Callable[..., Path]
@@ -112,6 +128,79 @@ def test_what_is_published_is_converted_and_runs(layout: str, written: Written, 
     plain = list(generate(llama, drafters.create("plain", {}, llama), [3, 1, 4], settings))
     drafter = drafters.create(method, {"weights": str(tmp_path / "out"), "budget": 6}, llama)
     assert audit(llama, plain, list(generate(llama, drafter, [3, 1, 4], settings))).verdict == "identical"
+
+
+def medusa_scores(tensors: Arrays, hidden: Array, num_heads: int, num_blocks: int, names: tuple[str, str]) -> Array:
+    """As the format says, in float64: a head is residual blocks with SiLU and an output layer; `names` of a layout."""
+    found = []
+    for head in range(num_heads):
+        y = hidden
+        for block in range(num_blocks):
+            linear = names[0].format(head=head, block=block)
+            z = tensors[f"{linear}.weight"] @ y + tensors[f"{linear}.bias"]
+            y = y + z / (1 + np.exp(-z))
+        found.append(tensors[names[1].format(head=head, block=num_blocks)] @ y)
+    return np.stack(found)
+
+
+BLOCKS, OUTPUTS = "{head}.{block}.linear", "{head}.{block}.weight"
+NAMED: dict[str, tuple[int, int, tuple[str, str]]] = {
+    "Medusa": (2, 1, (BLOCKS, OUTPUTS)),
+    "Medusa, which says fewer": (3, 1, (BLOCKS, OUTPUTS)),
+    "Medusa of two blocks": (2, 2, (BLOCKS, OUTPUTS)),
+    "Medusa beside a model": (2, 1, (f"medusa_head.{BLOCKS}", f"medusa_head.{OUTPUTS}")),
+    "Medusa of vLLM": (2, 2, ("blocks.{head}.layers.{block}", "lm_heads.{head}.weight")),
+}
+
+
+@pytest.mark.parametrize("layout", NAMED)
+def test_medusas_heads_score_as_the_published_tensors_say(
+    layout: str, written: Written, llama: Target, tmp_path: Path
+) -> None:
+    """By the names that each layout gives them, past renaming."""
+    _, tensors, _, name, config = PUBLISHED[layout]
+    convert(written(tensors, name, **config), tmp_path / "out")
+    drafter = drafters.create("medusa", {"weights": str(tmp_path / "out")}, llama)
+    assert isinstance(drafter, Medusa)
+    hidden = some(1, WIDTH)
+    wanted = medusa_scores(arrays(tensors), hidden[0].double().numpy(), *NAMED[layout])
+    np.testing.assert_allclose(drafter.heads.scores(hidden).numpy(), wanted, rtol=1e-3, atol=1e-4)
+
+
+def accelerator_scores(tensors: Arrays, hidden: Array, tokens: list[int], prefix: str) -> Array:
+    """As the format says, in float64: what each stage scores when these tokens are chosen before it."""
+    state_weight = 0.5 ** (0.5 / len(tokens))
+    emb_weight = math.sqrt((1 - state_weight**2) * (INNER / 2))
+    state, found = hidden, []
+    for stage, token in enumerate(tokens):
+        proj, emb, head, norm, bias = (
+            tensors[f"{prefix}{part}"]
+            for part in (
+                *(f"proj.{stage}.weight", f"emb.{stage}.weight", f"head.{stage}.weight"),
+                *(f"ln.{stage}.weight", f"ln.{stage}.bias"),
+            )
+        )
+        mixed = proj @ state + emb_weight / state_weight * emb[token]
+        normed = mixed / np.sqrt(np.mean(mixed * mixed) + 1e-6) * norm + bias
+        state = 0.5 * normed * (1 + np.vectorize(math.erf)(normed / math.sqrt(2)))
+        found.append(head @ state)
+    return np.stack(found)
+
+
+@pytest.mark.parametrize(("layout", "prefix"), [("accelerator", "speculator."), ("accelerator, bare", "")])
+def test_an_accelerators_stages_score_as_the_published_tensors_say(
+    layout: str, prefix: str, written: Written, llama: Target, tmp_path: Path
+) -> None:
+    _, tensors, _, name, config = PUBLISHED[layout]
+    convert(written(tensors, name, **config), tmp_path / "out")
+    drafter = drafters.create("mlp_speculator", {"weights": str(tmp_path / "out")}, llama)
+    assert isinstance(drafter, MlpSpeculator)
+    hidden, tokens = some(1, WIDTH), [5, 17, 2][: drafter.speculator.num_heads]
+    wanted = accelerator_scores(arrays(tensors), hidden[0].double().numpy(), tokens, prefix)
+    state = drafter.speculator.first_state(hidden)
+    for stage, token in enumerate(tokens):
+        state, scores = drafter.speculator.advance(stage, state, torch.tensor([token]))
+        np.testing.assert_allclose(scores[0].numpy(), wanted[stage], rtol=1e-3, atol=1e-4)
 
 
 def test_numbers_of_a_config_that_a_method_reads_are_kept_and_others_are_not(written: Written, tmp_path: Path) -> None:
